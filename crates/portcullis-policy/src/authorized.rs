@@ -1,0 +1,53 @@
+use std::time::Duration;
+
+use crate::{Confinement, Environment, Request, RuleId};
+
+/// A request that was decided on, and the terms it was allowed under.
+///
+/// Its fields are private and only [`decide`](crate::decide) makes one: code that never asked cannot act, because it
+/// does not compile. It is neither `Clone` nor `Default`: one decision, one act.
+///
+/// ```compile_fail
+/// use portcullis_policy::{Authorized, ExecRequest};
+/// let forged = Authorized { request: ExecRequest::example("git", &[]), terms: todo!() };
+/// ```
+#[derive(Debug)]
+pub struct Authorized<R: Request> {
+    request: R,
+    terms: R::Terms,
+}
+
+impl<R: Request> Authorized<R> {
+    pub(crate) fn new(request: R, terms: R::Terms) -> Self {
+        Self { request, terms }
+    }
+
+    /// What was asked.
+    pub fn request(&self) -> &R {
+        &self.request
+    }
+
+    /// What was allowed.
+    pub fn terms(&self) -> &R::Terms {
+        &self.terms
+    }
+}
+
+/// The terms under which a command may run: the intersection of all rules that allow it, and the plugin's limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecTerms {
+    /// The rules that allow it, sorted by name; empty when any program is allowed.
+    pub rules: Vec<RuleId>,
+    /// The child's whole environment, and what was left out of it.
+    pub environment: Environment,
+    /// Wall-clock time.
+    pub timeout: Duration,
+    /// Time between SIGTERM and SIGKILL, part of `timeout`.
+    pub term_grace: Duration,
+    /// Bytes of each output stream.
+    pub output: u64,
+    /// What the kernel has to enforce.
+    pub confinement: Confinement,
+    /// Keys of the rules that only the kernel could enforce and that are not in force under `limits`.
+    pub not_in_force: Vec<&'static str>,
+}

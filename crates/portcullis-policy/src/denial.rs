@@ -1,0 +1,197 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{Capability, Origin, PluginId, RuleId};
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
+        /// The stable code of a denial. A code never changes its meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)+];
+
+            /// The code as it is printed: `P0201`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $code,)+ }
+            }
+
+            /// The page that `portcullis explain <code>` prints.
+            pub const fn page(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc, "\n",)+),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// No rule of the policy is about this program; the default is deny.
+    ///
+    /// Allow it with `portcullis grant <plugin> exec <program> --args '[…]'`, or add it to `exec.allow`.
+    ExecNoRule = "P0201",
+    /// A `deny` rule is about this command; a denial wins over every allowance, from any layer.
+    ///
+    /// Remove or narrow that rule, or have the plugin use another program.
+    ExecDenied = "P0202",
+    /// The program is allowed, but not with these arguments.
+    ///
+    /// Widen the rule's `sub`, `flags` or `args`, or add a second rule: a request is allowed when any rule allows it.
+    ExecArguments = "P0203",
+    /// The plugin was not granted the `exec` capability at all.
+    ///
+    /// Give it an `exec` table with an `allow` list.
+    ExecNotGranted = "P0204",
+    /// The program is allowed but is not there.
+    ///
+    /// Install it, or correct `exec_path`. The plugin's own `PATH` never counts.
+    ExecNotFound = "P0205",
+    /// The program is allowed, but the file found is one that is never run.
+    ///
+    /// Files that are setuid, writable by others, inside a directory the plugin may write, or neither ELF nor a script
+    /// are refused whatever the policy says.
+    ExecUnfit = "P0206",
+    /// The working directory is outside every granted directory, or cannot be opened.
+    ///
+    /// Grant the directory with `fs.read`, or leave `cwd` out: the command then runs in the project directory.
+    ExecCwd = "P0207",
+    /// The plugin sets an environment variable that makes many programs run other code.
+    ///
+    /// List it in `exec.allow_dangerous_env` if the plugin has to set it.
+    EnvDangerous = "P0208",
+    /// The plugin sets an environment variable outside `env_allow_prefixes` or the rule's `env`.
+    ///
+    /// Add the prefix or the name.
+    EnvNotAllowed = "P0209",
+    /// The request has no meaning: a NUL, an empty name, a relative program path, too many bytes.
+    ///
+    /// No policy makes such a request legal; the plugin has to be corrected.
+    ExecInvalid = "P0210",
+    /// The program's file does not have the SHA-256 that the rule names.
+    ///
+    /// If the program was updated on purpose, write the new digest into the rule.
+    ExecDigest = "P0211",
+    /// The rule does not let the command be given standard input.
+    ///
+    /// Remove `stdin = false` from the rule.
+    ExecStdin = "P0212",
+    /// The host cannot confine the command as the policy requires.
+    ///
+    /// This release starts children under time, output and environment limits only. Write `confinement = "limits"` and
+    /// `mode = "dev"` to accept that; production mode refuses to start unconfined children.
+    ExecConfinement = "P0213",
+    /// Too many commands of this plugin are running at once.
+    ///
+    /// Raise `limits.children`, or have the plugin wait.
+    LimitChildren = "P0221",
+    /// The plugin started too many commands within a minute.
+    ///
+    /// Raise `limits.spawns_per_minute`.
+    LimitRate = "P0222",
+    /// A command wrote more output than it may.
+    ///
+    /// Raise `limits.output`, or have the plugin ask for less.
+    LimitOutput = "P0223",
+    /// All commands of the instance together wrote more output than they may.
+    ///
+    /// Raise `limits.total_output`.
+    LimitTotalOutput = "P0224",
+    /// The preopened directory is not one that was granted.
+    ///
+    /// Grant it with `fs.read` or `fs.write`.
+    FsNotGranted = "P0301",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// All that a guest learns of a failure: its kind, never a rule, a host path, or whether a program exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuestError {
+    /// The policy does not allow it.
+    Denied,
+    /// The policy allows the program, and it is not there.
+    NotFound,
+    /// The request has no meaning.
+    Invalid,
+    /// A limit on the number of commands was reached.
+    Limit,
+    /// The command wrote more than it may.
+    OutputLimit,
+    /// The command could not be started.
+    CannotStart,
+}
+
+impl GuestError {
+    /// The text of the error that the guest receives.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Denied => "denied: the operator's policy does not allow this command",
+            Self::NotFound => "not found: the program is allowed but not installed",
+            Self::Invalid => "invalid request",
+            Self::Limit => "limit reached: too many commands",
+            Self::OutputLimit => "output limit reached",
+            Self::CannotStart => "cannot start the command",
+        }
+    }
+}
+
+/// The smallest change that would allow exactly what was denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// What it does, as a phrase: `to allow exactly this`.
+    pub text: String,
+    /// The command that does it, as arguments, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+}
+
+/// A refusal: one value for the guest, the terminal, the JSON and the audit trail, so that they cannot disagree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// The stable code.
+    pub code: Code,
+    /// Who asked.
+    pub plugin: PluginId,
+    /// What kind of authority it needed.
+    pub capability: Capability,
+    /// What was refused, as a phrase after the plugin's name: ``run `/usr/bin/curl` ``.
+    pub action: String,
+    /// The object alone: a program, a path, a name.
+    pub object: String,
+    /// More facts, a phrase each.
+    pub notes: Vec<String>,
+    /// What would allow it.
+    pub remedies: Vec<Remedy>,
+    /// The rule that decided, if one did.
+    pub rule: Option<(RuleId, Origin)>,
+    /// All that the guest learns.
+    pub guest: GuestError,
+}
+
+impl Denial {
+    /// The first line of the report: who may not do what.
+    pub fn headline(&self) -> String {
+        format!("plugin `{}` may not {}", self.plugin, self.action)
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())
+    }
+}
+
+impl std::error::Error for Denial {}

@@ -1,0 +1,130 @@
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::{Confinement, Limits, Origin, PluginId, ProgramRule};
+
+/// How strict the host is where the policy says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// What no rule allows is denied.
+    #[default]
+    Production,
+    /// What no rule allows is asked at the terminal; without a terminal it is denied.
+    Dev,
+}
+
+/// Everything one plugin was granted. [`Grants::none`] allows nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// Whose grants these are.
+    pub plugin: PluginId,
+    /// How strict the host is where no rule matches.
+    pub mode: Mode,
+    /// Native commands; `None` means the capability itself is not granted.
+    pub exec: Option<ExecGrant>,
+    /// Host directories the guest may open, and that its commands may be started in.
+    pub fs: Vec<FsGrant>,
+    /// Names of host environment variables the guest itself may read.
+    pub env: Vec<String>,
+    /// Whether an import of a capability that is not granted is an error when called instead of at load.
+    pub late: bool,
+    /// How much of the machine the plugin may use.
+    pub limits: Limits,
+}
+
+impl Grants {
+    /// No rights at all, in production mode, with the default limits.
+    pub fn none(plugin: PluginId) -> Self {
+        Self {
+            plugin,
+            mode: Mode::default(),
+            exec: None,
+            fs: Vec::new(),
+            env: Vec::new(),
+            late: false,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The grant that covers a real path with this access, if one does.
+    pub fn fs_grant(&self, real: &Path, access: FsAccess) -> Option<&FsGrant> {
+        self.fs.iter().find(|grant| grant.access >= access && real.starts_with(&grant.host))
+    }
+}
+
+/// The right to start native commands, and its bounds.
+///
+/// # Defaults
+/// - no program is allowed, none is denied by name
+/// - nothing of the host's environment is inherited or passed
+/// - the plugin may set any variable that is not vetoed
+/// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
+/// - children are fully confined, or not started
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecGrant {
+    /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
+    pub any_program: bool,
+    /// What is allowed.
+    pub allow: Vec<ProgramRule>,
+    /// What is denied; a denial wins over every allowance.
+    pub deny: Vec<ProgramRule>,
+    /// Where bare program names are looked up: absolute directories, in order.
+    pub search_path: Vec<PathBuf>,
+    /// Whether the host's environment, less the vetoed and secret names, is passed when the request asks for it.
+    pub inherit_env: bool,
+    /// Host variables passed by name to every command, secret or not. They are never shown to the guest.
+    pub pass_env: Vec<String>,
+    /// Inherited names with these prefixes are dropped, besides the built-in tables.
+    pub strip_env_prefixes: Vec<String>,
+    /// If present, the plugin may set only names with one of these prefixes.
+    pub env_allow_prefixes: Option<Vec<String>>,
+    /// Vetoed names that the plugin may set all the same.
+    pub allow_dangerous_env: Vec<String>,
+    /// What the kernel must enforce on the children.
+    pub confinement: Confinement,
+    /// The line that granted the capability.
+    pub origin: Origin,
+}
+
+impl Default for ExecGrant {
+    fn default() -> Self {
+        Self {
+            any_program: false,
+            allow: Vec::new(),
+            deny: Vec::new(),
+            search_path: ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from).to_vec(),
+            inherit_env: false,
+            pass_env: Vec::new(),
+            strip_env_prefixes: Vec::new(),
+            env_allow_prefixes: None,
+            allow_dangerous_env: Vec::new(),
+            confinement: Confinement::default(),
+            origin: Origin::Code,
+        }
+    }
+}
+
+/// What may be done below a granted directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FsAccess {
+    /// Open and list.
+    Read,
+    /// Also create, change and remove.
+    ReadWrite,
+}
+
+/// One host directory, and what may be done below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FsGrant {
+    /// The directory's real path: absolute, without links.
+    pub host: PathBuf,
+    /// The name under which the guest sees it.
+    pub guest: String,
+    /// What may be done below it.
+    pub access: FsAccess,
+    /// The line that granted it.
+    pub origin: Origin,
+}

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use serde::Serialize;
+
+const MIB: u64 = 1024 * 1024;
+
+/// How much of the machine one plugin may use.
+///
+/// # Defaults
+/// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
+/// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
+/// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements
+///
+/// Rates are counted in the host process that holds the plugin; two host processes count separately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Wall-clock time of one command.
+    pub timeout: Duration,
+    /// Time between SIGTERM and SIGKILL, taken out of `timeout`.
+    pub term_grace: Duration,
+    /// Bytes of standard output, and of standard error, of one command.
+    pub output: u64,
+    /// Bytes of output of all commands of one instance.
+    pub total_output: u64,
+    /// Commands running at once.
+    pub children: u32,
+    /// Commands started in any 60 seconds.
+    pub spawns_per_minute: u32,
+    /// Wall-clock time of one call into the guest, everything it waits for included.
+    pub call: Duration,
+    /// Bytes of linear memory, all memories of the instance together.
+    pub memory: u64,
+    /// Elements of all tables of the instance together.
+    pub table_elements: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            term_grace: Duration::ZERO,
+            output: 10 * MIB,
+            total_output: 256 * MIB,
+            children: 8,
+            spawns_per_minute: 600,
+            call: Duration::from_secs(120),
+            memory: 256 * MIB,
+            table_elements: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The smaller of each pair: what holds when both apply.
+    #[must_use]
+    pub fn min(&self, other: &Self) -> Self {
+        Self {
+            timeout: self.timeout.min(other.timeout),
+            term_grace: self.term_grace.min(other.term_grace),
+            output: self.output.min(other.output),
+            total_output: self.total_output.min(other.total_output),
+            children: self.children.min(other.children),
+            spawns_per_minute: self.spawns_per_minute.min(other.spawns_per_minute),
+            call: self.call.min(other.call),
+            memory: self.memory.min(other.memory),
+            table_elements: self.table_elements.min(other.table_elements),
+        }
+    }
+}
+
+/// What the kernel has to enforce on a plugin's children. There is no "best effort".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confinement {
+    /// Namespaces, a fresh root, Landlock and seccomp: the default.
+    #[default]
+    Full,
+    /// As `full`, without Landlock.
+    Namespaces,
+    /// Landlock and seccomp, without namespaces.
+    Landlock,
+    /// Environment, arguments, time and output only: the child has all rights of the operator.
+    Limits,
+}
+
+impl Confinement {
+    /// The word used in policy files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Namespaces => "namespaces",
+            Self::Landlock => "landlock",
+            Self::Limits => "limits",
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::ArgumentRule;
+
+/// Where a rule was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Origin {
+    /// A policy file, lines and columns counted from 1.
+    File {
+        /// The file as the operator named it.
+        file: PathBuf,
+        /// Line of the rule's first character.
+        line: usize,
+        /// Column of the rule's first character, in characters.
+        column: usize,
+    },
+    /// A command-line flag, as written.
+    Flag {
+        /// For instance `--allow-exec=git`.
+        flag: String,
+    },
+    /// An application that built the policy itself.
+    Code,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line, .. } => write!(f, "{}:{line}", file.display()),
+            Self::Flag { flag } => write!(f, "`{flag}`"),
+            Self::Code => f.write_str("the application's own policy"),
+        }
+    }
+}
+
+/// The name of a rule, for messages and the audit trail: what the policy calls it, or its place in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RuleId(pub String);
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A program as a rule or a request spells it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgramRef {
+    /// A bare name, looked up on the policy's search path.
+    Name(String),
+    /// An absolute path.
+    Path(PathBuf),
+}
+
+impl ProgramRef {
+    /// The spelling's last component: what `argv[0]` is set to, and what a multi-call binary looks at.
+    pub fn base_name(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Path(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+        }
+    }
+
+    /// Reads a spelling: with a leading `/` a path, otherwise a name. Anything else has no meaning as a program.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = !text.contains('\0') && !text.is_empty();
+        if plain && text.starts_with('/') && Path::new(text).file_name().is_some_and(|_| !text.ends_with('/')) {
+            Some(Self::Path(PathBuf::from(text)))
+        } else if plain && !text.contains('/') && !matches!(text, "." | "..") {
+            Some(Self::Name(text.to_owned()))
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for ProgramRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// One line of an `allow` or `deny` list: a program, which arguments, and what it takes away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramRule {
+    /// The rule's name.
+    pub id: RuleId,
+    /// Where it was written.
+    pub origin: Origin,
+    /// The program. It matches by the file found, not by the text.
+    pub program: ProgramRef,
+    /// The SHA-256 the program's file must have.
+    pub sha256: Option<[u8; 32]>,
+    /// Which arguments the rule is about. A guard against mistakes, not a wall: a program with a shell escape
+    /// needs no flag to use it. What a command can reach follows from the plugin's grants.
+    pub arguments: ArgumentRule,
+    /// What the rule takes away from the plugin's rights.
+    pub narrowing: Narrowing,
+}
+
+impl ProgramRule {
+    /// The short form `allow = ["git"]`: the program with any arguments.
+    ///
+    /// # Panics
+    /// When `program` is neither a bare name nor an absolute path; use [`ProgramRef::parse`] for text from outside.
+    pub fn any_arguments(program: &str) -> Self {
+        #[expect(clippy::expect_used, reason = "documented: for names written in code")]
+        let reference = ProgramRef::parse(program).expect("a bare name or an absolute path");
+        Self {
+            id: RuleId(program.to_owned()),
+            origin: Origin::Code,
+            program: reference,
+            sha256: None,
+            arguments: ArgumentRule::default(),
+            narrowing: Narrowing::default(),
+        }
+    }
+}
+
+/// Which network a command may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Net {
+    /// None.
+    None,
+    /// These `host:port` pairs.
+    Hosts(Vec<String>),
+    /// All.
+    Open,
+}
+
+/// What one rule takes away from the plugin's rights. `None` takes nothing away.
+///
+/// `net`, `read`, `write`, `exec` and `memory` are enforced by the kernel; where children are not confined they are
+/// wishes, and the result of each command says that they were not in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// Wall-clock time of the command.
+    pub timeout: Option<Duration>,
+    /// Bytes of each output stream.
+    pub output: Option<u64>,
+    /// Whether the command may be given standard input.
+    pub stdin: Option<bool>,
+    /// The only names the plugin may set for this command (a trailing `*` matches any rest).
+    pub env: Option<Vec<String>>,
+    /// The network.
+    pub net: Option<Net>,
+    /// Directories the command may read.
+    pub read: Option<Vec<PathBuf>>,
+    /// Directories the command may write.
+    pub write: Option<Vec<PathBuf>>,
+    /// Other programs the command may start.
+    pub exec: Option<Vec<String>>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+}
+
+impl Narrowing {
+    /// The keys written in this rule that only the kernel can enforce.
+    pub fn kernel_keys(&self) -> Vec<&'static str> {
+        let written = [
+            ("net", self.net.is_some()),
+            ("read", self.read.is_some()),
+            ("write", self.write.is_some()),
+            ("exec", self.exec.is_some()),
+            ("memory", self.memory.is_some()),
+        ];
+        written.into_iter().filter_map(|(key, present)| present.then_some(key)).collect()
+    }
+}
