@@ -1,0 +1,4 @@
+//! Guest interfaces. Each adapter decodes what a guest passed, asks the [`Gate`](crate::gate::Gate), and encodes the
+//! answer. No adapter decides.
+
+pub(crate) mod component;

@@ -1,0 +1,3 @@
+//! What a guest may do itself, one file each.
+
+pub(crate) mod wasi;

@@ -1,0 +1,61 @@
+//! WASI 0.2 as far as the policy grants it: preopened directories and named environment variables. Clocks and random
+//! numbers are always there; arguments, standard input and the network are not.
+
+use portcullis_policy::{
+    Authorized, Decision, FsAccess, Grants, HostEnvironment, PreopenRequest, decide,
+};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+
+use crate::error::LoadError;
+use crate::stdio::GuestStdio;
+
+/// Builds the guest's WASI context.
+///
+/// # Errors
+/// [`LoadError::Preopen`] when a granted directory cannot be opened.
+pub(crate) fn context(
+    grants: &Grants,
+    host: &HostEnvironment,
+    stdio: &GuestStdio,
+) -> Result<WasiCtx, LoadError> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    for name in &grants.env {
+        if let Some(value) = host.get(name) {
+            wasi.env(name, value);
+        }
+    }
+    for grant in &grants.fs {
+        if let Decision::Allow(authorized) = decide(
+            grants,
+            PreopenRequest {
+                grant: grant.clone(),
+            },
+        ) {
+            preopen(&mut wasi, grants, &authorized)?;
+        }
+    }
+    stdio.attach(&mut wasi);
+    Ok(wasi.build())
+}
+
+fn preopen(
+    wasi: &mut WasiCtxBuilder,
+    grants: &Grants,
+    authorized: &Authorized<PreopenRequest>,
+) -> Result<(), LoadError> {
+    let grant = &authorized.request().grant;
+    let permissions = match grant.access {
+        FsAccess::Read => FsPerms::ReadOnly,
+        FsAccess::ReadWrite => FsPerms::ReadWrite,
+    };
+    wasi.preopened_dir(&grant.host, &grant.guest, permissions)
+        .map_err(|error| LoadError::Preopen {
+            plugin: grants.plugin.clone(),
+            path: grant.host.clone(),
+            why: format!("{error:#}"),
+        })?;
+    Ok(())
+}

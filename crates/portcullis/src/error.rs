@@ -1,0 +1,278 @@
+use std::path::PathBuf;
+
+use portcullis_policy::PluginId;
+
+use crate::diagnostic::Diagnostic;
+use crate::own_state::Reach;
+use crate::recognize::Kind;
+
+/// Why a host could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The engine refused its configuration.
+    #[error("cannot start the WebAssembly engine")]
+    Engine(#[source] wasmtime::Error),
+    /// The thread for deadlines could not be started.
+    #[error("cannot start the thread that watches deadlines")]
+    Ticker(#[source] std::io::Error),
+    /// The project directory cannot be used.
+    #[error("cannot use `{}` as the project directory: {why}", path.display())]
+    Project {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// An import that keeps a plugin from being loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingImport {
+    /// The interface, as the component names it.
+    pub name: String,
+    /// Why it is missing, and what would supply it.
+    pub why: String,
+}
+
+/// Why a plugin could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read plugin `{plugin}` from `{}`", path.display())]
+    Read {
+        /// The plugin.
+        plugin: PluginId,
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The file is larger than any plugin may be.
+    #[error("cannot load plugin `{plugin}`: it has {bytes} bytes, more than {limit}")]
+    TooLarge {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file does not have the digest the policy names.
+    #[error(
+        "cannot load plugin `{plugin}`: its SHA-256 is `{found}`, the policy names `{expected}`"
+    )]
+    Digest {
+        /// The plugin.
+        plugin: PluginId,
+        /// In the policy.
+        expected: String,
+        /// Of the file.
+        found: String,
+    },
+    /// The file is something else than a component.
+    #[error("cannot load plugin `{plugin}`: the file is {}", kind.describe())]
+    NotAPlugin {
+        /// The plugin.
+        plugin: PluginId,
+        /// What it is.
+        kind: Kind,
+    },
+    /// The file is a component, and broken.
+    #[error("cannot load plugin `{plugin}`: the component is not valid")]
+    Invalid {
+        /// The plugin.
+        plugin: PluginId,
+        /// What the validator says.
+        why: String,
+    },
+    /// It imports what it was not granted, or what does not exist. All such imports are listed.
+    #[error("cannot load plugin `{plugin}`: it imports what it is not given")]
+    Imports {
+        /// The plugin.
+        plugin: PluginId,
+        /// Each of them.
+        missing: Vec<MissingImport>,
+    },
+    /// An import or export has another type than the interface of that name.
+    #[error("cannot load plugin `{plugin}`: its interface does not fit")]
+    Interface {
+        /// The plugin.
+        plugin: PluginId,
+        /// What does not fit.
+        why: String,
+    },
+    /// A grant reaches the host's own files.
+    #[error("cannot load plugin `{plugin}`: its grant `{}` reaches Portcullis's own `{}`", reach.grant.display(), reach.reached.display())]
+    OwnState {
+        /// The plugin.
+        plugin: PluginId,
+        /// Which grant, and what it reaches.
+        reach: Reach,
+    },
+    /// A granted directory cannot be opened.
+    #[error("cannot load plugin `{plugin}`: cannot open the granted directory `{}`", path.display())]
+    Preopen {
+        /// The plugin.
+        plugin: PluginId,
+        /// The directory.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// Compiling took too long.
+    #[error("cannot load plugin `{plugin}`: compiling it took more than {seconds} s")]
+    CompileTime {
+        /// The plugin.
+        plugin: PluginId,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The spawn server cannot be started, and the plugin is granted commands.
+    #[error("cannot load plugin `{plugin}`: commands cannot be started on this host")]
+    Executor {
+        /// The plugin.
+        plugin: PluginId,
+        /// What went wrong, and the fix if one is known.
+        why: String,
+    },
+}
+
+impl LoadError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "P0600",
+            Self::NotAPlugin { .. } => "P0601",
+            Self::Invalid { .. } => "P0602",
+            Self::Imports { .. } => "P0603",
+            Self::Interface { .. } => "P0604",
+            Self::TooLarge { .. } => "P0605",
+            Self::Digest { .. } => "P0606",
+            Self::OwnState { .. } => "P0607",
+            Self::Preopen { .. } => "P0608",
+            Self::CompileTime { .. } => "P0609",
+            Self::Executor { .. } => "P0610",
+        }
+    }
+
+    /// The error for a person, with its remedies.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let base = Diagnostic::new(self.code(), self.to_string());
+        match self {
+            Self::Read { source, .. } => base.note(source.to_string()),
+            Self::TooLarge { .. } | Self::CompileTime { .. } => base,
+            Self::Digest { .. } => {
+                base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
+            }
+            Self::NotAPlugin { kind, .. } => {
+                base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`").help(kind.remedy())
+            }
+            Self::Invalid { why, .. } => base.note(why).help("build it again, or fetch it again"),
+            Self::Imports { missing, .. } => missing
+                .iter()
+                .fold(base, |diagnostic, import| diagnostic.note(format!("`{}`: {}", import.name, import.why)))
+                .help("write `late = true` for the plugin to be told at the call instead"),
+            Self::Interface { why, .. } => {
+                base.note(why).help("build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`")
+            }
+            Self::OwnState { .. } => base
+                .note("no grant reaches the configuration, keys, cache or audit trail of Portcullis, or its executable")
+                .help("grant a directory below or beside it"),
+            Self::Preopen { why, .. } => base.note(why),
+            Self::Executor { why, .. } => base.note(why).help("run `portcullis doctor`"),
+        }
+    }
+}
+
+/// Why a call into a plugin did not return.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The call's time was up. Every command it had started is dead.
+    #[error("plugin `{plugin}` was stopped: call `{call}` passed its deadline of {} ms", limit.as_millis())]
+    Deadline {
+        /// The plugin.
+        plugin: PluginId,
+        /// The export.
+        call: &'static str,
+        /// The limit.
+        limit: std::time::Duration,
+        /// Where the guest was, innermost first; empty while it waited for the host.
+        backtrace: Vec<String>,
+    },
+    /// The guest trapped.
+    #[error("plugin `{plugin}` crashed in call `{call}`: {cause}")]
+    Trap {
+        /// The plugin.
+        plugin: PluginId,
+        /// The export.
+        call: &'static str,
+        /// What the engine says.
+        cause: String,
+        /// Where the guest was, innermost first.
+        backtrace: Vec<String>,
+        /// The memory limit in bytes, if the guest had run into it.
+        memory_limit: Option<u64>,
+    },
+    /// The component could not be instantiated.
+    #[error("plugin `{plugin}` cannot be started: {cause}")]
+    Instantiate {
+        /// The plugin.
+        plugin: PluginId,
+        /// What the engine says.
+        cause: String,
+    },
+    /// An earlier call was dropped or trapped; the instance is in no state to be called.
+    #[error("plugin `{plugin}` cannot be called again: an earlier call did not return")]
+    Poisoned {
+        /// The plugin.
+        plugin: PluginId,
+    },
+}
+
+impl CallError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Deadline { .. } => "P0701",
+            Self::Trap { .. } => "P0702",
+            Self::Instantiate { .. } => "P0703",
+            Self::Poisoned { .. } => "P0704",
+        }
+    }
+
+    /// The error for a person, with its remedies.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let base = Diagnostic::new(self.code(), self.to_string());
+        let traced = |base: Diagnostic, backtrace: &[String]| match backtrace {
+            [] => base,
+            frames => base.note(format!("in {}", frames.join(", called by "))),
+        };
+        match self {
+            Self::Deadline {
+                plugin, backtrace, ..
+            } => traced(base, backtrace)
+                .note("every command it had started was killed with it")
+                .help(format!(
+                    "raise `limits.call` for `{plugin}`, or have the plugin work in parts"
+                )),
+            Self::Trap {
+                plugin,
+                backtrace,
+                memory_limit,
+                ..
+            } => match memory_limit {
+                Some(bytes) => traced(base, backtrace)
+                    .note(format!(
+                        "it had been refused more than {bytes} bytes of memory"
+                    ))
+                    .help(format!("raise `limits.memory` for `{plugin}`")),
+                None => traced(base, backtrace),
+            },
+            Self::Instantiate { .. } => base,
+            Self::Poisoned { .. } => base.help("make a new instance"),
+        }
+    }
+}

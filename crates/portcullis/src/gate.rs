@@ -1,0 +1,367 @@
+//! The gate: one per instance, in front of every effect.
+//!
+//! Each kind of request is one method with the same steps: resolve, decide, write the decision down, act, write the
+//! outcome down. An ABI adapter decodes, asks the gate and encodes; it decides nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use portcullis_audit::{self as audit, DigestKey, Event, Masked, Sink, Verdict};
+use portcullis_exec::{
+    Completed, ExecAsk, ExecFailure, Executor, Opened, Place, Quota, Status, resolve,
+};
+use portcullis_policy::{
+    Authorized, Capability, Code, Confinement, Decision, Denial, Dropped, ExecRequest, Grants,
+    GuestError, Program, RuleId, decide,
+};
+
+/// What a gate needs, shared by all instances of one loaded plugin.
+#[derive(Debug)]
+pub(crate) struct GateParts {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) place: Arc<Place>,
+    pub(crate) executor: Option<Executor>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) trail: Trail,
+}
+
+/// Where decisions and outcomes are written down.
+#[derive(Clone)]
+pub(crate) struct Trail {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) key: Option<Arc<DigestKey>>,
+}
+
+impl std::fmt::Debug for Trail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trail").finish_non_exhaustive()
+    }
+}
+
+/// One command that ran, for the operator's report.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The number of the call in the audit trail.
+    pub call: u64,
+    /// The program's real path.
+    pub program: String,
+    /// The rules that allowed it.
+    pub rules: Vec<RuleId>,
+    /// How it ended.
+    pub status: Status,
+    /// Wall-clock time.
+    pub duration: Duration,
+    /// Variables of the host that were left out of its environment.
+    pub dropped: Vec<Dropped>,
+    /// Processes that outlived it and were killed.
+    pub stragglers: u32,
+    /// What the kernel enforced on it, in words.
+    pub confinement: String,
+    /// Keys of its rules that only the kernel could enforce and that were not in force.
+    pub not_in_force: Vec<&'static str>,
+}
+
+/// What the plugin did and what it was refused, since the instance was made.
+#[derive(Clone, Debug, Default)]
+pub struct Activity {
+    /// Commands that ran, in order.
+    pub commands: Vec<Command>,
+    /// Requests that were refused, in order.
+    pub denials: Vec<Denial>,
+    /// Failures of the host that the guest saw as an error, in words.
+    pub failures: Vec<String>,
+}
+
+/// The only door between a guest and the host.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    parts: Arc<GateParts>,
+    run: Arc<str>,
+    calls: u64,
+    /// When the guest's call is over, and every command with it.
+    pub(crate) deadline: Option<Instant>,
+    /// The plugin's own environment for all its commands.
+    pub(crate) overlay: Vec<(String, String)>,
+    pub(crate) activity: Activity,
+}
+
+impl Gate {
+    pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
+        Self {
+            parts,
+            run,
+            calls: 0,
+            deadline: None,
+            overlay: Vec::new(),
+            activity: Activity::default(),
+        }
+    }
+
+    /// Runs a native command for the guest.
+    pub(crate) async fn exec(&mut self, mut ask: ExecAsk) -> Result<Completed, GuestError> {
+        self.calls += 1;
+        let call = self.calls;
+        if !self.overlay.is_empty() {
+            ask.env = self.overlay.iter().cloned().chain(ask.env).collect();
+        }
+        let parts = Arc::clone(&self.parts);
+        let (request, opened) = resolve(&parts.grants, &parts.place, &ask);
+        let object = Masked::argv(
+            std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
+        );
+        match decide(&parts.grants, request) {
+            Decision::Allow(authorized) => {
+                self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
+                self.act(call, authorized, opened, ask.stdin).await
+            }
+            // Nobody is there to be asked: the denial stands.
+            Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+                Err(self.refuse(call, &object, *denial)?)
+            }
+        }
+    }
+
+    async fn act(
+        &mut self,
+        call: u64,
+        authorized: Authorized<ExecRequest>,
+        opened: Opened,
+        stdin: Option<Vec<u8>>,
+    ) -> Result<Completed, GuestError> {
+        let parts = Arc::clone(&self.parts);
+        let terms = authorized.terms().clone();
+        let program = match &authorized.request().found {
+            Program::Found(found) => found.path.display().to_string(),
+            Program::Malformed | Program::Missing | Program::Unfit { .. } => {
+                authorized.request().program.to_string()
+            }
+        };
+        let Some(executor) = &parts.executor else {
+            return self.failed(call, "the host was built without a spawn server".to_owned());
+        };
+        let run = executor
+            .run(authorized, opened, stdin, self.deadline, &parts.quota)
+            .await;
+        match run {
+            Ok(completed) => {
+                self.record_outcome(call, &completed, &terms.environment.dropped)?;
+                self.activity.commands.push(Command {
+                    call,
+                    program,
+                    rules: terms.rules,
+                    status: completed.status,
+                    duration: completed.duration,
+                    dropped: terms.environment.dropped,
+                    stragglers: completed.stragglers,
+                    confinement: completed.report.to_string(),
+                    not_in_force: terms.not_in_force,
+                });
+                Ok(completed)
+            }
+            Err(ExecFailure::Limit(code)) => {
+                let denial = self.limit(code, &program);
+                Err(self.refuse(call, &Masked::new(&program), denial)?)
+            }
+            Err(failure) => self.failed(
+                call,
+                format!("`{program}` did not run: {}", with_causes(&failure)),
+            ),
+        }
+    }
+
+    /// Reports to the operator that output was cut; the adapter decides what the guest gets for it.
+    pub(crate) fn output_limit(&mut self, completed: &Completed) -> GuestError {
+        let program = self
+            .activity
+            .commands
+            .last()
+            .map(|command| command.program.clone())
+            .unwrap_or_default();
+        let denial = self.limit(completed.killed_for.unwrap_or(Code::LimitOutput), &program);
+        self.activity.denials.push(denial);
+        GuestError::OutputLimit
+    }
+
+    fn limit(&self, code: Code, program: &str) -> Denial {
+        let limits = &self.parts.grants.limits;
+        let (action, note, guest) = match code {
+            Code::LimitChildren => (
+                format!("run `{program}` now"),
+                format!(
+                    "{} commands are already running (`limits.children`)",
+                    limits.children
+                ),
+                GuestError::Limit,
+            ),
+            Code::LimitRate => (
+                format!("run `{program}` now"),
+                format!(
+                    "{} were started in the last minute (`limits.spawns_per_minute`)",
+                    limits.spawns_per_minute
+                ),
+                GuestError::Limit,
+            ),
+            Code::LimitTotalOutput => (
+                format!("run `{program}` any more"),
+                format!(
+                    "its commands wrote {} bytes together (`limits.total_output`)",
+                    limits.total_output
+                ),
+                GuestError::OutputLimit,
+            ),
+            _ => (
+                format!("read more output of `{program}`"),
+                format!(
+                    "a stream is longer than {} bytes (`limits.output`)",
+                    limits.output
+                ),
+                GuestError::OutputLimit,
+            ),
+        };
+        Denial {
+            code,
+            plugin: self.parts.grants.plugin.clone(),
+            capability: Capability::Exec,
+            action,
+            object: program.to_owned(),
+            notes: vec![note],
+            remedies: Vec::new(),
+            rule: None,
+            guest,
+        }
+    }
+
+    /// Writes a denial down and gives what the guest learns of it.
+    fn refuse(
+        &mut self,
+        call: u64,
+        object: &Masked,
+        denial: Denial,
+    ) -> Result<GuestError, GuestError> {
+        self.record_decision(call, object, Err(&denial))?;
+        let guest = denial.guest;
+        self.activity.denials.push(denial);
+        Ok(guest)
+    }
+
+    fn failed<T>(&mut self, call: u64, why: String) -> Result<T, GuestError> {
+        let event = Event::Outcome(audit::Outcome {
+            ended: audit::Ended::FailedToStart(Masked::new(&why)),
+            ..self.outcome(call)
+        });
+        self.append(&event)?;
+        self.activity.failures.push(why);
+        Err(GuestError::CannotStart)
+    }
+
+    fn record_decision(
+        &mut self,
+        call: u64,
+        object: &Masked,
+        verdict: Result<&Vec<RuleId>, &Denial>,
+    ) -> Result<(), GuestError> {
+        let rule = match verdict {
+            Ok(rules) => rules.first().map(|id| audit::Rule {
+                id: id.to_string(),
+                origin: self.rule_origin(id),
+            }),
+            Err(denial) => denial.rule.as_ref().map(|(id, origin)| audit::Rule {
+                id: id.to_string(),
+                origin: origin.to_string(),
+            }),
+        };
+        let event = Event::Decision(audit::Decision {
+            run: self.run.to_string(),
+            call,
+            plugin: self.parts.grants.plugin.to_string(),
+            capability: Capability::Exec.name().to_owned(),
+            object: object.clone(),
+            verdict: if verdict.is_ok() {
+                Verdict::Allow
+            } else {
+                Verdict::Deny
+            },
+            rule,
+            code: verdict.err().map(|denial| denial.code.to_string()),
+            reason: verdict
+                .err()
+                .map(|denial| Masked::new(&denial.notes.join("; "))),
+        });
+        self.append(&event)
+    }
+
+    fn rule_origin(&self, id: &RuleId) -> String {
+        let rules = self.parts.grants.exec.iter().flat_map(|exec| &exec.allow);
+        rules
+            .into_iter()
+            .find(|rule| rule.id == *id)
+            .map(|rule| rule.origin.to_string())
+            .unwrap_or_default()
+    }
+
+    fn outcome(&self, call: u64) -> audit::Outcome {
+        audit::Outcome {
+            run: self.run.to_string(),
+            call,
+            ended: audit::Ended::Cancelled,
+            duration_us: 0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            stdout_digest: None,
+            stderr_digest: None,
+            env_dropped: Vec::new(),
+            stragglers_killed: 0,
+            confinement: "none".to_owned(),
+        }
+    }
+
+    fn record_outcome(
+        &mut self,
+        call: u64,
+        completed: &Completed,
+        dropped: &[Dropped],
+    ) -> Result<(), GuestError> {
+        let key = self.parts.trail.key.as_deref();
+        let event = Event::Outcome(audit::Outcome {
+            ended: match completed.status {
+                _ if completed.killed_for.is_some() => {
+                    audit::Ended::LimitReached("output".to_owned())
+                }
+                Status::Exited(code) => audit::Ended::Exited(i32::from(code)),
+                Status::Signalled(signal) => audit::Ended::Signaled(signal),
+                Status::TimedOut => audit::Ended::TimedOut,
+            },
+            duration_us: u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX),
+            stdout_bytes: completed.stdout_written,
+            stderr_bytes: completed.stderr_written,
+            stdout_digest: key.map(|key| key.digest(&completed.stdout)),
+            stderr_digest: key.map(|key| key.digest(&completed.stderr)),
+            env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
+            stragglers_killed: completed.stragglers,
+            confinement: Confinement::Limits.name().to_owned(),
+            ..self.outcome(call)
+        });
+        self.append(&event)
+    }
+
+    /// No audit line, no effect: a trail that cannot be written closes the gate.
+    fn append(&mut self, event: &Event) -> Result<(), GuestError> {
+        match self.parts.trail.sink.append(Timestamp::now(), event) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.activity.failures.push(format!(
+                    "the audit trail cannot be written: {}",
+                    with_causes(&error)
+                ));
+                Err(GuestError::CannotStart)
+            }
+        }
+    }
+}
+
+/// An error and what caused it, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,426 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use portcullis_audit::{DigestKey, Sink};
+use portcullis_codecache::CodeCache;
+use portcullis_exec::{Executor, ExecutorOptions, Helper, Place, Quota};
+use portcullis_policy::{Grants, HostEnvironment};
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use crate::abi;
+use crate::capability::wasi;
+use crate::engine::{self, Ticker};
+use crate::error::{BuildError, LoadError};
+use crate::gate::{GateParts, Trail, with_causes};
+use crate::imports;
+use crate::instance;
+use crate::own_state::OwnState;
+use crate::plugin::{Exports, Loaded, Plugin};
+use crate::recognize::Kind;
+use crate::state::State;
+use crate::stdio::GuestStdio;
+
+/// Bytes a plugin's file may have.
+const MAX_BYTES: u64 = 128 * 1024 * 1024;
+/// What a plugin exports.
+const RUN: &str = "run: func(args: list<string>) -> result<string, string>";
+/// What it may export besides.
+const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
+/// Time a plugin may take to compile.
+const MAX_COMPILE: Duration = Duration::from_secs(120);
+
+/// Runs plugins. Cloning is cheap; nothing is global, so an application may have several with different settings.
+///
+/// A host needs a Tokio runtime with time and I/O enabled.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<Shared>);
+
+struct Shared {
+    engine: Engine,
+    ticker: Arc<Ticker>,
+    linker: Linker<State>,
+    settings: HostBuilder,
+    project: PathBuf,
+    executor: OnceLock<Result<Executor, String>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("project", &self.project)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Host`].
+///
+/// # Defaults
+/// - the project directory is the working directory of the process
+/// - decisions and outcomes are kept in memory only
+/// - compiled code is not cached
+/// - the host's environment is empty: nothing can be inherited
+/// - the spawn server is this executable, which must call [`enter`](crate::enter) first in `main`
+/// - guests' own output goes nowhere
+/// - instances are allocated on demand
+#[derive(Default)]
+pub struct HostBuilder {
+    project: Option<PathBuf>,
+    sink: Option<Arc<dyn Sink>>,
+    digest_key: Option<Arc<DigestKey>>,
+    cache: Option<Arc<CodeCache>>,
+    host_env: HostEnvironment,
+    helper: Option<PathBuf>,
+    own_state: OwnState,
+    stdio: GuestStdio,
+    pooling: bool,
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("project", &self.project)
+            .field("own_state", &self.own_state)
+            .field("pooling", &self.pooling)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HostBuilder {
+    /// The directory commands are run in when a plugin names none.
+    #[must_use]
+    pub fn project(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.project = Some(directory.into());
+        self
+    }
+
+    /// Where decisions and outcomes are written down. If a write fails, nothing is run.
+    #[must_use]
+    pub fn audit(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.sink = Some(sink);
+        self
+    }
+
+    /// Under which key digests of outputs are written down; without one they are left out.
+    #[must_use]
+    pub fn digest_key(mut self, key: DigestKey) -> Self {
+        self.digest_key = Some(Arc::new(key));
+        self
+    }
+
+    /// Where compiled code is kept.
+    #[must_use]
+    pub fn code_cache(mut self, cache: CodeCache) -> Self {
+        self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// The environment that policies may let through, usually that of the process.
+    #[must_use]
+    pub fn host_env(mut self, env: HostEnvironment) -> Self {
+        self.host_env = env;
+        self
+    }
+
+    /// An executable that calls [`enter`](crate::enter) first in its `main`, by absolute path, for applications that do not.
+    #[must_use]
+    pub fn spawn_helper(mut self, path: impl Into<PathBuf>) -> Self {
+        self.helper = Some(path.into());
+        self
+    }
+
+    /// The host's own files, which no grant reaches.
+    #[must_use]
+    pub fn own_state(mut self, own: OwnState) -> Self {
+        self.own_state = own;
+        self
+    }
+
+    /// Where guests' own output goes.
+    #[must_use]
+    pub fn guest_stdio(mut self, stdio: GuestStdio) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Reserves memory for many instances at once, for servers that make thousands a second. Where the reservation
+    /// fails, instances are allocated on demand.
+    #[must_use]
+    pub fn pooling(mut self, pooling: bool) -> Self {
+        self.pooling = pooling;
+        self
+    }
+
+    /// Builds the host.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
+    /// the engine cannot be started.
+    pub fn build(self) -> Result<Host, BuildError> {
+        let project = project_directory(self.project.as_deref(), &self.host_env)?;
+        let engine = Engine::new(&engine::config(self.pooling))
+            .or_else(|error| {
+                if self.pooling {
+                    Engine::new(&engine::config(false))
+                } else {
+                    Err(error)
+                }
+            })
+            .map_err(BuildError::Engine)?;
+        let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
+        abi::component::link(&mut linker).map_err(BuildError::Engine)?;
+        let executor = OnceLock::new();
+        Ok(Host(Arc::new(Shared {
+            engine,
+            ticker,
+            linker,
+            settings: self,
+            project,
+            executor,
+        })))
+    }
+}
+
+fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<PathBuf, BuildError> {
+    let path = wanted.unwrap_or_else(|| Path::new("."));
+    let refuse = |why: &str| BuildError::Project {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let real = path
+        .canonicalize()
+        .map_err(|error| refuse(&error.to_string()))?;
+    if !real.is_dir() {
+        return Err(refuse("it is not a directory"));
+    }
+    let home = env
+        .get("HOME")
+        .and_then(|home| Path::new(home).canonicalize().ok());
+    if real.parent().is_none() || home.is_some_and(|home| home.starts_with(&real)) {
+        return Err(refuse(
+            "a project is neither `/` nor a home directory nor above one",
+        ));
+    }
+    Ok(real)
+}
+
+/// A plugin's file and what it is granted.
+#[derive(Debug)]
+pub struct Source {
+    /// The file's content: these very bytes are checked and compiled.
+    pub bytes: Vec<u8>,
+    /// What it may do.
+    pub grants: Grants,
+}
+
+impl Host {
+    /// Starts with the closed defaults of [`HostBuilder`].
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// The real path of the project directory.
+    pub fn project(&self) -> &Path {
+        &self.0.project
+    }
+
+    /// Checks a plugin against its grants and compiles it, or takes it from the cache.
+    ///
+    /// # Authority
+    /// Consumes `source.grants`: the plugin and its instances have these rights and no others.
+    ///
+    /// # Errors
+    /// [`LoadError`]; nothing of the guest has run.
+    pub async fn load(&self, source: Source) -> Result<Plugin, LoadError> {
+        let Source { bytes, grants } = source;
+        let plugin = grants.plugin.clone();
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(LoadError::TooLarge {
+                plugin,
+                bytes: bytes.len() as u64,
+                limit: MAX_BYTES,
+            });
+        }
+        let kind = Kind::of(&bytes);
+        if kind != Kind::Component {
+            return Err(LoadError::NotAPlugin { plugin, kind });
+        }
+        if let Some(reach) = grants
+            .fs
+            .iter()
+            .find_map(|grant| self.0.settings.own_state.reached_by(grant))
+        {
+            return Err(LoadError::OwnState { plugin, reach });
+        }
+        // The spawn server starts while the plugin compiles.
+        let starting = grants.exec.is_some().then(|| {
+            let host = self.clone();
+            tokio::task::spawn_blocking(move || host.executor())
+        });
+        let digest = blake3::hash(&bytes).to_hex().to_string();
+        let component = self.compile(&grants, bytes).await?;
+        let names = imports::names(&self.0.engine, &component);
+        let missing = imports::missing(&names, &grants);
+        if !missing.is_empty() {
+            return Err(LoadError::Imports { plugin, missing });
+        }
+        let executor = match starting {
+            Some(starting) if imports::wants_exec(&names) => {
+                let started = starting
+                    .await
+                    .unwrap_or_else(|error| Err(error.to_string()));
+                Some(started.map_err(|why| LoadError::Executor {
+                    plugin: plugin.clone(),
+                    why,
+                })?)
+            }
+            Some(_) | None => None,
+        };
+        self.assemble(component, grants, digest, executor)
+    }
+
+    /// The spawn server, started once.
+    fn executor(&self) -> Result<Executor, String> {
+        let start = || {
+            let helper = Helper::find(self.0.settings.helper.as_deref())
+                .map_err(|error| with_causes(&error))?;
+            Executor::start(helper, &ExecutorOptions::default())
+                .map_err(|error| with_causes(&error))
+        };
+        self.0.executor.get_or_init(start).clone()
+    }
+
+    async fn compile(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {
+        let engine = self.0.engine.clone();
+        let cache = self.0.settings.cache.clone();
+        let work = tokio::task::spawn_blocking(move || match cache {
+            Some(cache) => cache
+                .component(&engine, &bytes, || Component::new(&engine, &bytes))
+                .map(|fetched| fetched.code),
+            None => Component::new(&engine, &bytes),
+        });
+        let plugin = grants.plugin.clone();
+        match tokio::time::timeout(MAX_COMPILE, work).await {
+            Ok(Ok(Ok(component))) => Ok(component),
+            Ok(Ok(Err(error))) => Err(LoadError::Invalid {
+                plugin,
+                why: format!("{error:#}"),
+            }),
+            Ok(Err(panic)) => Err(LoadError::Invalid {
+                plugin,
+                why: panic.to_string(),
+            }),
+            Err(_) => Err(LoadError::CompileTime {
+                plugin,
+                seconds: MAX_COMPILE.as_secs(),
+            }),
+        }
+    }
+
+    fn assemble(
+        &self,
+        component: Component,
+        grants: Grants,
+        digest: String,
+        executor: Option<Executor>,
+    ) -> Result<Plugin, LoadError> {
+        let shared = &self.0;
+        let plugin = grants.plugin.clone();
+        let misfit = |why: String| LoadError::Interface {
+            plugin: plugin.clone(),
+            why,
+        };
+        let mut linker = shared.linker.clone();
+        if grants.late {
+            // Only known imports are left at this point; those that are not supplied trap when called.
+            linker
+                .define_unknown_imports_as_traps(&component)
+                .map_err(|error| misfit(format!("{error:#}")))?;
+        }
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|error| misfit(format!("{error:#}")))?;
+        let exports = self.exports(&component).map_err(misfit)?;
+        let settings = &shared.settings;
+        // Opened once here, so that a directory that is missing is an error at load and not at the first call.
+        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
+            LoadError::Preopen {
+                plugin: plugin.clone(),
+                path: shared.project.clone(),
+                why: error.to_string(),
+            }
+        })?;
+        let grants = Arc::new(grants);
+        let gate = Arc::new(GateParts {
+            quota: Arc::new(Quota::new(&grants.limits)),
+            grants: Arc::clone(&grants),
+            place: Arc::new(place),
+            executor,
+            trail: self.trail(),
+        });
+        Ok(Plugin(Arc::new(Loaded {
+            engine: shared.engine.clone(),
+            ticker: Arc::clone(&shared.ticker),
+            pre,
+            exports,
+            grants,
+            gate,
+            host_env: settings.host_env.clone(),
+            stdio: settings.stdio.clone(),
+            digest,
+        })))
+    }
+
+    fn trail(&self) -> Trail {
+        let settings = &self.0.settings;
+        Trail {
+            sink: settings
+                .sink
+                .clone()
+                .unwrap_or_else(|| Arc::new(portcullis_audit::Memory::new())),
+            key: settings.digest_key.clone(),
+        }
+    }
+
+    fn exports(&self, component: &Component) -> Result<Exports, String> {
+        let engine = &self.0.engine;
+        let index = |name| component.get_export_index(None, name);
+        let ty = component.component_type();
+        let function = |name| match ty.get_export(engine, name).map(|export| export.ty) {
+            Some(ComponentItem::ComponentFunc(function)) => Ok(Some(function)),
+            Some(_) => Err(format!("its export `{name}` is not a function")),
+            None => Ok(None),
+        };
+        let run = function("run")?.ok_or_else(|| {
+            let names: Vec<_> = ty
+                .exports(engine)
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            let found = if names.is_empty() {
+                "nothing".to_owned()
+            } else {
+                names.join(", ")
+            };
+            format!("it exports no `{RUN}`; it exports {found}")
+        })?;
+        run.typecheck::<instance::RunParams, instance::RunResults>(&ty.instance_type())
+            .map_err(|error| format!("its export `run` is not `{RUN}`: {error:#}"))?;
+        if let Some(overlay) = function("env-overlay")? {
+            overlay
+                .typecheck::<(), instance::OverlayResults>(&ty.instance_type())
+                .map_err(|error| {
+                    format!("its export `env-overlay` is not `{OVERLAY}`: {error:#}")
+                })?;
+        }
+        let run = index("run").ok_or("its export `run` cannot be found")?;
+        Ok(Exports {
+            run,
+            env_overlay: index("env-overlay"),
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! What a component imports, against what exists and what was granted.
+
+use portcullis_policy::Grants;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::abi::component::{CONTEXT, PROCESS};
+use crate::error::MissingImport;
+
+/// Every import of a component, by name.
+pub(crate) fn names(engine: &Engine, component: &Component) -> Vec<String> {
+    component
+        .component_type()
+        .imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// What stands behind an import.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// Linked, and of no effect without grants.
+    Linked,
+    /// Needs the `exec` grant.
+    Exec,
+    /// A known interface that this release does not supply.
+    NotYet(&'static str),
+    Unknown,
+}
+
+fn source(name: &str) -> Source {
+    let ours = name.starts_with("portcullis:cli/") || name.starts_with("my:cli/");
+    let matches = |known: &[&str]| known.contains(&name) || (ours && version_of(known[0], name));
+    if matches(&PROCESS) || matches(&CONTEXT) {
+        Source::Exec
+    } else if name.starts_with("wasi:http/") {
+        Source::NotYet("outgoing HTTP is not part of this release")
+    } else if name.starts_with("wasi:keyvalue/") {
+        Source::NotYet("key-value state is not part of this release")
+    } else if name.starts_with("wasi:") && name.contains("@0.3.") {
+        Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
+    } else if WASI.iter().any(|package| name.starts_with(package)) {
+        Source::Linked
+    } else {
+        Source::Unknown
+    }
+}
+
+const WASI: [&str; 6] = [
+    "wasi:io/",
+    "wasi:clocks/",
+    "wasi:random/",
+    "wasi:filesystem/",
+    "wasi:cli/",
+    "wasi:sockets/",
+];
+
+/// Whether `name` is the interface `known` in another version that a linker takes for the same.
+fn version_of(known: &str, name: &str) -> bool {
+    let interface = |name: &str| {
+        name.split('@')
+            .next()
+            .and_then(|path| path.split('/').nth(1))
+            .map(str::to_owned)
+    };
+    let compatible = name
+        .split_once('@')
+        .is_none_or(|(_, version)| version.starts_with("0.1."));
+    compatible && interface(known) == interface(name)
+}
+
+/// Imports that keep the plugin from being loaded: all of them, so that one look tells everything. With `late`, what
+/// is known but not granted is left to the call.
+pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
+    names
+        .iter()
+        .filter_map(|name| {
+            let why = match source(name) {
+                Source::Linked => return None,
+                Source::Exec if grants.exec.is_some() || grants.late => return None,
+                Source::Exec => format!(
+                    "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
+                    grants.plugin
+                ),
+                Source::NotYet(_) if grants.late => return None,
+                Source::NotYet(why) => why.to_owned(),
+                Source::Unknown => "no such interface on this host".to_owned(),
+            };
+            Some(MissingImport { name: name.clone(), why })
+        })
+        .collect()
+}
+
+/// Whether any import needs the `exec` grant.
+pub(crate) fn wants_exec(names: &[String]) -> bool {
+    names.iter().any(|name| source(name) == Source::Exec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_policy::PluginId;
+
+    #[test]
+    fn all_missing_imports_are_named_at_once() {
+        let grants = Grants::none(PluginId::new("p").unwrap());
+        let names = [
+            "my:cli/process",
+            "portcullis:cli/process@0.1.3",
+            "wasi:http/outgoing-handler@0.2.3",
+            "wasi:cli/environment@0.2.6",
+            "acme:thing/api",
+            "wasi:clocks/monotonic-clock@0.3.0",
+        ]
+        .map(str::to_owned);
+        let missing_names: Vec<_> = missing(&names, &grants)
+            .into_iter()
+            .map(|import| import.name)
+            .collect();
+        assert_eq!(
+            missing_names,
+            [&names[0], &names[1], &names[2], &names[4], &names[5]].map(String::clone)
+        );
+        let late = Grants {
+            late: true,
+            ..grants
+        };
+        let missing_names: Vec<_> = missing(&names, &late)
+            .into_iter()
+            .map(|import| import.name)
+            .collect();
+        assert_eq!(
+            missing_names,
+            ["acme:thing/api"],
+            "what does not exist stays missing"
+        );
+    }
+}

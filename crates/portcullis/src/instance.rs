@@ -1,0 +1,184 @@
+use std::time::{Duration, Instant};
+
+use wasmtime::component::TypedFunc;
+use wasmtime::{Store, Trap, WasmBacktrace};
+
+use crate::engine::TICK;
+use crate::error::CallError;
+use crate::gate::Activity;
+use crate::plugin::Plugin;
+use crate::state::State;
+
+pub(crate) type RunParams = (Vec<String>,);
+pub(crate) type RunResults = (Result<String, String>,);
+pub(crate) type OverlayResults = (Vec<(String, String)>,);
+
+type Run = TypedFunc<RunParams, RunResults>;
+type EnvOverlay = TypedFunc<(), OverlayResults>;
+
+/// Frames of a guest's backtrace that are reported.
+const FRAMES: usize = 16;
+
+/// One running plugin: a memory of its own, a gate of its own.
+pub struct Instance {
+    plugin: Plugin,
+    store: Store<State>,
+    run: Run,
+    /// Whether every call so far has returned. A call that was dropped half way leaves the guest in no known state.
+    sound: bool,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("plugin", self.plugin.id())
+            .field("sound", &self.sound)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    pub(crate) async fn start(plugin: Plugin, mut store: Store<State>) -> Result<Self, CallError> {
+        let loaded = std::sync::Arc::clone(&plugin.0);
+        let _active = loaded.ticker.enter();
+        let limit = loaded.grants.limits.call;
+        let deadline = Instant::now() + limit;
+        store.data_mut().gate.deadline = Some(deadline);
+        let outcome = within(deadline, async {
+            let instance = loaded.pre.instantiate_async(&mut store).await?;
+            let run: Run = instance.get_typed_func(&mut store, loaded.exports.run)?;
+            if let Some(index) = loaded.exports.env_overlay {
+                let overlay: EnvOverlay = instance.get_typed_func(&mut store, index)?;
+                store.data_mut().gate.overlay = overlay.call_async(&mut store, ()).await?.0;
+            }
+            Ok(run)
+        })
+        .await;
+        match outcome {
+            Ok(run) => Ok(Self {
+                plugin,
+                store,
+                run,
+                sound: true,
+            }),
+            Err(stopped) => Err(stopped.explain(&plugin, "env-overlay", limit, store.data())),
+        }
+    }
+
+    /// Calls the plugin's `run`.
+    ///
+    /// # Shapes and units
+    /// The inner result is the guest's own: text for standard output, or text for standard error.
+    ///
+    /// # Errors
+    /// [`CallError`] when the call does not return: its deadline passed, the guest trapped, or an earlier call did.
+    ///
+    /// # Cancellation
+    /// Dropping the future kills every command the call had started, and leaves the instance
+    /// [poisoned](CallError::Poisoned).
+    pub async fn run(&mut self, args: &[String]) -> Result<Result<String, String>, CallError> {
+        if !std::mem::replace(&mut self.sound, false) {
+            return Err(CallError::Poisoned {
+                plugin: self.plugin.id().clone(),
+            });
+        }
+        let limit = self.plugin.grants().limits.call;
+        let deadline = Instant::now() + limit;
+        let active = self.plugin.0.ticker.enter();
+        self.store.data_mut().gate.deadline = Some(deadline);
+        let call = self.run.call_async(&mut self.store, (args.to_vec(),));
+        let outcome = within(deadline, call).await;
+        drop(active);
+        match outcome {
+            Ok((answer,)) => {
+                self.sound = true;
+                Ok(answer)
+            }
+            Err(stopped) => Err(stopped.explain(&self.plugin, "run", limit, self.store.data())),
+        }
+    }
+
+    /// What the plugin did and was refused so far.
+    pub fn activity(&self) -> &Activity {
+        &self.store.data().gate.activity
+    }
+}
+
+/// How a call ended that did not return.
+enum Stopped {
+    Deadline,
+    Failed(wasmtime::Error),
+}
+
+/// Runs a call to its end or its deadline. A guest that computes is interrupted at the deadline by the engine, which
+/// then knows where it was; one that waits for the host is dropped a little later.
+async fn within<T>(
+    deadline: Instant,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Stopped> {
+    const AFTER: Duration = TICK.saturating_mul(10);
+    match tokio::time::timeout_at((deadline + AFTER).into(), call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Stopped::Failed(error)),
+        Err(_) => Err(Stopped::Deadline),
+    }
+}
+
+impl Stopped {
+    fn explain(
+        self,
+        plugin: &Plugin,
+        call: &'static str,
+        limit: Duration,
+        state: &State,
+    ) -> CallError {
+        let plugin = plugin.id().clone();
+        let error = match self {
+            Self::Deadline => {
+                return CallError::Deadline {
+                    plugin,
+                    call,
+                    limit,
+                    backtrace: Vec::new(),
+                };
+            }
+            Self::Failed(error) => error,
+        };
+        let backtrace = frames(&error);
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => CallError::Deadline {
+                plugin,
+                call,
+                limit,
+                backtrace,
+            },
+            trap => CallError::Trap {
+                plugin,
+                call,
+                cause: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+                backtrace,
+                memory_limit: state.limits.refused_memory(),
+            },
+        }
+    }
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    let name = |frame: &wasmtime::FrameInfo| {
+        let name = frame
+            .symbols()
+            .first()
+            .and_then(|symbol| symbol.name())
+            .or(frame.func_name());
+        name.map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
+    };
+    backtrace
+        .frames()
+        .iter()
+        .take(FRAMES)
+        .map(|frame| format!("`{}`", name(frame)))
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
+//!
+//! A plugin is a WebAssembly component. It may call native commands, read files and set environment variables, each
+//! only as far as its [`Grants`](policy::Grants) say. This crate loads plugins, runs them, and holds the one door
+//! between a guest and the host. What it does *not* do yet: children of a plugin are started under limits of time,
+//! output and environment, and are killed as a tree, but the kernel does not confine them to the plugin's grants.
+//!
+//! ```no_run
+//! use portcullis::policy::{ExecGrant, Grants, PluginId, ProgramRule};
+//! use portcullis::{Host, Source};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     portcullis::enter(); // first: this executable is also the spawn server
+//!     tokio::runtime::Runtime::new()?.block_on(async {
+//!         let mut grants = Grants::none(PluginId::new("report")?);
+//!         grants.exec = Some(ExecGrant { allow: vec![ProgramRule::any_arguments("git")], ..ExecGrant::default() });
+//!         let host = Host::builder().project(".").build()?;
+//!         let plugin = host.load(Source { bytes: std::fs::read("report.wasm")?, grants }).await?;
+//!         let mut instance = plugin.instantiate("first").await?;
+//!         let answer = instance.run(&[]).await?;
+//!         println!("{}", answer.unwrap_or_else(|error| error));
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! Read first: [`Host`], [`Plugin`], [`Instance`], and [`policy`].
+
+mod abi;
+mod capability;
+mod diagnostic;
+mod engine;
+mod error;
+mod gate;
+mod host;
+mod imports;
+mod instance;
+mod own_state;
+mod plugin;
+mod recognize;
+mod state;
+mod stdio;
+
+pub use diagnostic::Diagnostic;
+pub use error::{BuildError, CallError, LoadError, MissingImport};
+pub use gate::{Activity, Command};
+pub use host::{Host, HostBuilder, Source};
+pub use instance::Instance;
+pub use own_state::{OwnState, Reach};
+pub use plugin::Plugin;
+pub use portcullis_audit as audit;
+pub use portcullis_codecache::CodeCache;
+pub use portcullis_config as config;
+pub use portcullis_exec::{Status, enter};
+pub use portcullis_policy as policy;
+pub use recognize::Kind;
+pub use stdio::GuestStdio;

@@ -1,0 +1,93 @@
+use std::sync::Arc;
+
+use portcullis_policy::{Grants, HostEnvironment, PluginId};
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+use crate::capability::wasi;
+use crate::engine::Ticker;
+use crate::error::{CallError, LoadError};
+use crate::gate::{Gate, GateParts};
+use crate::instance::Instance;
+use crate::state::State;
+use crate::stdio::GuestStdio;
+
+/// A loaded plugin: compiled, checked against its grants, ready to be instantiated any number of times.
+///
+/// Cloning is cheap. Instances made from one plugin share its limits on commands.
+#[derive(Clone, Debug)]
+pub struct Plugin(pub(crate) Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) exports: Exports,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) gate: Arc<GateParts>,
+    pub(crate) host_env: HostEnvironment,
+    pub(crate) stdio: GuestStdio,
+    pub(crate) digest: String,
+}
+
+/// The exports a host calls, looked up once.
+#[derive(Debug)]
+pub(crate) struct Exports {
+    pub(crate) run: ComponentExportIndex,
+    pub(crate) env_overlay: Option<ComponentExportIndex>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("plugin", &self.grants.plugin)
+            .field("digest", &self.digest)
+            .finish()
+    }
+}
+
+impl Plugin {
+    /// The plugin's id.
+    pub fn id(&self) -> &PluginId {
+        &self.0.grants.plugin
+    }
+
+    /// The grants it was loaded with.
+    pub fn grants(&self) -> &Grants {
+        &self.0.grants
+    }
+
+    /// The BLAKE3 digest of its bytes, as 64 hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Makes an instance with a memory of its own, and asks it for its environment overlay if it exports one.
+    ///
+    /// `run` names the instance in the audit trail.
+    ///
+    /// # Errors
+    /// [`CallError`] when the guest traps or does not come to an end; a granted directory that has gone since loading
+    /// is [`CallError::Instantiate`].
+    pub async fn instantiate(&self, run: impl Into<Arc<str>>) -> Result<Instance, CallError> {
+        let loaded = &self.0;
+        let failed = |cause: String| CallError::Instantiate {
+            plugin: loaded.grants.plugin.clone(),
+            cause,
+        };
+        let context = wasi::context(&loaded.grants, &loaded.host_env, &loaded.stdio)
+            .map_err(|error: LoadError| failed(error.diagnostic().message))?;
+        let gate = Gate::new(Arc::clone(&loaded.gate), run.into());
+        let mut store = Store::new(&loaded.engine, State::new(context, &loaded.grants, gate));
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| match store.data().gate.deadline {
+            Some(deadline) if std::time::Instant::now() >= deadline => {
+                Ok(UpdateDeadline::Interrupt)
+            }
+            _ => Ok(UpdateDeadline::Yield(1)),
+        });
+        Instance::start(self.clone(), store).await
+    }
+}

@@ -1,0 +1,173 @@
+//! What a file is, by its bytes and shape, and how to build the right one.
+
+use wasmparser::{Encoding, Parser, Payload};
+
+/// What a file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A WebAssembly component: what a plugin is.
+    Component,
+    /// A core module for Extism.
+    ExtismModule,
+    /// A core module for fledge.
+    FledgeModule,
+    /// A core module for Reglet.
+    RegletModule,
+    /// A core module with a `_start` on WASI preview 1.
+    WasiCommand,
+    /// Any other core module.
+    CoreModule,
+    /// Code compiled ahead of time by some Wasmtime; it is native code and would have all our rights.
+    Precompiled,
+    /// The text format.
+    Text,
+    /// A native program.
+    NativeProgram,
+    /// A script with a `#!` line.
+    Script,
+    /// A zip or gzip archive.
+    Archive,
+    /// Nothing.
+    Empty,
+    /// Anything else.
+    Unknown,
+}
+
+impl Kind {
+    /// Looks at a file's bytes. A module that is cut off or malformed is still recognized by its beginning.
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => Self::Empty,
+            [0, b'a', b's', b'm', ..] => Self::of_wasm(bytes),
+            [0x7f, b'E', b'L', b'F', ..] if contains(bytes, b".wasmtime") => Self::Precompiled,
+            [0x7f, b'E', b'L', b'F', ..] | [b'M', b'Z', ..] | [0xcf, 0xfa, 0xed, 0xfe, ..] => {
+                Self::NativeProgram
+            }
+            [b'#', b'!', ..] => Self::Script,
+            [b'P', b'K', 3, 4, ..] | [0x1f, 0x8b, ..] => Self::Archive,
+            _ if is_text(bytes) => Self::Text,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn of_wasm(bytes: &[u8]) -> Self {
+        let mut modules: Vec<&str> = Vec::new();
+        let mut start = false;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload {
+                Ok(Payload::Version {
+                    encoding: Encoding::Component,
+                    ..
+                }) => return Self::Component,
+                Ok(Payload::ImportSection(imports)) => {
+                    modules.extend(imports.into_imports().flatten().map(|import| import.module));
+                }
+                Ok(Payload::ExportSection(exports)) => {
+                    start |= exports.into_iter().flatten().any(|e| e.name == "_start")
+                }
+                Ok(Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                }) => {}
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        let imports = |prefix: &str| modules.iter().any(|module| module.starts_with(prefix));
+        if imports("extism") {
+            Self::ExtismModule
+        } else if imports("fledge") {
+            Self::FledgeModule
+        } else if imports("reglet") {
+            Self::RegletModule
+        } else if imports("wasi_snapshot_preview1") && start {
+            Self::WasiCommand
+        } else {
+            Self::CoreModule
+        }
+    }
+
+    /// What it is, as a noun.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Component => "a component",
+            Self::ExtismModule => "a core module for Extism",
+            Self::FledgeModule => "a core module for fledge",
+            Self::RegletModule => "a core module for Reglet",
+            Self::WasiCommand => "a core module for WASI preview 1, with a `_start`",
+            Self::CoreModule => "a core module, not a component",
+            Self::Precompiled => "native code compiled ahead of time (`.cwasm`)",
+            Self::Text => "WebAssembly in the text format",
+            Self::NativeProgram => "a native program",
+            Self::Script => "a script",
+            Self::Archive => "an archive",
+            Self::Empty => "empty",
+            Self::Unknown => "not a WebAssembly file",
+        }
+    }
+
+    /// How to get a component from it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Component => "it can be loaded",
+            Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
+            Self::FledgeModule | Self::RegletModule => {
+                "this release runs components only; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
+            }
+            Self::WasiCommand | Self::CoreModule => {
+                "build with `--target wasm32-wasip2`, or turn it into a component with `wasm-tools component new`"
+            }
+            Self::Precompiled => {
+                "load the `.wasm` file it was compiled from; Portcullis keeps compiled code itself"
+            }
+            Self::Text => "translate it with `wasm-tools parse -o plugin.wasm`",
+            Self::NativeProgram | Self::Script => {
+                "a plugin is a `.wasm` file; a command is run by a plugin"
+            }
+            Self::Archive => "unpack it and name the `.wasm` file inside",
+            Self::Empty | Self::Unknown => "check how the file was built or copied",
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn is_text(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(4096)];
+    let text = String::from_utf8_lossy(head);
+    let first = text
+        .lines()
+        .map(str::trim_start)
+        .find(|line| !line.is_empty() && !line.starts_with(";;"));
+    first.is_some_and(|line| line.starts_with("(module") || line.starts_with("(component"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn files_are_recognized_by_their_bytes() {
+        let cases: [(&[u8], Kind); 9] = [
+            (b"", Kind::Empty),
+            (b"\0asm\x0d\0\x01\0", Kind::Component),
+            (b"\0asm\x01\0\0\0", Kind::CoreModule),
+            (b"\0asm", Kind::CoreModule),
+            (b"\x7fELF\x02\x01.wasmtime.info", Kind::Precompiled),
+            (b"\x7fELF\x02\x01\x01", Kind::NativeProgram),
+            (b"\n;; a comment\n  (component)", Kind::Text),
+            (b"#!/bin/sh\n", Kind::Script),
+            (b"PK\x03\x04....", Kind::Archive),
+        ];
+        for (bytes, kind) in cases {
+            assert_eq!(
+                Kind::of(bytes),
+                kind,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+    }
+}

@@ -1,0 +1,34 @@
+use portcullis_policy::Grants;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::engine::MemoryLimits;
+use crate::gate::Gate;
+
+/// What belongs to one instance of a plugin.
+pub(crate) struct State {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) limits: MemoryLimits,
+    pub(crate) gate: Gate,
+}
+
+impl State {
+    pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate) -> Self {
+        Self {
+            wasi,
+            table: ResourceTable::new(),
+            limits: MemoryLimits::new(&grants.limits),
+            gate,
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}

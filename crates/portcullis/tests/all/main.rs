@@ -1,0 +1,23 @@
+//! The host library with real components and real commands.
+//!
+//! `enter` has to be the first call in `main`, so this has a `main` of its own.
+
+mod call;
+mod exec;
+mod fixture;
+mod load;
+mod wasi;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> std::process::ExitCode {
+    portcullis::enter();
+    let tests = [load::TESTS, call::TESTS, exec::TESTS, wasi::TESTS].concat();
+    let trials = tests.into_iter().map(|(name, run)| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
