@@ -1,0 +1,131 @@
+//! Tries one thing of WASI 0.2 and reports what came of it.
+//!
+//! ```text
+//! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES
+//! ```
+//! What is refused is an error that ends in WASI's own name for it, such as `access` or `not-permitted`.
+
+wit_bindgen::generate!({ path: "../../wit/cli-0.1.0", world: "plugin" });
+
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
+use wasip2::sockets::{instance_network, tcp_create_socket};
+
+struct Plugin;
+
+impl Guest for Plugin {
+    fn run(args: Vec<String>) -> Result<String, String> {
+        match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["env"] => Ok(env()),
+            ["list", path] => list(path),
+            ["read", path] => read(path),
+            ["write", path, text] => write(path, text),
+            ["connect", address, port] => connect(address, port),
+            ["clock"] => Ok(wasip2::clocks::wall_clock::now().seconds.to_string()),
+            ["random", bytes] => {
+                let bytes = bytes.parse().map_err(|_| "usage: random BYTES")?;
+                Ok(wasip2::random::random::get_random_bytes(bytes).len().to_string())
+            }
+            _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES".to_owned()),
+        }
+    }
+}
+
+fn env() -> String {
+    wasip2::cli::environment::get_environment()
+        .iter()
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect()
+}
+
+/// Splits an absolute guest path at the longest preopened directory that holds it.
+fn locate(path: &str) -> Result<(Descriptor, String), String> {
+    get_directories()
+        .into_iter()
+        .filter_map(|(dir, name)| {
+            let rest = path.strip_prefix(name.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/'))
+                .then(|| (name.len(), dir, rest.trim_start_matches('/').to_owned()))
+        })
+        .max_by_key(|(length, _, _)| *length)
+        .map(|(_, dir, rest)| {
+            (
+                dir,
+                if rest.is_empty() {
+                    ".".to_owned()
+                } else {
+                    rest
+                },
+            )
+        })
+        .ok_or_else(|| format!("{path}: no preopened directory holds it"))
+}
+
+fn open(path: &str, open: OpenFlags, access: DescriptorFlags) -> Result<Descriptor, String> {
+    let (dir, rest) = locate(path)?;
+    dir.open_at(PathFlags::SYMLINK_FOLLOW, &rest, open, access)
+        .map_err(|code| refused(path, code))
+}
+
+fn list(path: &str) -> Result<String, String> {
+    let dir = open(path, OpenFlags::DIRECTORY, DescriptorFlags::READ)?;
+    let entries = dir.read_directory().map_err(|code| refused(path, code))?;
+    let mut names = Vec::new();
+    while let Some(entry) = entries
+        .read_directory_entry()
+        .map_err(|code| refused(path, code))?
+    {
+        names.push(entry.name);
+    }
+    names.sort();
+    Ok(names.join("\n"))
+}
+
+fn read(path: &str) -> Result<String, String> {
+    let file = open(path, OpenFlags::empty(), DescriptorFlags::READ)?;
+    let (bytes, _end) = file.read(1 << 20, 0).map_err(|code| refused(path, code))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn write(path: &str, text: &str) -> Result<String, String> {
+    let file = open(
+        path,
+        OpenFlags::CREATE | OpenFlags::TRUNCATE,
+        DescriptorFlags::WRITE,
+    )?;
+    let written = file
+        .write(text.as_bytes(), 0)
+        .map_err(|code| refused(path, code))?;
+    Ok(format!("{written} bytes"))
+}
+
+fn refused(path: &str, code: ErrorCode) -> String {
+    format!("{path}: {}", code.name())
+}
+
+fn connect(address: &str, port: &str) -> Result<String, String> {
+    let usage = "usage: connect IPV4 PORT";
+    let octets = address
+        .parse::<std::net::Ipv4Addr>()
+        .map_err(|_| usage)?
+        .octets();
+    let port = port.parse().map_err(|_| usage)?;
+    let remote = IpSocketAddress::Ipv4(Ipv4SocketAddress {
+        port,
+        address: octets.into(),
+    });
+    let network = instance_network::instance_network();
+    let socket = tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4)
+        .map_err(|code| code.name().to_owned())?;
+    socket
+        .start_connect(&network, remote)
+        .map_err(|code| code.name().to_owned())?;
+    socket.subscribe().block();
+    socket
+        .finish_connect()
+        .map_err(|code| code.name().to_owned())?;
+    Ok("connected".to_owned())
+}
+
+export!(Plugin);

@@ -1,0 +1,2 @@
+;; A core module with nothing in it.
+(module)

@@ -1,0 +1,109 @@
+//! Repository tasks: `cargo xtask <task>`. One file per task, beside what they share.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task talks to a terminal and has no other reader"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a task starts tools and reads the environment; it holds no plugin"
+)]
+
+mod arrows;
+mod bench;
+mod check;
+mod component;
+mod extra;
+mod guests;
+mod ordinary;
+mod rebuild;
+mod shapes;
+mod shell;
+mod skips;
+mod soak;
+mod sysroot;
+mod tally;
+mod test;
+mod toolchain;
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+use toolchain::Route;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK [OPTION]...
+
+tasks
+  test     format, lints, docs, arrows, guests, all tests; what continuous integration runs
+  check    format, lints and arrows only
+  guests   build the test guests and the example plugins into target/guests
+  extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
+  bench    measure, release build; arguments after `--` go to the benchmark
+  soak     the tests with `soak` in their name, with their long counts
+
+options
+  --yes            install what is missing (system packages, tools, toolchain parts); CI=true implies it
+  --route ROUTE    guests: how to get the wasm target: installed, rustup or debian (default: the first that works)
+  --bless          guests: replace the committed example component with the one just built";
+
+/// What the command line said.
+#[derive(Debug, Default)]
+struct Options {
+    /// Whether missing tools and packages may be installed.
+    yes: bool,
+    /// Whether this is continuous integration, where a skip that is not expected is a failure.
+    ci: bool,
+    /// The only way to try for the wasm target.
+    route: Option<Route>,
+    /// Whether to replace the committed component.
+    bless: bool,
+    /// Arguments after `--`.
+    rest: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let ci = shell::env("CI").is_some_and(|value| value == "true" || value == "1");
+        let mut options = Self {
+            yes: ci,
+            ci,
+            ..Self::default()
+        };
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--yes" => options.yes = true,
+                "--bless" => options.bless = true,
+                "--route" => options.route = Some(args.next().unwrap_or_default().parse()?),
+                "--" => options.rest = args.by_ref().collect(),
+                _ => bail!("unknown option `{arg}`\n\n{USAGE}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next();
+    let done = Options::parse(args).and_then(|options| match task.as_deref() {
+        Some("test") => test::run(&options),
+        Some("check") => check::run(&options),
+        Some("guests") => guests::run(&options),
+        Some("extra") => extra::run(&options),
+        Some("bench") => bench::run(&options),
+        Some("soak") => soak::run(),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => bail!("unknown task `{other}`\n\n{USAGE}"),
+        None => bail!("{USAGE}"),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

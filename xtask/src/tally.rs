@@ -1,0 +1,174 @@
+//! Reading what `cargo test` prints: how many passed and failed, what was skipped, and which binaries ran.
+//!
+//! A test that cannot run prints `SKIP <name>: <reason>` and returns. The runner counts it as passed; here it
+//! is counted as skipped. Tests run with `--show-output`, or their skips would not be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The sum of a run.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Tally {
+    /// Tests that passed and did not skip.
+    pub(crate) passed: usize,
+    /// Tests that failed, and binaries that ended without a result.
+    pub(crate) failed: usize,
+    /// Name and reason of what was skipped, ignored tests included.
+    pub(crate) skipped: Vec<(String, String)>,
+    /// `<package> <target>` of each binary that came to a result; `<crate> doc` for doc tests.
+    pub(crate) ran: BTreeSet<String>,
+    /// The binary whose lines are being read, until its result.
+    open: Option<String>,
+    /// Whether the test whose captured output is being read has skipped.
+    block: Option<bool>,
+    /// Tests of the open binary that skipped; its result will count them as passed.
+    quiet: usize,
+}
+
+impl Tally {
+    /// Reads one line. `names` has the label of each test executable.
+    pub(crate) fn read(&mut self, line: &str, names: &BTreeMap<String, String>) {
+        if let Some(skip) = line.strip_prefix("SKIP ") {
+            self.skip(skip);
+        } else if is_block(line) {
+            self.block = Some(false);
+        } else if line == "successes:" || line == "failures:" {
+            self.block = None;
+        } else if self.block.is_none() {
+            // What a test printed is no news of the runner, whatever it looks like.
+            self.read_runner(line, names);
+        }
+    }
+
+    fn read_runner(&mut self, line: &str, names: &BTreeMap<String, String>) {
+        if let Some(label) = heading(line, names) {
+            self.finish();
+            self.open = Some(label);
+        } else if let Some((test, _)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.split_once(" ... ignored"))
+        {
+            self.skipped.push((test.to_owned(), "ignored".to_owned()));
+        } else if let Some(result) = line.strip_prefix("test result: ") {
+            self.result(result);
+        }
+    }
+
+    /// Ends the reading: a binary that is still open died before its result.
+    pub(crate) fn finish(&mut self) {
+        self.block = None;
+        self.quiet = 0;
+        if self.open.take().is_some() {
+            self.failed += 1;
+        }
+    }
+
+    fn skip(&mut self, text: &str) {
+        let (name, reason) = text.split_once(": ").unwrap_or((text, "no reason given"));
+        self.skipped.push((name.to_owned(), reason.to_owned()));
+        // One test may skip several parts.
+        if self.block == Some(false) {
+            self.block = Some(true);
+            self.quiet += 1;
+        }
+    }
+
+    fn result(&mut self, result: &str) {
+        let number = |what: &str| {
+            result
+                .split(['.', ';'])
+                .find_map(|part| part.trim().strip_suffix(what)?.trim().parse::<usize>().ok())
+        };
+        self.passed += number(" passed").unwrap_or(0).saturating_sub(self.quiet);
+        self.quiet = 0;
+        self.failed += number(" failed").unwrap_or(0);
+        self.ran.extend(self.open.take());
+    }
+}
+
+/// Recognises the runner's line before what a test printed.
+fn is_block(line: &str) -> bool {
+    line.starts_with("---- ") && line.ends_with(" stdout ----")
+}
+
+/// Recognises cargo's line before it starts a binary.
+fn heading(line: &str, names: &BTreeMap<String, String>) -> Option<String> {
+    let line = line.trim_start();
+    if let Some(name) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{name} doc"));
+    }
+    let rest = line.strip_prefix("Running ")?;
+    let path = rest.split_once('(')?.1.strip_suffix(')')?;
+    let file = path.rsplit('/').next().unwrap_or(path);
+    Some(names.get(file).cloned().unwrap_or_else(|| file.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(text: &str) -> Tally {
+        let names = BTreeMap::from([("all-1f".to_owned(), "portcullis-exec all".to_owned())]);
+        let mut tally = Tally::default();
+        text.lines().for_each(|line| tally.read(line, &names));
+        tally.finish();
+        tally
+    }
+
+    const RUN: &str =
+        "     Running tests/all/main.rs (target/debug/deps/all-1f)\nrunning 4 tests\n";
+
+    #[test]
+    fn results_are_summed_over_binaries_and_doc_tests() {
+        let tally = tally(&format!(
+            "{RUN}test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s\n\
+             \x20  Doc-tests portcullis\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
+        ));
+        assert_eq!((tally.passed, tally.failed), (5, 1));
+        assert_eq!(
+            tally.ran,
+            [
+                "portcullis doc".to_owned(),
+                "portcullis-exec all".to_owned()
+            ]
+            .into()
+        );
+    }
+
+    #[test]
+    fn a_test_that_skips_is_not_counted_as_passed() {
+        let tally = tally(&format!(
+            "{RUN}test pids ... ok\n\nsuccesses:\n\n---- pids stdout ----\nSKIP pids/a: no user namespaces\n\
+             SKIP pids/b: no user namespaces\n\n\nsuccesses:\n    pids\n\n\
+             test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
+        ));
+        assert_eq!((tally.passed, tally.failed, tally.skipped.len()), (3, 0, 2));
+        assert_eq!(
+            tally.skipped[0],
+            ("pids/a".to_owned(), "no user namespaces".to_owned())
+        );
+    }
+
+    #[test]
+    fn what_a_test_prints_is_not_taken_for_the_runner() {
+        let tally = tally(&format!(
+            "{RUN}successes:\n\n---- t stdout ----\n   Doc-tests x\ntest result: FAILED. 0 passed; 9 failed\n\n\
+             successes:\n    t\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
+        ));
+        assert_eq!((tally.passed, tally.failed, tally.ran.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn an_ignored_test_is_a_skip() {
+        let tally = tally(&format!(
+            "{RUN}test slow ... ignored\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\n"
+        ));
+        assert_eq!((tally.passed, tally.failed, tally.skipped.len()), (3, 0, 1));
+    }
+
+    #[test]
+    fn a_binary_that_dies_before_its_result_has_failed() {
+        let tally = tally(RUN);
+        assert_eq!((tally.passed, tally.failed), (0, 1));
+        assert!(tally.ran.is_empty());
+    }
+}
