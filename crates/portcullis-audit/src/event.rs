@@ -1,0 +1,192 @@
+//! What is written down: one type per kind of event, with plain fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chain::Head;
+use crate::digest::KeyedDigest;
+use crate::mask::Masked;
+
+/// One thing that happened. A call that has an effect leaves two: a [`Decision`], then an [`Outcome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A file of the trail begins. Written by the trail itself.
+    Opened(Opened),
+    /// A plugin begins to run.
+    RunStarted(RunStarted),
+    /// The run is over.
+    RunEnded(RunEnded),
+    /// The policy decided on a request.
+    Decision(Decision),
+    /// What came of a request that was allowed.
+    Outcome(Outcome),
+    /// Denials that repeated one another, counted instead of written one by one.
+    DenialsFolded(DenialsFolded),
+}
+
+/// Why a file of the trail begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub enum Opened {
+    /// The trail begins here.
+    Started,
+    /// The file before it reached its size.
+    Rotated {
+        /// The name of the file before this one.
+        after: String,
+    },
+    /// The file before it ends with bytes that are no record: a write was interrupted.
+    Torn {
+        /// The name of the file that ends with them.
+        after: String,
+        /// Where they begin, in bytes.
+        offset: u64,
+        /// How many there are.
+        bytes: u64,
+        /// The BLAKE3 hash of them, 64 hex digits.
+        digest: String,
+    },
+    /// The files do not hold the record that a kept head names: records were cut off or rewritten.
+    Lost {
+        /// The head that was kept.
+        expected: Head,
+    },
+    /// There are files, but no readable head beside them: a cut tail could not be told.
+    Headless,
+}
+
+/// A plugin begins to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The id of the run; the events of its calls carry it too.
+    pub run: String,
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The BLAKE3 digest of the plugin's bytes, hex.
+    pub plugin_digest: String,
+    /// The policy files in force, in the order in which they were read.
+    pub policy_files: Vec<String>,
+    /// What was passed to the plugin.
+    pub args: Masked,
+}
+
+/// The run of a plugin is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnded {
+    /// The id of the run.
+    pub run: String,
+    /// The exit code that the run was reported with.
+    pub exit_code: i32,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+}
+
+/// The policy's answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The id of the run.
+    pub run: String,
+    /// The number of the call within the run; its [`Outcome`] has the same.
+    pub call: u64,
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The capability, such as `exec`.
+    pub capability: String,
+    /// What it was asked for: a program with its arguments, a path, an address.
+    pub object: Masked,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The rule that decided; `None` if none matched and the default did.
+    pub rule: Option<Rule>,
+    /// The code of a denial, such as `P0201`.
+    pub code: Option<String>,
+    /// The reason in words.
+    pub reason: Option<Masked>,
+}
+
+/// Allow or deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The request may take effect.
+    Allow,
+    /// The request had no effect.
+    Deny,
+}
+
+/// A rule of the policy and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// The id of the rule.
+    pub id: String,
+    /// Where it is written, such as `portcullis.toml:14`.
+    pub origin: String,
+}
+
+/// What came of a request that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The id of the run.
+    pub run: String,
+    /// The number of the call within the run, as in its [`Decision`].
+    pub call: u64,
+    /// How it ended.
+    pub ended: Ended,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// Bytes of standard output that were read from the child.
+    pub stdout_bytes: u64,
+    /// Bytes of standard error that were read from the child.
+    pub stderr_bytes: u64,
+    /// A digest of standard output, keyed so that a short secret cannot be guessed from it.
+    pub stdout_digest: Option<KeyedDigest>,
+    /// A digest of standard error, keyed likewise.
+    pub stderr_digest: Option<KeyedDigest>,
+    /// Names of the environment variables that were dropped; never their values.
+    pub env_dropped: Vec<String>,
+    /// How many processes of the call were still alive at its end and were killed.
+    pub stragglers_killed: u32,
+    /// The tier of confinement that was in force, such as `full`.
+    pub confinement: String,
+}
+
+/// How a child process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ended {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal killed it.
+    Signaled(i32),
+    /// Its time was up and the whole tree was killed.
+    TimedOut,
+    /// It reached the limit of this name and was stopped.
+    LimitReached(String),
+    /// It could not be started, for this reason.
+    FailedToStart(Masked),
+    /// The caller gave up on it and the whole tree was killed.
+    Cancelled,
+}
+
+/// Repeats of one denial within a window of time, beyond the first few.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DenialsFolded {
+    /// The id of the run.
+    pub run: String,
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The capability that was asked for.
+    pub capability: String,
+    /// What it was asked for.
+    pub object: Masked,
+    /// The code of the denial.
+    pub code: Option<String>,
+    /// How many repeats this record stands for.
+    pub count: u64,
+    /// The number of the first call that was folded.
+    pub first_call: u64,
+    /// The number of the last call that was folded.
+    pub last_call: u64,
+}
