@@ -7,9 +7,18 @@ use crate::{Confinement, Environment, Request, RuleId};
 /// Its fields are private and only [`decide`](crate::decide) makes one: code that never asked cannot act, because it
 /// does not compile. It is neither `Clone` nor `Default`: one decision, one act.
 ///
-/// ```compile_fail
-/// use portcullis_policy::{Authorized, ExecRequest};
-/// let forged = Authorized { request: ExecRequest::example("git", &[]), terms: todo!() };
+/// ```
+/// use portcullis_policy::{Authorized, ExecRequest, ExecTerms};
+/// fn act(allowed: Authorized<ExecRequest>) -> (ExecRequest, ExecTerms) {
+///     (allowed.request().clone(), allowed.terms().clone())
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// use portcullis_policy::{Authorized, ExecRequest, ExecTerms};
+/// fn forge(request: ExecRequest, terms: ExecTerms) -> Authorized<ExecRequest> {
+///     Authorized { request, terms }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Authorized<R: Request> {

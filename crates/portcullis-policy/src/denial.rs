@@ -59,6 +59,8 @@ codes! {
     ExecCwd = "P0207",
     /// The plugin sets an environment variable that makes many programs run other code.
     ///
+    /// The name does that, or the value: a path or a `%` where a locale, terminal or zone is named, or a value that starts
+    /// with `()`.
     /// List it in `exec.allow_dangerous_env` if the plugin has to set it.
     EnvDangerous = "P0208",
     /// The plugin sets an environment variable outside `env_allow_prefixes` or the rule's `env`.

@@ -1,72 +1,13 @@
 //! A child's environment: built from nothing, name by name. A deny list of names cannot win (more than fifty
 //! variables make harmless programs run code), so what is passed is listed and what is dropped is reported.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::ExecGrant;
-
-/// Names that make common programs load or run something else, by the manual pages of ld.so, bash, git, and each
-/// tool. A trailing `*` matches any rest. Compared without case, because some tools read either.
-const DANGEROUS: &[&str] = &[
-    // the loader and the C library
-    "LD_*", "DYLD_*", "LIBPATH", "SHLIB_PATH", "LDR_*", "_RLD*", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH",
-    "TZDIR", "MALLOC_*", "HOSTALIASES", "RES_OPTIONS", "LOCALDOMAIN", "RESOLV_HOST_CONF", "NIS_PATH", "GETCONF_DIR",
-    "TMPDIR", "TEMP", "TMP",
-    // shells
-    "BASH_ENV", "ENV", "BASH_FUNC_*", "PS4", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "IFS", "CDPATH", "GLOBIGNORE",
-    "FPATH", "ZDOTDIR", "NULLCMD", "READNULLCMD", "SHELL",
-    // language runtimes
-    "PYTHON*", "PIP_*", "UV_*", "VIRTUAL_ENV", "NODE_*", "NPM_CONFIG_*", "YARN_*", "PERL*", "RUBY*", "GEM_*",
-    "BUNDLE_*", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR", "TCLLIBPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS",
-    "JDK_JAVA_OPTIONS", "CLASSPATH", "MAVEN_OPTS", "GRADLE_OPTS", "SBT_OPTS", "DOTNET_STARTUP_HOOKS", "CORECLR_*",
-    "COR_PROFILER*", "GOFLAGS", "GOROOT", "GOPROXY", "GOTOOLCHAIN", "GOENV", "RUSTC*", "RUSTFLAGS", "RUSTDOC*",
-    "CARGO_*", "RUSTUP_*",
-    // git
-    "GIT_*", "HGRCPATH", "HGEDITOR", "SVN_*",
-    // builds and archives
-    "MAKEFLAGS", "MAKEFILES", "GNUMAKEFLAGS", "COMPILER_PATH", "GCC_EXEC_PREFIX", "CC", "CXX", "LD", "AR", "CMAKE_*",
-    "PKG_CONFIG*", "TAR_OPTIONS", "TAPE", "RSH", "RSYNC_*", "GREP_OPTIONS", "ZIPOPT", "UNZIP", "ZIPINFO",
-    // pagers, editors, desktops
-    "PAGER", "MANPAGER", "EDITOR", "VISUAL", "LESS*", "BROWSER", "SSH_ASKPASS*", "SUDO_*", "SYSTEMD_*", "XDG_*",
-    "HOME", "CURL_HOME", "WGETRC", "INPUTRC", "TERMINFO*", "TERMCAP", "TERMPATH", "PATH", "DBUS_*", "SSH_AUTH_SOCK",
-    "GPG_AGENT_INFO", "GNUPGHOME", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "KRB5*",
-    // TLS and network
-    "OPENSSL_*", "SSL_CERT_*", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY",
-    "FTP_PROXY", "ALL_PROXY", "NO_PROXY",
-    // clouds
-    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "KUBECONFIG", "CLOUDSDK_CONFIG", "TF_CLI_*",
-    "TF_PLUGIN_CACHE_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "ANSIBLE_*", "VAULT_*",
-    // our own configuration
-    "PORTCULLIS_*",
-];
-
-/// Git variables that a plugin may set: they name a person, a date or a format and run nothing.
-const HARMLESS: &[&str] = &[
-    "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
-    "GIT_COMMITTER_DATE", "GIT_OPTIONAL_LOCKS", "GIT_TERMINAL_PROMPT", "NODE_ENV", "PYTHONUTF8", "PYTHONIOENCODING",
-    "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "CARGO_TERM_COLOR", "RUST_BACKTRACE",
-];
-
-/// Parts of names that usually hold secrets; never inherited unless the policy names the variable itself.
-const SECRET: &[&str] = &[
-    "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY",
-    "CREDENTIAL", "COOKIE", "SESSION", "BEARER", "DATABASE_URL", "CONNECTION_STRING", "WEBHOOK", "MYSQL_PWD",
-    "SSHPASS",
-];
-const SECRET_PREFIXES: &[&str] = &[
-    "AWS_", "AZURE_", "ARM_", "GOOGLE_", "GCP_", "CLOUDSDK_", "GITLAB_", "CI_JOB_", "NPM_", "PYPI_", "TWINE_",
-    "DOCKER_", "KUBE", "VAULT_", "OPENAI_", "ANTHROPIC_", "HF_", "SLACK_", "STRIPE_", "TWILIO_", "DATADOG_", "DD_",
-    "SENTRY_", "ACTIONS_", "SIGNING_", "PORTCULLIS_",
-];
-const SECRET_SUFFIXES: &[&str] = &["_KEY", "_PAT", "_PASS", "_PWD", "_SAS", "DSN"];
-
-/// Beginnings of values that are credentials of well-known services.
-const SECRET_VALUES: &[&str] = &[
-    "ghp_", "gho_", "ghu_", "ghs_", "github_pat_", "glpat-", "xoxa-", "xoxb-", "xoxr-", "xoxs-", "xoxp-", "sk-",
-    "npm_", "pypi-", "AIza", "ya29.", "AKIA", "ASIA", "-----BEGIN ",
-];
+use crate::env_names::{is_dangerous, is_plain_zone, is_secret_name, mentions_secret};
 
 /// The environment the host was started with. Cloning it is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +21,10 @@ impl HostEnvironment {
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -136,11 +80,21 @@ pub(crate) fn build(
     set: &[(String, String)],
     only: &[&[String]],
 ) -> Result<Environment, Refused> {
-    let mut environment = Environment { vars: base(grant, host), dropped: Vec::new() };
+    // Looked at before anything else: a guest may send millions of names.
+    if bytes(set) > MAX_BYTES {
+        return Err(Refused::TooLarge);
+    }
+    let mut environment = Environment {
+        vars: base(grant, host),
+        dropped: Vec::new(),
+    };
     if inherit && grant.inherit_env {
         for (name, value) in host.0.iter().filter(|(name, _)| well_formed(name)) {
             match dropped(grant, name, value) {
-                Some(reason) => environment.dropped.push(Dropped { name: name.clone(), reason }),
+                Some(reason) => environment.dropped.push(Dropped {
+                    name: name.clone(),
+                    reason,
+                }),
                 None => put(&mut environment.vars, name, value),
             }
         }
@@ -148,15 +102,42 @@ pub(crate) fn build(
     for name in &grant.pass_env {
         if let Some(value) = host.get(name) {
             put(&mut environment.vars, name, value);
-            environment.dropped.retain(|dropped| dropped.name != *name);
         }
     }
+    let mut last = BTreeMap::new();
     for (name, value) in set {
         check(grant, only, name, value)?;
+        last.insert(name, value);
+    }
+    let (known, new): (Vec<_>, Vec<_>) = last
+        .into_iter()
+        .partition(|(name, _)| environment.vars.iter().any(|(key, _)| key == *name));
+    for (name, value) in known {
         put(&mut environment.vars, name, value);
     }
-    let bytes: usize = environment.vars.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    if bytes > MAX_BYTES { Err(Refused::TooLarge) } else { Ok(environment) }
+    environment.vars.extend(
+        new.into_iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    // What the base or the policy has with the same value anyway is not missing.
+    let vars = &environment.vars;
+    environment.dropped.retain(|dropped| {
+        let same = |(name, value): &(String, String)| {
+            *name == dropped.name && host.get(name) == Some(value)
+        };
+        !vars.iter().any(same)
+    });
+    if bytes(vars) > MAX_BYTES {
+        Err(Refused::TooLarge)
+    } else {
+        Ok(environment)
+    }
+}
+
+fn bytes(vars: &[(String, String)]) -> usize {
+    vars.iter()
+        .map(|(name, value)| name.len() + value.len() + 2)
+        .sum()
 }
 
 fn put(vars: &mut Vec<(String, String)>, name: &str, value: &str) {
@@ -168,22 +149,36 @@ fn put(vars: &mut Vec<(String, String)>, name: &str, value: &str) {
 
 /// What every command gets: enough for programs to behave, nothing that carries authority.
 fn base(grant: &ExecGrant, host: &HostEnvironment) -> Vec<(String, String)> {
-    let path = grant.search_path.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":");
+    let path = grant
+        .search_path
+        .iter()
+        .map(|dir| dir.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(":");
     let mut vars = Vec::with_capacity(16);
     let mut add = |name: &str, value: &str| vars.push((name.to_owned(), value.to_owned()));
     add("PATH", &path);
     add("TMPDIR", "/tmp");
-    add("LANG", host.get("LANG").filter(|lang| plain_locale(lang)).unwrap_or("C.UTF-8"));
+    add(
+        "LANG",
+        host.get("LANG")
+            .filter(|lang| plain_locale(lang))
+            .unwrap_or("C.UTF-8"),
+    );
     add("TERM", "dumb");
     for name in ["HOME", "USER", "LOGNAME"] {
         if let Some(value) = host.get(name) {
             add(name, value);
         }
     }
-    if let Some(zone) = host.get("TZ").filter(|zone| plain_zone(zone)) {
+    if let Some(zone) = host
+        .get("TZ")
+        .filter(|zone| !zone.is_empty() && is_plain_zone(zone))
+    {
         add("TZ", zone);
     }
     add("GIT_TERMINAL_PROMPT", "0");
+    add("GIT_OPTIONAL_LOCKS", "0");
     add("GIT_CONFIG_NOSYSTEM", "1");
     add("GIT_PAGER", "cat");
     add("PAGER", "cat");
@@ -193,19 +188,25 @@ fn base(grant: &ExecGrant, host: &HostEnvironment) -> Vec<(String, String)> {
 
 /// A locale name that cannot be taken for a path.
 fn plain_locale(lang: &str) -> bool {
-    !lang.is_empty() && lang.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
-}
-
-/// A zone name below the system's zone directory: tzset(3) would open anything after `:` or `/`.
-fn plain_zone(zone: &str) -> bool {
-    let plain = zone.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+'));
-    !zone.is_empty() && plain && !zone.starts_with('/') && !zone.contains("..")
+    !lang.is_empty()
+        && lang
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
 }
 
 fn dropped(grant: &ExecGrant, name: &str, value: &str) -> Option<DropReason> {
-    if grant.strip_env_prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())) {
+    if grant
+        .strip_env_prefixes
+        .iter()
+        .any(|prefix| name.starts_with(prefix.as_str()))
+    {
         Some(DropReason::Stripped)
-    } else if is_dangerous(name) && !grant.allow_dangerous_env.iter().any(|allowed| allowed == name) {
+    } else if is_dangerous(name, value)
+        && !grant
+            .allow_dangerous_env
+            .iter()
+            .any(|allowed| allowed == name)
+    {
         Some(DropReason::Dangerous)
     } else if is_secret_name(name) {
         Some(DropReason::SecretName)
@@ -218,46 +219,37 @@ fn check(grant: &ExecGrant, only: &[&[String]], name: &str, value: &str) -> Resu
     if !well_formed(name) || value.contains('\0') {
         return Err(Refused::Malformed(name.to_owned()));
     }
-    if is_dangerous(name) && !grant.allow_dangerous_env.iter().any(|allowed| allowed == name) {
+    if is_dangerous(name, value)
+        && !grant
+            .allow_dangerous_env
+            .iter()
+            .any(|allowed| allowed == name)
+    {
         return Err(Refused::Dangerous(name.to_owned()));
     }
     let prefixes = grant.env_allow_prefixes.as_ref();
-    let in_prefixes = prefixes.is_none_or(|list| list.iter().any(|prefix| name.starts_with(prefix.as_str())));
-    let in_rules = only.iter().all(|list| list.iter().any(|pattern| matches_name(pattern, name)));
-    if in_prefixes && in_rules { Ok(()) } else { Err(Refused::NotAllowed(name.to_owned())) }
+    let in_prefixes =
+        prefixes.is_none_or(|list| list.iter().any(|prefix| name.starts_with(prefix.as_str())));
+    let in_rules = only
+        .iter()
+        .all(|list| list.iter().any(|pattern| allows_name(pattern, name)));
+    if in_prefixes && in_rules {
+        Ok(())
+    } else {
+        Err(Refused::NotAllowed(name.to_owned()))
+    }
+}
+
+/// A pattern of a rule's `env`: with case, as the kernel has it.
+fn allows_name(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
 }
 
 fn well_formed(name: &str) -> bool {
     !name.is_empty() && !name.contains('=') && !name.chars().any(char::is_control)
-}
-
-fn matches_name(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)),
-        None => name.eq_ignore_ascii_case(pattern),
-    }
-}
-
-fn is_dangerous(name: &str) -> bool {
-    DANGEROUS.iter().any(|pattern| matches_name(pattern, name)) && !HARMLESS.contains(&name)
-}
-
-fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    // AUTHOR is a person, AUTH is a credential.
-    name.replace("AUTHOR", "").contains("AUTH")
-        || SECRET.iter().any(|part| name.contains(part))
-        || SECRET_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || SECRET_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-}
-
-/// Whether a value looks like a credential: a known token, a private key, or a URL with `user:password@`.
-pub fn mentions_secret(value: &str) -> bool {
-    let userinfo = value.split("://").skip(1).any(|rest| {
-        let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or(rest);
-        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-    });
-    userinfo || SECRET_VALUES.iter().any(|prefix| value.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -265,26 +257,46 @@ mod tests {
     use super::*;
 
     fn host(vars: &[(&str, &str)]) -> HostEnvironment {
-        HostEnvironment::new(vars.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect())
+        HostEnvironment::new(
+            vars.iter()
+                .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
+        )
     }
 
     fn set(vars: &[(&str, &str)]) -> Vec<(String, String)> {
-        vars.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+        vars.iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     fn get<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
-        environment.vars.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        environment
+            .vars
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     #[test]
     fn inheriting_needs_both_the_policy_and_the_request() {
         let host = host(&[("COLUMNS", "80")]);
-        for (policy, request, inherited) in
-            [(false, false, false), (false, true, false), (true, false, false), (true, true, true)]
-        {
-            let grant = ExecGrant { inherit_env: policy, ..ExecGrant::default() };
+        for (policy, request, inherited) in [
+            (false, false, false),
+            (false, true, false),
+            (true, false, false),
+            (true, true, true),
+        ] {
+            let grant = ExecGrant {
+                inherit_env: policy,
+                ..ExecGrant::default()
+            };
             let built = build(&grant, &host, request, &[], &[]).unwrap();
-            assert_eq!(get(&built, "COLUMNS").is_some(), inherited, "policy {policy}, request {request}");
+            assert_eq!(
+                get(&built, "COLUMNS").is_some(),
+                inherited,
+                "policy {policy}, request {request}"
+            );
         }
     }
 
@@ -305,7 +317,11 @@ mod tests {
             ..ExecGrant::default()
         };
         let built = build(&grant, &host, true, &[], &[]).unwrap();
-        let dropped: Vec<_> = built.dropped.iter().map(|d| (d.name.as_str(), d.reason)).collect();
+        let dropped: Vec<_> = built
+            .dropped
+            .iter()
+            .map(|d| (d.name.as_str(), d.reason))
+            .collect();
         assert_eq!(
             dropped,
             [
@@ -322,16 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_passes_when_the_policy_names_it_exactly() {
-        let host = host(&[("GH_TOKEN", "ghp_1")]);
-        let grant = ExecGrant { pass_env: vec!["GH_TOKEN".to_owned()], ..ExecGrant::default() };
-        assert_eq!(get(&build(&grant, &host, false, &[], &[]).unwrap(), "GH_TOKEN"), Some("ghp_1"));
-    }
-
-    #[test]
     fn the_last_of_two_wins_and_each_name_stands_once() {
-        let built = build(&ExecGrant::default(), &host(&[]), false, &set(&[("A", "1"), ("A", "2"), ("NO_COLOR", "")]), &[])
-            .unwrap();
+        let built = build(
+            &ExecGrant::default(),
+            &host(&[]),
+            false,
+            &set(&[("A", "1"), ("A", "2"), ("NO_COLOR", "")]),
+            &[],
+        )
+        .unwrap();
         assert_eq!(get(&built, "A"), Some("2"));
         let mut names: Vec<_> = built.vars.iter().map(|(name, _)| name).collect();
         names.sort();
@@ -340,23 +355,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_may_not_set_what_makes_programs_run_code() {
-        for name in [
-            "LD_PRELOAD", "PATH", "HOME", "BASH_ENV", "BASH_FUNC_x%%", "PYTHONPATH", "NODE_OPTIONS", "GIT_SSH_COMMAND",
-            "git_ssh_command", "npm_config_script_shell", "PAGER", "http_proxy", "MAKEFLAGS", "PORTCULLIS_CONFIG",
-        ] {
-            let refused = build(&ExecGrant::default(), &host(&[]), false, &set(&[(name, "x")]), &[]);
-            assert_eq!(refused, Err(Refused::Dangerous(name.to_owned())));
-            let grant = ExecGrant { allow_dangerous_env: vec![name.to_owned()], ..ExecGrant::default() };
-            assert!(build(&grant, &host(&[]), false, &set(&[(name, "x")]), &[]).is_ok(), "{name}");
-        }
-        let harmless = set(&[("GIT_AUTHOR_NAME", "me"), ("AWS_PROFILE", "dev"), ("DEBUG", "1")]);
-        assert!(build(&ExecGrant::default(), &host(&[]), false, &harmless, &[]).is_ok());
-    }
-
-    #[test]
     fn prefixes_and_rules_restrict_what_a_plugin_sets() {
-        let grant = ExecGrant { env_allow_prefixes: Some(vec!["AWS_".to_owned()]), ..ExecGrant::default() };
+        let grant = ExecGrant {
+            env_allow_prefixes: Some(vec!["AWS_".to_owned()]),
+            ..ExecGrant::default()
+        };
         assert!(build(&grant, &host(&[]), false, &set(&[("AWS_REGION", "x")]), &[]).is_ok());
         assert_eq!(
             build(&grant, &host(&[]), false, &set(&[("DEBUG", "x")]), &[]),
@@ -364,21 +367,55 @@ mod tests {
         );
         let only = ["AWS_PROFILE".to_owned()];
         assert_eq!(
-            build(&grant, &host(&[]), false, &set(&[("AWS_REGION", "x")]), &[&only]),
+            build(
+                &grant,
+                &host(&[]),
+                false,
+                &set(&[("AWS_REGION", "x")]),
+                &[&only]
+            ),
             Err(Refused::NotAllowed("AWS_REGION".to_owned()))
         );
-        let dangerous = build(&grant, &host(&[]), false, &set(&[("AWS_CONFIG_FILE", "x")]), &[]);
-        assert_eq!(dangerous, Err(Refused::Dangerous("AWS_CONFIG_FILE".to_owned())), "a prefix lifts no veto");
+        let dangerous = build(
+            &grant,
+            &host(&[]),
+            false,
+            &set(&[("AWS_CONFIG_FILE", "x")]),
+            &[],
+        );
+        assert_eq!(
+            dangerous,
+            Err(Refused::Dangerous("AWS_CONFIG_FILE".to_owned())),
+            "a prefix lifts no veto"
+        );
     }
 
     #[test]
     fn malformed_names_and_floods_are_refused() {
-        for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A\n", "x"), ("A", "x\0y")] {
-            let refused = build(&ExecGrant::default(), &host(&[]), false, &set(&[(name, value)]), &[]);
+        for (name, value) in [
+            ("", "x"),
+            ("A=B", "x"),
+            ("A\0", "x"),
+            ("A\n", "x"),
+            ("A", "x\0y"),
+        ] {
+            let refused = build(
+                &ExecGrant::default(),
+                &host(&[]),
+                false,
+                &set(&[(name, value)]),
+                &[],
+            );
             assert_eq!(refused, Err(Refused::Malformed(name.to_owned())));
         }
         let flood = "x".repeat(MAX_BYTES);
-        let refused = build(&ExecGrant::default(), &host(&[]), false, &set(&[("A", &flood)]), &[]);
+        let refused = build(
+            &ExecGrant::default(),
+            &host(&[]),
+            false,
+            &set(&[("A", &flood)]),
+            &[],
+        );
         assert_eq!(refused, Err(Refused::TooLarge));
     }
 
@@ -386,9 +423,15 @@ mod tests {
     fn locale_and_zone_cannot_be_paths() {
         let bad = host(&[("LANG", "../../tmp"), ("TZ", ":/tmp/x")]);
         let built = build(&ExecGrant::default(), &bad, false, &[], &[]).unwrap();
-        assert_eq!((get(&built, "LANG"), get(&built, "TZ")), (Some("C.UTF-8"), None));
+        assert_eq!(
+            (get(&built, "LANG"), get(&built, "TZ")),
+            (Some("C.UTF-8"), None)
+        );
         let good = host(&[("LANG", "de_DE.UTF-8"), ("TZ", "Europe/Berlin")]);
         let built = build(&ExecGrant::default(), &good, false, &[], &[]).unwrap();
-        assert_eq!((get(&built, "LANG"), get(&built, "TZ")), (Some("de_DE.UTF-8"), Some("Europe/Berlin")));
+        assert_eq!(
+            (get(&built, "LANG"), get(&built, "TZ")),
+            (Some("de_DE.UTF-8"), Some("Europe/Berlin"))
+        );
     }
 }

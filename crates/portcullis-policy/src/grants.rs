@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ impl Grants {
 
     /// The grant that covers a real path with this access, if one does.
     pub fn fs_grant(&self, real: &Path, access: FsAccess) -> Option<&FsGrant> {
-        self.fs.iter().find(|grant| grant.access >= access && real.starts_with(&grant.host))
+        self.fs.iter().find(|grant| grant.covers(real, access))
     }
 }
 
@@ -94,7 +94,9 @@ impl Default for ExecGrant {
             any_program: false,
             allow: Vec::new(),
             deny: Vec::new(),
-            search_path: ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from).to_vec(),
+            search_path: ["/usr/local/bin", "/usr/bin", "/bin"]
+                .map(PathBuf::from)
+                .to_vec(),
             inherit_env: false,
             pass_env: Vec::new(),
             strip_env_prefixes: Vec::new(),
@@ -127,4 +129,13 @@ pub struct FsGrant {
     pub access: FsAccess,
     /// The line that granted it.
     pub origin: Origin,
+}
+
+impl FsGrant {
+    /// Whether a real path lies in the directory, with this access. A path with a `..` is not real.
+    pub(crate) fn covers(&self, real: &Path, access: FsAccess) -> bool {
+        self.access >= access
+            && real.starts_with(&self.host)
+            && !real.components().any(|part| part == Component::ParentDir)
+    }
 }

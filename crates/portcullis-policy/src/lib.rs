@@ -5,16 +5,23 @@
 //! [`Grants`], and acts only on the [`Authorized`] request that comes back. Nothing else can make one.
 //!
 //! ```
-//! use portcullis_policy::{Decision, ExecGrant, ExecRequest, Grants, PluginId, ProgramRule, decide};
+//! use portcullis_policy::{Confinement, Decision, ExecGrant, ExecRequest, Grants, Mode, PluginId, ProgramRule, decide};
 //!
 //! let mut grants = Grants::none(PluginId::new("notes")?);
-//! grants.exec = Some(ExecGrant { allow: vec![ProgramRule::any_arguments("git")], ..ExecGrant::default() });
-//!
-//! let git = ExecRequest::example("git", &["status"]);
-//! assert!(matches!(decide(&grants, git), Decision::Allow(_)));
+//! grants.exec = Some(ExecGrant {
+//!     allow: vec![ProgramRule::any_arguments("git")],
+//!     // This release cannot confine children. Production mode therefore starts none; dev mode does once that is
+//!     // written out, and asks about what no rule allows.
+//!     confinement: Confinement::Limits,
+//!     ..ExecGrant::default()
+//! });
+//! let git = || ExecRequest::example("git", &["status"]);
+//! assert!(matches!(decide(&grants, git()), Decision::Deny(_)));
+//! grants.mode = Mode::Dev;
+//! assert!(matches!(decide(&grants, git()), Decision::Allow(_)));
 //!
 //! let curl = ExecRequest::example("curl", &["https://example.com"]);
-//! let Decision::Deny(denial) = decide(&grants, curl) else { panic!("the default is deny") };
+//! let Decision::Ask { denial, .. } = decide(&grants, curl) else { panic!("no rule is about curl") };
 //! assert_eq!(denial.headline(), "plugin `notes` may not run `/usr/bin/curl`");
 //! # Ok::<(), portcullis_policy::InvalidPluginId>(())
 //! ```
@@ -26,19 +33,27 @@ mod authorized;
 mod capability;
 mod decide;
 mod denial;
+mod env_names;
 mod environment;
+mod flag;
 mod grants;
 mod limits;
 mod plugin_id;
+mod refusal;
 mod request;
 mod rule;
+mod text;
+mod token;
+mod url;
 
-pub use argv::{ArgPath, ArgToken, ArgumentRule, FlagPattern, InvalidPattern, Mismatch, PathAccess};
+pub use argv::{ArgPath, ArgumentRule, InvalidPattern, Mismatch, PathAccess};
 pub use authorized::{Authorized, ExecTerms};
 pub use capability::Capability;
 pub use decide::{Decision, decide};
 pub use denial::{Code, Denial, GuestError, Remedy};
-pub use environment::{Dropped, DropReason, Environment, HostEnvironment, mentions_secret};
+pub use env_names::mentions_secret;
+pub use environment::{DropReason, Dropped, Environment, HostEnvironment};
+pub use flag::FlagPattern;
 pub use grants::{ExecGrant, FsAccess, FsGrant, Grants, Mode};
 pub use limits::{Confinement, Limits};
 pub use plugin_id::{InvalidPluginId, PluginId};
@@ -46,3 +61,4 @@ pub use request::{
     Cwd, ExecRequest, FileId, Found, Interpreter, PreopenRequest, Program, Request, Unfit,
 };
 pub use rule::{Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId};
+pub use token::ArgToken;

@@ -25,8 +25,14 @@ impl PluginId {
         let name = name.into();
         let shape = name.len() <= 64
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-        if shape { Ok(Self(name)) } else { Err(InvalidPluginId(name)) }
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        if shape {
+            Ok(Self(name))
+        } else {
+            Err(InvalidPluginId(name))
+        }
     }
 
     /// The name as text.
@@ -50,7 +56,16 @@ mod tests {
         for good in ["aws-tools", "a", "9lives", "A.b_c", &"x".repeat(64)] {
             assert!(PluginId::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", ".hidden", "a/b", "a b", "a\u{202e}b", "a\n", &"x".repeat(65)] {
+        for bad in [
+            "",
+            "-a",
+            ".hidden",
+            "a/b",
+            "a b",
+            "a\u{202e}b",
+            "a\n",
+            &"x".repeat(65),
+        ] {
             assert!(PluginId::new(bad).is_err(), "{bad:?}");
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::ArgumentRule;
 
 /// Where a rule was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Origin {
     /// A policy file, lines and columns counted from 1.
@@ -64,14 +64,22 @@ impl ProgramRef {
     pub fn base_name(&self) -> &str {
         match self {
             Self::Name(name) => name,
-            Self::Path(path) => path.file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+            Self::Path(path) => path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default(),
         }
     }
 
     /// Reads a spelling: with a leading `/` a path, otherwise a name. Anything else has no meaning as a program.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = !text.contains('\0') && !text.is_empty();
-        if plain && text.starts_with('/') && Path::new(text).file_name().is_some_and(|_| !text.ends_with('/')) {
+        if plain
+            && text.starts_with('/')
+            && Path::new(text)
+                .file_name()
+                .is_some_and(|_| !text.ends_with('/'))
+        {
             Some(Self::Path(PathBuf::from(text)))
         } else if plain && !text.contains('/') && !matches!(text, "." | "..") {
             Some(Self::Name(text.to_owned()))
@@ -175,6 +183,9 @@ impl Narrowing {
             ("exec", self.exec.is_some()),
             ("memory", self.memory.is_some()),
         ];
-        written.into_iter().filter_map(|(key, present)| present.then_some(key)).collect()
+        written
+            .into_iter()
+            .filter_map(|(key, present)| present.then_some(key))
+            .collect()
     }
 }

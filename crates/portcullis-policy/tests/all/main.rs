@@ -1,1 +1,17 @@
-//! Behaviour of the policy.
+//! Behaviour of the policy: one module per promise.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on fails its test"
+)]
+
+mod arguments;
+mod denials;
+mod environment;
+mod patterns;
+mod properties;
+mod random;
+mod reference;
+mod support;
+mod types;
+mod urls;

@@ -1,0 +1,298 @@
+use std::path::Path;
+
+use crate::decide::Unmatched;
+use crate::environment::Refused;
+use crate::text::{json_list, shown};
+use crate::{
+    Capability, Code, Confinement, Cwd, Denial, ExecGrant, ExecRequest, FsAccess, Grants,
+    GuestError, Mode, Program, ProgramRef, ProgramRule, Remedy,
+};
+
+/// Bytes of all arguments together that one command can be given.
+const MAX_ARGUMENT_BYTES: usize = 128 * 1024;
+
+/// Makes the denials of one request.
+pub(crate) struct Refusal<'a> {
+    pub(crate) grants: &'a Grants,
+    pub(crate) request: &'a ExecRequest,
+}
+
+impl Refusal<'_> {
+    /// The program for messages: the file if it is known, else the text.
+    fn program(&self) -> String {
+        match &self.request.found {
+            Program::Found(found) => found.path.display().to_string(),
+            Program::Unfit { path, .. } => path.display().to_string(),
+            Program::Missing | Program::Malformed => self.request.program.to_string(),
+        }
+    }
+
+    fn denial(&self, code: Code, guest: GuestError, notes: Vec<String>) -> Box<Denial> {
+        let object = self.program();
+        Box::new(Denial {
+            code,
+            plugin: self.grants.plugin.clone(),
+            capability: Capability::Exec,
+            action: format!("run `{}`", shown(&object)),
+            object,
+            notes,
+            remedies: Vec::new(),
+            rule: None,
+            guest,
+        })
+    }
+
+    fn requested(&self) -> String {
+        let program = self.request.program.to_string();
+        format!(
+            "requested as `{}` with arguments {}",
+            shown(&program),
+            shown(&json_list(&self.request.args))
+        )
+    }
+
+    /// The command that would allow exactly this request.
+    fn grant_exactly_this(&self) -> Remedy {
+        let args = json_list(&self.request.args);
+        let words = [
+            "portcullis",
+            "grant",
+            self.grants.plugin.as_str(),
+            "exec",
+            &self.request.program.to_string(),
+            "--args",
+            &args,
+        ];
+        Remedy {
+            text: "to allow exactly this".to_owned(),
+            command: Some(words.map(str::to_owned).to_vec()),
+        }
+    }
+
+    pub(crate) fn no_capability(&self) -> Box<Denial> {
+        let notes = vec![
+            "the policy grants it no `exec`; the default is deny".to_owned(),
+            self.requested(),
+        ];
+        let mut denial = self.denial(Code::ExecNotGranted, GuestError::Denied, notes);
+        denial.remedies.push(self.grant_exactly_this());
+        denial
+    }
+
+    pub(crate) fn malformed(&self) -> Result<(), Box<Denial>> {
+        let request = self.request;
+        let bytes: usize = request.args.iter().map(|arg| arg.len() + 1).sum();
+        let why = if request.found == Program::Malformed {
+            "a program is a bare name or an absolute path"
+        } else if request.args.iter().any(|arg| arg.contains('\0')) {
+            "an argument contains a NUL"
+        } else if bytes > MAX_ARGUMENT_BYTES {
+            "its arguments are longer than 128 KiB together"
+        } else {
+            return Ok(());
+        };
+        Err(self.denial(Code::ExecInvalid, GuestError::Invalid, vec![why.to_owned()]))
+    }
+
+    pub(crate) fn denied_by(&self, rule: &ProgramRule) -> Box<Denial> {
+        let what = if rule.arguments.is_any() {
+            ""
+        } else {
+            " with these arguments"
+        };
+        let notes = vec![
+            format!(
+                "denied by rule `{}` at {}; deny rules win over allow rules",
+                rule.id, rule.origin
+            ),
+            self.requested(),
+        ];
+        let mut denial = self.denial(Code::ExecDenied, GuestError::Denied, notes);
+        denial.action.push_str(what);
+        denial.rule = Some((rule.id.clone(), rule.origin.clone()));
+        denial.remedies.push(Remedy {
+            text: format!(
+                "remove or narrow `{}`, or have the plugin use another program",
+                rule.id
+            ),
+            command: None,
+        });
+        denial
+    }
+
+    pub(crate) fn unmatched(&self, unmatched: Unmatched<'_>) -> Box<Denial> {
+        match unmatched {
+            Unmatched::NoRule => {
+                let notes = vec![
+                    "no `exec` rule matches; the default is deny".to_owned(),
+                    self.requested(),
+                ];
+                let mut denial = self.denial(Code::ExecNoRule, GuestError::Denied, notes);
+                denial.remedies.push(self.grant_exactly_this());
+                denial
+            }
+            Unmatched::Arguments { rule, mismatch } => {
+                let notes = vec![
+                    format!(
+                        "rule `{}` ({}) allows it with other arguments; argument {}: {}",
+                        rule.id, rule.origin, mismatch.position, mismatch.reason
+                    ),
+                    self.requested(),
+                ];
+                let mut denial = self.denial(Code::ExecArguments, GuestError::Denied, notes);
+                denial.action.push_str(" with these arguments");
+                denial.rule = Some((rule.id.clone(), rule.origin.clone()));
+                denial.remedies.push(self.grant_exactly_this());
+                denial
+            }
+            Unmatched::Digest { rule } => {
+                let notes = vec![format!(
+                    "rule `{}` ({}) names another SHA-256 than the file has",
+                    rule.id, rule.origin
+                )];
+                let mut denial = self.denial(Code::ExecDigest, GuestError::Denied, notes);
+                denial.rule = Some((rule.id.clone(), rule.origin.clone()));
+                denial.remedies.push(Remedy {
+                    text:
+                        "if the program was updated on purpose, write its new digest into the rule"
+                            .to_owned(),
+                    command: None,
+                });
+                denial
+            }
+        }
+    }
+
+    pub(crate) fn unusable_program(&self) -> Result<(), Box<Denial>> {
+        match &self.request.found {
+            Program::Found(_) => Ok(()),
+            Program::Missing | Program::Malformed => {
+                let place = match &self.request.program {
+                    ProgramRef::Name(_) => {
+                        let dirs = self.grants.exec.iter().flat_map(|grant| &grant.search_path);
+                        let dirs: Vec<_> = dirs.map(|dir| format!("`{}`", dir.display())).collect();
+                        format!("it is allowed, but not found in {}", dirs.join(", "))
+                    }
+                    ProgramRef::Path(_) => "it is allowed, but there is no such file".to_owned(),
+                };
+                Err(self.denial(Code::ExecNotFound, GuestError::NotFound, vec![place]))
+            }
+            Program::Unfit { why, .. } => Err(self.denial(
+                Code::ExecUnfit,
+                GuestError::CannotStart,
+                vec![why.to_string()],
+            )),
+        }
+    }
+
+    pub(crate) fn unusable_cwd(&self) -> Result<(), Box<Denial>> {
+        let (asked, note) = match &self.request.cwd {
+            Cwd::Project(_) => return Ok(()),
+            Cwd::Requested { real, .. } if self.grants.fs_grant(real, FsAccess::Read).is_some() => {
+                return Ok(());
+            }
+            Cwd::Requested { asked, real } => (
+                asked,
+                format!(
+                    "the directory is `{}`, which is inside no granted one",
+                    real.display()
+                ),
+            ),
+            Cwd::Unusable { asked, why } => (asked, why.clone()),
+        };
+        let mut denial = self.denial(Code::ExecCwd, GuestError::Denied, vec![note]);
+        denial.action = format!("run `{}` in `{}`", shown(&denial.object), shown(asked));
+        if let Cwd::Requested { real, .. } = &self.request.cwd {
+            denial.remedies.push(self.grant_directory(real));
+        }
+        Err(denial)
+    }
+
+    fn grant_directory(&self, dir: &Path) -> Remedy {
+        let words = [
+            "portcullis",
+            "grant",
+            self.grants.plugin.as_str(),
+            "read",
+            &dir.display().to_string(),
+        ]
+        .map(str::to_owned);
+        Remedy {
+            text: "to let the plugin read that directory".to_owned(),
+            command: Some(words.to_vec()),
+        }
+    }
+
+    /// Until children are confined, only `dev` mode with `confinement = "limits"` written out starts any.
+    pub(crate) fn unconfined(&self, grant: &ExecGrant) -> Result<(), Box<Denial>> {
+        let note = if grant.confinement != Confinement::Limits {
+            format!(
+                "`confinement = \"{}\"` cannot be enforced by this release",
+                grant.confinement.name()
+            )
+        } else if self.grants.mode == Mode::Production {
+            "production mode starts no unconfined children, and this release cannot confine them"
+                .to_owned()
+        } else {
+            return Ok(());
+        };
+        let mut denial = self.denial(Code::ExecConfinement, GuestError::CannotStart, vec![note]);
+        denial.remedies.push(Remedy {
+            text: "to accept unconfined children, write `mode = \"dev\"` and `confinement = \"limits\"`".to_owned(),
+            command: None,
+        });
+        Err(denial)
+    }
+
+    pub(crate) fn stdin(&self, rules: &[&ProgramRule]) -> Box<Denial> {
+        let mut denial = self.denial(Code::ExecStdin, GuestError::Denied, Vec::new());
+        denial.action.push_str(" with standard input");
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.narrowing.stdin == Some(false))
+        {
+            denial.notes.push(format!(
+                "rule `{}` ({}) has `stdin = false`",
+                rule.id, rule.origin
+            ));
+            denial
+                .rule
+                .get_or_insert_with(|| (rule.id.clone(), rule.origin.clone()));
+        }
+        denial
+    }
+
+    pub(crate) fn environment(&self, refused: Refused) -> Box<Denial> {
+        let (code, guest, name, note) = match refused {
+            Refused::Malformed(name) => (
+                Code::ExecInvalid,
+                GuestError::Invalid,
+                name,
+                "a name is not empty, has no `=`, no NUL and no control character; a value has no NUL",
+            ),
+            Refused::TooLarge => (
+                Code::ExecInvalid,
+                GuestError::Invalid,
+                String::new(),
+                "its environment is longer than 64 KiB together",
+            ),
+            Refused::Dangerous(name) => (
+                Code::EnvDangerous,
+                GuestError::Denied,
+                name,
+                "it makes many programs run other code; only a name in `allow_dangerous_env` may be set",
+            ),
+            Refused::NotAllowed(name) => (
+                Code::EnvNotAllowed,
+                GuestError::Denied,
+                name,
+                "it is outside `env_allow_prefixes`, or outside the `env` of the rule",
+            ),
+        };
+        let mut denial = self.denial(code, guest, vec![note.to_owned()]);
+        if !name.is_empty() || code != Code::ExecInvalid {
+            denial.action = format!("set `{}` for `{}`", shown(&name), shown(&denial.object));
+        }
+        denial
+    }
+}
