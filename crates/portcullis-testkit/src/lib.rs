@@ -65,3 +65,11 @@ macro_rules! tests {
         ];
     };
 }
+
+/// Assembles a component or module written in the text format.
+///
+/// # Errors
+/// When the text is wrong.
+pub fn assemble(text: &[u8]) -> Result<Vec<u8>, wat::Error> {
+    wat::parse_bytes(text).map(std::borrow::Cow::into_owned)
+}

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
-use portcullis_exec::{Executor, ExecutorOptions, Helper, Place, Quota};
-use portcullis_policy::{Grants, HostEnvironment};
+use portcullis_exec::{ExecAsk, Executor, ExecutorOptions, Helper, Place, Quota};
+use portcullis_policy::{Decision, ExecRequest, Grants, HostEnvironment, decide};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
@@ -281,6 +281,23 @@ impl Host {
             Some(_) | None => None,
         };
         self.assemble(component, grants, digest, executor)
+    }
+
+    /// Answers what a plugin with these grants would be told, without running anything.
+    ///
+    /// The program and the directory are looked up and opened as for a real call, since the decision is about what is
+    /// found.
+    ///
+    /// # Errors
+    /// When the project directory cannot be opened any more.
+    pub fn explain(
+        &self,
+        grants: &Grants,
+        ask: &ExecAsk,
+    ) -> std::io::Result<Decision<ExecRequest>> {
+        let place = Place::open(&self.0.project, self.0.settings.host_env.clone())?;
+        let (request, _) = portcullis_exec::resolve(grants, &place, ask);
+        Ok(decide(grants, request))
     }
 
     /// The spawn server, started once.

@@ -1,6 +1,6 @@
 //! What a component imports, against what exists and what was granted.
 
-use portcullis_policy::Grants;
+use portcullis_policy::{Capability, Grants};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -89,6 +89,16 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
             Some(MissingImport { name: name.clone(), why })
         })
         .collect()
+}
+
+/// The capability that an import needs, if it needs one.
+pub(crate) fn needs(name: &str) -> Option<Capability> {
+    match source(name) {
+        Source::Exec => Some(Capability::Exec),
+        Source::NotYet(_) if name.starts_with("wasi:http/") => Some(Capability::Http),
+        Source::NotYet(_) if name.starts_with("wasi:keyvalue/") => Some(Capability::Kv),
+        Source::NotYet(_) | Source::Linked | Source::Unknown => None,
+    }
 }
 
 /// Whether any import needs the `exec` grant.

@@ -1,9 +1,11 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
+use serde::Serialize;
 use wasmparser::{Encoding, Parser, Payload};
 
 /// What a file turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A WebAssembly component: what a plugin is.
     Component,

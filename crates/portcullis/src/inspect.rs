@@ -1,0 +1,99 @@
+//! What a plugin's file says about itself. No guest code runs, and nothing is compiled.
+
+use serde::Serialize;
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
+
+use portcullis_policy::{Capability, Grants};
+
+use crate::imports;
+use crate::recognize::Kind;
+
+/// What stands in a plugin's file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// What it is.
+    pub kind: Kind,
+    /// Its size in bytes.
+    pub bytes: usize,
+    /// Its BLAKE3 digest, the one in the audit trail, as 64 hexadecimal digits.
+    pub blake3: String,
+    /// What it imports, in order; empty for anything but a component.
+    pub imports: Vec<Import>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// Where reading it stopped, if it is malformed.
+    pub malformed: Option<String>,
+}
+
+/// An interface that a component imports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Import {
+    /// Its name, with package and version.
+    pub name: String,
+    /// The capability it needs; `None` if it is there without a grant, and of no effect without one.
+    pub needs: Option<Capability>,
+    /// Why it keeps the plugin from being loaded under these grants, if it does.
+    pub missing: Option<String>,
+}
+
+/// Reads a plugin's file, and compares its imports with grants.
+pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
+    let kind = Kind::of(bytes);
+    let mut names = Vec::new();
+    let mut exports = Vec::new();
+    let read = if kind == Kind::Component {
+        interface(bytes, &mut names, &mut exports)
+    } else {
+        Ok(())
+    };
+    let missing = imports::missing(&names, grants);
+    let imports = names.into_iter().map(|name| Import {
+        needs: imports::needs(&name),
+        missing: missing
+            .iter()
+            .find(|import| import.name == name)
+            .map(|import| import.why.clone()),
+        name,
+    });
+    Inspection {
+        kind,
+        bytes: bytes.len(),
+        blake3: blake3::hash(bytes).to_hex().to_string(),
+        imports: imports.collect(),
+        exports,
+        malformed: read.err().map(|error| error.to_string()),
+    }
+}
+
+/// Collects the outermost component's imports and exports; those of modules and components inside it are its own affair.
+fn interface(
+    bytes: &[u8],
+    imports: &mut Vec<String>,
+    exports: &mut Vec<String>,
+) -> wasmparser::Result<()> {
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let import = import?;
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    let export = export?;
+                    if export.kind != ComponentExternalKind::Type {
+                        exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
