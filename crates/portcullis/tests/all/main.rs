@@ -5,6 +5,7 @@
 mod call;
 mod exec;
 mod fixture;
+mod killed_host;
 mod load;
 mod wasi;
 
@@ -12,7 +13,20 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
     portcullis::enter();
-    let tests = [load::TESTS, call::TESTS, exec::TESTS, wasi::TESTS].concat();
+    let words: Vec<_> = std::env::args().collect();
+    if let [_, role, point, project] = &words[..]
+        && role == "host-role"
+    {
+        return killed_host::play(point, project);
+    }
+    let tests = [
+        load::TESTS,
+        call::TESTS,
+        exec::TESTS,
+        killed_host::TESTS,
+        wasi::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

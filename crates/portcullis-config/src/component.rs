@@ -1,0 +1,133 @@
+//! Finds the component that a path means, and the manifest that speaks for it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::context;
+use crate::error::ConfigErrors;
+use crate::manifest::Manifest;
+
+/// The name of a plugin's manifest, beside its component.
+pub const MANIFEST_FILE: &str = "plugin.toml";
+
+/// Bytes that a manifest can have: it is read before anything is decided about its plugin.
+const MAX_MANIFEST_BYTES: u64 = 64 * 1024;
+
+/// A component file, and its manifest if one speaks for it.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The real path of the component, or where it would be.
+    pub file: PathBuf,
+    /// Where the manifest is, and what it says.
+    pub manifest: Option<(PathBuf, Manifest)>,
+}
+
+/// Why a path means no component.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocateError {
+    /// The manifest has mistakes.
+    #[error("`{}` has mistakes: {}", .path.display(), .errors.0.first().map(|error| error.message.as_str()).unwrap_or_default())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Its text, to show the mistakes in.
+        text: String,
+        /// What is wrong with it.
+        errors: ConfigErrors,
+    },
+    /// The manifest cannot be read.
+    #[error("failed to read `{}`", .path.display())]
+    Unreadable {
+        /// The manifest.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Finds the component that a path means: a file, or the directory of a plugin.
+///
+/// In a directory it is the file that `component` in `plugin.toml` names, or the one called like the directory, with
+/// `.wasm`. A manifest speaks for no other file than that one. What is not there is taken for a file.
+///
+/// # Errors
+/// [`LocateError`] when the manifest cannot be read or has mistakes.
+pub fn locate(path: &Path) -> Result<Component, LocateError> {
+    let real = context::real(path);
+    let is_dir = real.is_dir();
+    let dir = if is_dir {
+        real.as_path()
+    } else {
+        real.parent().unwrap_or(Path::new("/"))
+    };
+    let manifest = read_manifest(&dir.join(MANIFEST_FILE))?;
+    let named = manifest
+        .as_ref()
+        .and_then(|(_, manifest)| manifest.component.clone());
+    let by_dir = dir
+        .file_name()
+        .map(|name| format!("{}.wasm", name.to_string_lossy()));
+    let component = context::real(&dir.join(named.or(by_dir).unwrap_or_default()));
+    if is_dir {
+        return Ok(Component {
+            file: component,
+            manifest,
+        });
+    }
+    let manifest = manifest.filter(|_| component == real);
+    Ok(Component {
+        file: real,
+        manifest,
+    })
+}
+
+/// The file of [`locate`] alone: beside a file no manifest is read, so that a broken one is no mistake of the policy.
+pub(crate) fn file(path: &Path) -> Result<PathBuf, LocateError> {
+    let real = context::real(path);
+    if real.is_dir() {
+        locate(&real).map(|located| located.file)
+    } else {
+        Ok(real)
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<Option<(PathBuf, Manifest)>, LocateError> {
+    let text = match read_bounded(path) {
+        Ok(text) => text,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(source) => {
+            return Err(LocateError::Unreadable {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    match Manifest::parse(path, &text) {
+        Ok(manifest) => Ok(Some((path.to_owned(), manifest))),
+        Err(errors) => Err(LocateError::Manifest {
+            path: path.to_owned(),
+            text,
+            errors,
+        }),
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let meta = fs::metadata(path)?;
+    if !meta.is_file() || meta.len() > MAX_MANIFEST_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a file of at most 64 KiB",
+        ));
+    }
+    fs::read_to_string(path)
+}

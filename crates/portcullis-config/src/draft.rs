@@ -1,0 +1,156 @@
+//! One plugin while the layers are put on top of each other: scalars, later wins; lists are united.
+
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::{
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Origin, PluginId, ProgramRule,
+};
+
+use crate::raw;
+
+/// What the trusted files say for all plugins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) confinement: Option<Confinement>,
+    pub(crate) exec_path: Option<Vec<PathBuf>>,
+}
+
+/// What the layers read so far say about one plugin.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) id: PluginId,
+    pub(crate) origin: Origin,
+    /// The real path of the component, or where it will be.
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) late: bool,
+    pub(crate) env: Vec<String>,
+    pub(crate) fs: Vec<FsGrant>,
+    pub(crate) limits: Limits,
+    pub(crate) exec: Option<ExecDraft>,
+    /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
+    pub(crate) deny: Vec<ProgramRule>,
+    pub(crate) env_allow_prefixes: Option<Vec<String>>,
+}
+
+/// What the layers say about the commands of one plugin.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecDraft {
+    pub(crate) origin: Origin,
+    pub(crate) inherit_env: Option<bool>,
+    /// `None` while no layer has an `allow` list: then any program is allowed in dev mode, none in production.
+    pub(crate) allow: Option<Vec<ProgramRule>>,
+    pub(crate) any_program: bool,
+    pub(crate) pass_env: Vec<String>,
+    pub(crate) strip_env_prefixes: Vec<String>,
+    pub(crate) allow_dangerous_env: Vec<String>,
+    pub(crate) confinement: Option<Confinement>,
+    pub(crate) search_path: Option<Vec<PathBuf>>,
+}
+
+impl ExecDraft {
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            inherit_env: None,
+            allow: None,
+            any_program: false,
+            pass_env: Vec::new(),
+            strip_env_prefixes: Vec::new(),
+            allow_dangerous_env: Vec::new(),
+            confinement: None,
+            search_path: None,
+        }
+    }
+}
+
+impl Draft {
+    pub(crate) fn new(id: PluginId, origin: Origin, path: PathBuf) -> Self {
+        Self {
+            id,
+            origin,
+            path,
+            sha256: None,
+            late: false,
+            env: Vec::new(),
+            fs: Vec::new(),
+            limits: Limits::default(),
+            exec: None,
+            deny: Vec::new(),
+            env_allow_prefixes: None,
+        }
+    }
+
+    /// Adds a directory. The same directory under the same name is one grant with the greater access.
+    ///
+    /// # Errors
+    /// The other directory that the guest already sees under this name.
+    pub(crate) fn add_fs(&mut self, grant: FsGrant) -> Result<(), PathBuf> {
+        match self.fs.iter_mut().find(|other| other.guest == grant.guest) {
+            None => self.fs.push(grant),
+            Some(other) if other.host != grant.host => return Err(other.host.clone()),
+            Some(other) if other.access < grant.access => *other = grant,
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The grants that the layers come to.
+    pub(crate) fn grants(&self, settings: &Settings) -> Grants {
+        let mode = settings.mode.unwrap_or_default();
+        let exec = self.exec.as_ref().map(|exec| {
+            let default = ExecGrant::default();
+            ExecGrant {
+                any_program: exec.any_program || (exec.allow.is_none() && mode == Mode::Dev),
+                allow: exec.allow.clone().unwrap_or_default(),
+                deny: self.deny.clone(),
+                search_path: [&exec.search_path, &settings.exec_path]
+                    .into_iter()
+                    .find_map(Clone::clone)
+                    .unwrap_or(default.search_path),
+                inherit_env: exec.inherit_env.unwrap_or(mode == Mode::Dev),
+                pass_env: exec.pass_env.clone(),
+                strip_env_prefixes: exec.strip_env_prefixes.clone(),
+                env_allow_prefixes: self.env_allow_prefixes.clone(),
+                allow_dangerous_env: exec.allow_dangerous_env.clone(),
+                confinement: exec
+                    .confinement
+                    .or(settings.confinement)
+                    .unwrap_or_default(),
+                origin: exec.origin.clone(),
+            }
+        });
+        Grants {
+            plugin: self.id.clone(),
+            mode,
+            exec,
+            fs: self.fs.clone(),
+            env: self.env.clone(),
+            late: self.late,
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// The directory that `${plugin}` stands for.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.path.parent()
+    }
+}
+
+/// Appends what is not there yet.
+pub(crate) fn unite<T: PartialEq>(list: &mut Vec<T>, more: impl IntoIterator<Item = T>) {
+    for item in more {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
+}
+
+/// Both lists of a policy's `fs` table, with what they grant.
+pub(crate) fn directories(
+    fs: &raw::Fs,
+) -> impl Iterator<Item = (&crate::source::At<raw::Directory>, FsAccess)> {
+    let read = fs.read.iter().map(|entry| (entry, FsAccess::Read));
+    read.chain(fs.write.iter().map(|entry| (entry, FsAccess::ReadWrite)))
+}

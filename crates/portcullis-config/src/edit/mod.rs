@@ -1,0 +1,326 @@
+//! Changes to a policy file that keep its comments and layout, and are proved before they are handed back.
+
+mod list;
+mod store;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::{FsAccess, Grants, Narrowing, PluginId, ProgramRef, ProgramRule, RuleId};
+
+use crate::context::{Base, Context};
+use crate::error::ConfigErrors;
+use crate::policy_set::{Layer, PolicySet, SelectError, Trust};
+use crate::trial;
+
+pub use store::{StoreError, update, write};
+
+/// One change to one plugin's grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The plugin.
+    pub plugin: PluginId,
+    /// The component as `path` is to name it, for a plugin that has no entry yet.
+    pub path: Option<String>,
+    /// What is granted or revoked.
+    pub right: Right,
+}
+
+/// What one edit grants or revokes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// A program.
+    Exec {
+        /// A bare name or an absolute path.
+        program: String,
+        /// With exactly these arguments; `None`: with any.
+        args: Option<Vec<String>>,
+    },
+    /// A directory to read, as the file is to name it.
+    Read(String),
+    /// A directory to read and write, as the file is to name it.
+    Write(String),
+    /// A variable that the plugin may read.
+    Env(String),
+    /// An allowing rule by its name; can only be revoked.
+    Rule(RuleId),
+}
+
+/// A text that was changed, or need not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The whole new text.
+    pub text: String,
+    /// Whether it differs from the old one.
+    pub changed: bool,
+}
+
+/// Why a change is not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The file has mistakes; they come first.
+    #[error("the policy has mistakes")]
+    Before(#[source] ConfigErrors),
+    /// The file would have mistakes: what was to be written is not valid.
+    #[error("the policy would have mistakes")]
+    After(#[source] ConfigErrors),
+    /// The plugin has no entry and no path was given for one.
+    #[error("plugin `{0}` has no entry in the policy, and no path was given for one")]
+    NoEntry(PluginId),
+    /// The plugin has no such rule.
+    #[error("plugin `{plugin}` has no rule `{rule}`")]
+    NoRule {
+        /// The plugin.
+        plugin: PluginId,
+        /// The rule.
+        rule: RuleId,
+    },
+    /// A rule cannot be granted by name.
+    #[error("a rule cannot be granted by its name")]
+    RuleByName,
+    /// It would still be denied.
+    #[error("it would still be denied: {0}")]
+    StillDenied(String),
+    /// It would still be allowed.
+    #[error("it would still be allowed: {0}")]
+    StillAllowed(String),
+    /// The entry is written in a form that is not edited by program.
+    #[error("`{0}` is written in a form that cannot be edited by a command; edit the file by hand")]
+    Layout(String),
+    /// The plugin cannot be found.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+}
+
+/// Adds a right to the text of a policy file. What is allowed already stays as it is.
+///
+/// `file` is where the text is or will be; paths in it are relative to its directory.
+///
+/// # Errors
+/// [`EditError`] when the text has mistakes, or the result would not load or would not allow what was asked for.
+pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<Edited, EditError> {
+    let before = load(text, file, context).map_err(EditError::Before)?;
+    if let Ok(entry) = before.plugin(edit.plugin.as_str())
+        && (Place {
+            file,
+            context,
+            plugin: Some(&entry.path),
+        })
+        .granted(&entry.grants, &edit.right)
+        .is_ok()
+    {
+        return Ok(Edited {
+            text: text.to_owned(),
+            changed: false,
+        });
+    }
+    let mut document = table::Document::parse(text)?;
+    document.grant(edit)?;
+    let text = document.to_string();
+    let after = load(&text, file, context).map_err(EditError::After)?;
+    let entry = after.plugin(edit.plugin.as_str())?;
+    let place = Place {
+        file,
+        context,
+        plugin: Some(&entry.path),
+    };
+    place
+        .granted(&entry.grants, &edit.right)
+        .map_err(EditError::StillDenied)?;
+    Ok(Edited {
+        text,
+        changed: true,
+    })
+}
+
+/// Takes a right out of the text of a policy file. What is not there stays so.
+///
+/// A program without arguments takes out all its allowing rules; with arguments, the rule for exactly these.
+///
+/// # Errors
+/// [`EditError`] when the text has mistakes, or the result would not load or would still allow it.
+pub fn revoke(
+    text: &str,
+    edit: &Edit,
+    file: &Path,
+    context: &Context,
+) -> Result<Edited, EditError> {
+    let before = load(text, file, context).map_err(EditError::Before)?;
+    let mut document = table::Document::parse(text)?;
+    let plugin = before
+        .plugin(edit.plugin.as_str())
+        .ok()
+        .map(|entry| entry.path);
+    let place = Place {
+        file,
+        context,
+        plugin: plugin.as_deref(),
+    };
+    let same = |one: &str, other: &str| {
+        one == other
+            || place
+                .real(one)
+                .is_some_and(|real| place.real(other) == Some(real))
+    };
+    let changed = document.revoke(edit, &same)?;
+    let text = if changed {
+        document.to_string()
+    } else {
+        text.to_owned()
+    };
+    let after = load(&text, file, context).map_err(EditError::After)?;
+    if let Ok(entry) = after.plugin(edit.plugin.as_str())
+        && let Some(why) = place.still_allowed(&entry.grants, &edit.right)
+    {
+        return Err(EditError::StillAllowed(why));
+    }
+    Ok(Edited { text, changed })
+}
+
+fn load(text: &str, file: &Path, context: &Context) -> Result<PolicySet, ConfigErrors> {
+    let layer = Layer::File {
+        path: file.to_owned(),
+        text: text.to_owned(),
+        trust: Trust::Trusted,
+    };
+    PolicySet::load(&[layer], context)
+}
+
+/// What the paths of a right are relative to.
+struct Place<'a> {
+    file: &'a Path,
+    context: &'a Context,
+    plugin: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    fn directory(&self, path: &str) -> Result<PathBuf, String> {
+        let file = self.context.cwd.join(self.file);
+        let dir = file.parent().unwrap_or(&self.context.cwd);
+        let base = Base {
+            context: self.context,
+            dir,
+            plugin: self.plugin.and_then(Path::parent),
+        };
+        base.directory(path).map(|directory| directory.path)
+    }
+
+    fn real(&self, path: &str) -> Option<PathBuf> {
+        self.directory(path).ok()
+    }
+
+    /// Whether the grants have a right; otherwise why not.
+    fn granted(&self, grants: &Grants, right: &Right) -> Result<(), String> {
+        match right {
+            Right::Exec { program, args } => {
+                let unknown = || format!("`{}` is not a program", program.escape_debug());
+                let program = ProgramRef::parse(program).ok_or_else(unknown)?;
+                match args {
+                    Some(args) => {
+                        trial::allows(grants, &program, args).map_err(|notes| notes.join(", "))
+                    }
+                    None => with_any_arguments(grants, &program),
+                }
+            }
+            Right::Read(path) | Right::Write(path) => {
+                let real = self.directory(path)?;
+                let found = grants
+                    .fs
+                    .iter()
+                    .any(|grant| grant.host == real && grant.access >= access(right));
+                if found {
+                    Ok(())
+                } else {
+                    Err(format!("no `fs` entry grants `{}`", real.display()))
+                }
+            }
+            Right::Env(name) if grants.env.contains(name) => Ok(()),
+            Right::Env(name) => Err(format!("`env` has no `{name}`")),
+            Right::Rule(_) => Err("a rule is not a right".to_owned()),
+        }
+    }
+
+    /// What still gives a right, if anything does.
+    fn still_allowed(&self, grants: &Grants, right: &Right) -> Option<String> {
+        match right {
+            Right::Exec { program, args } => {
+                let exec = grants.exec.as_ref()?;
+                let program = ProgramRef::parse(program)?;
+                if args
+                    .as_ref()
+                    .is_some_and(|args| trial::allows(grants, &program, args).is_err())
+                {
+                    return None;
+                }
+                if exec.any_program {
+                    return Some(format!("any program is, by {}", exec.origin));
+                }
+                let about = |rule: &&ProgramRule| rule.program.base_name() == program.base_name();
+                exec.allow
+                    .iter()
+                    .find(about)
+                    .map(|rule| format!("rule `{}` at {}", rule.id, rule.origin))
+            }
+            Right::Read(path) | Right::Write(path) => {
+                let grant = grants.fs_grant(&self.real(path)?, access(right))?;
+                Some(format!(
+                    "`{}` is granted at {}",
+                    grant.host.display(),
+                    grant.origin
+                ))
+            }
+            Right::Env(name) => {
+                let covers = |pattern: &&String| {
+                    *pattern == name
+                        || pattern
+                            .strip_suffix('*')
+                            .is_some_and(|start| name.starts_with(start))
+                };
+                grants
+                    .env
+                    .iter()
+                    .find(covers)
+                    .map(|pattern| format!("`env` has `{pattern}`"))
+            }
+            Right::Rule(_) => None,
+        }
+    }
+}
+
+const fn access(right: &Right) -> FsAccess {
+    match right {
+        Right::Write(_) => FsAccess::ReadWrite,
+        Right::Read(_) | Right::Exec { .. } | Right::Env(_) | Right::Rule(_) => FsAccess::Read,
+    }
+}
+
+/// Whether a rule allows a program whatever its arguments, and none denies it so.
+fn with_any_arguments(grants: &Grants, program: &ProgramRef) -> Result<(), String> {
+    let exec = grants
+        .exec
+        .as_ref()
+        .ok_or("the policy grants it no `exec`")?;
+    let denied = exec
+        .deny
+        .iter()
+        .find(|rule| rule.program.base_name() == program.base_name() && rule.arguments.is_any());
+    if let Some(rule) = denied {
+        return Err(format!(
+            "denied by rule `{}` at {}; deny rules win over allow rules",
+            rule.id, rule.origin
+        ));
+    }
+    let plain =
+        |rule: &ProgramRule| rule.arguments.is_any() && rule.narrowing == Narrowing::default();
+    let allowed = exec.any_program
+        || exec
+            .allow
+            .iter()
+            .any(|rule| rule.program == *program && rule.sha256.is_none() && plain(rule));
+    if allowed {
+        Ok(())
+    } else {
+        Err("no rule allows it with any arguments".to_owned())
+    }
+}

@@ -1,0 +1,278 @@
+//! Reads the `[[plugins]]` of a trusted file into drafts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::{PluginId, ProgramRule};
+
+use crate::component;
+use crate::draft::{Draft, ExecDraft, Settings, directories, unite};
+use crate::error::ConfigCode;
+use crate::raw::{Exec, Limits, Plugin, PolicyFile, Text};
+use crate::reader::{Names, Reader};
+use crate::rules::List;
+use crate::source::At;
+use crate::trial::{self, Trial};
+
+/// Everything the layers say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Drafts {
+    pub(crate) settings: Settings,
+    pub(crate) plugins: BTreeMap<PluginId, Draft>,
+}
+
+impl Reader<'_> {
+    /// Puts a trusted file on top of the layers before it. Returns its tests, to be run when all layers are read.
+    pub(crate) fn trusted(&mut self, file: &PolicyFile, drafts: &mut Drafts) -> Vec<Trial> {
+        let settings = &mut drafts.settings;
+        settings.mode = file
+            .mode
+            .as_ref()
+            .map(|word| (**word).into())
+            .or(settings.mode);
+        settings.confinement = file
+            .confinement
+            .as_ref()
+            .map(|word| (**word).into())
+            .or(settings.confinement);
+        if let Some(path) = &file.exec_path {
+            settings.exec_path = Some(self.search_path(path));
+        }
+        let mut trials = Vec::new();
+        let mut seen = Vec::new();
+        for entry in &file.plugins {
+            let Some(id) = self.plugin_id(&entry.id, &mut seen) else {
+                continue;
+            };
+            let Some(mut draft) = self.draft(id, entry, drafts) else {
+                continue;
+            };
+            self.entry(entry, &mut draft);
+            trials.extend(
+                entry
+                    .exec
+                    .iter()
+                    .flat_map(|exec| &exec.test)
+                    .flat_map(|test| trial::read(self, &draft.id, test)),
+            );
+            drafts.plugins.insert(draft.id.clone(), draft);
+        }
+        trials
+    }
+
+    /// An id that the file has not used before.
+    pub(crate) fn plugin_id(&mut self, text: &Text, seen: &mut Vec<PluginId>) -> Option<PluginId> {
+        let id = PluginId::new(text.as_str()).map_err(|error| error.to_string());
+        let id = self.take(ConfigCode::Value, text, id)?;
+        if seen.contains(&id) {
+            self.wrong(
+                ConfigCode::Duplicate,
+                text,
+                format!("plugin `{id}` stands here a second time"),
+            );
+            return None;
+        }
+        seen.push(id.clone());
+        Some(id)
+    }
+
+    fn draft(&mut self, id: PluginId, entry: &At<Plugin>, drafts: &Drafts) -> Option<Draft> {
+        let before = drafts.plugins.get(&id);
+        let Some(text) = &entry.path else {
+            if before.is_none() {
+                let error = self.error(
+                    ConfigCode::Value,
+                    &entry.id,
+                    format!("plugin `{id}` has no key `path`"),
+                );
+                self.report
+                    .push(error.label("expected the wasm file, relative to this file"));
+            }
+            return before.cloned();
+        };
+        let path = self.component(text)?;
+        let taken = drafts
+            .plugins
+            .values()
+            .find(|other| other.path == path && other.id != id);
+        if let Some(other) = taken {
+            self.wrong(
+                ConfigCode::Duplicate,
+                text,
+                format!("plugin `{}` has this path already", other.id),
+            );
+            return None;
+        }
+        let mut draft = before
+            .cloned()
+            .unwrap_or_else(|| Draft::new(id, self.origin(entry), path.clone()));
+        draft.path = path;
+        Some(draft)
+    }
+
+    /// The component that an entry's path means. It need not be there yet: a policy can be older than a build.
+    fn component(&mut self, text: &Text) -> Option<PathBuf> {
+        let expanded = self.base.expand(text);
+        let path = self.take(ConfigCode::Path, text, expanded)?.path;
+        let located = component::file(&path).map_err(|error| error.to_string());
+        self.take(ConfigCode::Path, text, located)
+    }
+
+    fn entry(&mut self, entry: &Plugin, draft: &mut Draft) {
+        if let Some(text) = &entry.sha256 {
+            draft.sha256 = self.sha256(text);
+        }
+        draft.late = entry.late.as_ref().map_or(draft.late, |late| **late);
+        unite(
+            &mut draft.env,
+            self.names(entry.env.as_ref(), Names::Patterns),
+        );
+        if entry.env_allow_prefixes.is_some() {
+            draft.env_allow_prefixes =
+                Some(self.names(entry.env_allow_prefixes.as_ref(), Names::Prefixes));
+        }
+        let dir = draft.dir().map(Path::to_owned);
+        let mut inner = Reader {
+            source: self.source,
+            base: crate::context::Base {
+                plugin: dir.as_deref(),
+                ..self.base
+            },
+            report: &mut *self.report,
+        };
+        if let Some(fs) = &entry.fs {
+            for (directory, access) in directories(fs) {
+                let Some(grant) = inner.fs_grant(directory, access) else {
+                    continue;
+                };
+                let guest = grant.guest.clone();
+                if let Err(other) = draft.add_fs(grant) {
+                    let message = format!("`{guest}` is already the name of `{}`", other.display());
+                    let error = inner.error(ConfigCode::Duplicate, directory, message);
+                    inner.report.push(
+                        error.help("give one of them another name: `{ path = \"…\", as = \"…\" }`"),
+                    );
+                }
+            }
+        }
+        if let Some(limits) = &entry.limits {
+            inner.limits(limits, &mut draft.limits);
+        }
+        if let Some(exec) = &entry.exec {
+            inner.exec(exec, draft);
+            inner.limit_aliases(entry, exec, draft);
+        }
+    }
+
+    fn exec(&mut self, raw: &At<Exec>, draft: &mut Draft) {
+        let origin = self.origin(raw);
+        let exec = draft.exec.get_or_insert_with(|| ExecDraft::new(origin));
+        exec.inherit_env = raw
+            .inherit_env
+            .as_ref()
+            .map(|inherit| **inherit)
+            .or(exec.inherit_env);
+        let allow = self.rules(raw.allow.as_ref(), List::Allow);
+        let deny = self.rules(raw.deny.as_ref(), List::Deny);
+        self.unique_ids(raw, &allow, &deny);
+        if raw.allow.is_some() {
+            unite(exec.allow.get_or_insert_default(), allow);
+        }
+        unite(
+            &mut exec.pass_env,
+            self.names(raw.pass_env.as_ref(), Names::Exact),
+        );
+        unite(
+            &mut exec.strip_env_prefixes,
+            self.names(raw.strip_env_prefixes.as_ref(), Names::Prefixes),
+        );
+        unite(
+            &mut exec.allow_dangerous_env,
+            self.names(raw.allow_dangerous_env.as_ref(), Names::Exact),
+        );
+        exec.confinement = raw
+            .confinement
+            .as_ref()
+            .map(|word| (**word).into())
+            .or(exec.confinement);
+        if let Some(path) = &raw.path {
+            exec.search_path = Some(self.search_path(path));
+        }
+        unite(&mut draft.deny, deny);
+    }
+
+    fn unique_ids(&mut self, raw: &At<Exec>, allow: &[ProgramRule], deny: &[ProgramRule]) {
+        let mut seen = Vec::new();
+        for rule in allow.iter().chain(deny) {
+            if seen.contains(&&rule.id) {
+                let error = self.error(
+                    ConfigCode::Duplicate,
+                    raw,
+                    format!("rule `{}` stands here a second time", rule.id),
+                );
+                self.report.push(crate::error::ConfigError {
+                    origin: rule.origin.clone(),
+                    ..error
+                });
+            }
+            seen.push(&rule.id);
+        }
+    }
+
+    /// Takes over the limits that are written.
+    pub(crate) fn limits(&mut self, raw: &Limits, limits: &mut portcullis_policy::Limits) {
+        let mut time = |text: &Option<_>, value: &mut _| {
+            if let Some(read) = text.as_ref().and_then(|text| self.duration(text)) {
+                *value = read;
+            }
+        };
+        time(&raw.timeout, &mut limits.timeout);
+        time(&raw.term_grace, &mut limits.term_grace);
+        time(&raw.call, &mut limits.call);
+        let mut size = |text: &Option<_>, value: &mut _| {
+            if let Some(read) = text.as_ref().and_then(|text| self.size(text)) {
+                *value = read;
+            }
+        };
+        size(&raw.output, &mut limits.output);
+        size(&raw.total_output, &mut limits.total_output);
+        size(&raw.memory, &mut limits.memory);
+        limits.children = raw
+            .children
+            .as_ref()
+            .map_or(limits.children, |value| **value);
+        limits.spawns_per_minute = raw
+            .spawns_per_minute
+            .as_ref()
+            .map_or(limits.spawns_per_minute, |value| **value);
+        limits.table_elements = raw
+            .table_elements
+            .as_ref()
+            .map_or(limits.table_elements, |value| **value);
+    }
+
+    /// `exec.timeout_ms` and `exec.max_output_bytes` are other names of two limits.
+    fn limit_aliases(&mut self, entry: &Plugin, exec: &Exec, draft: &mut Draft) {
+        let limits = entry.limits.as_ref();
+        if let Some(alias) = &exec.timeout_ms {
+            if limits.is_some_and(|limits| limits.timeout.is_some()) {
+                self.wrong(
+                    ConfigCode::Duplicate,
+                    alias,
+                    "`timeout_ms` is another name of `limits.timeout`, which is written too",
+                );
+            }
+            draft.limits.timeout = std::time::Duration::from_millis(**alias);
+        }
+        if let Some(alias) = &exec.max_output_bytes {
+            if limits.is_some_and(|limits| limits.output.is_some()) {
+                self.wrong(
+                    ConfigCode::Duplicate,
+                    alias,
+                    "`max_output_bytes` is another name of `limits.output`, which is written too",
+                );
+            }
+            draft.limits.output = **alias;
+        }
+    }
+}

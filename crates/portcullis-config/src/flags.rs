@@ -1,0 +1,255 @@
+//! Permissions on the command line. They add to what the files grant, for the one plugin that is run.
+
+use portcullis_policy::{
+    ArgumentRule, Confinement, FsAccess, FsGrant, Mode, Narrowing, Origin, ProgramRule, RuleId,
+};
+
+use crate::context::{Base, Context};
+use crate::draft::{Draft, ExecDraft, Settings, unite};
+use crate::error::{ConfigCode, ConfigError, Report};
+use crate::reader::{Names, own_state, program_ref};
+
+/// The flags as they were written, lists already split at commas.
+///
+/// # Defaults
+/// Nothing is granted and nothing changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlagSet {
+    /// `-A`: any program, the project to read and write, any variable. It lowers no confinement, lifts no denial and
+    /// no veto, and reaches no file of Portcullis itself.
+    pub allow_all: bool,
+    /// `--allow-exec`: programs with any arguments.
+    pub allow_exec: Option<AllowExec>,
+    /// `--deny-exec`: programs that are denied whatever else is allowed.
+    pub deny_exec: Vec<String>,
+    /// `--allow-env`: variables that the plugin may read. `AWS_*` also lets it set such variables for its commands,
+    /// where `env_allow_prefixes` would not; no flag lifts the veto on variables that make programs run other code.
+    pub allow_env: Vec<String>,
+    /// `--allow-read`: directories, relative to the working directory.
+    pub allow_read: Vec<String>,
+    /// `--allow-write`: directories, relative to the working directory, to read and write.
+    pub allow_write: Vec<String>,
+    /// `--mode`, over the files.
+    pub mode: Option<Mode>,
+    /// `--confinement`, over the files.
+    pub confinement: Option<Confinement>,
+}
+
+/// The programs of `--allow-exec`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowExec {
+    /// `--allow-exec` without a list: any program.
+    All,
+    /// `--allow-exec=git,/usr/bin/df`: these.
+    Programs(Vec<String>),
+}
+
+/// Flags that were checked: what they add.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    any_program: Option<Origin>,
+    allow: Vec<ProgramRule>,
+    deny: Vec<ProgramRule>,
+    env: Vec<String>,
+    fs: Vec<FsGrant>,
+    inherit_env: bool,
+    mode: Option<Mode>,
+    confinement: Option<Confinement>,
+}
+
+impl Flags {
+    /// Checks the flags and looks the directories up.
+    pub(crate) fn read(set: &FlagSet, context: &Context, report: &mut Report) -> Self {
+        let mut flags = Self {
+            mode: set.mode,
+            confinement: set.confinement,
+            ..Self::default()
+        };
+        let base = Base {
+            context,
+            dir: &context.cwd,
+            plugin: None,
+        };
+        match &set.allow_exec {
+            Some(AllowExec::All) => flags.any_program = Some(origin("--allow-exec")),
+            Some(AllowExec::Programs(programs)) => {
+                flags.allow = rules("--allow-exec", programs, report)
+            }
+            None => {}
+        }
+        flags.deny = rules("--deny-exec", &set.deny_exec, report);
+        for name in &set.allow_env {
+            flags.env.extend(env_name(name, report));
+        }
+        for path in &set.allow_read {
+            flags.fs.extend(directory(
+                &format!("--allow-read={path}"),
+                path,
+                FsAccess::Read,
+                &base,
+                report,
+            ));
+        }
+        for path in &set.allow_write {
+            flags.fs.extend(directory(
+                &format!("--allow-write={path}"),
+                path,
+                FsAccess::ReadWrite,
+                &base,
+                report,
+            ));
+        }
+        if set.allow_all {
+            flags.any_program = Some(origin("-A"));
+            flags.inherit_env = true;
+            flags.env.push("*".to_owned());
+            flags.fs.extend(directory(
+                "-A",
+                "${project}",
+                FsAccess::ReadWrite,
+                &base,
+                report,
+            ));
+        }
+        flags
+    }
+
+    /// Puts the flags on top of the files.
+    pub(crate) fn apply(&self, draft: &mut Draft, settings: &mut Settings, report: &mut Report) {
+        settings.mode = self.mode.or(settings.mode);
+        if self.any_program.is_some() || !self.allow.is_empty() {
+            let first = self
+                .any_program
+                .clone()
+                .or_else(|| Some(self.allow.first()?.origin.clone()));
+            let exec = draft.exec.get_or_insert_with(|| ExecDraft {
+                // Without a file's `exec` there is no list whose absence could mean any program.
+                allow: Some(Vec::new()),
+                ..ExecDraft::new(first.unwrap_or(Origin::Code))
+            });
+            exec.any_program |= self.any_program.is_some();
+            match &mut exec.allow {
+                Some(allow) => unite(allow, self.allow.iter().cloned()),
+                // In dev mode everything is allowed anyway, and a flag takes nothing away.
+                None if settings.mode == Some(Mode::Dev) => {}
+                None => exec.allow = Some(self.allow.clone()),
+            }
+        }
+        if let Some(exec) = &mut draft.exec {
+            exec.confinement = self.confinement.or(exec.confinement);
+            if self.inherit_env {
+                exec.inherit_env = Some(true);
+            }
+        }
+        unite(&mut draft.deny, self.deny.iter().cloned());
+        unite(&mut draft.env, self.env.iter().cloned());
+        if let Some(prefixes) = &mut draft.env_allow_prefixes {
+            unite(
+                prefixes,
+                self.env
+                    .iter()
+                    .filter_map(|name| name.strip_suffix('*'))
+                    .map(str::to_owned),
+            );
+        }
+        for grant in &self.fs {
+            if let Err(other) = draft.add_fs(grant.clone()) {
+                let message = format!(
+                    "`{}` is already the name of `{}`",
+                    grant.guest,
+                    other.display()
+                );
+                report.push(ConfigError {
+                    origin: grant.origin.clone(),
+                    ..error(ConfigCode::Duplicate, "", message)
+                });
+            }
+        }
+    }
+}
+
+fn origin(flag: &str) -> Origin {
+    Origin::Flag {
+        flag: flag.to_owned(),
+    }
+}
+
+fn error(code: ConfigCode, flag: &str, message: String) -> ConfigError {
+    let (label, notes, helps) = (String::new(), Vec::new(), Vec::new());
+    ConfigError {
+        code,
+        origin: origin(flag),
+        span: 0..0,
+        message,
+        label,
+        notes,
+        helps,
+    }
+}
+
+fn rules(flag: &str, programs: &[String], report: &mut Report) -> Vec<ProgramRule> {
+    let mut rules = Vec::new();
+    for program in programs {
+        let written = format!("{flag}={program}");
+        match program_ref(program) {
+            Some(reference) => rules.push(ProgramRule {
+                id: RuleId(written.clone()),
+                origin: origin(&written),
+                program: reference,
+                sha256: None,
+                arguments: ArgumentRule::default(),
+                narrowing: Narrowing::default(),
+            }),
+            None => {
+                let message = format!("`{program}` is not a program");
+                let error = error(ConfigCode::Pattern, &written, message);
+                report.push(error.label("expected a bare name or an absolute path"));
+            }
+        }
+    }
+    rules
+}
+
+fn env_name(name: &str, report: &mut Report) -> Option<String> {
+    if Names::Patterns.has(name) {
+        return Some(name.to_owned());
+    }
+    let message = format!("`{}` is not {}", name, Names::Patterns.describe());
+    report.push(error(
+        ConfigCode::Pattern,
+        &format!("--allow-env={name}"),
+        message,
+    ));
+    None
+}
+
+fn directory(
+    flag: &str,
+    text: &str,
+    access: FsAccess,
+    base: &Base<'_>,
+    report: &mut Report,
+) -> Option<FsGrant> {
+    let expanded = match base.directory(text) {
+        Ok(expanded) => expanded,
+        Err(message) => {
+            report.push(error(ConfigCode::Path, flag, message));
+            return None;
+        }
+    };
+    let grant = FsGrant {
+        host: expanded.path,
+        guest: expanded.guest,
+        access,
+        origin: origin(flag),
+    };
+    if let Some(own) = base.context.reached(&grant.host, access) {
+        report.push(own_state(
+            error(ConfigCode::OwnState, flag, String::new()),
+            &grant,
+            &own.path,
+        ));
+        return None;
+    }
+    Some(grant)
+}

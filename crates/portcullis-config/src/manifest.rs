@@ -1,0 +1,450 @@
+//! The plugin's own file: what it is and what it asks for. Its text is never policy: it can only take away.
+
+use std::path::Path;
+
+use portcullis_policy::{
+    Capability, ExecGrant, FsAccess, Grants, PluginId, ProgramRef, ProgramRule, RuleId,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::context::{Base, Context};
+use crate::error::{ConfigCode, ConfigErrors, Report};
+use crate::raw::{Text, Texts};
+use crate::reader::{Names, Reader};
+use crate::shape;
+use crate::source::{At, Source};
+
+/// What a plugin is and what it asks for. Asking grants nothing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "plugin.toml")]
+pub(crate) struct ManifestFile {
+    /// The name the plugin goes by: 1 to 64 letters, digits, `.`, `_` or `-`.
+    id: Text,
+    /// Its version.
+    version: Text,
+    /// The WIT world it is built for, such as `portcullis:cli/plugin@0.1.0`.
+    world: Text,
+    /// What it does, in one line.
+    description: Option<Text>,
+    /// The file name of the component, beside this file. Default: the name of the directory and `.wasm`.
+    component: Option<Text>,
+    /// What it asks for, and why.
+    #[serde(default)]
+    asks: Vec<At<AskTable>>,
+}
+
+/// One thing the plugin asks for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct AskTable {
+    /// The kind of authority.
+    capability: At<CapabilityWord>,
+    /// For `exec`: the program. Absent: any.
+    program: Option<Text>,
+    /// For `exec`: the sub-commands. Absent: any arguments.
+    sub: Option<Texts>,
+    /// For `fs`: the directory, under the name by which the plugin opens it; `${project}` is `.`.
+    path: Option<Text>,
+    /// For `fs`: what it does there. Default: `read`.
+    access: Option<At<AccessWord>>,
+    /// For `env`: the variable it reads; a trailing `*` matches any rest. Absent: any.
+    name: Option<Text>,
+    /// For `http`: the host it talks to. Absent: any.
+    host: Option<Text>,
+    /// Why, for the person who decides.
+    reason: Text,
+}
+
+/// A kind of authority.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CapabilityWord {
+    /// Starting native commands.
+    Exec,
+    /// Files and directories.
+    Fs,
+    /// Outgoing HTTP requests.
+    Http,
+    /// Environment variables.
+    Env,
+    /// A key-value store that outlives the call.
+    Kv,
+    /// Lines in the operator's log.
+    Log,
+    /// Questions to the person at the terminal.
+    Prompt,
+    /// The plugin's own name, version and project.
+    Metadata,
+}
+
+/// What is done in a directory.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AccessWord {
+    /// Open and list.
+    Read,
+    /// Also create, change and remove.
+    Write,
+}
+
+/// A plugin's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Manifest {
+    /// The name the plugin goes by when the policy has no entry for it.
+    pub id: PluginId,
+    /// Its version, as written.
+    pub version: String,
+    /// The WIT world it is built for, as written.
+    pub world: String,
+    /// What it does, in one line; not filtered for terminals.
+    pub description: Option<String>,
+    /// The file name of the component, if it is not that of the directory.
+    pub component: Option<String>,
+    /// What it asks for.
+    pub asks: Vec<Ask>,
+}
+
+/// One thing a plugin asks for, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ask {
+    /// What.
+    #[serde(flatten)]
+    pub kind: AskKind,
+    /// Why, in the author's words; not filtered for terminals.
+    pub reason: String,
+}
+
+/// What a plugin asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "capability")]
+pub enum AskKind {
+    /// To start commands.
+    Exec {
+        /// This program; `None`: any.
+        program: Option<ProgramRef>,
+        /// With these sub-commands; `None`: any arguments.
+        sub: Option<Vec<String>>,
+    },
+    /// To open a directory.
+    Fs {
+        /// The name by which it opens it; `None`: any.
+        path: Option<String>,
+        /// What it does there.
+        access: FsAccess,
+    },
+    /// To read a variable; `None`: any.
+    Env {
+        /// Its name, or the beginning of names and `*`.
+        name: Option<String>,
+    },
+    /// To send HTTP requests.
+    Http {
+        /// To this host; `None`: any.
+        host: Option<String>,
+    },
+    /// A key-value store.
+    Kv,
+    /// The operator's log.
+    Log,
+    /// Questions at the terminal.
+    Prompt,
+    /// Its own name, version and project.
+    Metadata,
+}
+
+impl AskKind {
+    /// The kind of authority it takes.
+    pub const fn capability(&self) -> Capability {
+        match self {
+            Self::Exec { .. } => Capability::Exec,
+            Self::Fs { .. } => Capability::Fs,
+            Self::Env { .. } => Capability::Env,
+            Self::Http { .. } => Capability::Http,
+            Self::Kv => Capability::Kv,
+            Self::Log => Capability::Log,
+            Self::Prompt => Capability::Prompt,
+            Self::Metadata => Capability::Metadata,
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest. `path` is for messages only.
+    ///
+    /// # Errors
+    /// All mistakes of the text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        let mut report = Report::default();
+        let source = Source { path, text };
+        // A manifest has no paths of the host.
+        let context = Context::new("/");
+        let base = Base {
+            context: &context,
+            dir: Path::new("/"),
+            plugin: None,
+        };
+        let manifest = shape::read::<ManifestFile>(&source, &mut report).and_then(|file| {
+            let mut reader = Reader {
+                source,
+                base,
+                report: &mut report,
+            };
+            reader.manifest(&file)
+        });
+        // Without a manifest there is a mistake in the report, so the second error is never the answer.
+        report
+            .finish(manifest)?
+            .ok_or_else(|| ConfigErrors(Vec::new()))
+    }
+
+    /// What the plugin asks for and the policy does not grant.
+    pub fn asks_not_granted(&self, grants: &Grants) -> Vec<&Ask> {
+        self.asks
+            .iter()
+            .filter(|ask| !granted(&ask.kind, grants))
+            .collect()
+    }
+
+    /// Takes away what the plugin did not ask for: two keys to one door. It never adds anything.
+    ///
+    /// A capability that was not asked for is gone. Of the programs those remain that an ask names. Where any program
+    /// is allowed, the asked ones remain; but beside a `deny` list it stays with any program, because a denial then
+    /// also finds a file under its other names, and would not with a list.
+    #[must_use]
+    pub fn restrict(&self, mut grants: Grants) -> Grants {
+        let asked = |capability| {
+            self.asks
+                .iter()
+                .any(|ask| ask.kind.capability() == capability)
+        };
+        if !asked(Capability::Fs) {
+            grants.fs.clear();
+        }
+        if !asked(Capability::Env) {
+            grants.env.clear();
+        }
+        if !asked(Capability::Exec) {
+            grants.exec = None;
+        }
+        if let Some(exec) = &mut grants.exec {
+            self.restrict_programs(exec);
+        }
+        grants
+    }
+
+    /// The programs that the plugin asks for; `None`: any.
+    fn programs(&self) -> Option<Vec<&ProgramRef>> {
+        let programs = self.asks.iter().filter_map(|ask| match &ask.kind {
+            AskKind::Exec { program, .. } => Some(program.as_ref()),
+            AskKind::Fs { .. }
+            | AskKind::Env { .. }
+            | AskKind::Http { .. }
+            | AskKind::Kv
+            | AskKind::Log
+            | AskKind::Prompt
+            | AskKind::Metadata => None,
+        });
+        programs.collect()
+    }
+
+    fn restrict_programs(&self, exec: &mut ExecGrant) {
+        let Some(programs) = self.programs() else {
+            return;
+        };
+        exec.allow
+            .retain(|rule| programs.iter().any(|program| same(program, &rule.program)));
+        if exec.any_program && exec.deny.is_empty() {
+            exec.any_program = false;
+            for program in programs {
+                let origin = exec.origin.clone();
+                let id = RuleId(format!("asked {program}"));
+                let rule = ProgramRule::any_arguments(&program.to_string());
+                exec.allow.push(ProgramRule { id, origin, ..rule });
+            }
+        }
+    }
+}
+
+/// Whether an ask is about a program: by base name, and where both give a path by the path.
+fn same(asked: &ProgramRef, program: &ProgramRef) -> bool {
+    match (asked, program) {
+        (ProgramRef::Path(asked), ProgramRef::Path(program)) => asked == program,
+        (ProgramRef::Name(_), _) | (_, ProgramRef::Name(_)) => {
+            asked.base_name() == program.base_name()
+        }
+    }
+}
+
+fn granted(ask: &AskKind, grants: &Grants) -> bool {
+    match ask {
+        AskKind::Exec { program, sub } => grants.exec.as_ref().is_some_and(|exec| match program {
+            _ if exec.any_program => true,
+            None => false,
+            Some(program) => {
+                let rules: Vec<_> = exec
+                    .allow
+                    .iter()
+                    .filter(|rule| same(program, &rule.program))
+                    .collect();
+                match sub {
+                    None => rules.iter().any(|rule| rule.arguments.is_any()),
+                    Some(subs) => subs
+                        .iter()
+                        .all(|sub| rules.iter().any(|rule| has_sub(rule, sub))),
+                }
+            }
+        }),
+        AskKind::Fs { path, access } => grants.fs.iter().any(|grant| {
+            grant.access >= *access && path.as_ref().is_none_or(|path| *path == grant.guest)
+        }),
+        AskKind::Env { name } => grants.env.iter().any(|pattern| match name {
+            Some(name) => {
+                pattern == name
+                    || pattern
+                        .strip_suffix('*')
+                        .is_some_and(|start| name.starts_with(start))
+            }
+            None => pattern == "*",
+        }),
+        // No policy grants these yet; the host gives the last three to every plugin.
+        AskKind::Http { .. } | AskKind::Kv => false,
+        AskKind::Log | AskKind::Prompt | AskKind::Metadata => true,
+    }
+}
+
+fn has_sub(rule: &ProgramRule, sub: &str) -> bool {
+    use portcullis_policy::ArgToken;
+    let arguments = &rule.arguments;
+    match (&arguments.args, &arguments.sub) {
+        (Some(args), _) => match args.first() {
+            Some(ArgToken::Literal(texts)) => texts.iter().any(|text| text == sub),
+            Some(ArgToken::Any | ArgToken::Rest | ArgToken::Word) => true,
+            _ => false,
+        },
+        (None, Some(subs)) => subs.iter().any(|known| known == sub),
+        (None, None) => true,
+    }
+}
+
+impl Reader<'_> {
+    fn manifest(&mut self, file: &ManifestFile) -> Option<Manifest> {
+        let id = PluginId::new(file.id.as_str()).map_err(|error| error.to_string());
+        let id = self.take(ConfigCode::Value, &file.id, id);
+        for (key, text) in [("version", &file.version), ("world", &file.world)] {
+            if text.is_empty()
+                || text.len() > 256
+                || text.contains(|c: char| c.is_whitespace() || c.is_control())
+            {
+                self.wrong(
+                    ConfigCode::Value,
+                    text,
+                    format!("`{key}` is one word of at most 256 bytes"),
+                );
+            }
+        }
+        if let Some(component) = &file.component {
+            let plain =
+                !component.contains(['/', '\0']) && !matches!(component.as_str(), "" | "." | "..");
+            if !plain {
+                self.wrong(
+                    ConfigCode::Value,
+                    component,
+                    "`component` is the name of a file beside this one",
+                );
+            }
+        }
+        let asks = file.asks.iter().filter_map(|ask| self.ask(ask)).collect();
+        let owned = |text: &Text| (**text).clone();
+        Some(Manifest {
+            id: id?,
+            version: owned(&file.version),
+            world: owned(&file.world),
+            description: file.description.as_ref().map(owned),
+            component: file.component.as_ref().map(owned),
+            asks,
+        })
+    }
+
+    fn ask(&mut self, ask: &At<AskTable>) -> Option<Ask> {
+        self.foreign_keys(ask);
+        let owned = |text: &Text| (**text).clone();
+        let kind = match *ask.capability {
+            CapabilityWord::Exec => {
+                let program = ask.program.as_ref().map(|text| self.program(text, text));
+                let sub = ask.sub.as_ref().map(|sub| sub.iter().map(owned).collect());
+                AskKind::Exec {
+                    program: program.map_or(Some(None), |read| read.map(Some))?,
+                    sub,
+                }
+            }
+            CapabilityWord::Fs => AskKind::Fs {
+                path: ask.path.as_ref().map(|path| guest_name(path)),
+                access: match ask.access.as_ref().map(|word| **word) {
+                    Some(AccessWord::Write) => FsAccess::ReadWrite,
+                    Some(AccessWord::Read) | None => FsAccess::Read,
+                },
+            },
+            CapabilityWord::Env => {
+                if let Some(name) = &ask.name {
+                    self.name(name, Names::Patterns)?;
+                }
+                AskKind::Env {
+                    name: ask.name.as_ref().map(owned),
+                }
+            }
+            CapabilityWord::Http => AskKind::Http {
+                host: ask.host.as_ref().map(owned),
+            },
+            CapabilityWord::Kv => AskKind::Kv,
+            CapabilityWord::Log => AskKind::Log,
+            CapabilityWord::Prompt => AskKind::Prompt,
+            CapabilityWord::Metadata => AskKind::Metadata,
+        };
+        if ask.reason.trim().is_empty() {
+            self.wrong(ConfigCode::Value, &ask.reason, "`reason` is empty");
+        }
+        Some(Ask {
+            kind,
+            reason: owned(&ask.reason),
+        })
+    }
+
+    /// Keys that belong to another capability.
+    fn foreign_keys(&mut self, ask: &AskTable) {
+        let name = match *ask.capability {
+            CapabilityWord::Exec => "exec",
+            CapabilityWord::Fs => "fs",
+            CapabilityWord::Env => "env",
+            CapabilityWord::Http => "http",
+            CapabilityWord::Kv => "kv",
+            CapabilityWord::Log => "log",
+            CapabilityWord::Prompt => "prompt",
+            CapabilityWord::Metadata => "metadata",
+        };
+        let keys = [
+            ("program", "exec", ask.program.as_ref().map(At::span)),
+            ("sub", "exec", ask.sub.as_ref().map(At::span)),
+            ("path", "fs", ask.path.as_ref().map(At::span)),
+            ("access", "fs", ask.access.as_ref().map(At::span)),
+            ("name", "env", ask.name.as_ref().map(At::span)),
+            ("host", "http", ask.host.as_ref().map(At::span)),
+        ];
+        for (key, of, span) in keys {
+            if let Some(span) = span.filter(|_| of != name) {
+                let message = format!("`{key}` belongs to the capability `{of}`, not to `{name}`");
+                let error = self.source.error(ConfigCode::Value, span, message);
+                self.report.push(error);
+            }
+        }
+    }
+}
+
+/// The name by which a guest opens a directory: as in the `fs` table of a policy.
+fn guest_name(path: &str) -> String {
+    match path.strip_prefix("${project}") {
+        Some(rest) if rest.trim_matches('/').is_empty() => ".".to_owned(),
+        Some(rest) => rest.trim_matches('/').to_owned(),
+        None => path.to_owned(),
+    }
+}

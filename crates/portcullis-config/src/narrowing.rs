@@ -1,0 +1,177 @@
+//! Reads a file that nobody vouched for: found in the working tree, written by whoever wrote the tree. It can deny and
+//! lower limits, for plugins that a trusted file grants something, and nothing else.
+
+use std::ops::Range;
+
+use portcullis_policy::PluginId;
+
+use crate::component;
+use crate::draft::{Draft, unite};
+use crate::entries::Drafts;
+use crate::error::ConfigCode;
+use crate::raw::{Exec, Limits, Plugin, PolicyFile};
+use crate::reader::Reader;
+use crate::rules::List;
+use crate::source::At;
+
+impl Reader<'_> {
+    /// Takes away what an untrusted file says.
+    pub(crate) fn narrow(&mut self, file: &PolicyFile, drafts: &mut Drafts) {
+        self.only_narrows("mode", file.mode.as_ref());
+        self.only_narrows("confinement", file.confinement.as_ref());
+        self.only_narrows("exec_path", file.exec_path.as_ref());
+        let mut seen = Vec::new();
+        for entry in &file.plugins {
+            self.refuse_grants(entry);
+            let Some(id) = self.plugin_id(&entry.id, &mut seen) else {
+                continue;
+            };
+            match drafts.plugins.get_mut(&id) {
+                Some(draft) => self.narrow_plugin(entry, draft),
+                None => self.unknown_plugin(entry, &id),
+            }
+        }
+    }
+
+    fn narrow_plugin(&mut self, entry: &Plugin, draft: &mut Draft) {
+        if let Some(text) = &entry.path {
+            let located = self
+                .base
+                .expand(text)
+                .ok()
+                .and_then(|path| component::file(&path.path).ok());
+            if located.is_none_or(|file| file != draft.path) {
+                self.untrusted(
+                    text.span(),
+                    format!(
+                        "plugin `{}` is another file in the trusted policy",
+                        draft.id
+                    ),
+                );
+            }
+        }
+        if let Some(exec) = &entry.exec {
+            unite(&mut draft.deny, self.rules(exec.deny.as_ref(), List::Deny));
+        }
+        if let Some(limits) = &entry.limits {
+            let mut lower = draft.limits.clone();
+            self.limits(limits, &mut lower);
+            self.refuse_raised(limits, &lower, draft);
+            draft.limits = draft.limits.min(&lower);
+        }
+    }
+
+    fn unknown_plugin(&mut self, entry: &Plugin, id: &PluginId) {
+        self.untrusted(
+            entry.id.span(),
+            format!("no trusted policy grants plugin `{id}` anything"),
+        );
+    }
+
+    fn refuse_grants(&mut self, entry: &Plugin) {
+        self.only_narrows("sha256", entry.sha256.as_ref());
+        self.only_narrows("env_allow_prefixes", entry.env_allow_prefixes.as_ref());
+        self.only_narrows("late", entry.late.as_ref());
+        self.only_narrows("env", entry.env.as_ref());
+        self.only_narrows("fs", entry.fs.as_ref());
+        if let Some(exec) = &entry.exec {
+            self.refuse_exec_grants(exec);
+        }
+    }
+
+    fn refuse_exec_grants(&mut self, exec: &Exec) {
+        self.only_narrows("exec.inherit_env", exec.inherit_env.as_ref());
+        self.only_narrows("exec.allow", exec.allow.as_ref());
+        self.only_narrows("exec.pass_env", exec.pass_env.as_ref());
+        self.only_narrows("exec.strip_env_prefixes", exec.strip_env_prefixes.as_ref());
+        self.only_narrows(
+            "exec.allow_dangerous_env",
+            exec.allow_dangerous_env.as_ref(),
+        );
+        self.only_narrows("exec.confinement", exec.confinement.as_ref());
+        self.only_narrows("exec.path", exec.path.as_ref());
+        self.only_narrows("exec.timeout_ms", exec.timeout_ms.as_ref());
+        self.only_narrows("exec.max_output_bytes", exec.max_output_bytes.as_ref());
+        self.only_narrows("exec.test", exec.test.first());
+    }
+
+    fn refuse_raised(&mut self, raw: &Limits, wanted: &portcullis_policy::Limits, draft: &Draft) {
+        let now = &draft.limits;
+        let raised = [
+            (
+                "timeout",
+                raw.timeout.as_ref().map(At::span),
+                wanted.timeout > now.timeout,
+            ),
+            (
+                "term_grace",
+                raw.term_grace.as_ref().map(At::span),
+                wanted.term_grace > now.term_grace,
+            ),
+            (
+                "output",
+                raw.output.as_ref().map(At::span),
+                wanted.output > now.output,
+            ),
+            (
+                "total_output",
+                raw.total_output.as_ref().map(At::span),
+                wanted.total_output > now.total_output,
+            ),
+            (
+                "children",
+                raw.children.as_ref().map(At::span),
+                wanted.children > now.children,
+            ),
+            (
+                "spawns_per_minute",
+                raw.spawns_per_minute.as_ref().map(At::span),
+                wanted.spawns_per_minute > now.spawns_per_minute,
+            ),
+            (
+                "call",
+                raw.call.as_ref().map(At::span),
+                wanted.call > now.call,
+            ),
+            (
+                "memory",
+                raw.memory.as_ref().map(At::span),
+                wanted.memory > now.memory,
+            ),
+            (
+                "table_elements",
+                raw.table_elements.as_ref().map(At::span),
+                wanted.table_elements > now.table_elements,
+            ),
+        ];
+        for (key, span, raised) in raised {
+            if let Some(span) = span.filter(|_| raised) {
+                self.untrusted(
+                    span,
+                    format!("`limits.{key}` is higher than in the trusted policy"),
+                );
+            }
+        }
+    }
+
+    fn only_narrows<T>(&mut self, key: &str, value: Option<&At<T>>) {
+        if let Some(value) = value {
+            self.untrusted(
+                value.span(),
+                format!("a file that is not trusted may not set `{key}`"),
+            );
+        }
+    }
+
+    fn untrusted(&mut self, span: Range<usize>, message: String) {
+        let file = self.source.path.display();
+        let error = self
+            .source
+            .error(ConfigCode::Untrusted, span, message)
+            .note("this file was found, not named; it may only hold `exec.deny` and lower `limits`")
+            .help(format!(
+                "to use it as the policy: --config {file} (`portcullis trust` is not there yet)"
+            ));
+        self.report.push(error);
+    }
+}

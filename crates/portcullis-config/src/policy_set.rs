@@ -1,0 +1,293 @@
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::{Grants, InvalidPluginId, Origin, PluginId};
+
+use crate::component::{self, Component, LocateError};
+use crate::context::{Base, Context, OwnState};
+use crate::draft::Draft;
+use crate::entries::Drafts;
+use crate::error::{ConfigErrors, Report};
+use crate::flags::{FlagSet, Flags};
+use crate::manifest::Manifest;
+use crate::raw::PolicyFile;
+use crate::reader::Reader;
+use crate::source::Source;
+use crate::{context, shape};
+
+/// One source of policy.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    /// A policy file that was read.
+    File {
+        /// The file, as the operator named it. Relative paths in it start from its directory.
+        path: PathBuf,
+        /// Its text.
+        text: String,
+        /// How far it is trusted.
+        trust: Trust,
+    },
+    /// The flags of the command line. They hold for the plugin that is selected.
+    Flags(FlagSet),
+}
+
+/// How far a policy file is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Named by the operator, or the operator's own.
+    Trusted,
+    /// Found in the working tree. It may deny and lower limits, for plugins that a trusted file grants something.
+    Narrowing,
+}
+
+/// The policy that all layers come to.
+///
+/// Scalars of later files win, lists are united, a `deny` from any layer beats every `allow`, and what untrusted files
+/// say comes last and only takes away. Files with a mistake are refused whole.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    drafts: Drafts,
+    flags: Vec<Flags>,
+    cwd: PathBuf,
+}
+
+/// A plugin and what it was granted.
+#[derive(Clone, Debug)]
+pub struct PluginEntry {
+    /// Its name in the policy, or one made from its manifest or file.
+    pub id: PluginId,
+    /// The real path of the component; it need not be there.
+    pub path: PathBuf,
+    /// The SHA-256 the component must have. Whoever loads it checks that.
+    pub sha256: Option<[u8; 32]>,
+    /// What the operator granted. What the plugin did not ask for is still in it: see [`Manifest::restrict`].
+    pub grants: Grants,
+    /// The policy's entry, if it has one.
+    pub origin: Option<Origin>,
+    /// The manifest that speaks for the component, and where it is.
+    pub manifest: Option<(PathBuf, Manifest)>,
+}
+
+/// Why a selector means no plugin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectError {
+    /// Neither an id of the policy nor something that is there.
+    #[error("`{}` is neither a plugin of the policy nor a file", .selector.escape_debug())]
+    Unknown {
+        /// As the operator wrote it.
+        selector: String,
+        /// The id of the policy that it most resembles.
+        nearest: Option<PluginId>,
+    },
+    /// A file without entry would go by the name of another plugin.
+    #[error("`{}` calls itself `{id}`, which the policy has for `{}`", .path.display(), .other.display())]
+    IdTaken {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        id: PluginId,
+        /// The file that the policy has under this name.
+        other: PathBuf,
+    },
+    /// The name of a file without entry cannot be a plugin id.
+    #[error("the file name gives no plugin id; give the plugin an entry in the policy")]
+    Nameless(#[from] InvalidPluginId),
+    /// Its manifest cannot be used.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The flags contradict the policy of this plugin.
+    #[error(transparent)]
+    Flags(#[from] ConfigErrors),
+}
+
+impl PolicySet {
+    /// Reads all layers. Directories that are granted are looked up, and where an entry names the directory
+    /// of a plugin its manifest is read; nothing is written.
+    ///
+    /// # Errors
+    /// All mistakes of all layers. No layer is applied when one has a mistake.
+    pub fn load(layers: &[Layer], context: &Context) -> Result<Self, ConfigErrors> {
+        let mut report = Report::default();
+        let context = with_policy_files(layers, context);
+        let mut drafts = Drafts::default();
+        let mut trials = Vec::new();
+        let mut flags = Vec::new();
+        for layer in layers {
+            match layer {
+                Layer::File {
+                    path,
+                    text,
+                    trust: Trust::Trusted,
+                } => {
+                    read_file(path, text, &context, &mut report, |reader, file| {
+                        trials.extend(reader.trusted(file, &mut drafts));
+                    });
+                }
+                Layer::File {
+                    trust: Trust::Narrowing,
+                    ..
+                } => {}
+                Layer::Flags(set) => flags.push(Flags::read(set, &context, &mut report)),
+            }
+        }
+        // Tests are about the trusted files: neither a flag nor a file of the tree can make them fail.
+        if report.is_empty() {
+            for trial in trials {
+                let grants = drafts
+                    .plugins
+                    .get(trial.plugin())
+                    .map(|draft| draft.grants(&drafts.settings));
+                if let Some(failure) = grants.and_then(|grants| trial.run(&grants)) {
+                    report.push(failure);
+                }
+            }
+        }
+        for layer in layers {
+            if let Layer::File {
+                path,
+                text,
+                trust: Trust::Narrowing,
+            } = layer
+            {
+                read_file(path, text, &context, &mut report, |reader, file| {
+                    reader.narrow(file, &mut drafts)
+                });
+            }
+        }
+        report.finish(Self {
+            drafts,
+            flags,
+            cwd: context.cwd.clone(),
+        })
+    }
+
+    /// The ids of all entries, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &PluginId> {
+        self.drafts.plugins.keys()
+    }
+
+    /// The plugin that a selector means: an id, the path of an entry, or another path.
+    ///
+    /// A path may be a component or the directory of a plugin; two paths are equal when they lead to the same real
+    /// path. A path without entry is granted nothing but what flags grant.
+    ///
+    /// # Errors
+    /// [`SelectError`] when there is no such plugin, or it would pass for another.
+    pub fn plugin(&self, selector: &str) -> Result<PluginEntry, SelectError> {
+        if let Some(draft) = PluginId::new(selector)
+            .ok()
+            .and_then(|id| self.drafts.plugins.get(&id))
+        {
+            return self.entry(draft, true, component::locate(&draft.path)?);
+        }
+        let path = self.cwd.join(selector);
+        if selector.is_empty() || !context::real(&path).exists() {
+            let ids = self.ids().map(PluginId::as_str);
+            let nearest = shape::nearest(selector, ids).and_then(|id| PluginId::new(id).ok());
+            return Err(SelectError::Unknown {
+                selector: selector.to_owned(),
+                nearest,
+            });
+        }
+        let component = component::locate(&path)?;
+        if let Some(draft) = self
+            .drafts
+            .plugins
+            .values()
+            .find(|draft| draft.path == component.file)
+        {
+            return self.entry(draft, true, component);
+        }
+        let id = match &component.manifest {
+            Some((_, manifest)) => manifest.id.clone(),
+            None => PluginId::new(
+                component
+                    .file
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy(),
+            )?,
+        };
+        if let Some(other) = self.drafts.plugins.get(&id) {
+            return Err(SelectError::IdTaken {
+                path: component.file,
+                id,
+                other: other.path.clone(),
+            });
+        }
+        self.entry(
+            &Draft::new(id, Origin::Code, component.file.clone()),
+            false,
+            component,
+        )
+    }
+
+    fn entry(
+        &self,
+        draft: &Draft,
+        named: bool,
+        component: Component,
+    ) -> Result<PluginEntry, SelectError> {
+        let mut report = Report::default();
+        let mut draft = draft.clone();
+        let mut settings = self.drafts.settings.clone();
+        for flags in &self.flags {
+            flags.apply(&mut draft, &mut settings, &mut report);
+        }
+        let entry = PluginEntry {
+            grants: draft.grants(&settings),
+            id: draft.id,
+            path: draft.path,
+            sha256: draft.sha256,
+            origin: named.then_some(draft.origin),
+            manifest: component.manifest,
+        };
+        Ok(report.finish(entry)?)
+    }
+}
+
+fn read_file(
+    path: &Path,
+    text: &str,
+    context: &Context,
+    report: &mut Report,
+    take: impl FnOnce(&mut Reader<'_>, &PolicyFile),
+) {
+    let source = Source { path, text };
+    let dir = context.cwd.join(path);
+    let dir = dir.parent().unwrap_or(&context.cwd);
+    if let Some(file) = shape::read::<PolicyFile>(&source, report) {
+        let base = Base {
+            context,
+            dir,
+            plugin: None,
+        };
+        take(
+            &mut Reader {
+                source,
+                base,
+                report,
+            },
+            &file,
+        );
+    }
+}
+
+/// Who can write a trusted policy file decides everything: no grant may reach it.
+fn with_policy_files(layers: &[Layer], context: &Context) -> Context {
+    let mut context = context.clone();
+    for layer in layers {
+        if let Layer::File {
+            path,
+            trust: Trust::Trusted,
+            ..
+        } = layer
+        {
+            context.own_state.push(OwnState {
+                path: context.cwd.join(path),
+                secret: false,
+            });
+        }
+    }
+    context
+}

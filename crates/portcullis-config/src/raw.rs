@@ -1,0 +1,358 @@
+//! The policy file as it is written: plain records, each value with its place. The docs of the fields are the
+//! descriptions in the published JSON Schema.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::source::At;
+
+pub(crate) type Text = At<String>;
+pub(crate) type Texts = At<Vec<Text>>;
+
+/// The policy of Portcullis: what each plugin may do. What is not written is not allowed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "portcullis.toml")]
+pub(crate) struct PolicyFile {
+    /// How strict the host is where no rule matches. Default: `production`.
+    pub(crate) mode: Option<At<ModeWord>>,
+    /// What the kernel enforces on the commands of all plugins. Default: `full`.
+    pub(crate) confinement: Option<At<ConfinementWord>>,
+    /// Absolute directories in which bare program names are looked up, in order. Default: `/usr/local/bin`,
+    /// `/usr/bin`, `/bin`.
+    pub(crate) exec_path: Option<Texts>,
+    /// One entry for each plugin.
+    #[serde(default)]
+    pub(crate) plugins: Vec<At<Plugin>>,
+}
+
+/// How strict the host is where no rule matches.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ModeWord {
+    /// What no rule allows is denied.
+    Production,
+    /// What no rule allows is asked at the terminal; without a terminal it is denied.
+    Dev,
+}
+
+/// What the kernel enforces on commands. There is no best effort: what cannot be enforced is not started.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ConfinementWord {
+    /// Namespaces, a fresh root, Landlock and seccomp.
+    Full,
+    /// As `full`, without Landlock.
+    Namespaces,
+    /// Landlock and seccomp, without namespaces.
+    Landlock,
+    /// Environment, arguments, time and output only: a command has all rights of the operator.
+    Limits,
+}
+
+/// One plugin and its grants.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Plugin {
+    /// The name of the plugin: 1 to 64 letters, digits, `.`, `_` or `-`.
+    pub(crate) id: Text,
+    /// The wasm file, or the directory of a plugin; relative to this file.
+    pub(crate) path: Option<Text>,
+    /// The SHA-256 that the wasm file must have, in hexadecimal.
+    pub(crate) sha256: Option<Text>,
+    /// The commands it may run. Absent: none.
+    pub(crate) exec: Option<At<Exec>>,
+    /// If present, the plugin may set only environment variables with one of these prefixes for its commands.
+    pub(crate) env_allow_prefixes: Option<Texts>,
+    /// Whether importing what is not granted is an error when called instead of at load. Default: `false`.
+    pub(crate) late: Option<At<bool>>,
+    /// Names of host environment variables that the plugin itself may read; a trailing `*` matches any rest.
+    pub(crate) env: Option<Texts>,
+    /// Directories it may open.
+    pub(crate) fs: Option<At<Fs>>,
+    /// How much of the machine it may use.
+    pub(crate) limits: Option<At<Limits>>,
+}
+
+/// The commands a plugin may run.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Exec {
+    /// Whether the host's environment is passed when the plugin asks for it, without names and values that hold
+    /// secrets or make programs run other code. Default: `true` in `dev` mode, `false` in `production`.
+    pub(crate) inherit_env: Option<At<bool>>,
+    /// What is allowed: a program, or a rule. Absent: any program in `dev` mode, none in `production`.
+    pub(crate) allow: Option<At<Vec<At<Rule>>>>,
+    /// What is denied. A denial wins over every allowance, from any layer.
+    pub(crate) deny: Option<At<Vec<At<Rule>>>>,
+    /// Host variables passed by name to every command, also secret ones. The plugin does not see them.
+    pub(crate) pass_env: Option<Texts>,
+    /// Inherited variables with these prefixes are dropped, besides the built-in tables.
+    pub(crate) strip_env_prefixes: Option<Texts>,
+    /// Variables that make programs run other code and that the plugin may set all the same.
+    pub(crate) allow_dangerous_env: Option<Texts>,
+    /// What the kernel enforces on the commands of this plugin.
+    pub(crate) confinement: Option<At<ConfinementWord>>,
+    /// As `exec_path`, for this plugin.
+    pub(crate) path: Option<Texts>,
+    /// As `limits.timeout`, in milliseconds.
+    pub(crate) timeout_ms: Option<At<u64>>,
+    /// As `limits.output`, in bytes.
+    pub(crate) max_output_bytes: Option<At<u64>>,
+    /// Commands that these rules must allow or deny, checked when the file is read.
+    #[serde(default)]
+    pub(crate) test: Vec<At<Test>>,
+}
+
+/// A program with any arguments, or a rule.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Rule {
+    /// A bare name, looked up in `exec_path`, or an absolute path; with any arguments.
+    Program(String),
+    /// A program, which arguments, and what the command may not do although the plugin may.
+    Table(Box<RuleTable>),
+}
+
+/// A program, which arguments, and what the command may not do although the plugin may.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct RuleTable {
+    /// A name for messages. Default: the place in the list.
+    pub(crate) id: Option<Text>,
+    /// A bare name, looked up in `exec_path`, or an absolute path.
+    pub(crate) program: Text,
+    /// The SHA-256 that the program's file must have, in hexadecimal.
+    pub(crate) sha256: Option<Text>,
+    /// The first argument must be one of these sub-commands.
+    pub(crate) sub: Option<Texts>,
+    /// Flags allowed before the sub-command. Default: none.
+    pub(crate) global_flags: Option<Texts>,
+    /// The only flags allowed after the sub-command; a trailing `*` stands for a value.
+    pub(crate) flags: Option<Texts>,
+    /// Flags refused in every spelling that could mean them. Weak: prefer `flags`.
+    pub(crate) deny_flags: Option<Texts>,
+    /// A pattern for the whole list of arguments: literals, `a|b`, `x?`, `*`, `**`, `<read>`, `<write>`, `<new>`,
+    /// `<int>`, `<word>`, `<url:…>`.
+    pub(crate) args: Option<Texts>,
+    /// Each argument that is a path must lie in a directory granted with this access.
+    pub(crate) paths: Option<At<PathsWord>>,
+    /// Wall-clock time of the command, such as `"30s"`.
+    pub(crate) timeout: Option<At<TimeText>>,
+    /// Bytes of each output stream, such as `"10MiB"`.
+    pub(crate) output: Option<At<SizeText>>,
+    /// Whether the command may be given standard input. Default: `true`.
+    pub(crate) stdin: Option<At<bool>>,
+    /// The only variables the plugin may set for this command; a trailing `*` matches any rest.
+    pub(crate) env: Option<Texts>,
+    /// The network the command may reach: `"none"`, `"open"`, or a list of `"host:port"`.
+    pub(crate) net: Option<At<Net>>,
+    /// Directories the command may read.
+    pub(crate) read: Option<Texts>,
+    /// Directories the command may write.
+    pub(crate) write: Option<Texts>,
+    /// Other programs the command may start.
+    pub(crate) exec: Option<Texts>,
+    /// Bytes of memory, such as `"512MiB"`.
+    pub(crate) memory: Option<At<SizeText>>,
+}
+
+/// What the arguments of a command that are paths must be granted for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PathsWord {
+    /// Inside a directory granted for reading.
+    Read,
+    /// Inside a directory granted for writing.
+    Write,
+}
+
+/// Which network a command may reach.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Net {
+    /// All or nothing.
+    Word(NetWord),
+    /// These `host:port` pairs.
+    Hosts(Vec<Text>),
+}
+
+/// All or nothing.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NetWord {
+    /// No network.
+    None,
+    /// The whole network.
+    Open,
+}
+
+/// A test of the rules: lists of commands, each a list of the program and its arguments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Test {
+    /// Commands that must be allowed.
+    #[serde(default)]
+    pub(crate) allow: Vec<Texts>,
+    /// Commands that must not be allowed.
+    #[serde(default)]
+    pub(crate) deny: Vec<Texts>,
+}
+
+/// Directories a plugin may open.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Fs {
+    /// Directories it may open and list. `${project}`, `${plugin}` and `~` stand for directories.
+    #[serde(default)]
+    pub(crate) read: Vec<At<Directory>>,
+    /// Directories in which it may also create, change and remove.
+    #[serde(default)]
+    pub(crate) write: Vec<At<Directory>>,
+}
+
+/// A directory, with the name under which the plugin sees it.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Directory {
+    /// The plugin sees it under the same name; `${project}` as `.`.
+    Path(String),
+    /// The plugin sees it under another name.
+    Named(Box<NamedDirectory>),
+}
+
+/// A directory that the plugin sees under another name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct NamedDirectory {
+    /// The directory on the host.
+    pub(crate) path: Text,
+    /// The name under which the plugin sees it.
+    #[serde(rename = "as")]
+    pub(crate) guest: Text,
+}
+
+/// How much of the machine a plugin may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Wall-clock time of one command. Default: `"30s"`.
+    pub(crate) timeout: Option<At<TimeText>>,
+    /// Time between SIGTERM and SIGKILL, taken out of `timeout`. Default: `"0s"`.
+    pub(crate) term_grace: Option<At<TimeText>>,
+    /// Bytes of each output stream of one command. Default: `"10MiB"`.
+    pub(crate) output: Option<At<SizeText>>,
+    /// Bytes of output of all commands together. Default: `"256MiB"`.
+    pub(crate) total_output: Option<At<SizeText>>,
+    /// Commands running at once. Default: 8.
+    pub(crate) children: Option<At<u32>>,
+    /// Commands started in any 60 seconds. Default: 600.
+    pub(crate) spawns_per_minute: Option<At<u32>>,
+    /// Wall-clock time of one call into the plugin. Default: `"120s"`.
+    pub(crate) call: Option<At<TimeText>>,
+    /// Bytes of linear memory. Default: `"256MiB"`.
+    pub(crate) memory: Option<At<SizeText>>,
+    /// Elements of all tables together. Default: 10000.
+    pub(crate) table_elements: Option<At<u64>>,
+}
+
+/// A time: a whole number and `ms`, `s`, `m` or `h`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("pattern" = "^[0-9]+(ms|s|m|h)$"))]
+pub(crate) struct TimeText(pub(crate) String);
+
+/// A size: a whole number and `B`, `KiB`, `MiB` or `GiB`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("pattern" = "^[0-9]+(B|KiB|MiB|GiB)$"))]
+pub(crate) struct SizeText(pub(crate) String);
+
+/// A value in a short or a long form. Serde's own `untagged` would lose the places of the values inside.
+trait Forms: Sized {
+    fn text(text: &str) -> Result<Self, String> {
+        Err(format!("unexpected string `{text}`"))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(_: A) -> Result<Self, A::Error> {
+        Err(A::Error::custom("unexpected table"))
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(_: A) -> Result<Self, A::Error> {
+        Err(A::Error::custom("unexpected array"))
+    }
+}
+
+struct FormsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Forms> Visitor<'de> for FormsVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one of its forms")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::text(text).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::table(map)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        T::list(list)
+    }
+}
+
+macro_rules! deserialize_forms {
+    ($($name:ident),+) => {
+        $(impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(FormsVisitor(PhantomData))
+            }
+        })+
+    };
+}
+
+deserialize_forms!(Rule, Directory, Net);
+
+impl Forms for Rule {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Program(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        RuleTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
+    }
+}
+
+impl Forms for Directory {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Path(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        NamedDirectory::deserialize(MapAccessDeserializer::new(map))
+            .map(|named| Self::Named(Box::new(named)))
+    }
+}
+
+impl Forms for Net {
+    fn text(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::Word(NetWord::None)),
+            "open" => Ok(Self::Word(NetWord::Open)),
+            _ => Err(format!("unexpected string `{text}`")),
+        }
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Hosts)
+    }
+}

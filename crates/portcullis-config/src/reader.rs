@@ -1,0 +1,265 @@
+//! Turns values of a file into values of the policy. Every mistake is put down with its place, and reading goes on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_policy::{Confinement, FsAccess, FsGrant, Mode, Origin, ProgramRef};
+
+use crate::context::Base;
+use crate::error::{ConfigCode, ConfigError, Report, is_invisible};
+use crate::raw::{ConfinementWord, Directory, ModeWord, SizeText, Text, Texts, TimeText};
+use crate::source::{At, Source};
+use crate::units;
+
+/// One file, read for one purpose.
+pub(crate) struct Reader<'a> {
+    pub(crate) source: Source<'a>,
+    pub(crate) base: Base<'a>,
+    pub(crate) report: &'a mut Report,
+}
+
+impl Reader<'_> {
+    pub(crate) fn origin<T>(&self, at: &At<T>) -> Origin {
+        self.source.origin(at.span().start)
+    }
+
+    pub(crate) fn error<T>(
+        &self,
+        code: ConfigCode,
+        at: &At<T>,
+        message: impl Into<String>,
+    ) -> ConfigError {
+        self.source.error(code, at.span(), message)
+    }
+
+    /// Puts down a mistake.
+    pub(crate) fn wrong<T>(&mut self, code: ConfigCode, at: &At<T>, message: impl Into<String>) {
+        let error = self.error(code, at, message);
+        self.report.push(error);
+    }
+
+    /// The value, or `None` with the mistake put down.
+    pub(crate) fn take<T, V>(
+        &mut self,
+        code: ConfigCode,
+        at: &At<T>,
+        value: Result<V, String>,
+    ) -> Option<V> {
+        value.map_err(|message| self.wrong(code, at, message)).ok()
+    }
+
+    pub(crate) fn duration(&mut self, text: &At<TimeText>) -> Option<Duration> {
+        let read = units::duration(&text.0);
+        self.unit(text, read, units::DURATION_UNITS)
+    }
+
+    pub(crate) fn size(&mut self, text: &At<SizeText>) -> Option<u64> {
+        let read = units::size(&text.0);
+        self.unit(text, read, units::SIZE_UNITS)
+    }
+
+    fn unit<T, V>(&mut self, at: &At<T>, read: Result<V, String>, expected: &str) -> Option<V> {
+        match read {
+            Ok(value) => Some(value),
+            Err(message) => {
+                let error = self.error(ConfigCode::Unit, at, message).label(expected);
+                self.report.push(error);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn sha256(&mut self, text: &Text) -> Option<[u8; 32]> {
+        let mut digest = [0; 32];
+        let read = hex::decode_to_slice(text.as_str(), &mut digest).map(|()| digest);
+        let read = read.map_err(|_| "a SHA-256 is 64 hexadecimal digits".to_owned());
+        self.take(ConfigCode::Value, text, read)
+    }
+
+    /// A bare program name or an absolute path.
+    pub(crate) fn program<T>(&mut self, at: &At<T>, text: &str) -> Option<ProgramRef> {
+        let variable = text.starts_with('~') || text.contains("${");
+        let expanded = if variable {
+            self.base
+                .expand(text)
+                .map(|expanded| expanded.path.display().to_string())
+        } else {
+            Ok(text.to_owned())
+        };
+        let read = expanded.and_then(|path| {
+            program_ref(&path).ok_or_else(|| format!("`{text}` is not a program"))
+        });
+        match read {
+            Ok(program) => Some(program),
+            Err(message) => {
+                let mut error = self
+                    .error(ConfigCode::Pattern, at, message)
+                    .label("expected a bare name or an absolute path");
+                if let Some((program, _)) = text
+                    .split_once(char::is_whitespace)
+                    .filter(|_| !text.contains('/'))
+                {
+                    let rule = format!("{{ program = \"{program}\", args = […] }}");
+                    error = error.help(format!("arguments are a list of their own: `{rule}`"));
+                }
+                self.report.push(error);
+                None
+            }
+        }
+    }
+
+    /// Names of environment variables, or prefixes of them.
+    pub(crate) fn names(&mut self, texts: Option<&Texts>, kind: Names) -> Vec<String> {
+        let texts = texts.map(|texts| texts.as_slice()).unwrap_or_default();
+        texts
+            .iter()
+            .filter_map(|text| self.name(text, kind))
+            .collect()
+    }
+
+    pub(crate) fn name(&mut self, text: &Text, kind: Names) -> Option<String> {
+        if kind.has(text) {
+            return Some((**text).clone());
+        }
+        let message = format!("`{}` is not {}", text, kind.describe());
+        let mut error = self.error(ConfigCode::Pattern, text, message);
+        if kind == Names::Prefixes && text.ends_with('*') {
+            error = error.help(format!(
+                "write `{}`: a prefix needs no `*`",
+                text.trim_end_matches('*')
+            ));
+        }
+        self.report.push(error);
+        None
+    }
+
+    /// Absolute directories; they need not be there.
+    pub(crate) fn search_path(&mut self, texts: &Texts) -> Vec<PathBuf> {
+        let mut dirs = Vec::new();
+        for text in texts.iter() {
+            let dir = PathBuf::from(text.as_str());
+            if dir.is_absolute() && !text.contains([':', '\0']) {
+                dirs.push(dir);
+            } else {
+                self.wrong(
+                    ConfigCode::Value,
+                    text,
+                    format!("`{text}` is not an absolute directory"),
+                );
+            }
+        }
+        dirs
+    }
+
+    /// A granted directory: its real path, and the name that a guest sees.
+    pub(crate) fn fs_grant(&mut self, entry: &At<Directory>, access: FsAccess) -> Option<FsGrant> {
+        let (path, guest) = match &**entry {
+            Directory::Path(path) => (path.as_str(), None),
+            Directory::Named(named) => (named.path.as_str(), Some(&named.guest)),
+        };
+        let read = self.base.directory(path);
+        let directory = self.take(ConfigCode::Path, entry, read)?;
+        if let Some(guest) = guest.filter(|guest| guest.is_empty() || guest.contains(is_invisible))
+        {
+            self.wrong(ConfigCode::Value, guest, "`as` is the name of a directory");
+            return None;
+        }
+        let origin = self.origin(entry);
+        let guest = guest.map_or(directory.guest, |guest| (**guest).clone());
+        let grant = FsGrant {
+            host: directory.path,
+            guest,
+            access,
+            origin,
+        };
+        if let Some(own) = self.base.context.reached(&grant.host, access) {
+            let error = own_state(
+                self.source.error(ConfigCode::OwnState, entry.span(), ""),
+                &grant,
+                &own.path,
+            );
+            self.report.push(error);
+            return None;
+        }
+        Some(grant)
+    }
+}
+
+/// A program as it can be written: without spaces, which would be arguments, and without what cannot be seen.
+pub(crate) fn program_ref(text: &str) -> Option<ProgramRef> {
+    ProgramRef::parse(text)
+        .filter(|_| !text.contains(|c: char| c.is_whitespace() || is_invisible(c)))
+}
+
+/// Fills in what a grant would reach.
+pub(crate) fn own_state(
+    mut error: ConfigError,
+    grant: &FsGrant,
+    own: &std::path::Path,
+) -> ConfigError {
+    let verb = if grant.access == FsAccess::ReadWrite {
+        "written"
+    } else {
+        "read"
+    };
+    error.message = format!(
+        "`{}` may not be {verb} by plugins: it reaches `{}`",
+        grant.host.display(),
+        own.display()
+    );
+    error
+        .note("files of Portcullis itself are granted to nobody")
+        .help("grant a directory that does not contain it")
+}
+
+/// What a list of names of environment variables holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Exact,
+    Prefixes,
+    Patterns,
+}
+
+impl Names {
+    /// Whether a text is one of these.
+    pub(crate) fn has(self, text: &str) -> bool {
+        let body = if self == Self::Patterns {
+            text.strip_suffix('*').unwrap_or(text)
+        } else {
+            text
+        };
+        let plain = !body.contains(['=', '*'])
+            && !body.chars().any(|c| is_invisible(c) || c.is_whitespace());
+        plain && !text.is_empty()
+    }
+
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Exact => "the name of an environment variable",
+            Self::Prefixes => "the beginning of names of environment variables",
+            Self::Patterns => {
+                "the name of an environment variable, or the beginning of one and `*`"
+            }
+        }
+    }
+}
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Production => Self::Production,
+            ModeWord::Dev => Self::Dev,
+        }
+    }
+}
+
+impl From<ConfinementWord> for Confinement {
+    fn from(word: ConfinementWord) -> Self {
+        match word {
+            ConfinementWord::Full => Self::Full,
+            ConfinementWord::Namespaces => Self::Namespaces,
+            ConfinementWord::Landlock => Self::Landlock,
+            ConfinementWord::Limits => Self::Limits,
+        }
+    }
+}

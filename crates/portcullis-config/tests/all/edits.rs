@@ -1,0 +1,458 @@
+//! `grant` and `revoke` change what they say and nothing else.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use portcullis_config::FlagSet;
+use portcullis_config::edit::{self, Edit, EditError, Edited, Right, StoreError};
+use portcullis_policy::{PluginId, RuleId};
+use proptest::prelude::*;
+
+use crate::support::{Project, run};
+
+const POLICY: &str = r#"# the head
+mode = "production" # closed
+
+[[plugins]] # the first
+id = "p"
+path = "plugins/p.wasm"
+# what it runs
+exec = { inherit_env = true, allow = [
+    # reads
+    { program = "git", sub = ["status"] }, # only the state
+    "jq", # any
+] }
+
+# another one
+[[plugins]]
+id = "q"
+path = "plugins/q.wasm"
+
+[plugins.exec]
+allow = ["ls"]
+"#;
+
+fn exec(program: &str, args: Option<&[&str]>) -> Right {
+    let args = args.map(|args| args.iter().map(|&arg| arg.to_owned()).collect());
+    Right::Exec {
+        program: program.to_owned(),
+        args,
+    }
+}
+
+fn edit(plugin: &str, right: Right) -> Edit {
+    Edit {
+        plugin: PluginId::new(plugin).unwrap(),
+        path: None,
+        right,
+    }
+}
+
+fn grant(project: &Project, text: &str, edit: &Edit) -> Result<Edited, EditError> {
+    edit::grant(
+        text,
+        edit,
+        &project.path("portcullis.toml"),
+        &project.context,
+    )
+}
+
+fn revoke(project: &Project, text: &str, edit: &Edit) -> Result<Edited, EditError> {
+    edit::revoke(
+        text,
+        edit,
+        &project.path("portcullis.toml"),
+        &project.context,
+    )
+}
+
+#[test]
+fn a_grant_is_one_more_line() {
+    let project = Project::new();
+    let edited = grant(
+        &project,
+        POLICY,
+        &edit("p", exec("git", Some(&["push", "a*b"]))),
+    )
+    .unwrap();
+    let line = "    { program = \"git\", args = [\"push\", 'a\\*b'] },\n] }";
+    assert_eq!(
+        edited.text,
+        POLICY.replace("] }\n\n# another", &format!("{}\n\n# another", line))
+    );
+    let back = revoke(
+        &project,
+        &edited.text,
+        &edit("p", exec("git", Some(&["push", "a*b"]))),
+    )
+    .unwrap();
+    assert_eq!(
+        back,
+        Edited {
+            text: POLICY.to_owned(),
+            changed: true
+        }
+    );
+}
+
+#[test]
+fn what_is_allowed_already_is_not_written_again() {
+    let project = Project::new();
+    for right in [
+        exec("git", Some(&["status"])),
+        exec("jq", Some(&["."])),
+        exec("jq", None),
+    ] {
+        let edited = grant(&project, POLICY, &edit("p", right)).unwrap();
+        assert_eq!(
+            edited,
+            Edited {
+                text: POLICY.to_owned(),
+                changed: false
+            }
+        );
+    }
+    // In dev mode an absent list is any program: writing one would take the others away.
+    let dev = "mode = \"dev\"\n[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\nexec = {}\n";
+    assert!(
+        !grant(&project, dev, &edit("p", exec("git", None)))
+            .unwrap()
+            .changed
+    );
+}
+
+#[test]
+fn the_remedy_of_a_denial_allows_exactly_that_command() {
+    let project = Project::new();
+    let before = project.entry(POLICY, FlagSet::default()).grants;
+    for args in [
+        &["push", "origin"][..],
+        &[
+            "log",
+            "--format=%H|%an",
+            "a?",
+            "*",
+            "**",
+            "<read>",
+            "\\",
+            "",
+            "-",
+            "ü",
+        ],
+        &[],
+    ] {
+        let denial = run(&before, "git", args).unwrap_err();
+        let words = denial.remedies[0].command.clone().unwrap();
+        let [_, verb, plugin, what, program, _, list] = &words[..] else {
+            panic!("{words:?}")
+        };
+        assert_eq!((verb.as_str(), what.as_str()), ("grant", "exec"));
+        let list: Vec<String> = serde_json::from_str(list).unwrap();
+        let right = Right::Exec {
+            program: program.clone(),
+            args: Some(list),
+        };
+        let text = grant(&project, POLICY, &edit(plugin, right)).unwrap().text;
+        let after = project.entry(&text, FlagSet::default()).grants;
+        assert!(run(&after, "git", args).is_ok(), "{args:?}");
+        let mut more = args.to_vec();
+        more.push("x");
+        assert!(run(&after, "git", &more).is_err(), "{more:?}");
+        for index in 0..args.len() {
+            let mut other = args.to_vec();
+            other[index] = "neighbour";
+            assert!(run(&after, "git", &other).is_err(), "{other:?}");
+        }
+        assert!(run(&after, "curl", args).is_err());
+    }
+}
+
+#[test]
+fn a_plugin_without_entry_gets_one_when_its_path_is_known() {
+    let project = Project::new();
+    let unknown = edit("new", exec("git", None));
+    assert!(matches!(
+        grant(&project, POLICY, &unknown),
+        Err(EditError::NoEntry(_))
+    ));
+    let known = Edit {
+        path: Some("plugins/new.wasm".to_owned()),
+        ..unknown
+    };
+    let added =
+        "[[plugins]]\nid = \"new\"\npath = \"plugins/new.wasm\"\nexec = { allow = [\"git\"] }\n";
+    assert_eq!(
+        grant(&project, POLICY, &known).unwrap().text,
+        format!("{POLICY}\n{added}")
+    );
+    assert_eq!(grant(&project, "", &known).unwrap().text, added);
+}
+
+#[test]
+fn directories_and_variables_come_and_go() {
+    let project = Project::new();
+    let out = project.path("out").display().to_string();
+    for right in [
+        Right::Read("out".to_owned()),
+        Right::Write(out),
+        Right::Env("LANG".to_owned()),
+    ] {
+        let edit = edit("p", right);
+        let granted = grant(&project, POLICY, &edit).unwrap();
+        assert!(granted.changed);
+        assert!(!grant(&project, &granted.text, &edit).unwrap().changed);
+        let grants = project.entry(&granted.text, FlagSet::default()).grants;
+        assert_eq!(grants.fs.len() + grants.env.len(), 1);
+        let revoked = revoke(&project, &granted.text, &edit).unwrap();
+        let grants = project.entry(&revoked.text, FlagSet::default()).grants;
+        assert!(revoked.changed && grants.fs.is_empty() && grants.env.is_empty());
+        assert!(!revoke(&project, &revoked.text, &edit).unwrap().changed);
+    }
+    let nowhere = edit("p", Right::Read("nowhere".to_owned()));
+    assert!(matches!(
+        grant(&project, POLICY, &nowhere),
+        Err(EditError::After(_))
+    ));
+}
+
+#[test]
+fn what_a_deny_rule_denies_cannot_be_granted() {
+    let project = Project::new();
+    let text = POLICY.replace("allow = [\"ls\"]", "allow = [\"ls\"]\ndeny = [\"rm\"]");
+    let Err(EditError::StillDenied(why)) =
+        grant(&project, &text, &edit("q", exec("rm", Some(&["x"]))))
+    else {
+        panic!("a deny rule wins")
+    };
+    assert!(why.starts_with("denied by rule `deny[0]`"), "{why}");
+}
+
+#[test]
+fn a_revoke_that_would_not_help_is_refused() {
+    let project = Project::new();
+    let exact = edit("p", exec("jq", Some(&["."])));
+    let Err(EditError::StillAllowed(why)) = revoke(&project, POLICY, &exact) else {
+        panic!("jq may have any argument")
+    };
+    assert!(why.starts_with("rule `allow[1]`"), "{why}");
+    let all = revoke(&project, POLICY, &edit("p", exec("jq", None)))
+        .unwrap()
+        .text;
+    assert!(run(&project.entry(&all, FlagSet::default()).grants, "jq", &[]).is_err());
+    let dev = "mode = \"dev\"\n[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\nexec = {}\n";
+    assert!(matches!(
+        revoke(&project, dev, &edit("p", exec("git", None))),
+        Err(EditError::StillAllowed(_))
+    ));
+}
+
+#[test]
+fn the_last_rule_leaves_an_empty_list() {
+    let project = Project::new();
+    let text = POLICY.replace("production", "dev");
+    let revoked = revoke(&project, &text, &edit("q", exec("ls", None)))
+        .unwrap()
+        .text;
+    assert!(
+        revoked.contains("allow = []"),
+        "without a list, dev mode would allow every program"
+    );
+}
+
+#[test]
+fn a_rule_is_revoked_by_its_name() {
+    let project = Project::new();
+    let text = POLICY.replace("{ program = \"git\"", "{ id = \"state\", program = \"git\"");
+    let by_name = revoke(
+        &project,
+        &text,
+        &edit("p", Right::Rule(RuleId("state".to_owned()))),
+    )
+    .unwrap();
+    assert!(
+        run(
+            &project.entry(&by_name.text, FlagSet::default()).grants,
+            "git",
+            &["status"]
+        )
+        .is_err()
+    );
+    let by_place = revoke(
+        &project,
+        &text,
+        &edit("p", Right::Rule(RuleId("allow[1]".to_owned()))),
+    )
+    .unwrap();
+    assert!(
+        run(
+            &project.entry(&by_place.text, FlagSet::default()).grants,
+            "jq",
+            &[]
+        )
+        .is_err()
+    );
+    let none = edit("p", Right::Rule(RuleId("allow[7]".to_owned())));
+    assert!(matches!(
+        revoke(&project, &text, &none),
+        Err(EditError::NoRule { .. })
+    ));
+}
+
+#[test]
+fn rules_in_tables_of_their_own_are_edited_too() {
+    let project = Project::new();
+    let text = "[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\n\n# rule\n[[plugins.exec.allow]]\nprogram = \"jq\"\n";
+    let granted = grant(&project, text, &edit("p", exec("git", Some(&["log"]))))
+        .unwrap()
+        .text;
+    assert!(
+        granted.starts_with(text) && granted.contains("args = [\"log\"]"),
+        "{granted}"
+    );
+    let inline = "plugins = [{ id = \"p\", path = \"plugins/p.wasm\" }]\n";
+    let granted = grant(&project, inline, &edit("p", exec("git", None)))
+        .unwrap()
+        .text;
+    assert_eq!(
+        granted,
+        "plugins = [{ id = \"p\", path = \"plugins/p.wasm\", exec = { allow = [\"git\"] } }]\n"
+    );
+}
+
+#[test]
+fn a_file_is_replaced_whole_and_keeps_its_mode() {
+    let project = Project::new();
+    let file = project.path("portcullis.toml");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    edit::write(&file, POLICY).unwrap();
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let change = edit("p", exec("git", Some(&["push"])));
+    let edited = edit::update(&file, |text| grant(&project, text, &change)).unwrap();
+    assert_eq!(
+        (fs::read_to_string(&file).unwrap(), mode()),
+        (edited.text, 0o640)
+    );
+    let refused = edit::update(&file, |text| {
+        grant(&project, text, &edit("new", exec("git", None)))
+    });
+    assert!(matches!(
+        refused,
+        Err(StoreError::Edit(EditError::NoEntry(_)))
+    ));
+    let names: Vec<_> = fs::read_dir(project.root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with(".tmp")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_link_is_not_written_through() {
+    let project = Project::new();
+    let target = project.path("target.toml");
+    fs::write(&target, "mode = \"dev\"\n").unwrap();
+    let link = project.path("portcullis.toml");
+    symlink(&target, &link).unwrap();
+    assert!(matches!(
+        edit::write(&link, POLICY),
+        Err(StoreError::Link { .. })
+    ));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "mode = \"dev\"\n");
+}
+
+#[test]
+fn two_changes_at_once_are_both_kept() {
+    let project = Project::new();
+    let file = project.path("portcullis.toml");
+    edit::write(&file, POLICY).unwrap();
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let (file, project) = (&file, &project);
+            scope.spawn(move || {
+                edit::update(file, |text| {
+                    grant(project, text, &edit("p", exec(name, None)))
+                })
+                .unwrap()
+            });
+        }
+    });
+    let grants = project
+        .entry(&fs::read_to_string(&file).unwrap(), FlagSet::default())
+        .grants;
+    for name in ["a", "b", "c", "d"] {
+        assert!(run(&grants, name, &[]).is_ok(), "{name}");
+    }
+}
+
+fn rights() -> impl Strategy<Value = Right> {
+    let word = prop_oneof![Just("status".to_owned()), "[a-z*|?<>\\\\\" '#-]{0,4}"];
+    let program = prop_oneof![Just("git"), Just("jq"), Just("/usr/bin/df")].prop_map(str::to_owned);
+    prop_oneof![
+        (
+            program,
+            proptest::option::of(proptest::collection::vec(word, 0..3))
+        )
+            .prop_map(|(program, args)| Right::Exec { program, args }),
+        prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Read(path.to_owned())),
+        prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Write(path.to_owned())),
+        "[A-Z]{1,2}".prop_map(Right::Env),
+    ]
+}
+
+/// The comments of the original policy.
+const COMMENTS: [&str; 8] = [
+    "# the head",
+    "# closed",
+    "# the first",
+    "# what it runs",
+    "# reads",
+    "# only the state",
+    "# any",
+    "# another one",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_edits_keep_the_file_whole(steps in proptest::collection::vec((any::<bool>(), any::<bool>(), rights()), 1..8)) {
+        let project = Project::new();
+        let mut text = POLICY.to_owned();
+        for (granting, first, right) in steps {
+            let edit = edit(if first { "p" } else { "q" }, right);
+            let edited = if granting { grant(&project, &text, &edit) } else { revoke(&project, &text, &edit) };
+            match edited {
+                Ok(edited) => text = edited.text,
+                Err(EditError::StillAllowed(_)) if !granting => {}
+                Err(error) => prop_assert!(false, "{edit:?}: {error:?}\n{text}"),
+            }
+            prop_assert!(project.load(&[project.trusted(&text)]).is_ok(), "{text}");
+            for comment in COMMENTS {
+                prop_assert_eq!(text.matches(comment).count(), 1, "{} in\n{}", comment, text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_and_its_revoke_allow_what_they_did_before(right in rights()) {
+        let project = Project::new();
+        let edit = edit("q", right);
+        let granted = grant(&project, POLICY, &edit).unwrap();
+        prop_assert!(granted.changed);
+        let revoked = revoke(&project, &granted.text, &edit).unwrap();
+        let entry = |text: &str| project.load(&[project.trusted(text)]).unwrap().plugin("q").unwrap().grants;
+        let (before, after) = (entry(POLICY), entry(&revoked.text));
+        let programs = |grants: &portcullis_policy::Grants| -> Vec<_> {
+            let rules = grants.exec.iter().flat_map(|exec| &exec.allow);
+            rules.map(|rule| (rule.program.clone(), rule.arguments.clone())).collect()
+        };
+        prop_assert_eq!(programs(&before), programs(&after));
+        prop_assert!(after.fs.is_empty() && after.env.is_empty());
+    }
+}

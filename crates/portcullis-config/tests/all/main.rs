@@ -1,0 +1,10 @@
+//! Behaviour of the file formats.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
+mod broken;
+mod edits;
+mod layers;
+mod manifest;
+mod model;
+mod support;

@@ -1,0 +1,119 @@
+//! What a plugin asks for, and the second key to the door.
+
+use std::path::Path;
+
+use portcullis_config::{FlagSet, Manifest};
+use portcullis_policy::Grants;
+
+use crate::support::{Project, run};
+
+const REPORT: &str = r#"
+id = "p"
+version = "0.1.0"
+world = "portcullis:cli/plugin@0.1.0"
+description = "Reports"
+
+[[asks]]
+capability = "exec"
+program = "git"
+sub = ["log", "status"]
+reason = "reads the history"
+
+[[asks]]
+capability = "fs"
+path = "${project}"
+reason = "reads the tree"
+
+[[asks]]
+capability = "env"
+name = "LANG"
+reason = "speaks the language"
+"#;
+
+fn parse(text: &str) -> Manifest {
+    Manifest::parse(Path::new("plugin.toml"), text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn grants(rest: &str) -> Grants {
+    let head = "[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\n";
+    let (top, rest) = rest.split_once(';').unwrap_or(("", rest));
+    Project::new()
+        .entry(&format!("{top}\n{head}{rest}\n"), FlagSet::default())
+        .grants
+}
+
+#[test]
+fn asks_that_are_not_granted_are_told() {
+    let manifest = parse(REPORT);
+    let missing = |rest: &str| -> Vec<String> {
+        manifest
+            .asks_not_granted(&grants(rest))
+            .iter()
+            .map(|ask| ask.kind.capability().to_string())
+            .collect()
+    };
+    assert_eq!(missing(""), ["exec", "fs", "env"]);
+    let all = "exec = { allow = [{ program = \"git\", sub = [\"log\", \"status\", \"diff\"] }] }\nfs = { read = [\"${project}\"] }\nenv = [\"LANG\"]";
+    assert!(missing(all).is_empty());
+    assert_eq!(missing(&all.replace("\"log\", ", "")), ["exec"]);
+    assert_eq!(missing(&all.replace("\"${project}\"", "\"out\"")), ["fs"]);
+    assert_eq!(missing(&all.replace("LANG", "LC_*")), ["env"]);
+}
+
+#[test]
+fn both_keys_are_needed() {
+    let manifest = parse(REPORT);
+    let both = manifest.restrict(grants("exec = { allow = [\"git\", \"jq\"] }"));
+    assert!(run(&both, "git", &["log"]).is_ok());
+    assert!(run(&both, "jq", &[]).is_err(), "granted, but not asked for");
+    let refused = manifest.restrict(grants("exec = { allow = [\"jq\"] }"));
+    assert!(
+        run(&refused, "git", &["log"]).is_err(),
+        "asked for, but not granted"
+    );
+    let any = manifest.restrict(grants("mode = \"dev\";exec = {}"));
+    assert!(run(&any, "git", &["log"]).is_ok() && run(&any, "jq", &[]).is_err());
+    let nothing = parse("id = \"p\"\nversion = \"1\"\nworld = \"w\"\n");
+    let full = grants("exec = { allow = [\"git\"] }\nfs = { read = [\"out\"] }\nenv = [\"LANG\"]");
+    assert_eq!(nothing.restrict(full), grants(""));
+}
+
+#[test]
+fn restricting_never_lifts_a_denial() {
+    // Were `sh` put in a list, it would no longer be found to be the denied `bash` under another name.
+    let asks_sh = parse(
+        "id = \"p\"\nversion = \"1\"\nworld = \"w\"\n[[asks]]\ncapability = \"exec\"\nprogram = \"sh\"\nreason = \"x\"\n",
+    );
+    let before = grants("mode = \"dev\";exec = { deny = [\"bash\"] }");
+    assert_eq!(asks_sh.restrict(before.clone()), before);
+}
+
+#[test]
+fn the_mistakes_of_a_manifest_are_told_together() {
+    let text = "id = \"a b\"\nversion = \"1\"\nworld = \"\"\ncomponent = \"../x.wasm\"\nallow = 1\n[[asks]]\ncapability = \"exec\"\npath = \"x\"\nreason = \"\"\n[[asks]]\ncapability = \"exe\"\nreason = \"x\"\n";
+    let errors = Manifest::parse(Path::new("plugin.toml"), text)
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        errors,
+        "\
+plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `component`, `description`, `id`, `version`, `world`
+plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expected one of `exec`, `fs`, `http`, `env`, `kv`, `log`, `prompt`, `metadata`"
+    );
+    let errors = Manifest::parse(
+        Path::new("plugin.toml"),
+        &text.replace("\"exe\"", "\"log\""),
+    )
+    .unwrap_err()
+    .to_string();
+    assert_eq!(
+        errors,
+        "\
+plugin.toml:1:6: error[P0102]: `a b` is not a plugin id: 1 to 64 letters, digits, `.`, `_` or `-`, starting with a letter or digit
+plugin.toml:3:9: error[P0102]: `world` is one word of at most 256 bytes
+plugin.toml:4:13: error[P0102]: `component` is the name of a file beside this one
+plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `component`, `description`, `id`, `version`, `world`
+plugin.toml:8:8: error[P0102]: `path` belongs to the capability `fs`, not to `exec`
+plugin.toml:9:10: error[P0102]: `reason` is empty"
+    );
+}

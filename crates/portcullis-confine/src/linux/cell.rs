@@ -1,0 +1,232 @@
+//! The host's handle of one cell.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::{io::Errno, net::Shutdown};
+
+use super::socket::{self, Received};
+use crate::{
+    Event, Report, Rlimits, SendError, ServerError,
+    wire::{self, EVENT_BYTES, REQUEST_FDS},
+};
+
+/// A parked cell: it waits for one command, runs it, and is gone.
+///
+/// The cell lives on a leash: dropping this value, [`Cell::kill`], or the end of the host's process
+/// for whatever reason kills every process of the command's tree.
+#[derive(Debug)]
+pub struct Cell {
+    socket: OwnedFd,
+    pidfd: OwnedFd,
+    pid: u32,
+    report: Report,
+    started: AtomicBool,
+}
+
+/// The one command of a cell. All descriptors are borrowed; the cell gets copies.
+///
+/// # Shapes and units
+/// `argv` is `[name, argument...]`, at most [`MAX_ARGV_BYTES`](crate::MAX_ARGV_BYTES); `env` is
+/// `NAME=value` each, at most [`MAX_ENV_BYTES`](crate::MAX_ENV_BYTES), and is the whole environment.
+#[derive(Clone, Copy, Debug)]
+pub struct CellCommand<'a> {
+    /// The program: an ELF file opened for reading (not `O_PATH`). This very file is executed,
+    /// whatever its path leads to by then; scripts are resolved to their interpreter by the caller.
+    pub program: BorrowedFd<'a>,
+    /// Name and arguments.
+    pub argv: &'a [CString],
+    /// The whole environment.
+    pub env: &'a [CString],
+    /// The working directory, opened.
+    pub cwd: BorrowedFd<'a>,
+    /// Standard input.
+    pub stdin: BorrowedFd<'a>,
+    /// Standard output.
+    pub stdout: BorrowedFd<'a>,
+    /// Standard error.
+    pub stderr: BorrowedFd<'a>,
+    /// Resource limits.
+    pub limits: Rlimits,
+}
+
+/// Who is to blame in a [`ServerError`].
+const PEER: &str = "cell";
+
+impl Cell {
+    /// Takes over what the server sent, if it is what it should be.
+    pub(super) fn adopt(
+        pid: u32,
+        report: Report,
+        socket: OwnedFd,
+        pidfd: OwnedFd,
+    ) -> Result<Self, &'static str> {
+        if !socket::is_ours(socket.as_fd()) {
+            return Err("its first descriptor is no cell's socket");
+        }
+        if pidfd_process(pidfd.as_fd()) != Some(pid) {
+            return Err("its second descriptor is not of the process that it names");
+        }
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;
+        Ok(Self {
+            socket,
+            pidfd,
+            pid,
+            report,
+            started: AtomicBool::new(false),
+        })
+    }
+
+    /// The socket: non-blocking, readable when [`Cell::receive`] has something to say.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The pidfd of the cell's init: readable when the cell is gone.
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The process number of the cell's init, as the host sees it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What is in force in this cell.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.report
+    }
+
+    /// Hands the cell its command. What becomes of it comes as the one [`Event`].
+    ///
+    /// # Errors
+    /// [`SendError`], in which case the cell runs nothing: too long, empty, a second command, or a
+    /// cell that is gone.
+    pub fn start(&self, command: &CellCommand<'_>) -> Result<(), SendError> {
+        self.send(command, 0, None)
+    }
+
+    /// As [`Cell::start`], with a stop at `point`, announced on the socket `announce`.
+    ///
+    /// # Errors
+    /// As [`Cell::start`].
+    #[cfg(feature = "test-points")]
+    pub fn start_stopping_at(
+        &self,
+        command: &CellCommand<'_>,
+        point: super::TestPoint,
+        announce: BorrowedFd<'_>,
+    ) -> Result<(), SendError> {
+        self.send(command, point.flags(), Some(announce))
+    }
+
+    fn send(
+        &self,
+        command: &CellCommand<'_>,
+        flags: u32,
+        extra: Option<BorrowedFd<'_>>,
+    ) -> Result<(), SendError> {
+        let message = wire::request(command.argv, command.env, &command.limits, flags)?;
+        if self.started.swap(true, Ordering::Relaxed) {
+            return Err(SendError::AlreadyStarted);
+        }
+        let CellCommand {
+            stdin,
+            stdout,
+            stderr,
+            program,
+            cwd,
+            ..
+        } = *command;
+        // Unused unless there is a sixth, which then takes its place.
+        let all = [stdin, stdout, stderr, program, cwd, extra.unwrap_or(cwd)];
+        let count = REQUEST_FDS + usize::from(extra.is_some());
+        socket::send(&self.socket, &message, &all[..count]).map_err(|error| {
+            match Errno::from_io_error(&error) {
+                Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => SendError::Gone,
+                _ => SendError::Io(error),
+            }
+        })
+    }
+
+    /// Receives what became of the command; `None` if nothing has been said yet.
+    ///
+    /// When it is [`Event::Exited`] or [`Event::Killed`], every process of the tree is gone.
+    ///
+    /// # Errors
+    /// [`ServerError::Gone`] if the cell ended without saying anything, also after its one event;
+    /// [`ServerError::Protocol`] if it said something that it could not have.
+    pub fn receive(&self) -> Result<Option<Event>, ServerError> {
+        let mut message = [0; EVENT_BYTES];
+        let Some(received) = receive(&self.socket, &mut message, PEER)? else {
+            return Ok(None);
+        };
+        if !received.fds.is_empty() {
+            return Err(ServerError::Protocol {
+                peer: PEER,
+                problem: "it has descriptors",
+            });
+        }
+        match wire::parse_event(&message[..received.bytes]) {
+            Ok(event) => Ok(Some(event)),
+            Err(problem) => Err(ServerError::Protocol {
+                peer: PEER,
+                problem,
+            }),
+        }
+    }
+
+    /// Sends SIGTERM to the command and its process group. A parked cell ends.
+    pub fn terminate(&self) {
+        // A cell that cannot be told any more has ended, which is what was asked for.
+        let _: io::Result<()> = socket::send(&self.socket, &wire::terminate(), &[]);
+    }
+
+    /// Pulls the leash: everything in the cell is killed, then [`Event::Killed`] comes.
+    pub fn kill(&self) {
+        let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, Shutdown::Write);
+    }
+}
+
+/// One message from a peer that may be hostile; `None` if there is none yet.
+pub(super) fn receive(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    peer: &'static str,
+) -> Result<Option<Received>, ServerError> {
+    let mut received = socket::receive(socket, buffer);
+    // A peer that ended before it had read everything leaves this error once, before its last words.
+    if received
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+    {
+        received = socket::receive(socket, buffer);
+    }
+    match received {
+        Ok(Received { bytes: 0, .. }) => Err(ServerError::Gone { peer }),
+        Ok(received) => Ok(Some(received)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::MSGSIZE) => {
+            Err(ServerError::Protocol {
+                peer,
+                problem: "it is too long",
+            })
+        }
+        Err(source) => Err(ServerError::Io { peer, source }),
+    }
+}
+
+/// The process that a pidfd stands for; `None` for any other descriptor.
+fn pidfd_process(fd: BorrowedFd<'_>) -> Option<u32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    pid.trim().parse().ok().filter(|&pid| pid > 0)
+}

@@ -1,0 +1,173 @@
+//! The few calls about processes that rustix does not have.
+#![expect(unsafe_code, reason = "clone, signal masks, signalfd and close_range")]
+
+use std::{
+    ffi::c_long,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::Duration,
+};
+
+use crate::Usage;
+
+/// Ends this process at once: no destructors, no `atexit`, which belong to the process it is a copy of.
+pub(super) fn exit(code: i32) -> ! {
+    // SAFETY: `_exit` takes any value and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Which side of a [`fork_into`] this is.
+#[derive(Debug)]
+pub(super) enum Side {
+    Parent { pid: u32, pidfd: OwnedFd },
+    Child,
+}
+
+/// Copies this process into new namespaces (`CLONE_NEW*`).
+///
+/// The caller must be single-threaded: the copy has only the calling thread, and runs on.
+pub(super) fn fork_into(namespaces: i32) -> io::Result<Side> {
+    let flags = c_long::from(namespaces | libc::CLONE_PIDFD | libc::SIGCHLD);
+    let mut pidfd: RawFd = -1;
+    // SAFETY: without CLONE_VM the child has its own copy of all memory, as after `fork`; a null
+    // stack keeps the current one. With CLONE_PIDFD the third argument is where the kernel stores
+    // the descriptor, and `pidfd` lives until the call returns.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            flags,
+            0_usize,
+            &raw mut pidfd,
+            0_usize,
+            0_usize,
+        )
+    };
+    match u32::try_from(pid) {
+        Err(_) => Err(io::Error::last_os_error()),
+        Ok(0) => Ok(Side::Child),
+        Ok(pid) => {
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else has it.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Side::Parent { pid, pidfd })
+        }
+    }
+}
+
+/// Blocks every signal and gives every signal its default action.
+///
+/// Actions and the mask are inherited over `fork` and (if ignored) over `execve`, so a command gets
+/// what a login shell would give it, whatever the embedding application and its parents had set.
+/// Not through the C library, which keeps two signals to itself and passes them on as they are.
+pub(super) fn block_and_reset_signals() {
+    const SIGNALS: c_long = 64;
+    let (all, default) = (u64::MAX, [0_u64; 4]);
+    let (set, none) = (c_long::from(libc::SIG_SETMASK), std::ptr::null_mut::<u64>());
+    // SAFETY: the kernel's signal set is 8 bytes; its `sigaction` is four words, of which zero
+    // stands for the default action, no flags, no restorer and an empty mask. Both live until the
+    // calls return. SIGKILL and SIGSTOP give an error, which is right for them.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            set,
+            &raw const all,
+            none,
+            size_of::<u64>(),
+        );
+        for signal in 1..=SIGNALS {
+            let action = default.as_ptr();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                action,
+                none,
+                size_of::<u64>(),
+            );
+        }
+    }
+}
+
+/// Makes a descriptor that is readable while a SIGCHLD is pending.
+pub(super) fn child_signals() -> io::Result<OwnedFd> {
+    // SAFETY: `sigset_t` is plain data that `sigemptyset` initialises, the pointers are valid for
+    // the calls, and the descriptor that comes back is nobody else's.
+    unsafe {
+        let mut children = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut children);
+        libc::sigaddset(&raw mut children, libc::SIGCHLD);
+        match libc::signalfd(
+            -1,
+            &raw const children,
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        ) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// Forgets the pending SIGCHLD; must come before reaping, or one that arrives in between is lost.
+pub(super) fn drain_signals(signals: BorrowedFd<'_>) {
+    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    // SIGCHLD does not queue, so one read takes all there is; EAGAIN says there was none.
+    let _: rustix::io::Result<usize> = rustix::io::read(signals, &mut info);
+}
+
+/// Closes every descriptor from `first` on.
+///
+/// Only for a process that owns all its descriptors and will never drop a value that holds one.
+pub(super) fn close_from(first: RawFd) -> io::Result<()> {
+    let first = first.cast_unsigned();
+    // SAFETY: no memory is involved.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Puts a copy of `fd` at the number `target`, closed on exec if `cloexec`.
+pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Result<()> {
+    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+    // SAFETY: no memory is involved; what `target` was is closed, which the caller wants.
+    match unsafe { libc::dup3(fd.as_raw_fd(), target, flags) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps descriptors 0 to 2 and `socket`, which becomes number 3, and closes everything else.
+///
+/// Only for a copy of the server that will never drop the server's own values.
+pub(super) fn keep_only(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    place(socket, 3, true)?;
+    close_from(4)?;
+    // SAFETY: number 3 has just been made from `socket`; what it was before belonged to a value of
+    // the server, which this copy never touches again.
+    Ok(unsafe { OwnedFd::from_raw_fd(3) })
+}
+
+/// Kills every process that this one can see, except itself. For the init of a pid namespace.
+pub(super) fn kill_all() {
+    // SAFETY: no memory is involved. ESRCH only says that there was nobody left.
+    unsafe { libc::kill(-1, libc::SIGKILL) };
+}
+
+/// What all reaped children and their reaped descendants used.
+pub(super) fn children_usage() -> Usage {
+    // SAFETY: `rusage` is plain data for which zero is valid, and the pointer is valid.
+    let used = unsafe {
+        let mut used = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut used);
+        used
+    };
+    let time = |value: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(value.tv_sec).unwrap_or_default());
+        seconds + Duration::from_micros(u64::try_from(value.tv_usec).unwrap_or_default())
+    };
+    Usage {
+        user: time(used.ru_utime),
+        system: time(used.ru_stime),
+        max_rss_bytes: u64::try_from(used.ru_maxrss)
+            .unwrap_or_default()
+            .saturating_mul(1024),
+    }
+}

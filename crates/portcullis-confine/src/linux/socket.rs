@@ -1,0 +1,97 @@
+//! SEQPACKET sockets that carry one message and its descriptors at a time.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    },
+};
+
+use crate::wire::MAX_REQUEST_BYTES;
+
+/// Most descriptors that ever travel with one message: those of a request and a test point.
+pub(super) const MAX_FDS: usize = 6;
+
+/// One message as it arrived.
+#[derive(Debug)]
+pub(super) struct Received {
+    /// Its size; 0 is the end of the stream, because no message of ours is empty.
+    pub(super) bytes: usize,
+    pub(super) fds: Vec<OwnedFd>,
+}
+
+/// Makes a pair of connected sockets, both close-on-exec, that hold the largest request.
+pub(super) fn pair(flags: SocketFlags) -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    let (ours, theirs) = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    // A message must fit whole, with the kernel's own bookkeeping; the kernel doubles what is set.
+    let needed = MAX_REQUEST_BYTES + 4096;
+    if net::sockopt::socket_send_buffer_size(&ours)? < needed {
+        net::sockopt::set_socket_send_buffer_size(&ours, needed)?;
+        if net::sockopt::socket_send_buffer_size(&ours)? < needed {
+            return Err(Errno::NOBUFS.into());
+        }
+    }
+    Ok((ours, theirs))
+}
+
+/// Whether `fd` is a socket of the kind that [`pair`] makes.
+pub(super) fn is_ours(fd: BorrowedFd<'_>) -> bool {
+    net::sockopt::socket_type(fd) == Ok(SocketType::SEQPACKET)
+        && net::sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
+}
+
+/// Sends one message and descriptors with it.
+pub(super) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::INVAL.into());
+    }
+    let parts = [IoSlice::new(bytes)];
+    let sent = rustix::io::retry_on_intr(|| {
+        net::sendmsg(&socket, &parts, &mut control, SendFlags::NOSIGNAL)
+    })?;
+    if sent == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::MSGSIZE.into())
+    }
+}
+
+/// Receives one message; a message or descriptors that do not fit are an error.
+pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::io::retry_on_intr(|| {
+        net::recvmsg(
+            &socket,
+            &mut [IoSliceMut::new(buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = part {
+            fds.extend(rights);
+        }
+    }
+    if message
+        .flags
+        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+    {
+        return Err(Errno::MSGSIZE.into());
+    }
+    Ok(Received {
+        bytes: message.bytes,
+        fds,
+    })
+}

@@ -1,0 +1,147 @@
+//! The host is killed with SIGKILL, at points that are named: everything it started is gone.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::fd::{AsFd, OwnedFd},
+    os::unix::net::UnixStream,
+    process::{Child, ChildStdout, ExitCode, Stdio},
+    time::Duration,
+};
+
+use portcullis_confine::TestPoint;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::fixture::{
+    Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, new_server,
+    this_executable, wait_readable,
+};
+
+crate::tests![
+    while_running,
+    while_parked,
+    before_clone,
+    between_clone_and_exec
+];
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// A host of its own process, which holds the witness as its standard input and hands it on.
+struct Host {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    /// The spawn server and the cells' inits.
+    pidfds: Vec<OwnedFd>,
+}
+
+impl Host {
+    fn start(how: &str, witness: OwnedFd) -> Self {
+        let mut process = command(this_executable())
+            .args(["--role", "host", how])
+            .stdin(witness)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut pids = String::new();
+        output.read_line(&mut pids).unwrap();
+        let pidfd = |text: &str| {
+            let pid = Pid::from_raw(text.parse().unwrap()).unwrap();
+            rustix::process::pidfd_open(pid, PidfdFlags::empty()).unwrap()
+        };
+        Self {
+            process,
+            output,
+            pidfds: pids.split_whitespace().map(pidfd).collect(),
+        }
+    }
+
+    fn wait_for(&mut self, word: &str) {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        assert_eq!(line.trim(), word);
+    }
+
+    /// Kills the host; everything it had must be gone within a second.
+    fn kill(mut self, witness: &mut Witness) {
+        assert_eq!(self.pidfds.len(), 3);
+        assert!(
+            self.pidfds
+                .iter()
+                .all(|fd| !wait_readable(fd, Duration::ZERO))
+        );
+        assert!(!witness.is_at_end());
+        rustix::process::kill_process(Pid::from_child(&self.process), Signal::KILL).unwrap();
+        assert!(witness.wait_for_end() < ONE_SECOND);
+        for pidfd in &self.pidfds {
+            assert!(
+                wait_readable(pidfd, ONE_SECOND),
+                "the server or an init is left"
+            );
+        }
+        self.process.wait().unwrap();
+    }
+}
+
+fn while_running() {
+    let mut witness = Witness::new();
+    let host = Host::start("run", witness.hand_over());
+    witness.wait_for_lines(STUBBORN_TREE_LINES);
+    host.kill(&mut witness);
+}
+
+fn while_parked() {
+    let mut witness = Witness::new();
+    let host = Host::start("park", witness.hand_over());
+    host.kill(&mut witness);
+}
+
+fn before_clone() {
+    let mut witness = Witness::new();
+    let mut host = Host::start("before-clone", witness.hand_over());
+    host.wait_for("stopped");
+    host.kill(&mut witness);
+}
+
+fn between_clone_and_exec() {
+    let mut witness = Witness::new();
+    let mut host = Host::start("between-clone-and-exec", witness.hand_over());
+    host.wait_for("stopped");
+    host.kill(&mut witness);
+}
+
+/// The host that is going to be killed: two cells, one of which is used.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
+pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode {
+    let server = new_server();
+    let cells = [cell_of(&server), cell_of(&server)];
+    println!("{} {} {}", server.pid(), cells[0].pid(), cells[1].pid());
+    let witness = io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let mut run = Run {
+        stdin: witness,
+        ..Run::shell(STUBBORN_TREE)
+    };
+    let (mut announced, announce) = UnixStream::pair().unwrap();
+    let point = match arguments.next().unwrap().as_str() {
+        "park" => None,
+        "run" => {
+            run.start(&cells[0]).unwrap();
+            None
+        }
+        "before-clone" => Some(TestPoint::BeforeClone),
+        "between-clone-and-exec" => Some(TestPoint::BetweenCloneAndExec),
+        other => panic!("no point `{other}`"),
+    };
+    let held = point.map(|point| {
+        run.stop = Some((point, announce.into()));
+        let pipes = run.start(&cells[0]).unwrap();
+        announced.read_exact(&mut [0]).unwrap();
+        println!("stopped");
+        pipes
+    });
+    io::stdout().flush().unwrap();
+    // Until it is killed: nobody ever writes here.
+    let forever = io::pipe().unwrap();
+    wait_readable(&forever.0, Duration::from_secs(600));
+    drop((held, forever));
+    ExitCode::FAILURE
+}

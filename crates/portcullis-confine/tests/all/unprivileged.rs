@@ -1,0 +1,54 @@
+//! The same tests once more as an ordinary user, where they are run as root.
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::{
+    Test,
+    fixture::{command, this_executable},
+};
+
+/// Runs this executable as `nobody`.
+fn as_nobody(arguments: &[&str]) -> std::process::Command {
+    let mut run = command("setpriv");
+    run.args([
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "--",
+    ]);
+    run.arg(this_executable()).args(arguments).current_dir("/");
+    run
+}
+
+/// One trial for each test; none if this is no root, skipped by name if `nobody` cannot run it.
+#[expect(clippy::print_stderr, reason = "what is skipped is said")]
+pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let runs = as_nobody(&["--list"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !runs {
+        eprintln!("skipped: tests as an ordinary user, which cannot run this executable");
+    }
+    tests
+        .iter()
+        .map(|&(name, _)| {
+            let run = move || run_as_nobody(name);
+            Trial::test(format!("unprivileged::{name}"), run).with_ignored_flag(!runs)
+        })
+        .collect()
+}
+
+fn run_as_nobody(name: &str) -> Result<(), Failed> {
+    let output = as_nobody(&["--exact", name]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && text.contains("1 passed") {
+        Ok(())
+    } else {
+        Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+}
