@@ -26,6 +26,24 @@ impl HostEnvironment {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     }
+
+    /// The variables that a guest granted these names may read. A name with a trailing `*` stands for all that begin
+    /// so, but never for one that holds a secret: that has to be named exactly.
+    pub fn readable(&self, names: &[String]) -> impl Iterator<Item = (&str, &str)> {
+        let granted = |name: &str, value: &str| {
+            names.iter().any(|granted| match granted.strip_suffix('*') {
+                Some(prefix) => {
+                    name.starts_with(prefix) && !is_secret_name(name) && !mentions_secret(value)
+                }
+                None => name == granted,
+            })
+        };
+        let vars = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        vars.filter(move |(name, value)| granted(name, value))
+    }
 }
 
 /// A child's whole environment.

@@ -26,7 +26,7 @@ pub struct Grants {
     pub exec: Option<ExecGrant>,
     /// Host directories the guest may open, and that its commands may be started in.
     pub fs: Vec<FsGrant>,
-    /// Names of host environment variables the guest itself may read.
+    /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
     /// Whether an import of a capability that is not granted is an error when called instead of at load.
     pub late: bool,

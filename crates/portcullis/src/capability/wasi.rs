@@ -22,10 +22,8 @@ pub(crate) fn context(
     wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    for name in &grants.env {
-        if let Some(value) = host.get(name) {
-            wasi.env(name, value);
-        }
+    for (name, value) in host.readable(&grants.env) {
+        wasi.env(name, value);
     }
     for grant in &grants.fs {
         if let Decision::Allow(authorized) = decide(

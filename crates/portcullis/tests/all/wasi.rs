@@ -34,6 +34,15 @@ fn the_guest_sees_only_variables_that_were_granted() {
         probe(&fixture, grants, &["env"]),
         Ok("VISIBLE=yes\n".to_owned())
     );
+    let all = Grants {
+        env: vec!["*".to_owned()],
+        ..programs(&[])
+    };
+    let seen = probe(&fixture, all, &["env"]).unwrap();
+    assert!(
+        seen.contains("VISIBLE=yes\n") && !seen.contains("MY_TOKEN"),
+        "{seen}"
+    );
 }
 
 fn files_are_there_as_far_as_they_were_granted() {

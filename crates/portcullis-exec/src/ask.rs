@@ -1,0 +1,59 @@
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis_policy::HostEnvironment;
+
+use crate::resolve::open;
+
+/// What a guest asks for, decoded by an ABI adapter and not yet looked at.
+///
+/// # Shapes and units
+/// `args` are the arguments after the program's name. `env` is what the plugin sets in all: its
+/// overlay, then its context, then the call's own; of two with one name, the later wins.
+#[derive(Clone, Debug, Default)]
+pub struct ExecAsk {
+    /// A bare name, or an absolute path.
+    pub program: String,
+    /// The arguments.
+    pub args: Vec<String>,
+    /// Where to run: a path as the guest sees it, relative to the project, or absolute on the host.
+    /// `None` is the project directory.
+    pub cwd: Option<String>,
+    /// Variables to set.
+    pub env: Vec<(String, String)>,
+    /// Whether the host's environment is wanted.
+    pub inherit_env: bool,
+    /// Bytes for standard input; `None` is end of file at once.
+    pub stdin: Option<Vec<u8>>,
+}
+
+/// What all commands of one plugin instance share. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub(crate) project: Arc<OwnedFd>,
+    pub(crate) path: PathBuf,
+    pub(crate) host_env: HostEnvironment,
+}
+
+impl Place {
+    /// Opens the project directory, in which commands run that ask for no other.
+    ///
+    /// # Errors
+    /// When `project` is not a directory that can be opened.
+    pub fn open(project: &Path, host_env: HostEnvironment) -> io::Result<Self> {
+        let dir = open::directory(rustix::fs::CWD, project)?;
+        let path = open::real_path(&dir)?;
+        Ok(Self {
+            project: Arc::new(dir),
+            path,
+            host_env,
+        })
+    }
+
+    /// The real path of the project directory.
+    pub fn project(&self) -> &Path {
+        &self.path
+    }
+}

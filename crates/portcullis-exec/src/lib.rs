@@ -1,0 +1,38 @@
+//! The native-command capability: resolve, decide, confine, spawn, stream, reap.
+//!
+//! A command goes through this crate in two steps with the policy's decision between them.
+//! [`resolve`] turns what the guest asked for into an [`ExecRequest`](portcullis_policy::ExecRequest)
+//! and keeps open what it found ([`Opened`]): the very file that will run and the directory it will
+//! run in. Whoever holds the plugin's grants decides. [`Executor::run`] takes the authorized request
+//! and those opened files, hands them to a parked one-use cell, feeds and drains its pipes, and
+//! returns when nothing of the command's process tree is left.
+//!
+//! ```text
+//! ExecAsk ──resolve──> (ExecRequest, Opened) ──decide──> Authorized ──Executor::run──> Completed
+//! ```
+//!
+//! What this crate does not do: decide, audit, or translate for a guest ABI. A guest is told
+//! [`ExecFailure::guest`] at most.
+//!
+//! Read first: [`ExecAsk`], [`resolve`], [`Executor`], [`Completed`], [`ExecFailure`].
+
+mod ask;
+mod capture;
+mod completed;
+mod executor;
+mod failure;
+mod pool;
+mod quota;
+mod resolve;
+mod run;
+mod supervise;
+mod watch;
+
+pub use ask::{ExecAsk, Place};
+pub use completed::{Completed, Status};
+pub use executor::{Executor, ExecutorOptions};
+pub use failure::ExecFailure;
+pub use quota::{Permit, Quota};
+pub use resolve::{Opened, resolve};
+
+pub use portcullis_confine::{Helper, HelperError, Report, StartError, Step, Usage, enter};

@@ -1,0 +1,163 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use portcullis_policy::{Code, Limits};
+
+/// The span that `spawns_per_minute` is about.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many commands a plugin may run, and how much they may write in all. Clones share one count.
+///
+/// Counted in this process only. The time is a parameter, so that a rate can be tested without
+/// waiting for it.
+#[derive(Clone, Debug)]
+pub struct Quota(Arc<Mutex<Count>>);
+
+#[derive(Debug)]
+struct Count {
+    children: u32,
+    max_children: u32,
+    /// When the commands of the last minute were started, oldest first.
+    starts: VecDeque<Instant>,
+    max_starts: usize,
+    output_left: u64,
+}
+
+/// The right to have one command running; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Permit(Quota);
+
+impl Quota {
+    /// A fresh count with the limits `children`, `spawns_per_minute` and `total_output`.
+    pub fn new(limits: &Limits) -> Self {
+        Self(Arc::new(Mutex::new(Count {
+            children: 0,
+            max_children: limits.children,
+            starts: VecDeque::new(),
+            max_starts: usize::try_from(limits.spawns_per_minute).unwrap_or(usize::MAX),
+            output_left: limits.total_output,
+        })))
+    }
+
+    /// Counts one command that starts now.
+    ///
+    /// # Errors
+    /// The code of the limit that is reached: [`Code::LimitChildren`], [`Code::LimitRate`] or
+    /// [`Code::LimitTotalOutput`]. What is refused is not counted.
+    pub fn begin(&self, now: Instant) -> Result<Permit, Code> {
+        let mut count = self.count();
+        while count
+            .starts
+            .front()
+            .is_some_and(|&start| now.duration_since(start) >= MINUTE)
+        {
+            count.starts.pop_front();
+        }
+        if count.children >= count.max_children {
+            return Err(Code::LimitChildren);
+        }
+        if count.starts.len() >= count.max_starts {
+            return Err(Code::LimitRate);
+        }
+        if count.output_left == 0 {
+            return Err(Code::LimitTotalOutput);
+        }
+        count.children += 1;
+        count.starts.push_back(now);
+        Ok(Permit(self.clone()))
+    }
+
+    /// Bytes of output that are left of the total.
+    pub fn output_left(&self) -> u64 {
+        self.count().output_left
+    }
+
+    /// Takes up to `wanted` bytes from the total and says how many were left to take.
+    pub(crate) fn take_output(&self, wanted: u64) -> u64 {
+        let mut count = self.count();
+        let taken = wanted.min(count.output_left);
+        count.output_left -= taken;
+        taken
+    }
+
+    fn count(&self) -> MutexGuard<'_, Count> {
+        // No code panics while it holds the lock half way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.count().children -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quota(children: u32, spawns_per_minute: u32, total_output: u64) -> Quota {
+        Quota::new(&Limits {
+            children,
+            spawns_per_minute,
+            total_output,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn children_at_once() {
+        let (quota, now) = (quota(2, 100, 1), Instant::now());
+        let first = quota.begin(now).unwrap();
+        let _second = quota.begin(now).unwrap();
+        assert_eq!(quota.begin(now).unwrap_err(), Code::LimitChildren);
+        drop(first);
+        assert!(quota.begin(now).is_ok());
+    }
+
+    #[test]
+    fn starts_in_any_minute() {
+        let (quota, start) = (quota(8, 3, 1), Instant::now());
+        let at = |seconds| {
+            quota
+                .clone()
+                .begin(start + Duration::from_secs(seconds))
+                .map(drop)
+        };
+        for seconds in [0, 30, 59] {
+            assert_eq!(at(seconds), Ok(()));
+        }
+        assert_eq!(at(59), Err(Code::LimitRate));
+        assert_eq!(at(60), Ok(()), "the first is a minute old");
+        assert_eq!(
+            at(61),
+            Err(Code::LimitRate),
+            "what was refused was not counted, what ran was"
+        );
+        assert_eq!(at(90), Ok(()));
+    }
+
+    #[test]
+    fn output_in_all() {
+        let quota = quota(8, 100, 10);
+        assert_eq!(quota.take_output(7), 7);
+        assert_eq!(quota.take_output(7), 3);
+        assert_eq!(
+            quota.begin(Instant::now()).unwrap_err(),
+            Code::LimitTotalOutput
+        );
+    }
+
+    #[test]
+    fn a_limit_of_zero_allows_none() {
+        assert_eq!(
+            quota(0, 1, 1).begin(Instant::now()).unwrap_err(),
+            Code::LimitChildren
+        );
+        assert_eq!(
+            quota(1, 0, 1).begin(Instant::now()).unwrap_err(),
+            Code::LimitRate
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Opening things without ever blocking on them, and asking the opened thing what it is.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::FileId;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+/// Opens a path only as a place: no content, no waiting for the other end of a FIFO, no device.
+///
+/// Magic links (`/proc/PID/exe`, `/proc/self/fd/N`) lead to things that have no path and belong to
+/// this process; they are not followed.
+pub(super) fn place(dir: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    open(dir, path, OFlags::PATH)
+}
+
+/// Opens a directory.
+///
+/// As a place only: entering it needs the right to search it, which is checked when that happens,
+/// and not the right to list it.
+pub(crate) fn directory(dir: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    open(dir, path, OFlags::PATH | OFlags::DIRECTORY)
+}
+
+fn open(dir: impl AsFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    loop {
+        let flags = flags | OFlags::CLOEXEC;
+        match rustix::fs::openat2(
+            &dir,
+            path,
+            flags,
+            Mode::empty(),
+            ResolveFlags::NO_MAGICLINKS,
+        ) {
+            // openat2(2): a rename ran at the same time.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Opens the content of what [`place`] opened. The same file, whatever its path leads to by now.
+///
+/// For regular files only: the type has been checked.
+pub(super) fn content(place: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    rustix::fs::open(by_descriptor(place), flags, Mode::empty())
+}
+
+/// A path that leads to exactly the opened file.
+pub(super) fn by_descriptor(file: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+/// The path without links of an opened file, as the kernel knows it.
+pub(crate) fn real_path(file: &OwnedFd) -> io::Result<PathBuf> {
+    let path = rustix::fs::readlink(by_descriptor(file), Vec::with_capacity(256))?;
+    let path = PathBuf::from(OsString::from_vec(path.into_bytes()));
+    // The kernel writes ` (deleted)` behind the name of what has none any more.
+    let stat = rustix::fs::fstat(file)?;
+    if stat.st_nlink == 0 || !path.is_absolute() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(path)
+}
+
+pub(super) fn file_id(stat: &Stat) -> FileId {
+    FileId {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+    }
+}
+
+pub(super) fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// Whether only root can change the file or directory. A sticky directory counts as changeable:
+/// whoever may write it may put new names there.
+pub(super) fn is_roots_alone(stat: &Stat) -> bool {
+    stat.st_uid == 0 && !writable_by_others(stat)
+}
+
+/// Whether anybody but the owner may write. With an ACL the group bits hold its mask, so that an
+/// entry for another user or group shows here too.
+pub(super) fn writable_by_others(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH)
+}

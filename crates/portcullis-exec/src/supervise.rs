@@ -1,0 +1,253 @@
+//! Watching over a running command: its pipes, its time, its end.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use portcullis_confine::{self as confine, Cell, Event, ServerError, Usage};
+use portcullis_policy::Code;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{sleep_until, timeout_at};
+
+use crate::capture::{Capture, Feed, Interrupted};
+use crate::{ExecFailure, Quota, Status};
+
+/// How long the pipes may stay open after the last process is gone. They close with it; this is for
+/// the case that somebody outside holds them.
+const EOF_WAIT: Duration = Duration::from_millis(250);
+/// How long a cell may take to confirm a kill.
+const KILL_WAIT: Duration = Duration::from_secs(1);
+
+/// When a command is asked to end, and when it is made to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    term: Option<tokio::time::Instant>,
+    pub(crate) kill: tokio::time::Instant,
+}
+
+impl Times {
+    pub(crate) fn new(
+        started: Instant,
+        deadline: Option<Instant>,
+        timeout: Duration,
+        grace: Duration,
+    ) -> Self {
+        // Beyond what the clock can say there is no end.
+        let far = started + Duration::from_secs(60 * 60 * 24 * 365);
+        let own = started.checked_add(timeout).unwrap_or(far);
+        let kill = deadline.map_or(own, |deadline| deadline.min(own));
+        let term = kill
+            .checked_sub(grace)
+            .map_or(started, |term| term.max(started));
+        let term = (!grace.is_zero()).then(|| term.into());
+        Self {
+            term,
+            kill: kill.into(),
+        }
+    }
+}
+
+/// The host's ends of the outputs. They close after the command is gone: one that is killed is not to
+/// end for a closed pipe instead.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) stdout: AsyncFd<OwnedFd>,
+    pub(crate) stderr: AsyncFd<OwnedFd>,
+}
+
+/// What is known when the tree is gone.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    pub(crate) stragglers: u32,
+    pub(crate) usage: Usage,
+    pub(crate) killed_for: Option<Code>,
+}
+
+/// A cell whose socket is waited for. Dropping it kills everything in it.
+pub(crate) type Leash = AsyncFd<Held>;
+
+#[derive(Debug)]
+pub(crate) struct Held(pub(crate) Cell);
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.socket()
+    }
+}
+
+impl AsRawFd for Held {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.socket().as_raw_fd()
+    }
+}
+
+/// Waits for what becomes of the command.
+async fn event(cell: &Leash) -> Result<Event, ExecFailure> {
+    let lost = |source| {
+        ExecFailure::Server(ServerError::Io {
+            peer: "cell",
+            source,
+        })
+    };
+    loop {
+        let mut ready = cell.readable().await.map_err(lost)?;
+        match cell.get_ref().0.receive().map_err(ExecFailure::Server)? {
+            Some(event) => return Ok(event),
+            None => ready.clear_ready(),
+        }
+    }
+}
+
+/// Feeds and drains until the tree is gone, and sees to it that it is in time.
+pub(crate) async fn supervise(
+    cell: &Leash,
+    pipes: &Pipes,
+    feed: Option<Feed>,
+    captures: [&mut Capture; 2],
+    times: Times,
+    quota: &Quota,
+) -> Result<Ended, ExecFailure> {
+    let mut streams = pin!(exchange(pipes, feed, captures, quota));
+    let mut open = true;
+    let mut watch = Watch::new(times);
+    let mut event = pin!(event(cell));
+    let event = loop {
+        tokio::select! {
+            biased;
+            event = &mut event => break event?,
+            ended = &mut streams, if open => {
+                open = false;
+                match ended {
+                    Ok(()) => {}
+                    Err(Interrupted::Pipe(error)) => return Err(ExecFailure::Pipe(error)),
+                    Err(Interrupted::Limit(code)) => {
+                        watch.killed_for = Some(code);
+                        watch.kill(cell);
+                    }
+                }
+            }
+            () = sleep_until(watch.next()) => watch.expired(cell)?,
+        }
+    };
+    if open {
+        let end = tokio::time::Instant::now() + EOF_WAIT;
+        match timeout_at(end, &mut streams).await {
+            Ok(Err(Interrupted::Pipe(error))) => return Err(ExecFailure::Pipe(error)),
+            // What came after the end of the command was only counted; the command is over.
+            Ok(Ok(()) | Err(Interrupted::Limit(_))) | Err(_) => {}
+        }
+    }
+    ended(event, &watch)
+}
+
+/// Writes standard input and reads both outputs until all three are at their end.
+async fn exchange(
+    pipes: &Pipes,
+    feed: Option<Feed>,
+    [stdout, stderr]: [&mut Capture; 2],
+    quota: &Quota,
+) -> Result<(), Interrupted> {
+    let feed = async {
+        match feed {
+            Some(feed) => feed.finish().await,
+            None => Ok(()),
+        }
+    };
+    let out = stdout.drain(&pipes.stdout, quota);
+    let err = stderr.drain(&pipes.stderr, quota);
+    tokio::try_join!(out, err, feed).map(|_| ())
+}
+
+/// What has been done to end a command, and what comes next.
+#[derive(Debug)]
+struct Watch {
+    term: Option<tokio::time::Instant>,
+    kill: tokio::time::Instant,
+    /// When the cell must have confirmed a kill.
+    confirm: Option<tokio::time::Instant>,
+    timed_out: bool,
+    killed_for: Option<Code>,
+}
+
+impl Watch {
+    fn new(Times { term, kill }: Times) -> Self {
+        Self {
+            term,
+            kill,
+            confirm: None,
+            timed_out: false,
+            killed_for: None,
+        }
+    }
+
+    fn next(&self) -> tokio::time::Instant {
+        self.confirm.or(self.term).unwrap_or(self.kill)
+    }
+
+    /// Does what is due at [`Watch::next`].
+    fn expired(&mut self, cell: &Leash) -> Result<(), ExecFailure> {
+        if self.confirm.is_some() {
+            return Err(ExecFailure::NotReaped);
+        }
+        self.timed_out = true;
+        match self.term.take() {
+            Some(_) => cell.get_ref().0.terminate(),
+            None => self.kill(cell),
+        }
+        Ok(())
+    }
+
+    /// Pulls the leash. The cell then has a second to say that nothing is left.
+    fn kill(&mut self, cell: &Leash) {
+        cell.get_ref().0.kill();
+        self.confirm = Some(tokio::time::Instant::now() + KILL_WAIT);
+    }
+}
+
+/// What the cell's event means for who waits for a status.
+fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
+    let Watch {
+        timed_out,
+        killed_for,
+        ..
+    } = *watch;
+    let unasked = || ServerError::Protocol {
+        peer: "cell",
+        problem: "it was killed, and nobody asked",
+    };
+    match event {
+        Event::Failed { step, errno } => Err(ExecFailure::CannotStart { step, errno }),
+        Event::Exited {
+            status,
+            stragglers,
+            usage,
+        } => {
+            let status = match status {
+                _ if timed_out => Status::TimedOut,
+                confine::Status::Code(code) => Status::Exited(code),
+                confine::Status::Signal(signal) => Status::Signalled(signal),
+            };
+            Ok(Ended {
+                status,
+                stragglers,
+                usage,
+                killed_for,
+            })
+        }
+        Event::Killed { processes, usage } => {
+            let status = match killed_for {
+                _ if timed_out => Status::TimedOut,
+                Some(_) => Status::Signalled(rustix::process::Signal::KILL.as_raw()),
+                None => return Err(ExecFailure::Server(unasked())),
+            };
+            // The command itself is one of them.
+            Ok(Ended {
+                status,
+                stragglers: processes.saturating_sub(1),
+                usage,
+                killed_for,
+            })
+        }
+    }
+}

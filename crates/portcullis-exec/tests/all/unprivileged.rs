@@ -1,0 +1,53 @@
+//! The same tests once more as an ordinary user, where they are run as root.
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::Test;
+
+/// Runs this executable as `nobody`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests' own processes are not commands"
+)]
+fn as_nobody(arguments: &[&str]) -> std::process::Command {
+    let mut run = std::process::Command::new("setpriv");
+    run.args([
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+        "--",
+    ]);
+    run.arg(std::env::current_exe().unwrap())
+        .args(arguments)
+        .current_dir("/");
+    run
+}
+
+/// One trial for each test; none if this is not root, skipped by name if `nobody` cannot run it.
+pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
+    if !crate::fixture::is_root() {
+        return Vec::new();
+    }
+    let runs = as_nobody(&["--list"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !runs {
+        eprintln!("skipped: tests as an ordinary user, which cannot run this executable");
+    }
+    let trial = |&(name, _): &Test| {
+        Trial::test(format!("unprivileged::{name}"), move || run(name)).with_ignored_flag(!runs)
+    };
+    tests.iter().map(trial).collect()
+}
+
+fn run(name: &str) -> Result<(), Failed> {
+    let output = as_nobody(&["--exact", name]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && text.contains("1 passed") {
+        Ok(())
+    } else {
+        Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+}
