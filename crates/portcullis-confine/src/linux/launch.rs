@@ -5,7 +5,10 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::process::{Pid, Resource};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Pid, Resource},
+};
 
 use super::{
     child::{self, Limit, Script, Stack},
@@ -92,8 +95,11 @@ pub(super) fn receive_and_start(
         errno: libc::EBADMSG,
     };
     let request = wire::parse_request(&message[..received.bytes]).map_err(|_| invalid)?;
-    let fds = received.fds;
+    let mut fds = received.fds;
     check_counts(&request, &fds).map_err(|()| invalid)?;
+    if let Some(directory) = own_view(&fds[4]) {
+        fds[4] = directory;
+    }
     check_program(&fds[3]).map_err(Failure::at(Step::CheckProgram))?;
     let script: &'static Script = Box::leak(Box::new(script(&request, &fds, turns)));
     #[cfg(feature = "test-points")]
@@ -117,6 +123,20 @@ fn check_counts(request: &Request<'_>, fds: &[OwnedFd]) -> Result<(), ()> {
     } else {
         Err(())
     }
+}
+
+/// The same directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the cell
+/// cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
+///
+/// `None` if something else lies under that path by now: the directory that was decided on still stands.
+fn own_view(directory: &OwnedFd) -> Option<OwnedFd> {
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let path = rustix::fs::readlink(link, Vec::new()).ok()?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let own = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let [wanted, found] = [directory, &own].map(rustix::fs::fstat);
+    let (wanted, found) = (wanted.ok()?, found.ok()?);
+    (wanted.st_dev == found.st_dev && wanted.st_ino == found.st_ino).then_some(own)
 }
 
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.

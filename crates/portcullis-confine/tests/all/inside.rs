@@ -11,6 +11,7 @@ use portcullis_confine::{Event, Status};
 use crate::fixture::{Run, c_strings, cell_of, copy_of, new_cell, new_server, scratch};
 
 crate::tests![
+    the_kernel_tells_the_command_where_it_is,
     only_standard_descriptors,
     parked_init_has_only_what_it_needs,
     own_processes_only,
@@ -205,4 +206,17 @@ fn kernel_version() -> (u32, u32) {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// By the system call itself: glibc hides from a program that it gets no answer.
+fn the_kernel_tells_the_command_where_it_is() {
+    let script = format!(
+        "my $path = \"\\0\" x 4096; my $length = syscall({}, $path, 4096); print substr($path, 0, $length - 1)",
+        libc::SYS_getcwd
+    );
+    let run = Run {
+        cwd: File::open("/usr/share").unwrap(),
+        ..Run::program("/usr/bin/perl", &["perl", "-e", &script])
+    };
+    assert_eq!(run.output(), "/usr/share");
 }
