@@ -1,11 +1,14 @@
 //! Calls into a guest, and what stands between a guest's request and its effect.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis::audit::{Event, Masked, Options, Sink, Trail, Verdict};
 use portcullis::policy::{Decision, HostEnvironment, decide};
 use portcullis_exec::{ExecAsk, Place, resolve};
+
+use wasmtime::component::{Component, ComponentType, Linker, Lower, TypedFunc};
+use wasmtime::{Config, Engine, Store};
 
 use crate::Bench;
 use crate::rounds::{Goal, Row, print};
@@ -41,8 +44,8 @@ async fn guest_calls(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A call that is denied does everything but the effect; what resolving and auditing cost is measured by itself and
-/// taken off.
+/// What stands between a guest's request and its effect: lifting the request and lowering the answer, measured with a
+/// host that answers at once; then resolve, decide and audit, each by itself.
 async fn gate(bench: &Bench) -> anyhow::Result<()> {
     let grants = bench.grants()?;
     let place = Place::open(
@@ -50,51 +53,30 @@ async fn gate(bench: &Bench) -> anyhow::Result<()> {
         HostEnvironment::new(std::env::vars().collect()),
     )?;
     let ask = ExecAsk {
-        program: "/usr/bin/env".to_owned(),
-        args: vec!["-0".to_owned()],
-        ..ExecAsk::default()
-    };
-    let allowed = ExecAsk {
         program: bench.tiny.display().to_string(),
         ..ExecAsk::default()
     };
+    let (request, _) = resolve(&grants, &place, &ask);
     let trail = Arc::new(Trail::open(
         &bench.dir.path().join("gate"),
         Options::default(),
     )?);
-    let event = denial_event();
-    let mut instance = bench
-        .plugin("exec-args")
-        .await?
-        .instantiate("bench")
-        .await?;
-    let denied_call = ["exec", "--", "/usr/bin/env", "-0"].map(str::to_owned);
+    let event = decision_event();
+    let mut lift = Lift::new().await?;
     let mut rows = [
         Row::new(
-            "a denied exec, from the guest's call to its error",
+            "lift the request, lower the answer; the guest's own work included",
             Goal::None,
         ),
-        Row::new("  of it: resolve", Goal::None),
-        Row::new("  of it: audit", Goal::None),
-        Row::new("decide alone, allowed, environment built", Goal::None),
+        Row::new("decide, the environment built", Goal::None),
+        Row::new("resolve", Goal::None),
+        Row::new("audit, one record", Goal::None),
     ];
-    let (request, _) = resolve(&grants, &place, &allowed);
     for _ in 0..ROUNDS {
-        let start = Instant::now();
-        for _ in 0..500 {
-            let _ = instance.run(&denied_call).await?;
-        }
-        rows[0].add(start.elapsed(), 500);
-        rows[1].time(500, || {
-            std::hint::black_box(resolve(&grants, &place, &ask));
-            Ok(())
-        })?;
-        rows[2].time(500, || {
-            trail.append(jiff::Timestamp::now(), &event)?;
-            Ok(())
-        })?;
+        let (took, requests) = lift.time().await?;
+        rows[0].add(took, requests);
         let mut requests = vec![request.clone(); 500].into_iter();
-        rows[3].time(500, || {
+        rows[1].time(500, || {
             let decision = requests.next().map(|request| decide(&grants, request));
             anyhow::ensure!(
                 matches!(decision, Some(Decision::Allow(_))),
@@ -102,25 +84,106 @@ async fn gate(bench: &Bench) -> anyhow::Result<()> {
             );
             Ok(())
         })?;
+        rows[2].time(500, || {
+            std::hint::black_box(resolve(&grants, &place, &ask));
+            Ok(())
+        })?;
+        rows[3].time(500, || {
+            trail.append(jiff::Timestamp::now(), &event)?;
+            Ok(())
+        })?;
     }
     print("the gate", &rows);
-    let rest = rows[0].median() - rows[1].median() - rows[2].median();
-    let verdict = if rest <= 2.0 { "met" } else { "MISSED" };
-    println!("call, lift, gate, decide, lower: {rest:.2} µs (goal ≤ 2 µs: {verdict})");
+    let both = rows[0].median() + rows[1].median();
+    let verdict = if both <= 2.0 { "met" } else { "MISSED" };
+    println!("lift, decide, lower: {both:.2} µs (goal ≤ 2 µs: {verdict})");
     Ok(())
 }
 
-fn denial_event() -> Event {
+/// The guest of the other rows over a host of its own that answers every request with an empty result.
+struct Lift {
+    store: Store<()>,
+    run: TypedFunc<(Vec<String>,), (Result<String, String>,)>,
+}
+
+#[derive(ComponentType, wasmtime::component::Lift)]
+#[component(record)]
+struct Request {
+    program: String,
+    args: Vec<String>,
+    cwd: Option<String>,
+    env: Vec<(String, String)>,
+    #[component(name = "inherit-env")]
+    inherit_env: bool,
+    stdin: Option<Vec<u8>>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Answer {
+    status: u32,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Lift {
+    async fn new() -> anyhow::Result<Self> {
+        let engine = Engine::new(Config::new().epoch_interruption(true))?;
+        let component = Component::new(&engine, portcullis_testkit::guest_bytes("exec-args"))?;
+        let mut linker = Linker::new(&engine);
+        linker
+            .instance("portcullis:cli/process@0.1.0")?
+            .func_wrap_async("exec", |_, (request,): (Request,)| {
+                std::hint::black_box((request.program, request.args, request.cwd));
+                std::hint::black_box((request.env, request.inherit_env, request.stdin));
+                Box::new(async {
+                    Ok((Ok::<_, String>(Answer {
+                        status: 0,
+                        stdout: Vec::new(),
+                        stderr: Vec::new(),
+                    }),))
+                })
+            })?;
+        let mut store = Store::new(&engine, ());
+        store.set_epoch_deadline(u64::MAX / 2);
+        let instance = linker.instantiate_async(&mut store, &component).await?;
+        let run = instance.get_typed_func(&mut store, "run")?;
+        Ok(Self { store, run })
+    }
+
+    /// Many requests in one call, less one in one call, so that only requests count.
+    async fn time(&mut self) -> anyhow::Result<(Duration, u32)> {
+        const REQUESTS: u32 = 500;
+        let one = ["exec", "--", "/usr/bin/tiny"].map(str::to_owned);
+        let mut many = one.to_vec();
+        for _ in 0..REQUESTS {
+            many.push(";;".to_owned());
+            many.extend(one.clone());
+        }
+        let base = self.call(one.to_vec()).await?;
+        Ok((self.call(many).await?.saturating_sub(base), REQUESTS))
+    }
+
+    async fn call(&mut self, args: Vec<String>) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        let (answer,) = self.run.call_async(&mut self.store, (args,)).await?;
+        let took = start.elapsed();
+        answer.map_err(anyhow::Error::msg)?;
+        Ok(took)
+    }
+}
+
+fn decision_event() -> Event {
     Event::Decision(portcullis::audit::Decision {
         run: "bench".to_owned(),
         call: 1,
         plugin: "bench".to_owned(),
         capability: "exec".to_owned(),
         object: Masked::argv(["/usr/bin/env", "-0"]),
-        verdict: Verdict::Deny,
+        verdict: Verdict::Allow,
         rule: None,
-        code: Some("P0201".to_owned()),
-        reason: Some(Masked::new("no `exec` rule matches; the default is deny")),
+        code: None,
+        reason: None,
     })
 }
 

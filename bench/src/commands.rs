@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis::Instance;
 
@@ -53,9 +53,10 @@ pub(crate) async fn large_host() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Time between two commands in which the cells that were used up are made anew.
+const PAUSE: Duration = Duration::from_millis(5);
+
 async fn rows(bench: &Bench, title: &str) -> anyhow::Result<()> {
-    const ROUNDS: usize = 40;
-    const REPETITIONS: u32 = 25;
     let tiny = bench.tiny.display().to_string();
     let mut instance = bench
         .plugin("exec-args")
@@ -63,29 +64,53 @@ async fn rows(bench: &Bench, title: &str) -> anyhow::Result<()> {
         .instantiate("bench")
         .await?;
     let mut floor = Row::new("std Command::output", Goal::None);
-    let mut ours = Row::new(
-        "a plugin's exec: call, lift, resolve, decide, audit, run, lower",
+    let mut warm = Row::new(
+        "a plugin's exec, a cell parked: all from call to result",
         Goal::Ratio(1.15),
     );
-    for round in 0..ROUNDS + 2 {
-        let start = Instant::now();
-        for _ in 0..REPETITIONS {
-            let output = Command::new(&bench.tiny).output()?;
-            anyhow::ensure!(output.stdout == b"hello\n", "the tiny program is wrong");
+    for round in 0..410 {
+        let mut one = [Duration::ZERO; 2];
+        // In turns, each first as often as the other, each after the same pause.
+        for which in [round % 2, 1 - round % 2] {
+            tokio::time::sleep(PAUSE).await;
+            let start = Instant::now();
+            if which == 0 {
+                output(&bench.tiny)?;
+            } else {
+                exec(&mut instance, &tiny).await?;
+            }
+            one[which] = start.elapsed();
         }
-        let floor_took = start.elapsed();
-        let start = Instant::now();
-        for _ in 0..REPETITIONS {
-            exec(&mut instance, &tiny).await?;
-        }
-        let ours_took = start.elapsed();
-        // The first rounds warm caches and the pool.
-        if round >= 2 {
-            floor.add(floor_took, REPETITIONS);
-            ours.add(ours_took, REPETITIONS);
+        if round >= 10 {
+            floor.add(one[0], 1);
+            warm.add(one[1], 1);
         }
     }
-    print(title, &[floor, ours]);
+    print(
+        &format!("{title}, with pauses of {} ms", PAUSE.as_millis()),
+        &[floor, warm],
+    );
+
+    let mut floor = Row::new("std Command::output", Goal::None);
+    let mut ours = Row::new(
+        "a plugin's exec: each waits for a cell to be made",
+        Goal::None,
+    );
+    for _ in 0..20 {
+        floor.time(25, || output(&bench.tiny))?;
+        let start = Instant::now();
+        for _ in 0..25 {
+            exec(&mut instance, &tiny).await?;
+        }
+        ours.add(start.elapsed(), 25);
+    }
+    print(&format!("{title}, without a pause"), &[floor, ours]);
+    Ok(())
+}
+
+fn output(tiny: &Path) -> anyhow::Result<()> {
+    let output = Command::new(tiny).output()?;
+    anyhow::ensure!(output.stdout == b"hello\n", "the tiny program is wrong");
     Ok(())
 }
 

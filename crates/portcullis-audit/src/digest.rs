@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::private::{PrivateDir, StoreError};
+use portcullis_private::{PrivateDir, PrivateError};
 
 const KEY_FILE: &str = "audit-digest.key";
 
@@ -39,9 +39,9 @@ impl DigestKey {
     /// Of several processes that do so at once, one makes the key and all use it.
     ///
     /// # Errors
-    /// [`StoreError`] if the directory or the key file is not ours alone to write, or cannot be
+    /// [`PrivateError`] if the directory or the key file is not ours alone to write, or cannot be
     /// read or made.
-    pub fn open_or_create(data_dir: &Path) -> Result<Self, StoreError> {
+    pub fn open_or_create(data_dir: &Path) -> Result<Self, PrivateError> {
         PrivateDir::open_or_create(data_dir)?
             .key(KEY_FILE)
             .map(DigestKey)

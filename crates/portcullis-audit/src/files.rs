@@ -6,7 +6,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{self, Head, RecordHash, SCHEMA_VERSION};
-use crate::private::{PrivateDir, StoreError, io_error, read_range};
+use portcullis_private::{PrivateDir, PrivateError, io_error, read_range};
 
 pub(crate) const LOCK: &str = "audit.lock";
 pub(crate) const SIDECAR: &str = "head.json";
@@ -20,7 +20,7 @@ pub(crate) fn name(ordinal: u32) -> String {
 }
 
 /// The numbers of the record files there are, ascending.
-pub(crate) fn list(dir: &PrivateDir) -> Result<Vec<u32>, StoreError> {
+pub(crate) fn list(dir: &PrivateDir) -> Result<Vec<u32>, PrivateError> {
     let mut ordinals: Vec<u32> = dir
         .names()?
         .iter()
@@ -36,12 +36,14 @@ pub(crate) fn list(dir: &PrivateDir) -> Result<Vec<u32>, StoreError> {
 }
 
 /// The name under which the data directory keeps the head of the trail in `audit_dir`.
-pub(crate) fn kept_name(audit_dir: &Path) -> Result<String, StoreError> {
-    let path = audit_dir.canonicalize().map_err(|source| StoreError::Io {
-        action: "resolve",
-        path: audit_dir.to_owned(),
-        source,
-    })?;
+pub(crate) fn kept_name(audit_dir: &Path) -> Result<String, PrivateError> {
+    let path = audit_dir
+        .canonicalize()
+        .map_err(|source| PrivateError::Io {
+            action: "resolve",
+            path: audit_dir.to_owned(),
+            source,
+        })?;
     let hash = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
     Ok(format!("audit-head-{}.json", &hash[..16]))
 }
@@ -106,7 +108,7 @@ pub(crate) enum Noted {
 }
 
 impl Noted {
-    pub(crate) fn read(dir: &PrivateDir, name: &str) -> Result<Self, StoreError> {
+    pub(crate) fn read(dir: &PrivateDir, name: &str) -> Result<Self, PrivateError> {
         let Some(fd) = dir.open_file(name, OFlags::RDONLY)? else {
             return Ok(Noted::Nothing);
         };
@@ -128,7 +130,7 @@ impl Noted {
 }
 
 /// Whether a record with this hash ends at this place.
-pub(crate) fn holds(dir: &PrivateDir, position: Position) -> Result<bool, StoreError> {
+pub(crate) fn holds(dir: &PrivateDir, position: Position) -> Result<bool, PrivateError> {
     let name = name(position.ordinal);
     let Some(fd) = dir.open_file(&name, OFlags::RDONLY)? else {
         return Ok(false);
@@ -148,7 +150,7 @@ pub(crate) fn read(
     ordinal: u32,
     offset: u64,
     end: Option<u64>,
-) -> Result<Option<Vec<u8>>, StoreError> {
+) -> Result<Option<Vec<u8>>, PrivateError> {
     let name = name(ordinal);
     let Some(fd) = dir.open_file(&name, OFlags::RDONLY)? else {
         return Ok(None);

@@ -15,12 +15,16 @@ use crate::trail::AppendError;
 ///
 /// # Defaults
 /// - `written`: 8
+/// - `objects`: 256
 /// - `window`: 1 second
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FoldOptions {
     /// How many equal denials of one window are written out.
     pub written: u64,
+    /// How many different denials of one run have a window of their own at a time; those beyond are counted together,
+    /// so that a plugin that asks for something else each time does not fill the disk either.
+    pub objects: usize,
     /// How long a window is, by the times of the events.
     pub window: SignedDuration,
 }
@@ -29,10 +33,14 @@ impl Default for FoldOptions {
     fn default() -> Self {
         FoldOptions {
             written: 8,
+            objects: 256,
             window: SignedDuration::from_secs(1),
         }
     }
 }
+
+/// What the denials beyond [`FoldOptions::objects`] are about.
+const OTHERS: &str = "(others)";
 
 /// A sink before another one that counts repeated denials instead of writing each.
 ///
@@ -128,11 +136,13 @@ impl<S: Sink> Sink for Folding<S> {
         if let Event::Decision(decision) = event
             && decision.verdict == Verdict::Deny
         {
-            let window = open
-                .entry(Key::of(decision))
-                .or_insert_with(|| Window::new(at));
+            let key = Key::of(decision);
+            let of_run = open.keys().filter(|other| other.run == key.run);
+            let beyond = !open.contains_key(&key) && of_run.count() >= self.options.objects;
+            let key = if beyond { key.of_others() } else { key };
+            let window = open.entry(key).or_insert_with(|| Window::new(at));
             window.seen += 1;
-            if window.seen > self.options.written {
+            if beyond || window.seen > self.options.written {
                 window.fold(decision.call);
                 return Ok(None);
             }
@@ -169,6 +179,13 @@ impl Key {
             capability: decision.capability.clone(),
             object: decision.object.clone(),
             code: decision.code.clone(),
+        }
+    }
+
+    fn of_others(self) -> Self {
+        Key {
+            object: Masked::new(OTHERS),
+            ..self
         }
     }
 }

@@ -16,7 +16,6 @@ mod event;
 mod files;
 mod fold;
 mod mask;
-mod private;
 mod read;
 mod recover;
 mod sink;
@@ -30,7 +29,7 @@ pub use event::{
 };
 pub use fold::{FoldOptions, Folding};
 pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};
-pub use private::StoreError;
+pub use portcullis_private::PrivateError;
 pub use read::{Entry, entries, find, tail};
 pub use sink::{Memory, Sink};
 pub use trail::{AppendError, Options, Trail};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::chain::Head;
 use crate::event::Event;
 use crate::files;
-use crate::private::{PrivateDir, StoreError};
+use portcullis_private::{PrivateDir, PrivateError};
 
 /// One record of a trail.
 #[derive(Clone, Debug)]
@@ -41,11 +41,11 @@ impl Entry {
 /// [`verify`](crate::verify)'s part.
 ///
 /// # Errors
-/// [`StoreError`] if the directory cannot be read or is not ours; a file that cannot be read is an
+/// [`PrivateError`] if the directory cannot be read or is not ours; a file that cannot be read is an
 /// error in its place.
 pub fn entries(
     dir: &Path,
-) -> Result<impl Iterator<Item = Result<Entry, StoreError>> + use<>, StoreError> {
+) -> Result<impl Iterator<Item = Result<Entry, PrivateError>> + use<>, PrivateError> {
     let dir = PrivateDir::open(dir)?;
     let files = files::list(&dir)?;
     Ok(files
@@ -59,8 +59,8 @@ pub fn entries(
 /// The last `count` records, oldest first.
 ///
 /// # Errors
-/// [`StoreError`] if the directory or a file cannot be read or is not ours.
-pub fn tail(dir: &Path, count: usize) -> Result<Vec<Entry>, StoreError> {
+/// [`PrivateError`] if the directory or a file cannot be read or is not ours.
+pub fn tail(dir: &Path, count: usize) -> Result<Vec<Entry>, PrivateError> {
     let dir = PrivateDir::open(dir)?;
     let mut newest = Vec::new();
     for ordinal in files::list(&dir)?.into_iter().rev() {
@@ -81,14 +81,14 @@ pub fn tail(dir: &Path, count: usize) -> Result<Vec<Entry>, StoreError> {
 /// The record with this number, if there is one.
 ///
 /// # Errors
-/// [`StoreError`] if the directory or a file cannot be read or is not ours.
-pub fn find(dir: &Path, seq: u64) -> Result<Option<Entry>, StoreError> {
+/// [`PrivateError`] if the directory or a file cannot be read or is not ours.
+pub fn find(dir: &Path, seq: u64) -> Result<Option<Entry>, PrivateError> {
     entries(dir)?
         .find(|entry| entry.as_ref().map_or(true, |entry| entry.head.seq == seq))
         .transpose()
 }
 
-fn file(dir: &PrivateDir, ordinal: u32) -> Result<Vec<Entry>, StoreError> {
+fn file(dir: &PrivateDir, ordinal: u32) -> Result<Vec<Entry>, PrivateError> {
     let bytes = files::read(dir, ordinal, 0, None)?.unwrap_or_default();
     Ok(bytes
         .split(|b| *b == b'\n')

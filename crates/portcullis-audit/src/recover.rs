@@ -7,7 +7,7 @@
 use crate::chain::{self, Head, RecordHash};
 use crate::event::Opened;
 use crate::files::{self, Noted, Position};
-use crate::private::{PrivateDir, StoreError};
+use portcullis_private::{PrivateDir, PrivateError};
 
 /// How a trail goes on.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) enum Next {
 }
 
 /// Finds out how the trail goes on, given what was kept of its end.
-pub(crate) fn next(dir: &PrivateDir, noted: &[Noted]) -> Result<Next, StoreError> {
+pub(crate) fn next(dir: &PrivateDir, noted: &[Noted]) -> Result<Next, PrivateError> {
     let files = files::list(dir)?;
     let kept: Vec<Position> = noted.iter().filter_map(|noted| noted.position()).collect();
     let last = files
@@ -83,7 +83,7 @@ pub(crate) fn next(dir: &PrivateDir, noted: &[Noted]) -> Result<Next, StoreError
 }
 
 /// Whether no file holds anything: there is none, or the first append was interrupted.
-fn no_bytes(dir: &PrivateDir, files: &[u32]) -> Result<bool, StoreError> {
+fn no_bytes(dir: &PrivateDir, files: &[u32]) -> Result<bool, PrivateError> {
     for ordinal in files {
         if files::read(dir, *ordinal, 0, Some(1))?.is_some_and(|bytes| !bytes.is_empty()) {
             return Ok(false);
@@ -93,7 +93,7 @@ fn no_bytes(dir: &PrivateDir, files: &[u32]) -> Result<bool, StoreError> {
 }
 
 /// The place before the first record of the last file that has one.
-fn beginning(dir: &PrivateDir, files: &[u32]) -> Result<Position, StoreError> {
+fn beginning(dir: &PrivateDir, files: &[u32]) -> Result<Position, PrivateError> {
     for ordinal in files.iter().rev() {
         let bytes = files::read(dir, *ordinal, 0, None)?.unwrap_or_default();
         if let Some(link) = bytes.split(|b| *b == b'\n').next().and_then(chain::check) {
@@ -123,7 +123,7 @@ fn walk(
     dir: &PrivateDir,
     files: &[u32],
     start: Position,
-) -> Result<(Position, Option<Opened>), StoreError> {
+) -> Result<(Position, Option<Opened>), PrivateError> {
     let mut end = start;
     let mut torn = None;
     for ordinal in files

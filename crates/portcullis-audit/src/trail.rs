@@ -11,9 +11,9 @@ use rustix::fs::{FlockOperation, OFlags};
 use crate::chain::{self, Head};
 use crate::event::{Event, Opened};
 use crate::files::{self, LOCK, Noted, Position, SIDECAR, SIDECAR_BYTES};
-use crate::private::{PrivateDir, StoreError, io_error, read_range, write_all_at};
 use crate::recover::{self, Next};
 use crate::sink::Sink;
+use portcullis_private::{PrivateDir, PrivateError, io_error, read_range, write_all_at};
 
 /// How a [`Trail`] writes.
 ///
@@ -49,7 +49,7 @@ impl Default for Options {
 pub enum AppendError {
     /// The directory or a file of it cannot be used.
     #[error("the audit trail cannot be used")]
-    Store(#[from] StoreError),
+    Store(#[from] PrivateError),
     /// The record could not be written, for example because the disk is full.
     #[error("failed to write a record to `{path}`")]
     Write {
@@ -114,9 +114,9 @@ impl Trail {
     /// Opens the trail in `dir`, making the directory (0700) if need be. Nothing is written yet.
     ///
     /// # Errors
-    /// [`StoreError`] if the directory, or the one that keeps the head, belongs to somebody else, can
+    /// [`PrivateError`] if the directory, or the one that keeps the head, belongs to somebody else, can
     /// be written by others, is a link, or cannot be made.
-    pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, options: Options) -> Result<Self, PrivateError> {
         let dir = PrivateDir::open_or_create(dir)?;
         let kept = match &options.keep_head_in {
             Some(path) => Some((
@@ -162,7 +162,7 @@ impl Sink for Trail {
 }
 
 impl Writer {
-    fn flock(&self, operation: FlockOperation) -> Result<(), StoreError> {
+    fn flock(&self, operation: FlockOperation) -> Result<(), PrivateError> {
         rustix::io::retry_on_intr(|| rustix::fs::flock(&self.lock, operation))
             .map_err(|e| io_error("lock", &self.dir.path().join(LOCK), e))
     }
@@ -205,7 +205,7 @@ impl Writer {
         }
     }
 
-    fn open_files(&self, end: Position, create: OFlags) -> Result<OpenFiles, StoreError> {
+    fn open_files(&self, end: Position, create: OFlags) -> Result<OpenFiles, PrivateError> {
         let name = files::name(end.ordinal);
         let records = self
             .dir
@@ -278,7 +278,7 @@ impl Writer {
 
 impl OpenFiles {
     /// Whether the trail still ends where this handle left it, in files that are still there.
-    fn are_current(&self) -> Result<bool, StoreError> {
+    fn are_current(&self) -> Result<bool, PrivateError> {
         let examine = || {
             let records = rustix::fs::fstat(&self.records)?;
             let linked = [Some(&self.sidecar), self.kept.as_ref()]

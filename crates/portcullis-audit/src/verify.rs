@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::chain::{self, Head, Link, RecordHash};
 use crate::event::Opened;
 use crate::files::{self, LOCK, Noted, Position, SIDECAR};
-use crate::private::{PrivateDir, StoreError, io_error};
+use portcullis_private::{PrivateDir, PrivateError, io_error};
 
 /// What the trail is held against, beside its own sidecar.
 ///
@@ -218,8 +218,8 @@ impl fmt::Display for Finding {
 /// Writers may go on meanwhile; what they add is not looked at.
 ///
 /// # Errors
-/// [`StoreError`] if the trail cannot be read, or is not ours alone to write.
-pub fn verify(dir: &Path, evidence: &Evidence) -> Result<Verification, StoreError> {
+/// [`PrivateError`] if the trail cannot be read, or is not ours alone to write.
+pub fn verify(dir: &Path, evidence: &Evidence) -> Result<Verification, PrivateError> {
     let dir = PrivateDir::open(dir)?;
     let (files, heads) = snapshot(&dir, evidence)?;
     let mut walk = Walk::new(heads);
@@ -255,7 +255,7 @@ type Snapshot = (
 );
 
 /// Takes sizes and heads at one moment, under the lock of the writers.
-fn snapshot(dir: &PrivateDir, evidence: &Evidence) -> Result<Snapshot, StoreError> {
+fn snapshot(dir: &PrivateDir, evidence: &Evidence) -> Result<Snapshot, PrivateError> {
     let lock = dir.open_file(LOCK, OFlags::RDONLY)?;
     if let Some(lock) = &lock {
         rustix::io::retry_on_intr(|| rustix::fs::flock(lock, FlockOperation::LockShared))

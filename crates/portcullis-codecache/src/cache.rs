@@ -10,7 +10,7 @@ use wasmtime::{Engine, Module};
 use crate::entry::{HEADER, Keys, MAC, Mac, PREAMBLE, Subject};
 use crate::evict::{self, Stats};
 use crate::load::{Artifact, Authenticated};
-use crate::private::{PrivateDir, PrivateError, io_error, read_some, write_all};
+use portcullis_private::{PrivateDir, PrivateError, io_error, read_some, write_all};
 
 const KEY_FILE: &str = "cache.key";
 

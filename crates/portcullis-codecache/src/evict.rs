@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use crate::entry::SUFFIX;
-use crate::private::{PrivateDir, PrivateError, TEMPORARY, io_error};
+use portcullis_private::{PrivateDir, PrivateError, TEMPORARY, io_error};
 
 /// Entries and their size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -30,8 +30,7 @@ mod cache;
 mod entry;
 mod evict;
 mod load;
-mod private;
 
 pub use cache::{CodeCache, Fetched, LoadError, OpenError, Options, Origin, StoreError};
 pub use evict::Stats;
-pub use private::PrivateError;
+pub use portcullis_private::PrivateError;

@@ -13,7 +13,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
 use crate::entry::{Kind, Mac, PIECE, PREAMBLE};
-use crate::private::{read_some, write_all_at};
+use portcullis_private::{read_some, write_all_at};
 
 /// Read and written at once: small enough for the processor's cache, enough for BLAKE3's full width.
 const BUFFER: usize = 64 << 10;

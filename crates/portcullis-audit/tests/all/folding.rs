@@ -1,6 +1,6 @@
 //! Repeated denials are counted, everything else is written.
 
-use portcullis_audit::{Event, FoldOptions, Folding, Memory, RunEnded, Sink, Verdict};
+use portcullis_audit::{Event, FoldOptions, Folding, Masked, Memory, RunEnded, Sink, Verdict};
 
 use crate::{decision, time};
 
@@ -74,4 +74,29 @@ fn what_was_allowed_and_what_differs_is_never_folded() {
         sink.append(time(call), &Event::Decision(denial)).unwrap();
     }
     assert_eq!(kinds(&sink).len(), 10);
+}
+
+#[test]
+fn denials_that_all_differ_are_counted_together_beyond_a_number() {
+    let mut options = FoldOptions::default();
+    options.objects = 3;
+    let sink = Folding::new(Memory::new(), options);
+    let about = |call: u64, run: &str| {
+        let Event::Decision(mut denied) = decision(call, Verdict::Deny) else {
+            unreachable!("a decision")
+        };
+        denied.object = Masked::new(&format!("program {call}"));
+        run.clone_into(&mut denied.run);
+        sink.append(time(call), &Event::Decision(denied)).unwrap()
+    };
+    for call in 1..=100 {
+        assert_eq!(about(call, "run-1").is_some(), call <= 3, "{call}");
+    }
+    assert!(
+        about(101, "run-2").is_some(),
+        "another run is not counted with it"
+    );
+    assert!(about(2000, "run-1").is_some(), "the next window");
+    let kinds = kinds(&sink);
+    assert_eq!(kinds[3..], ["Deny 101", "folded 97 (4..100)", "Deny 2000"]);
 }

@@ -5,7 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::thread;
 
-use portcullis_audit::{DigestKey, StoreError};
+use portcullis_audit::{DigestKey, PrivateError};
 
 #[test]
 fn a_digest_is_the_same_under_one_key_and_another_under_another() {
@@ -65,7 +65,7 @@ fn a_key_that_others_may_read_or_that_is_cut_is_refused() {
     fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     let error = DigestKey::open_or_create(dir.path()).unwrap_err();
     assert!(
-        matches!(error, StoreError::OpenToOthers { mode: 0o640, .. }),
+        matches!(error, PrivateError::OpenToOthers { mode: 0o640, .. }),
         "{error:?}"
     );
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -73,7 +73,7 @@ fn a_key_that_others_may_read_or_that_is_cut_is_refused() {
         fs::write(&path, vec![7; length]).unwrap();
         let error = DigestKey::open_or_create(dir.path()).unwrap_err();
         assert!(
-            matches!(error, StoreError::NotAKey { .. }),
+            matches!(error, PrivateError::NotAKey { .. }),
             "{length}: {error:?}"
         );
     }

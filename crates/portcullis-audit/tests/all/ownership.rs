@@ -3,11 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use portcullis_audit::{AppendError, Options, Sink, StoreError, Trail, Verdict};
+use portcullis_audit::{AppendError, Options, PrivateError, Sink, Trail, Verdict};
 
 use crate::{Place, append, decision, time};
 
-fn open(place: &Place) -> Result<Trail, StoreError> {
+fn open(place: &Place) -> Result<Trail, PrivateError> {
     Trail::open(&place.audit, place.options())
 }
 
@@ -34,7 +34,7 @@ fn a_directory_that_others_may_write_is_refused() {
         fs::set_permissions(&place.audit, Permissions::from_mode(mode)).unwrap();
         let error = open(&place).unwrap_err();
         assert!(
-            matches!(error, StoreError::OpenToOthers { mode: m, .. } if m == mode),
+            matches!(error, PrivateError::OpenToOthers { mode: m, .. } if m == mode),
             "{error:?}"
         );
         fs::set_permissions(&place.audit, Permissions::from_mode(0o755)).unwrap();
@@ -48,7 +48,7 @@ fn a_data_directory_that_others_may_write_is_refused() {
     fs::set_permissions(&place.data, Permissions::from_mode(0o777)).unwrap();
     assert!(matches!(
         open(&place).unwrap_err(),
-        StoreError::OpenToOthers { .. }
+        PrivateError::OpenToOthers { .. }
     ));
 }
 
@@ -60,14 +60,14 @@ fn a_directory_of_another_user_is_refused() {
         // Only root can give a directory away; the root directory is another user's then.
         let error = Trail::open("/".as_ref(), Options::default()).unwrap_err();
         assert!(
-            matches!(error, StoreError::NotOurs { owner: 0, .. }),
+            matches!(error, PrivateError::NotOurs { owner: 0, .. }),
             "{error:?}"
         );
         return;
     }
     let error = open(&place).unwrap_err();
     assert!(
-        matches!(error, StoreError::NotOurs { owner: 4242, .. }),
+        matches!(error, PrivateError::NotOurs { owner: 4242, .. }),
         "{error:?}"
     );
 }
@@ -78,7 +78,7 @@ fn links_are_not_followed() {
     let link = place.audit.with_file_name("link");
     symlink(&place.audit, &link).unwrap();
     let error = Trail::open(&link, Options::default()).unwrap_err();
-    assert!(matches!(error, StoreError::NotPlain { .. }), "{error:?}");
+    assert!(matches!(error, PrivateError::NotPlain { .. }), "{error:?}");
 
     let elsewhere = place.audit.with_file_name("elsewhere");
     fs::rename(place.audit.join("head.json"), &elsewhere).unwrap();
@@ -88,7 +88,7 @@ fn links_are_not_followed() {
         .append(time(2), &decision(2, Verdict::Allow))
         .unwrap_err();
     assert!(
-        matches!(error, AppendError::Store(StoreError::NotPlain { .. })),
+        matches!(error, AppendError::Store(PrivateError::NotPlain { .. })),
         "{error:?}"
     );
 }
@@ -103,7 +103,7 @@ fn a_record_file_with_a_second_name_is_refused() {
         .append(time(3), &decision(3, Verdict::Allow))
         .unwrap_err();
     assert!(
-        matches!(error, AppendError::Store(StoreError::NotPlain { .. })),
+        matches!(error, AppendError::Store(PrivateError::NotPlain { .. })),
         "{error:?}"
     );
 }

@@ -1,4 +1,6 @@
-//! A directory that only we may write, and files in it that are opened without following links.
+//! Directories that only we may write, and files in them that are opened without following links.
+//!
+//! The audit trail, the cache of compiled code and the keys of an installation are kept in them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -53,18 +55,18 @@ pub enum PrivateError {
 }
 
 /// How temporary names begin. They count as entries when space is made, so that none stays for ever.
-pub(crate) const TEMPORARY: &str = ".tmp-";
+pub const TEMPORARY: &str = ".tmp-";
 
 /// An open directory of ours. Files are opened relative to it, so it cannot be exchanged meanwhile.
 #[derive(Debug)]
-pub(crate) struct PrivateDir {
+pub struct PrivateDir {
     fd: OwnedFd,
     path: PathBuf,
 }
 
 impl PrivateDir {
     /// Opens the directory, making it (0700) and its missing parents if need be.
-    pub(crate) fn open_or_create(path: &Path) -> Result<Self, PrivateError> {
+    pub fn open_or_create(path: &Path) -> Result<Self, PrivateError> {
         let mut builder = std::fs::DirBuilder::new();
         builder
             .recursive(true)
@@ -79,7 +81,7 @@ impl PrivateDir {
     }
 
     /// Opens the directory if it is ours and nobody else may write to it.
-    pub(crate) fn open(path: &Path) -> Result<Self, PrivateError> {
+    pub fn open(path: &Path) -> Result<Self, PrivateError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
             Errno::LOOP | Errno::NOTDIR => PrivateError::NotPlain {
@@ -95,16 +97,13 @@ impl PrivateDir {
         })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The directory's path, as it was given.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Opens a file of ours in the directory; `None` if there is none of that name.
-    pub(crate) fn open_file(
-        &self,
-        name: &str,
-        flags: OFlags,
-    ) -> Result<Option<OwnedFd>, PrivateError> {
+    pub fn open_file(&self, name: &str, flags: OFlags) -> Result<Option<OwnedFd>, PrivateError> {
         let path = self.path.join(name);
         // Without `NONBLOCK`, a pipe of this name would hold the call up before it is refused.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -122,8 +121,17 @@ impl PrivateDir {
         Ok(Some(fd))
     }
 
+    /// Opens a file of ours in the directory, making it (0600) if need be.
+    ///
+    /// # Errors
+    /// [`PrivateError`] when it cannot be opened or is not ours.
+    pub fn open_or_create_file(&self, name: &str) -> Result<OwnedFd, PrivateError> {
+        self.open_file(name, OFlags::RDWR | OFlags::CREATE)?
+            .ok_or_else(|| io_error("make", &self.path.join(name), Errno::NOENT))
+    }
+
     /// What the system knows of a file, if it is there; of a link itself, not of what it leads to.
-    pub(crate) fn examine(&self, name: &str) -> rustix::io::Result<Option<Stat>> {
+    pub fn examine(&self, name: &str) -> rustix::io::Result<Option<Stat>> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
@@ -132,12 +140,12 @@ impl PrivateDir {
     }
 
     /// Removes a file of the directory.
-    pub(crate) fn remove(&self, name: &str) -> rustix::io::Result<()> {
+    pub fn remove(&self, name: &str) -> rustix::io::Result<()> {
         rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
     }
 
     /// The names in the directory that are UTF-8.
-    pub(crate) fn names(&self) -> Result<Vec<String>, PrivateError> {
+    pub fn names(&self) -> Result<Vec<String>, PrivateError> {
         let failed = |e| io_error("list", &self.path, e);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
@@ -149,7 +157,7 @@ impl PrivateDir {
     }
 
     /// Reads a 32-byte key, made at random by whoever comes first.
-    pub(crate) fn key(&self, name: &str) -> Result<[u8; 32], PrivateError> {
+    pub fn key(&self, name: &str) -> Result<[u8; 32], PrivateError> {
         let path = self.path.join(name);
         let fd = match self.open_file(name, OFlags::RDONLY)? {
             Some(fd) => fd,
@@ -189,7 +197,7 @@ impl PrivateDir {
 
     /// Has a file written under a temporary name (0600), then gives it its own. When that fails, nothing is
     /// left of it. The inner result is that of writing and renaming.
-    pub(crate) fn write_as(
+    pub fn write_as(
         &self,
         name: &str,
         rename: RenameFlags,
@@ -239,7 +247,7 @@ fn owned_by_us(stat: &Stat, path: &Path, forbidden: u32) -> Result<(), PrivateEr
 }
 
 /// Writes all bytes at the current offset, or fails.
-pub(crate) fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+pub fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         let count = rustix::io::retry_on_intr(|| rustix::io::write(fd, bytes))?;
         bytes = bytes
@@ -251,11 +259,7 @@ pub(crate) fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()
 }
 
 /// Writes all bytes at an offset, or fails.
-pub(crate) fn write_all_at(
-    fd: &OwnedFd,
-    mut bytes: &[u8],
-    mut offset: u64,
-) -> rustix::io::Result<()> {
+pub fn write_all_at(fd: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
     while !bytes.is_empty() {
         let count = rustix::io::retry_on_intr(|| rustix::io::pwrite(fd, bytes, offset))?;
         bytes = bytes
@@ -268,7 +272,7 @@ pub(crate) fn write_all_at(
 }
 
 /// Reads at an offset until the buffer is full or the file ends; gives the count.
-pub(crate) fn read_some(fd: &OwnedFd, buffer: &mut [u8], offset: u64) -> rustix::io::Result<usize> {
+pub fn read_some(fd: &OwnedFd, buffer: &mut [u8], offset: u64) -> rustix::io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         let rest = &mut buffer[filled..];
@@ -282,7 +286,20 @@ pub(crate) fn read_some(fd: &OwnedFd, buffer: &mut [u8], offset: u64) -> rustix:
     Ok(filled)
 }
 
-pub(crate) fn io_error(action: &'static str, path: &Path, errno: Errno) -> PrivateError {
+/// Reads the bytes from `offset` to `end`, or fewer if the file is shorter.
+///
+/// # Errors
+/// That of pread(2), or `EFBIG` for more than fits in memory.
+pub fn read_range(fd: &OwnedFd, offset: u64, end: u64) -> rustix::io::Result<Vec<u8>> {
+    let wanted = usize::try_from(end.saturating_sub(offset)).map_err(|_| Errno::FBIG)?;
+    let mut bytes = vec![0; wanted];
+    let filled = read_some(fd, &mut bytes, offset)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// An error of the system as a [`PrivateError`].
+pub fn io_error(action: &'static str, path: &Path, errno: Errno) -> PrivateError {
     PrivateError::Io {
         action,
         path: path.to_owned(),
