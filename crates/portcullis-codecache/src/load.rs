@@ -24,13 +24,17 @@ const MAX_THREADS: usize = 4;
 /// Code whose MAC was right, in memory that nobody can change any more.
 ///
 /// Only [`Authenticated::read`] makes one.
-pub(crate) struct Authenticated {
-    memory: OwnedFd,
-    length: usize,
+pub(crate) struct Authenticated(Memory);
+
+enum Memory {
+    /// A little code, in memory of our own: copying it once more costs less than mapping it.
+    Own(Vec<u8>),
+    /// More code, in sealed memory that wasmtime can map.
+    Sealed { fd: OwnedFd, length: usize },
 }
 
 impl Authenticated {
-    /// Copies `length` bytes of code from the file into sealed memory and authenticates what was copied.
+    /// Copies `length` bytes of code from the file and authenticates what was copied.
     ///
     /// Each part is hashed and copied from one buffer, so the bytes that were authenticated are the
     /// bytes in the memory, whatever happens to the file meanwhile. `None` if the MAC is wrong or the
@@ -41,6 +45,9 @@ impl Authenticated {
         mac: Mac<'_>,
         expected: &[u8; 32],
     ) -> rustix::io::Result<Option<Self>> {
+        if length <= PIECE {
+            return Self::read_little(file, length, mac, expected);
+        }
         let memory = sealable_memory()?;
         let pieces = length.div_ceil(PIECE);
         let threads = match length {
@@ -77,27 +84,37 @@ impl Authenticated {
         }
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&memory, seals)?;
-        Ok(Some(Authenticated { memory, length }))
+        Ok(Some(Self(Memory::Sealed { fd: memory, length })))
     }
 
-    /// The path by which this thread can open the memory, if `/proc` is the kernel's.
-    fn path(&self) -> Option<String> {
-        let fds = "/proc/thread-self/fd";
-        let filesystem = rustix::fs::statfs(fds).ok()?;
-        (filesystem.f_type == rustix::fs::PROC_SUPER_MAGIC)
-            .then(|| format!("{fds}/{}", self.memory.as_raw_fd()))
-    }
-
-    fn bytes(&self) -> rustix::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.length];
-        let mut done = 0;
-        while done < bytes.len() {
-            match read_some(&self.memory, &mut bytes[done..], done as u64)? {
-                0 => return Err(Errno::IO),
-                count => done += count,
-            }
+    fn read_little(
+        file: &OwnedFd,
+        length: usize,
+        mac: Mac<'_>,
+        expected: &[u8; 32],
+    ) -> rustix::io::Result<Option<Self>> {
+        let mut bytes = vec![0; length];
+        if read_some(file, &mut bytes, PREAMBLE as u64)? < length {
+            return Ok(None);
         }
-        Ok(bytes)
+        let hash = mac.piece().update(&bytes).finalize();
+        let authentic = mac.finish(&[hash]) == *expected;
+        Ok(authentic.then_some(Self(Memory::Own(bytes))))
+    }
+}
+
+/// The path by which this thread can open a descriptor, if `/proc` is the kernel's.
+fn path_of(fd: &OwnedFd) -> Option<String> {
+    let fds = "/proc/thread-self/fd";
+    let filesystem = rustix::fs::statfs(fds).ok()?;
+    (filesystem.f_type == rustix::fs::PROC_SUPER_MAGIC).then(|| format!("{fds}/{}", fd.as_raw_fd()))
+}
+
+fn bytes_of(fd: &OwnedFd, length: usize) -> rustix::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    match read_some(fd, &mut bytes, 0)? {
+        read if read == length => Ok(bytes),
+        _ => Err(Errno::IO),
     }
 }
 
@@ -153,18 +170,24 @@ impl Artifact for Component {
     }
 
     fn load(engine: &Engine, code: Authenticated) -> wasmtime::Result<Self> {
-        match code.path() {
-            // SAFETY: `deserialize_file` requires unmodified output of `Component::serialize` in a file
-            // that does not change while the component lives. The MAC, under a key that only this user
-            // has, shows the first: only `CodeCache::put` makes MACs, over such output. The seals
-            // ensure the second. The path leads to this very memory: it is a descriptor that we
-            // hold, named through the kernel's own `/proc`.
-            // JUSTIFICATION: wasmtime 48 offers no `Component::deserialize_open_file`, and deserializing from
-            // bytes copies them once more.
-            Some(path) => unsafe { Component::deserialize_file(engine, path) },
-            // SAFETY: as above; the bytes are a copy of the sealed memory.
-            None => unsafe {
-                Component::deserialize(engine, code.bytes().map_err(std::io::Error::from)?)
+        // SAFETY, of all three: wasmtime requires unmodified output of `Component::serialize`, and, for a file, one
+        // that does not change while the component lives. The MAC, under a key that only this user has, shows the
+        // first: only `CodeCache::put` makes MACs, over such output. The bytes of our own nobody else has; the seals
+        // keep the file as it is, and the path leads to this very memory: it is a descriptor that we hold, named
+        // through the kernel's own `/proc`.
+        // JUSTIFICATION: wasmtime 48 offers no `Component::deserialize_open_file`, and deserializing from bytes copies
+        // them once more.
+        match code.0 {
+            // SAFETY: as above.
+            Memory::Own(bytes) => unsafe { Component::deserialize(engine, bytes) },
+            Memory::Sealed { fd, length } => match path_of(&fd) {
+                // SAFETY: as above.
+                Some(path) => unsafe { Component::deserialize_file(engine, path) },
+                None => {
+                    let bytes = bytes_of(&fd, length).map_err(std::io::Error::from)?;
+                    // SAFETY: as above; the bytes are a copy of the sealed memory.
+                    unsafe { Component::deserialize(engine, bytes) }
+                }
             },
         }
     }
@@ -178,8 +201,13 @@ impl Artifact for Module {
     }
 
     fn load(engine: &Engine, code: Authenticated) -> wasmtime::Result<Self> {
-        // SAFETY: `deserialize_open_file` requires unmodified output of `Module::serialize` in a file that
-        // does not change while the module lives. The MAC shows the first, the seals ensure the second.
-        unsafe { Module::deserialize_open_file(engine, File::from(code.memory)) }
+        match code.0 {
+            // SAFETY: unmodified output of `Module::serialize` is required; the MAC shows it.
+            Memory::Own(bytes) => unsafe { Module::deserialize(engine, bytes) },
+            // SAFETY: as above, in a file that does not change while the module lives; the seals ensure it.
+            Memory::Sealed { fd, .. } => unsafe {
+                Module::deserialize_open_file(engine, File::from(fd))
+            },
+        }
     }
 }

@@ -1,0 +1,409 @@
+//! The command line as it is written: plain records, nothing looked up.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use portcullis_config::{AllowExec, FlagSet};
+use portcullis_policy::{Confinement, Mode};
+
+/// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a plugin.
+    Run(RunArgs),
+    /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it.
+    Inspect(InspectArgs),
+    /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
+    Check(CheckArgs),
+    /// Explain an error code, or why a command would be allowed or denied.
+    Explain(ExplainArgs),
+    /// Grant a plugin a right, in your policy file.
+    Grant(EditArgs),
+    /// Take a right away from a plugin, in your policy file.
+    Revoke(EditArgs),
+    /// Look at the audit trail.
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Look at the cache of compiled code.
+    #[command(subcommand)]
+    Cache(CacheVerb),
+    /// Check that this machine can run plugins, and say what is missing.
+    Doctor(DoctorArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the JSON Schema of a file format.
+    Schema {
+        /// The format.
+        format: Format,
+    },
+}
+
+/// Where policy comes from, and how much is said.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Common {
+    /// A policy file to trust, besides your own. May be given several times; later ones win.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Read no policy but that of `--config` and the flags.
+    #[arg(long)]
+    pub(crate) no_config: bool,
+    /// The project directory. Default: the working directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    /// Where keys and the head of the audit trail are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// How much is said, and in which form.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Output {
+    /// Print one JSON document on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print no warnings and no progress.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print what is done, and where settings come from.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+/// What `--allow-exec` without a list stands for. No argument can have a NUL, so nobody can write it.
+const ALL: &str = "\0";
+
+/// Permissions on the command line.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Permissions for this run")]
+pub(crate) struct Permissions {
+    /// Allow commands: these programs with any arguments, or without a list any program.
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = ALL)]
+    allow_exec: Option<Vec<String>>,
+    /// Deny these programs, whatever else is allowed.
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    deny_exec: Vec<String>,
+    /// Let the plugin read these environment variables; a trailing `*` stands for any rest.
+    #[arg(
+        long,
+        value_name = "NAME",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_env: Vec<String>,
+    /// Let the plugin read these directories.
+    #[arg(long, value_name = "DIR", require_equals = true, value_delimiter = ',')]
+    allow_read: Vec<String>,
+    /// Let the plugin read and write these directories.
+    #[arg(long, value_name = "DIR", require_equals = true, value_delimiter = ',')]
+    allow_write: Vec<String>,
+    /// Allow any program, any variable, and the project to read and write. Denials stay, and so does confinement.
+    #[arg(short = 'A', long)]
+    allow_all: bool,
+    /// How strict to be where no rule matches.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<ModeWord>,
+    /// What the kernel has to enforce on commands.
+    #[arg(long, value_name = "TIER")]
+    confinement: Option<ConfinementWord>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ModeWord {
+    /// What no rule allows is denied.
+    Production,
+    /// What no rule allows is asked, or denied where nobody can be asked.
+    Dev,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ConfinementWord {
+    /// Namespaces, a fresh root, Landlock and seccomp.
+    Full,
+    /// Without Landlock.
+    Namespaces,
+    /// Without namespaces.
+    Landlock,
+    /// Time, output and environment only.
+    Limits,
+}
+
+impl Permissions {
+    pub(crate) fn flags(&self) -> FlagSet {
+        let allow_exec = self.allow_exec.as_ref().map(|programs| {
+            if programs.iter().any(|program| program == ALL) {
+                AllowExec::All
+            } else {
+                AllowExec::Programs(programs.clone())
+            }
+        });
+        FlagSet {
+            allow_all: self.allow_all,
+            allow_exec,
+            deny_exec: self.deny_exec.clone(),
+            allow_env: self.allow_env.clone(),
+            allow_read: self.allow_read.clone(),
+            allow_write: self.allow_write.clone(),
+            mode: self.mode.map(|mode| match mode {
+                ModeWord::Production => Mode::Production,
+                ModeWord::Dev => Mode::Dev,
+            }),
+            confinement: self.confinement.map(|tier| match tier {
+                ConfinementWord::Full => Confinement::Full,
+                ConfinementWord::Namespaces => Confinement::Namespaces,
+                ConfinementWord::Landlock => Confinement::Landlock,
+                ConfinementWord::Limits => Confinement::Limits,
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Load and check the plugin, say what it would be allowed, and run nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) permissions: Permissions,
+    /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["PLUGIN", "ARGS"])]
+    pub(crate) plugin: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(flatten)]
+    pub(crate) permissions: Permissions,
+    /// An id of the policy, a `.wasm` file or the directory of a plugin.
+    pub(crate) plugin: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// End with 1 also when there are only warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Policy files to check on their own. Default: everything that `run` would read.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
+)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The working directory that the command would ask for.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<String>,
+    /// A variable that the plugin would set, as NAME=VALUE.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// As if the plugin asked for the host's environment.
+    #[arg(long)]
+    pub(crate) inherit_env: bool,
+    #[command(flatten)]
+    pub(crate) permissions: Permissions,
+    /// A code such as P0201; or a plugin, `exec`, a program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|PLUGIN"])]
+    pub(crate) subject: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EditArgs {
+    /// The policy file to change, instead of your own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The project directory, for `${project}` in the file. Default: the working directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) project: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// An id of the policy, a `.wasm` file or the directory of a plugin.
+    pub(crate) plugin: String,
+    #[command(subcommand)]
+    pub(crate) right: RightVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RightVerb {
+    /// A command that it may run.
+    Exec {
+        /// A bare name or an absolute path.
+        program: String,
+        /// Exactly these arguments, as a JSON list of strings. Default: any.
+        #[arg(long, value_name = "JSON")]
+        args: Option<String>,
+    },
+    /// A directory that it may read.
+    Read {
+        /// The directory.
+        path: String,
+    },
+    /// A directory that it may read and write.
+    Write {
+        /// The directory.
+        path: String,
+    },
+    /// An environment variable that it may read.
+    Env {
+        /// The name; a trailing `*` stands for any rest.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Print the records of the trail, or of one run.
+    Show {
+        #[command(flatten)]
+        common: Common,
+        /// Only records of this run.
+        #[arg(long, value_name = "ID")]
+        run: Option<String>,
+    },
+    /// Print the last records.
+    Tail {
+        #[command(flatten)]
+        common: Common,
+        /// How many.
+        #[arg(short = 'n', long, default_value_t = 10)]
+        lines: usize,
+    },
+    /// Check that no record was changed, removed or added.
+    Verify {
+        #[command(flatten)]
+        common: Common,
+        /// A head from an earlier report, `<count>:<hash>`: also finds a trail that was cut or rewritten as a whole.
+        #[arg(long, value_name = "HEAD")]
+        head: Option<String>,
+    },
+    /// Explain one record.
+    Explain {
+        #[command(flatten)]
+        common: Common,
+        /// The number of the record.
+        seq: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheVerb {
+    /// Say where it is and how much is in it.
+    Info {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove everything in it.
+    Clear {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// `portcullis.toml`
+    Policy,
+    /// `plugin.toml`
+    Manifest,
+}
+
+impl Verb {
+    /// How much is to be said.
+    pub(crate) fn output(&self) -> Output {
+        match self {
+            Self::Run(args) => args.common.output,
+            Self::Inspect(args) => args.common.output,
+            Self::Check(args) => args.common.output,
+            Self::Explain(args) => args.common.output,
+            Self::Grant(args) | Self::Revoke(args) => args.output,
+            Self::Audit(
+                AuditVerb::Show { common, .. }
+                | AuditVerb::Tail { common, .. }
+                | AuditVerb::Verify { common, .. }
+                | AuditVerb::Explain { common, .. },
+            )
+            | Self::Cache(CacheVerb::Info { common } | CacheVerb::Clear { common })
+            | Self::Doctor(DoctorArgs { common }) => common.output,
+            Self::Completions { .. } | Self::Schema { .. } => Output::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn run(words: &[&str]) -> RunArgs {
+        let words = ["portcullis", "run"].iter().chain(words);
+        match Cli::try_parse_from(words).unwrap().verb {
+            Verb::Run(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_plugin_is_the_plugins() {
+        let args = run(&["-A", "p.wasm", "--json", "-q", "--", "x"]);
+        assert_eq!(args.plugin, ["p.wasm", "--json", "-q", "--", "x"]);
+        assert!(!args.common.output.json);
+        assert!(Cli::try_parse_from(["portcullis", "run", "--allow-everything", "p"]).is_err());
+    }
+
+    #[test]
+    fn a_missing_list_allows_all_and_an_empty_one_does_not() {
+        let allowed = |flag| run(&[flag, "p"]).permissions.flags().allow_exec;
+        assert_eq!(allowed("--allow-exec"), Some(AllowExec::All));
+        assert_eq!(
+            allowed("--allow-exec="),
+            Some(AllowExec::Programs(vec![String::new()]))
+        );
+        let both = Some(AllowExec::Programs(vec!["git".to_owned(), "df".to_owned()]));
+        assert_eq!(allowed("--allow-exec=git,df"), both);
+        assert_eq!(run(&["p"]).permissions.flags(), FlagSet::default());
+    }
+}

@@ -1,0 +1,178 @@
+//! Codes of the errors that the command itself makes, and the pages of all codes.
+
+use portcullis_config::ConfigCode;
+use portcullis_policy::Code;
+
+/// Codes with their pages.
+type Pages = &'static [(&'static str, &'static str)];
+
+macro_rules! pages {
+    ($($(#[doc = $doc:literal])+ $code:literal,)+) => { &[$(($code, concat!($($doc, "\n",)+)),)+] };
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
+        $($(#[doc = $doc])+ pub(crate) const $name: &str = $code;)+
+
+        const OWN: Pages = pages! { $($(#[doc = $doc])+ $code,)+ };
+    };
+}
+
+/// Codes of `LoadError` and `CallError`.
+const HOST_LIBRARY: Pages = pages! {
+    /// The plugin's file cannot be read.
+    ///
+    /// Check the path, and that you may read the file.
+    "P0600",
+    /// The file is not a WebAssembly component.
+    ///
+    /// A plugin is a component for the world `portcullis:cli/plugin@0.1.0`. Build with `--target wasm32-wasip2`, or turn
+    /// a core module into a component with `wasm-tools component new`.
+    "P0601",
+    /// The component is damaged.
+    ///
+    /// It does not pass validation: it was cut off, changed, or built by a tool with a fault. Build or fetch it again.
+    "P0602",
+    /// The plugin imports something that it was not granted, or that does not exist here.
+    ///
+    /// Every such import is listed. Grant what it needs, or write `late = true` for the plugin to learn of it at the call.
+    "P0603",
+    /// An import or export has another type than the interface of that name.
+    ///
+    /// Build the plugin against the WIT package `portcullis:cli@0.1.0` or `my:cli`.
+    "P0604",
+    /// The plugin's file is larger than any plugin may be.
+    ///
+    /// The limit is 128 MiB.
+    "P0605",
+    /// The plugin's file does not have the SHA-256 that the policy names.
+    ///
+    /// Somebody changed or updated it. If that was meant, write the new digest into the policy's `sha256`.
+    "P0606",
+    /// A grant reaches files of Portcullis itself.
+    ///
+    /// Who writes the policy, the cache of compiled code or the program file can do everything; who reads the keys can
+    /// forge the rest. No grant reaches them. Grant a directory beside or below them.
+    "P0607",
+    /// A granted directory cannot be opened.
+    ///
+    /// Directories are opened before the plugin starts, so that what is missing is found then.
+    "P0608",
+    /// Compiling the plugin took too long.
+    ///
+    /// The limit is two minutes.
+    "P0609",
+    /// The plugin may run commands, and this machine cannot start any.
+    ///
+    /// `portcullis doctor` says what is missing.
+    "P0610",
+    /// The call into the plugin passed its deadline.
+    ///
+    /// Everything it had started was killed. Raise `limits.call`, or have the plugin work in parts.
+    "P0701",
+    /// The plugin crashed.
+    ///
+    /// The cause and the place are in the report. If it ran out of memory, raise `limits.memory`.
+    "P0702",
+    /// The plugin cannot be started.
+    ///
+    /// Its component needs more than its limits allow, or its start code failed.
+    "P0703",
+    /// An earlier call into the plugin did not return.
+    ///
+    /// Nothing is known of its state then; make a new instance.
+    "P0704",
+};
+
+codes! {
+    /// An environment variable names a place that is not believed.
+    ///
+    /// `HOME`, `XDG_*` and `PORTCULLIS_*` say where the policy, the keys and the trail are. They count only if that place
+    /// is owned by you, cannot be written by others, and lies outside the working tree: a file of the tree could have
+    /// set them. Unset the variable, or use `--config` and `--data-dir`.
+    VARIABLE = "P0901",
+    /// There is no such plugin.
+    ///
+    /// A plugin is named by its id in a policy, or by the path of its file or directory.
+    NO_PLUGIN = "P0902",
+    /// A file or directory cannot be used.
+    ///
+    /// The message says which and why.
+    UNUSABLE = "P0903",
+    /// The audit trail cannot be used.
+    ///
+    /// Nothing is run that cannot be written down. The directory must be yours alone (0700) and have space left.
+    AUDIT = "P0904",
+    /// The cache of compiled code cannot be used.
+    ///
+    /// Its directory and the one of its key must be yours alone (0700).
+    CACHE = "P0905",
+    /// The host cannot be started.
+    ///
+    /// `portcullis doctor` says what is missing.
+    HOST = "P0906",
+    /// A value on the command line has no meaning.
+    ///
+    /// The message says what is expected.
+    ARGUMENT = "P0907",
+    /// A policy file of yours can be changed by others.
+    ///
+    /// Whoever writes it decides what plugins may do. It must be owned by you or root, and be writable by its owner only.
+    FILE_NOT_OURS = "P0908",
+    /// The output cannot be written.
+    ///
+    /// The disk is full, or the file or terminal is gone.
+    OUTPUT = "P0909",
+    /// A command that was allowed could not be started.
+    ///
+    /// The cause is in the report. `portcullis doctor` checks what the host needs to start commands.
+    START = "P0910",
+    /// A rule allows more than it seems to.
+    ///
+    /// The program can run any other program, or any text as a program. A rule without `sub`, `flags` or `args` lets the
+    /// plugin do all that the program can. Argument rules guard against mistakes; what a command can reach follows from
+    /// the plugin's grants and from confinement.
+    LINT_DUAL_USE = "P0911",
+    /// Two rules allow the same program.
+    ///
+    /// A command that both allow gets only what both leave it: the smaller of two limits, the narrower of two rights.
+    LINT_OVERLAP = "P0912",
+    /// The change to the policy was not made.
+    ///
+    /// The reason is in the report: what is asked for would still be denied by another rule, or would still be allowed
+    /// by one, or the file is written in a form that no command changes. Edit it by hand.
+    EDIT = "P0913",
+}
+
+/// The page of a code, whatever case it is written in.
+pub(crate) fn page(code: &str) -> Option<(&'static str, &'static str)> {
+    all().find(|(known, _)| known.eq_ignore_ascii_case(code))
+}
+
+/// Every code with its page.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let denials = Code::ALL.iter().map(|code| (code.as_str(), code.page()));
+    let files = ConfigCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.page()));
+    denials
+        .chain(files)
+        .chain(HOST_LIBRARY.iter().copied())
+        .chain(OWN.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_code_means_one_thing() {
+        let codes: Vec<_> = super::all().map(|(code, _)| code).collect();
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len());
+        assert!(
+            codes
+                .iter()
+                .all(|code| code.len() == 5 && code.starts_with("P0"))
+        );
+    }
+}

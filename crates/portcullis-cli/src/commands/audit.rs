@@ -1,0 +1,292 @@
+//! `portcullis audit`
+
+use std::path::Path;
+
+use portcullis_audit::{
+    self as audit, Decision, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
+};
+use serde_json::json;
+
+use crate::args::{AuditVerb, Common};
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result, diagnostic};
+use crate::render::{Printer, count, line};
+use crate::settings::{self, Directories, Environment};
+
+pub(super) fn audit(verb: &AuditVerb, env: &Environment, out: Printer) -> Result<Exit> {
+    match verb {
+        AuditVerb::Show { common, run } => show(
+            &places(common, env)?.audit,
+            run.as_deref(),
+            common.output.json,
+            out,
+        ),
+        AuditVerb::Tail { common, lines } => {
+            let dir = places(common, env)?.audit;
+            let entries = if dir.exists() {
+                audit::tail(&dir, *lines).map_err(|error| Failure::audit(&error))?
+            } else {
+                Vec::new()
+            };
+            print(&entries, common.output.json, out)
+        }
+        AuditVerb::Verify { common, head } => verify(
+            &places(common, env)?,
+            head.as_deref(),
+            common.output.json,
+            out,
+        ),
+        AuditVerb::Explain { common, seq } => {
+            explain(&places(common, env)?.audit, *seq, common.output.json, out)
+        }
+    }
+}
+
+fn places(common: &Common, env: &Environment) -> Result<Directories> {
+    Ok(settings::places(common, env)?.1)
+}
+
+fn show(dir: &Path, run: Option<&str>, json: bool, out: Printer) -> Result<Exit> {
+    let mut entries = Vec::new();
+    if dir.exists() {
+        for entry in audit::entries(dir).map_err(|error| Failure::audit(&error))? {
+            let entry = entry.map_err(|error| Failure::audit(&error))?;
+            if run.is_none() || entry.event.as_ref().and_then(run_of) == run {
+                entries.push(entry);
+            }
+        }
+    }
+    if run.is_some() && entries.is_empty() {
+        let message = format!("the trail has no run `{}`", run.unwrap_or_default());
+        return Err(Failure {
+            exit: Exit::NEGATIVE,
+            ..Failure::usage(diagnostic(code::ARGUMENT, message))
+        });
+    }
+    print(&entries, json, out)
+}
+
+fn print(entries: &[Entry], json: bool, out: Printer) -> Result<Exit> {
+    if json {
+        let records: Vec<_> = entries.iter().map(|entry| &entry.json).collect();
+        out.json(json!({ "records": records }))?;
+        return Ok(Exit::OK);
+    }
+    for entry in entries {
+        let summary = entry
+            .event
+            .as_ref()
+            .map_or_else(|| "a record of a later version".to_owned(), summary);
+        out.line(&line(&format!(
+            "{:>5}  {:.0}  {summary}",
+            entry.head.seq, entry.time
+        )))?;
+    }
+    Ok(Exit::OK)
+}
+
+fn run_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::RunStarted(event) => Some(&event.run),
+        Event::RunEnded(event) => Some(&event.run),
+        Event::Decision(event) => Some(&event.run),
+        Event::Outcome(event) => Some(&event.run),
+        Event::DenialsFolded(event) => Some(&event.run),
+        _ => None,
+    }
+}
+
+/// One record in one line.
+fn summary(event: &Event) -> String {
+    match event {
+        Event::Opened(_) => "a file of the trail begins".to_owned(),
+        Event::RunStarted(event) => format!(
+            "run {} of `{}` begins with {}",
+            event.run,
+            event.plugin,
+            event.args.as_str()
+        ),
+        Event::RunEnded(event) => {
+            format!(
+                "run {} ends with code {} after {} µs",
+                event.run, event.exit_code, event.duration_us
+            )
+        }
+        Event::Decision(event) => decision(event),
+        Event::Outcome(event) => {
+            format!(
+                "run {} call {}: {} after {} µs",
+                event.run,
+                event.call,
+                ended(&event.ended),
+                event.duration_us
+            )
+        }
+        Event::DenialsFolded(event) => format!(
+            "run {} calls {} to {}: denied {} {} {} more times",
+            event.run,
+            event.first_call,
+            event.last_call,
+            event.capability,
+            event.object.as_str(),
+            event.count
+        ),
+        _ => "a record of a later version".to_owned(),
+    }
+}
+
+fn decision(event: &Decision) -> String {
+    let verdict = match event.verdict {
+        Verdict::Allow => "allowed".to_owned(),
+        Verdict::Deny => format!("denied [{}]", event.code.as_deref().unwrap_or("no code")),
+    };
+    let rule = event
+        .rule
+        .as_ref()
+        .map(|rule| format!(" by rule `{}` ({})", rule.id, rule.origin))
+        .unwrap_or_default();
+    format!(
+        "run {} call {}: {verdict} {} {}{rule}",
+        event.run,
+        event.call,
+        event.capability,
+        event.object.as_str()
+    )
+}
+
+fn ended(ended: &Ended) -> String {
+    match ended {
+        Ended::Exited(code) => format!("exit code {code}"),
+        Ended::Signaled(signal) => format!("killed by signal {signal}"),
+        Ended::TimedOut => "stopped at its deadline".to_owned(),
+        Ended::LimitReached(limit) => format!("stopped at the limit `{limit}`"),
+        Ended::FailedToStart(why) => format!("not started: {}", why.as_str()),
+        Ended::Cancelled => "killed with its call".to_owned(),
+        _ => "ended in a way of a later version".to_owned(),
+    }
+}
+
+fn verify(directories: &Directories, head: Option<&str>, json: bool, out: Printer) -> Result<Exit> {
+    let head = head
+        .map(str::parse::<Head>)
+        .transpose()
+        .map_err(|error| Failure::usage(diagnostic(code::ARGUMENT, error.to_string())))?;
+    if !directories.audit.exists() && head.is_none() && !directories.data.exists() {
+        out.line("there is no trail yet")?;
+        return Ok(Exit::OK);
+    }
+    let evidence = Evidence {
+        kept_in: Some(directories.data.clone()),
+        head,
+    };
+    let found =
+        audit::verify(&directories.audit, &evidence).map_err(|error| Failure::audit(&error))?;
+    let intact = found.is_intact();
+    if json {
+        let head = found.head.to_string();
+        let findings: Vec<_> = found
+            .findings
+            .iter()
+            .map(|finding| json!({ "text": finding.to_string(), "is": finding }))
+            .collect();
+        out.json(json!({
+            "intact": intact, "records": found.records, "files": found.files, "head": head, "findings": findings,
+        }))?;
+    } else {
+        for finding in &found.findings {
+            out.line(&line(&finding.to_string()))?;
+        }
+        let word = if intact { "intact" } else { "not intact" };
+        let (records, files) = (
+            count(found.records, "record"),
+            count(found.files as u64, "file"),
+        );
+        out.line(&format!(
+            "{word}: {records} in {files}, head {}",
+            found.head
+        ))?;
+    }
+    Ok(if intact { Exit::OK } else { Exit::NEGATIVE })
+}
+
+fn explain(dir: &Path, seq: u64, json: bool, out: Printer) -> Result<Exit> {
+    let missing = || Failure {
+        exit: Exit::NEGATIVE,
+        ..Failure::usage(diagnostic(
+            code::ARGUMENT,
+            format!("the trail has no record {seq}"),
+        ))
+    };
+    let found = if dir.exists() {
+        audit::find(dir, seq).map_err(|error| Failure::audit(&error))?
+    } else {
+        None
+    };
+    let entry = found.ok_or_else(missing)?;
+    if json {
+        out.json(json!({ "record": entry.json }))?;
+        return Ok(Exit::OK);
+    }
+    out.line(&format!("record {} of {:.0}", entry.head.seq, entry.time))?;
+    out.line(&format!("  hash: {}", entry.head.hash))?;
+    for (name, value) in entry.event.as_ref().map(facts).unwrap_or_default() {
+        out.line(&line(&format!("  {name}: {value}")))?;
+    }
+    if let Some(Event::Decision(Decision {
+        code: Some(code), ..
+    })) = &entry.event
+        && let Some((_, page)) = code::page(code)
+    {
+        out.line("")?;
+        super::explain::page(page, out)?;
+    }
+    Ok(Exit::OK)
+}
+
+/// All that a record says, a line each.
+fn facts(event: &Event) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("what", summary(event))];
+    match event {
+        Event::RunStarted(event) => {
+            facts.push(("digest", event.plugin_digest.clone()));
+            facts.extend(
+                event
+                    .policy_files
+                    .iter()
+                    .map(|file| ("policy", file.clone())),
+            );
+        }
+        Event::Decision(event) => {
+            facts.push(("plugin", event.plugin.clone()));
+            facts.extend(
+                event
+                    .reason
+                    .as_ref()
+                    .map(|reason| ("because", reason.as_str().to_owned())),
+            );
+        }
+        Event::Outcome(event) => outcome_facts(event, &mut facts),
+        _ => {}
+    }
+    facts
+}
+
+fn outcome_facts(event: &Outcome, facts: &mut Vec<(&'static str, String)>) {
+    let stream = |bytes: u64, digest: &Option<audit::KeyedDigest>| match digest {
+        Some(digest) => format!("{bytes} bytes, keyed digest {digest}"),
+        None => format!("{bytes} bytes"),
+    };
+    facts.push(("stdout", stream(event.stdout_bytes, &event.stdout_digest)));
+    facts.push(("stderr", stream(event.stderr_bytes, &event.stderr_digest)));
+    facts.push(("confinement", event.confinement.clone()));
+    if !event.env_dropped.is_empty() {
+        facts.push(("left out of its environment", event.env_dropped.join(", ")));
+    }
+    if event.stragglers_killed > 0 {
+        facts.push((
+            "processes killed at its end",
+            event.stragglers_killed.to_string(),
+        ));
+    }
+}

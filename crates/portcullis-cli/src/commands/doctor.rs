@@ -1,0 +1,276 @@
+//! `portcullis doctor`: tries everything that a run needs, on this machine.
+
+use std::path::Path;
+
+use portcullis::{Diagnostic, Host, Source, Status};
+use portcullis_audit::Evidence;
+use portcullis_policy::{Confinement, ExecGrant, Grants, Mode, PluginId, ProgramRule};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::DoctorArgs;
+use crate::exit::Exit;
+use crate::failure::{Report, Result};
+use crate::render::{Printer, line};
+use crate::session;
+use crate::settings::{self, Directories, Environment, Settings};
+use portcullis_config::FlagSet;
+
+/// A plugin that calls `true`: `doctor.wat`, assembled.
+const PLUGIN: &[u8] = include_bytes!("doctor.wasm");
+
+/// One thing that was tried.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// What was found.
+    found: String,
+    /// What to do, when it is not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, result: std::result::Result<String, String>, fix: &str) -> Self {
+        match result {
+            Ok(found) => Self {
+                name,
+                ok: true,
+                found,
+                fix: None,
+            },
+            Err(found) => Self {
+                name,
+                ok: false,
+                found,
+                fix: Some(fix.to_owned()),
+            },
+        }
+    }
+}
+
+pub(super) async fn doctor(args: &DoctorArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let (_, directories) = settings::places(&args.common, &env)?;
+    let checks = vec![
+        kernel(),
+        namespaces(),
+        commands(&env).await,
+        data(&directories),
+        audit(&directories),
+        cache(&directories),
+        policy(args, env),
+    ];
+    let well = checks.iter().all(|check| check.ok);
+    if args.common.output.json {
+        out.json(json!({ "ok": well, "checks": checks }))?;
+    } else {
+        for check in &checks {
+            let word = if check.ok { "ok " } else { "fix" };
+            out.line(&line(&format!("{word}  {}: {}", check.name, check.found)))?;
+            if let Some(fix) = &check.fix {
+                out.line(&line(&format!("     {fix}")))?;
+            }
+        }
+    }
+    Ok(if well { Exit::OK } else { Exit::UNAVAILABLE })
+}
+
+fn kernel() -> Check {
+    let release =
+        std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|error| error.to_string());
+    let result = release.and_then(|release| {
+        let mut numbers = release
+            .split(|c: char| !c.is_ascii_digit())
+            .map_while(|part| part.parse::<u32>().ok());
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let text = format!("Linux {}", release.trim());
+        if version >= (5, 6) {
+            Ok(text)
+        } else {
+            Err(text)
+        }
+    });
+    Check::new(
+        "kernel",
+        result,
+        "run on Linux 5.6 or newer: older ones cannot open files beneath a directory safely",
+    )
+}
+
+fn namespaces() -> Check {
+    let limit = |name: &str| {
+        std::fs::read_to_string(Path::new("/proc/sys/user").join(name))
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
+    let result = match (limit("max_user_namespaces"), limit("max_pid_namespaces")) {
+        (Some(0), _) => {
+            Err("user namespaces are switched off (`user.max_user_namespaces = 0`)".to_owned())
+        }
+        (_, Some(0)) => {
+            Err("pid namespaces are switched off (`user.max_pid_namespaces = 0`)".to_owned())
+        }
+        (Some(user), Some(pid)) => Ok(format!("up to {user} user and {pid} pid namespaces")),
+        _ => Err("`/proc/sys/user` cannot be read".to_owned()),
+    };
+    Check::new(
+        "namespaces",
+        result,
+        "ask the administrator to raise the limits in `/proc/sys/user`",
+    )
+}
+
+/// Has a real plugin call a real command, through the spawn server and a cell.
+async fn commands(env: &Environment) -> Check {
+    let fix = "the message says what the kernel refused; in a container, allow user namespaces and an own `/proc`";
+    Check::new("commands", run_true(env).await, fix)
+}
+
+async fn run_true(env: &Environment) -> std::result::Result<String, String> {
+    let id = PluginId::new("doctor").map_err(|error| error.to_string())?;
+    let exec = ExecGrant {
+        allow: vec![ProgramRule::any_arguments("true")],
+        confinement: Confinement::Limits,
+        ..ExecGrant::default()
+    };
+    let grants = Grants {
+        mode: Mode::Dev,
+        exec: Some(exec),
+        ..Grants::none(id)
+    };
+    // A directory that is there everywhere and never a home.
+    let host = Host::builder()
+        .project("/usr")
+        .host_env(env.host())
+        .build()
+        .map_err(|error| chain(&error))?;
+    let source = Source {
+        bytes: PLUGIN.to_vec(),
+        grants,
+    };
+    let plugin = host
+        .load(source)
+        .await
+        .map_err(|error| said(&error.diagnostic()))?;
+    let mut instance = plugin
+        .instantiate("doctor")
+        .await
+        .map_err(|error| said(&error.diagnostic()))?;
+    let answer = instance
+        .run(&[])
+        .await
+        .map_err(|error| said(&error.diagnostic()))?;
+    let activity = instance.activity();
+    if let Some(denial) = activity.denials.first() {
+        return Err(said(&Diagnostic::from(denial)));
+    }
+    match (answer, activity.commands.as_slice()) {
+        (Ok(_), [command]) if command.status == Status::Exited(0) => Ok(format!(
+            "a plugin ran `{}` in {} µs ({})",
+            command.program,
+            command.duration.as_micros(),
+            command.confinement
+        )),
+        (Ok(_), commands) => Err(format!(
+            "`true` did not end with 0: {:?}",
+            commands
+                .iter()
+                .map(|command| command.status)
+                .collect::<Vec<_>>()
+        )),
+        (Err(error), _) => Err(activity.failures.first().cloned().unwrap_or(error)),
+    }
+}
+
+fn said(report: &Diagnostic) -> String {
+    [report.message.clone()]
+        .into_iter()
+        .chain(report.notes.clone())
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn data(directories: &Directories) -> Check {
+    let result = portcullis_audit::DigestKey::open_or_create(&directories.data);
+    let result = result
+        .map(|_| format!("`{}`", directories.data.display()))
+        .map_err(|error| chain(&error));
+    Check::new("data directory", result, "make it yours alone: `chmod 700`")
+}
+
+fn audit(directories: &Directories) -> Check {
+    let result = session::open_trail(directories)
+        .map_err(|failure| first(&failure.reports))
+        .and_then(|_| {
+            let evidence = Evidence {
+                kept_in: Some(directories.data.clone()),
+                head: None,
+            };
+            let found = portcullis_audit::verify(&directories.audit, &evidence)
+                .map_err(|error| chain(&error))?;
+            match found.findings.first() {
+                Some(finding) if found.records > 0 && !found.is_intact() => {
+                    Err(finding.to_string())
+                }
+                _ => Ok(format!(
+                    "`{}`, {} records",
+                    directories.audit.display(),
+                    found.records
+                )),
+            }
+        });
+    Check::new(
+        "audit trail",
+        result,
+        "make it yours alone (`chmod 700`); `portcullis audit verify` says what was changed",
+    )
+}
+
+fn cache(directories: &Directories) -> Check {
+    let result = session::open_cache(directories)
+        .map_err(|failure| first(&failure.reports))
+        .and_then(|cache| {
+            let stats = cache.stats().map_err(|error| chain(&error))?;
+            Ok(format!(
+                "`{}`, {} entries, {} bytes",
+                directories.cache.display(),
+                stats.entries,
+                stats.bytes
+            ))
+        });
+    Check::new(
+        "code cache",
+        result,
+        "make it yours alone: `chmod 700`; or remove it",
+    )
+}
+
+fn policy(args: &DoctorArgs, env: Environment) -> Check {
+    let result = Settings::load(&args.common, FlagSet::default(), env)
+        .map(|settings| match settings.files.as_slice() {
+            [] => "no policy file: nothing is granted".to_owned(),
+            files => files
+                .iter()
+                .map(|file| format!("`{}`", file.path.display()))
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+        .map_err(|failure| first(&failure.reports));
+    Check::new("policy", result, "`portcullis check` shows every mistake")
+}
+
+fn first(reports: &[Report]) -> String {
+    match reports.first() {
+        Some(Report::Plain(report)) => said(report),
+        Some(Report::File(error)) => error.message.clone(),
+        None => String::new(),
+    }
+}

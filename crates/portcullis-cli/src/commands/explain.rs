@@ -1,0 +1,224 @@
+//! `portcullis explain`: the page of a code, or a decision without its effect.
+
+use portcullis::{ExecAsk, Host};
+use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program};
+use serde_json::{Value, json};
+
+use super::plan;
+use crate::args::ExplainArgs;
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::render::denials::Denials;
+use crate::render::{Level, Printer, line};
+use crate::settings::{Environment, Settings};
+use crate::target::Target;
+
+pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Result<Exit> {
+    match args.subject.as_slice() {
+        [code] => match code::page(code) {
+            Some((code, text)) if args.common.output.json => {
+                out.json(json!({ "code": code, "page": text.trim() }))?;
+                Ok(Exit::OK)
+            }
+            Some((code, text)) => {
+                out.line(&format!("{code}:"))?;
+                page(text, out)?;
+                Ok(Exit::OK)
+            }
+            None => Err(Failure::usage(
+                diagnostic(code::ARGUMENT, format!("`{code}` is no error code")).note(
+                    "to explain a decision: portcullis explain <plugin> exec <program> [args]",
+                ),
+            )),
+        },
+        [plugin, exec, program, rest @ ..] if exec == "exec" => {
+            decision(args, plugin, program, rest, env, out)
+        }
+        _ => Err(Failure::usage(
+            diagnostic(
+                code::ARGUMENT,
+                "expected a code, or a plugin, `exec` and a program",
+            )
+            .help("portcullis explain P0201")
+            .help("portcullis explain <plugin> exec <program> [args]"),
+        )),
+    }
+}
+
+/// Prints a page, which is written as documentation comments.
+pub(super) fn page(text: &str, out: Printer) -> Result<()> {
+    for line in text.trim_end().lines() {
+        out.line(line.strip_prefix(' ').unwrap_or(line))?;
+    }
+    Ok(())
+}
+
+fn decision(
+    args: &ExplainArgs,
+    plugin: &str,
+    program: &str,
+    rest: &[String],
+    env: Environment,
+    out: Printer,
+) -> Result<Exit> {
+    let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
+    let target = Target::find(&settings, plugin)?;
+    let grants = target.grants();
+    let host = Host::builder()
+        .project(&settings.project)
+        .host_env(settings.env.host())
+        .build()?;
+    let ask = ExecAsk {
+        program: program.to_owned(),
+        args: rest.to_vec(),
+        cwd: args.cwd.clone(),
+        env: args
+            .env
+            .iter()
+            .map(|pair| variable(pair))
+            .collect::<Result<_>>()?,
+        inherit_env: args.inherit_env,
+        stdin: None,
+    };
+    let decision = host.explain(&grants, &ask).map_err(|error| {
+        Failure::unusable("open the project directory", &settings.project, &error)
+    })?;
+    match decision {
+        Decision::Allow(authorized) => {
+            let found = found(authorized.request());
+            if args.common.output.json {
+                out.json(allowed_json(&grants, &found, authorized.terms()))?;
+            } else {
+                out.line("allowed")?;
+                for fact in allowed_lines(&grants, &found, authorized.terms()) {
+                    out.line(&line(&format!("  {fact}")))?;
+                }
+            }
+            Ok(Exit::OK)
+        }
+        Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+            denied(&target, *denial, args.common.output.json, out)
+        }
+    }
+}
+
+fn variable(pair: &str) -> Result<(String, String)> {
+    let (name, value) = pair.split_once('=').ok_or_else(|| {
+        Failure::usage(diagnostic(
+            code::ARGUMENT,
+            format!("`{pair}` is no variable: expected NAME=VALUE"),
+        ))
+    })?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// What would run, a phrase each.
+fn found(request: &ExecRequest) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Program::Found(program) = &request.found {
+        found.push(format!("program `{}`", program.path.display()));
+        if let Some(Interpreter { path, .. }) = &program.interpreter {
+            found.push(format!(
+                "a script, read by `{}`, which its rule implies for it alone",
+                path.display()
+            ));
+        }
+    }
+    if let Some(dir) = request.cwd.path() {
+        found.push(format!("in `{}`", dir.display()));
+    }
+    found
+}
+
+/// The rules that allow a command, each with its place.
+fn rules(grants: &Grants, terms: &ExecTerms) -> Vec<(String, String)> {
+    let allow = grants.exec.iter().flat_map(|exec| &exec.allow);
+    allow
+        .filter(|rule| terms.rules.contains(&rule.id))
+        .map(|rule| (rule.id.to_string(), rule.origin.to_string()))
+        .collect()
+}
+
+fn variables(terms: &ExecTerms) -> Vec<&str> {
+    terms
+        .environment
+        .vars
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
+    let rules = rules(grants, terms);
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|(id, origin)| json!({ "id": id, "origin": origin }))
+        .collect();
+    json!({
+        "decision": "allow",
+        "found": found,
+        "rules": rules,
+        "environment": variables(terms),
+        "dropped": terms.environment.dropped,
+        "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
+        "output_bytes": terms.output,
+        "confinement": terms.confinement,
+        "not_in_force": terms.not_in_force,
+    })
+}
+
+/// The same in words, a line each.
+fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<String> {
+    let mut lines = found.to_vec();
+    let rules = rules(grants, terms);
+    if rules.is_empty() {
+        lines.push("by the grant of any program".to_owned());
+    }
+    lines.extend(
+        rules
+            .iter()
+            .map(|(id, origin)| format!("by rule `{id}` ({origin})")),
+    );
+    lines.push(format!(
+        "with the variables {}",
+        plan::quoted(&variables(terms))
+    ));
+    let dropped: Vec<_> = terms
+        .environment
+        .dropped
+        .iter()
+        .map(|dropped| dropped.name.as_str())
+        .collect();
+    if !dropped.is_empty() {
+        lines.push(format!(
+            "left out of its environment: {}",
+            plan::quoted(&dropped)
+        ));
+    }
+    lines.push(format!(
+        "for at most {} ms and {} bytes a stream",
+        terms.timeout.as_millis(),
+        terms.output
+    ));
+    if !terms.not_in_force.is_empty() {
+        let keys = plan::quoted(&terms.not_in_force);
+        lines.push(format!("keys of its rules that are not in force: {keys}"));
+    }
+    lines.push(format!(
+        "confinement {}; {}",
+        terms.confinement.name(),
+        plan::NOT_CONFINED
+    ));
+    lines
+}
+
+fn denied(target: &Target, denial: Denial, json: bool, out: Printer) -> Result<Exit> {
+    let denials = Denials::of(&[denial], target);
+    if json {
+        out.json(json!({ "decision": "deny", "denial": denials.0.first() }))?;
+    } else {
+        out.denials(Level::Error, &denials);
+    }
+    Ok(Exit::NEGATIVE)
+}

@@ -1,0 +1,225 @@
+//! `portcullis inspect`: what a plugin is, without running any of it.
+
+use portcullis::{Import, Inspection, Kind};
+use portcullis_config::AskKind;
+use portcullis_policy::Grants;
+use serde_json::{Value, json};
+
+use super::plan;
+use crate::args::InspectArgs;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::render::{Printer, line};
+use crate::settings::{Environment, Settings};
+use crate::target::Target;
+
+/// What a plugin has to export.
+const RUN: &str = "run";
+
+/// All that is known of a plugin.
+struct Facts<'a> {
+    target: &'a Target,
+    grants: Grants,
+    found: Inspection,
+}
+
+pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
+    let target = Target::find(&settings, &args.plugin)?;
+    let grants = target.grants();
+    let found = portcullis::inspect(&target.bytes, &grants);
+    let facts = Facts {
+        target: &target,
+        grants,
+        found,
+    };
+    if args.common.output.json {
+        out.json(facts.json())?;
+    } else {
+        for text in facts.lines() {
+            out.line(&line(&text))?;
+        }
+    }
+    Ok(if facts.problems().is_empty() {
+        Exit::OK
+    } else {
+        Exit::NEGATIVE
+    })
+}
+
+impl Facts<'_> {
+    /// Everything that would keep `run` from loading it under the present policy, as far as that shows without
+    /// compiling it.
+    fn problems(&self) -> Vec<String> {
+        let Inspection {
+            kind,
+            malformed,
+            imports,
+            exports,
+            ..
+        } = &self.found;
+        let mut problems = Vec::new();
+        if *kind != Kind::Component {
+            problems.push(format!("it is {}; {}", kind.describe(), kind.remedy()));
+            return problems;
+        }
+        problems.extend(
+            malformed
+                .iter()
+                .map(|why| format!("it is malformed: {why}")),
+        );
+        if let Some(expected) = self
+            .target
+            .entry
+            .sha256
+            .map(hex::encode)
+            .filter(|expected| *expected != self.target.sha256)
+        {
+            problems.push(format!("the policy names another SHA-256: `{expected}`"));
+        }
+        let missing = |import: &Import| {
+            import
+                .missing
+                .as_ref()
+                .map(|why| format!("`{}`: {why}", import.name))
+        };
+        problems.extend(imports.iter().filter_map(missing));
+        if !exports.iter().any(|export| export == RUN) {
+            problems.push(
+                "it exports no `run: func(args: list<string>) -> result<string, string>`"
+                    .to_owned(),
+            );
+        }
+        problems
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let Target { entry, sha256, .. } = self.target;
+        let found = &self.found;
+        let mut lines = vec![
+            format!("plugin `{}` from `{}`", entry.id, entry.path.display()),
+            format!("{}, {} bytes", found.kind.describe(), found.bytes),
+            format!("sha256 {sha256}"),
+            format!("blake3 {}", found.blake3),
+        ];
+        lines.extend(
+            found
+                .imports
+                .iter()
+                .map(|import| match (import.needs, &import.missing) {
+                    (None, _) => format!("imports `{}`", import.name),
+                    (Some(capability), None) => {
+                        format!("imports `{}`: needs `{capability}`, granted", import.name)
+                    }
+                    (Some(capability), Some(_)) => format!(
+                        "imports `{}`: needs `{capability}`, not granted",
+                        import.name
+                    ),
+                }),
+        );
+        lines.extend(
+            found
+                .exports
+                .iter()
+                .map(|export| format!("exports `{export}`")),
+        );
+        self.asks(&mut lines);
+        lines.push(match &entry.origin {
+            Some(origin) => format!("under the policy ({origin}) it"),
+            None => "the policy has no entry for it; it".to_owned(),
+        });
+        lines.extend(
+            plan::words(&self.grants)
+                .into_iter()
+                .map(|word| format!("  {word}")),
+        );
+        lines.extend(
+            self.problems()
+                .into_iter()
+                .map(|problem| format!("cannot be run: {problem}")),
+        );
+        lines
+    }
+
+    fn asks(&self, lines: &mut Vec<String>) {
+        let Some(manifest) = self.target.manifest() else {
+            return;
+        };
+        lines.push(format!(
+            "version {} for world `{}`",
+            manifest.version, manifest.world
+        ));
+        let missing = manifest.asks_not_granted(&self.target.entry.grants);
+        for ask in &manifest.asks {
+            let granted = if missing.contains(&ask) {
+                "not granted"
+            } else {
+                "granted"
+            };
+            lines.push(format!(
+                "asks for {}: {} ({granted})",
+                ask_words(&ask.kind),
+                ask.reason
+            ));
+        }
+    }
+
+    fn json(&self) -> Value {
+        let Target { entry, sha256, .. } = self.target;
+        let manifest = self.target.manifest().map(|manifest| {
+            let missing = manifest.asks_not_granted(&entry.grants);
+            let asks: Vec<_> = manifest
+                .asks
+                .iter()
+                .map(|ask| {
+                    json!({
+                        "capability": ask.kind.capability(), "asks": ask_words(&ask.kind), "reason": ask.reason,
+                        "granted": !missing.contains(&ask),
+                    })
+                })
+                .collect();
+            json!({
+                "id": manifest.id, "version": manifest.version, "world": manifest.world,
+                "description": manifest.description, "asks": asks,
+            })
+        });
+        json!({
+            "plugin": { "id": entry.id, "path": entry.path, "sha256": sha256 },
+            "found": self.found,
+            "problems": self.problems(),
+            "manifest": manifest,
+            "entry": entry.origin,
+            "grants": plan::grants_json(&self.grants),
+            "plan": plan::words(&self.grants),
+        })
+    }
+}
+
+fn ask_words(kind: &AskKind) -> String {
+    let detail = match kind {
+        AskKind::Exec { program, sub } => {
+            let program = program.as_ref().map_or_else(
+                || "any program".to_owned(),
+                |program| format!("`{program}`"),
+            );
+            match sub {
+                Some(sub) => format!(" {program} {}", plan::quoted(sub)),
+                None => format!(" {program}"),
+            }
+        }
+        AskKind::Fs { path, .. } => path
+            .as_ref()
+            .map(|path| format!(" `{path}`"))
+            .unwrap_or_default(),
+        AskKind::Env { name } => name
+            .as_ref()
+            .map(|name| format!(" `{name}`"))
+            .unwrap_or_default(),
+        AskKind::Http { host } => host
+            .as_ref()
+            .map(|host| format!(" `{host}`"))
+            .unwrap_or_default(),
+        _ => String::new(),
+    };
+    format!("{}{detail}", kind.capability())
+}

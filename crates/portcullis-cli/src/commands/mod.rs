@@ -1,0 +1,36 @@
+//! The verbs, one file each.
+
+mod audit;
+mod cache;
+mod check;
+mod completions;
+mod doctor;
+mod edit;
+mod explain;
+mod inspect;
+mod plan;
+mod run;
+mod schema;
+
+use crate::args::Verb;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::render::Printer;
+use crate::settings::Environment;
+
+/// Does what the verb says.
+pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Result<Exit> {
+    match verb {
+        Verb::Run(args) => run::run(args, env, out).await,
+        Verb::Inspect(args) => inspect::inspect(args, env, out),
+        Verb::Check(args) => check::check(args, env, out),
+        Verb::Explain(args) => explain::explain(args, env, out),
+        Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),
+        Verb::Revoke(args) => edit::edit(args, edit::Change::Revoke, &env, out),
+        Verb::Audit(verb) => audit::audit(verb, &env, out),
+        Verb::Cache(verb) => cache::cache(verb, &env, out),
+        Verb::Doctor(args) => doctor::doctor(args, env, out).await,
+        Verb::Completions { shell } => completions::completions(*shell),
+        Verb::Schema { format } => schema::schema(*format, out),
+    }
+}

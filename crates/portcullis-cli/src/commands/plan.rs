@@ -1,0 +1,301 @@
+//! In words: what a plugin may do, and what its children were.
+
+use std::collections::BTreeSet;
+
+use portcullis::{Activity, Plugin, Status};
+use portcullis_policy::{ExecGrant, FsAccess, Grants, Limits, Mode, ProgramRule};
+use serde_json::{Value, json};
+
+use crate::failure::Result;
+use crate::render::{Printer, line};
+use crate::settings::Settings;
+use crate::target::Target;
+
+/// What is true of every child until the kernel confines them.
+pub(super) const NOT_CONFINED: &str = "children: not confined";
+
+/// Where policy and plugin come from.
+pub(super) fn details(settings: &Settings, target: &Target, out: Printer) {
+    for file in &settings.files {
+        out.detail(&line(&format!(
+            "policy `{}` ({})",
+            file.path.display(),
+            file.role.describe()
+        )));
+    }
+    out.detail(&line(&format!(
+        "plugin `{}` from `{}`",
+        target.entry.id,
+        target.entry.path.display()
+    )));
+}
+
+/// What `run --dry-run` prints.
+pub(super) fn print(
+    settings: &Settings,
+    target: &Target,
+    plugin: &Plugin,
+    json: bool,
+    out: Printer,
+) -> Result<()> {
+    let grants = plugin.grants();
+    if json {
+        let files: Vec<_> = settings
+            .files
+            .iter()
+            .map(|file| json!({ "path": file.path, "role": file.role.describe() }))
+            .collect();
+        out.json(json!({
+            "plugin": {
+                "id": plugin.id(),
+                "path": target.entry.path,
+                "blake3": plugin.digest(),
+                "sha256": target.sha256,
+            },
+            "project": settings.project,
+            "policy_files": files,
+            "grants": grants_json(grants),
+            "plan": words(grants),
+        }))?;
+        return Ok(());
+    }
+    out.line(&line(&format!(
+        "plugin `{}` from `{}`",
+        plugin.id(),
+        target.entry.path.display()
+    )))?;
+    for file in &settings.files {
+        out.line(&line(&format!(
+            "policy `{}` ({})",
+            file.path.display(),
+            file.role.describe()
+        )))?;
+    }
+    for word in words(grants) {
+        out.line(&line(&word))?;
+    }
+    Ok(())
+}
+
+/// The rights of a plugin, a sentence each.
+pub(super) fn words(grants: &Grants) -> Vec<String> {
+    let mut words = Vec::new();
+    match &grants.exec {
+        None => words.push("may run no command".to_owned()),
+        Some(exec) => commands(exec, &mut words),
+    }
+    for grant in &grants.fs {
+        let what = match grant.access {
+            FsAccess::Read => "read",
+            FsAccess::ReadWrite => "read and write",
+        };
+        words.push(format!(
+            "may {what} `{}` as `{}` ({})",
+            grant.host.display(),
+            grant.guest,
+            grant.origin
+        ));
+    }
+    if grants.fs.is_empty() {
+        words.push("may open no directory".to_owned());
+    }
+    match grants.env.as_slice() {
+        [] => words.push("may read no environment variable".to_owned()),
+        names => words.push(format!(
+            "may read the environment variables {}",
+            quoted(names)
+        )),
+    }
+    words.push(limits(&grants.limits));
+    if let Some(exec) = &grants.exec {
+        words.push(format!(
+            "mode {}, confinement {}",
+            mode(grants.mode),
+            exec.confinement.name()
+        ));
+        words.push(NOT_CONFINED.to_owned());
+    }
+    words
+}
+
+fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
+    if exec.any_program {
+        words.push(format!("may run any program ({})", exec.origin));
+    }
+    words.extend(exec.allow.iter().map(|rule| rule_words("may run", rule)));
+    words.extend(
+        exec.deny
+            .iter()
+            .map(|rule| rule_words("may never run", rule)),
+    );
+    if !exec.any_program && exec.allow.is_empty() {
+        words.push("may run no command".to_owned());
+    }
+    if exec.inherit_env {
+        words.push("commands inherit the host's environment, without secrets".to_owned());
+    }
+    if !exec.pass_env.is_empty() {
+        words.push(format!("commands are given {}", quoted(&exec.pass_env)));
+    }
+}
+
+fn rule_words(verb: &str, rule: &ProgramRule) -> String {
+    let arguments = match (&rule.arguments.sub, rule.arguments.is_any()) {
+        (_, true) => " with any arguments".to_owned(),
+        (Some(sub), false) => format!(" {}, with the arguments of the rule", quoted(sub)),
+        (None, false) => " with the arguments of the rule".to_owned(),
+    };
+    let kernel = match rule.narrowing.kernel_keys().as_slice() {
+        [] => String::new(),
+        keys => format!("; not in force: {}", quoted(keys)),
+    };
+    format!(
+        "{verb} `{}`{arguments} (rule `{}`, {}){kernel}",
+        rule.program, rule.id, rule.origin
+    )
+}
+
+fn limits(limits: &Limits) -> String {
+    format!(
+        "limits: {} ms a call, {} ms and {} bytes a stream for a command, {} commands at once, {} a minute, {} bytes of memory",
+        limits.call.as_millis(),
+        limits.timeout.as_millis(),
+        limits.output,
+        limits.children,
+        limits.spawns_per_minute,
+        limits.memory,
+    )
+}
+
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Production => "production",
+        Mode::Dev => "dev",
+    }
+}
+
+pub(super) fn quoted<T: AsRef<str>>(words: &[T]) -> String {
+    words
+        .iter()
+        .map(|word| format!("`{}`", word.as_ref()))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The grants as data.
+pub(super) fn grants_json(grants: &Grants) -> Value {
+    let rule = |rule: &ProgramRule| {
+        json!({
+            "id": rule.id,
+            "origin": rule.origin,
+            "program": rule.program.to_string(),
+            "any_arguments": rule.arguments.is_any(),
+            "not_in_force": rule.narrowing.kernel_keys(),
+        })
+    };
+    let exec = grants.exec.as_ref().map(|exec| {
+        json!({
+            "any_program": exec.any_program,
+            "allow": exec.allow.iter().map(rule).collect::<Vec<_>>(),
+            "deny": exec.deny.iter().map(rule).collect::<Vec<_>>(),
+            "path": exec.search_path,
+            "inherit_env": exec.inherit_env,
+            "pass_env": exec.pass_env,
+            "confinement": exec.confinement,
+            "origin": exec.origin,
+        })
+    });
+    let fs: Vec<_> = grants
+        .fs
+        .iter()
+        .map(|grant| json!({ "host": grant.host, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
+        .collect();
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "env": grants.env, "late": grants.late, "limits": grants.limits })
+}
+
+/// Says once that children were not confined, what was left out of their environment, and which keys were wishes.
+pub(super) fn children(activity: &Activity, out: Printer) {
+    if activity.commands.is_empty() {
+        return;
+    }
+    out.tell(NOT_CONFINED);
+    let (dropped, not_in_force) = summary(activity);
+    if !dropped.is_empty() {
+        out.tell(&format!(
+            "  note: left out of their environment: {}",
+            line(&quoted(&dropped))
+        ));
+    }
+    if !not_in_force.is_empty() {
+        out.tell(&format!(
+            "  note: keys of their rules that were not in force: {}",
+            quoted(&not_in_force)
+        ));
+    }
+    for command in &activity.commands {
+        let status = line(&status(command.status));
+        let program = line(&command.program);
+        out.detail(&format!(
+            "  command {}: `{program}`, {status}, {} ms, {}",
+            command.call,
+            command.duration.as_millis(),
+            command.confinement
+        ));
+    }
+}
+
+fn summary(activity: &Activity) -> (Vec<&str>, Vec<&'static str>) {
+    let commands = &activity.commands;
+    let dropped: BTreeSet<_> = commands
+        .iter()
+        .flat_map(|command| &command.dropped)
+        .map(|dropped| dropped.name.as_str())
+        .collect();
+    let keys: BTreeSet<_> = commands
+        .iter()
+        .flat_map(|command| command.not_in_force.iter().copied())
+        .collect();
+    (dropped.into_iter().collect(), keys.into_iter().collect())
+}
+
+fn status(status: Status) -> String {
+    match status {
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Signalled(signal) => format!("killed by signal {signal}"),
+        Status::TimedOut => "stopped at its deadline".to_owned(),
+    }
+}
+
+/// As [`children`], as data; null when there were none.
+pub(super) fn children_json(activity: &Activity) -> Value {
+    if activity.commands.is_empty() {
+        return Value::Null;
+    }
+    let (dropped, not_in_force) = summary(activity);
+    let commands: Vec<_> = activity
+        .commands
+        .iter()
+        .map(|command| {
+            json!({
+                "call": command.call,
+                "program": command.program,
+                "rules": command.rules,
+                "status": status_json(command.status),
+                "duration_us": u64::try_from(command.duration.as_micros()).unwrap_or(u64::MAX),
+                "dropped": command.dropped,
+                "stragglers": command.stragglers,
+                "in_force": command.confinement,
+                "not_in_force": command.not_in_force,
+            })
+        })
+        .collect();
+    json!({ "confinement": "not confined", "dropped": dropped, "not_in_force": not_in_force, "commands": commands })
+}
+
+fn status_json(status: Status) -> Value {
+    match status {
+        Status::Exited(code) => json!({ "exited": code }),
+        Status::Signalled(signal) => json!({ "signalled": signal }),
+        Status::TimedOut => json!("timed-out"),
+    }
+}

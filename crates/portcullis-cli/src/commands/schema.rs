@@ -1,0 +1,15 @@
+//! `portcullis schema`
+
+use crate::args::Format;
+use crate::exit::Exit;
+use crate::failure::Result;
+use crate::render::Printer;
+
+pub(super) fn schema(format: Format, out: Printer) -> Result<Exit> {
+    let schema = match format {
+        Format::Policy => portcullis_config::schema::policy(),
+        Format::Manifest => portcullis_config::schema::manifest(),
+    };
+    out.line(&format!("{schema:#}"))?;
+    Ok(Exit::OK)
+}

@@ -1,0 +1,87 @@
+//! The `portcullis` command: arguments, settings, host, report.
+
+mod args;
+mod code;
+mod commands;
+mod exit;
+mod failure;
+mod lint;
+mod render;
+mod session;
+mod settings;
+mod signals;
+mod target;
+
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::Parser;
+use clap::error::ErrorKind;
+use exit::Exit;
+use failure::{Failure, Result, diagnostic};
+use render::Printer;
+use serde_json::json;
+use settings::Environment;
+
+fn main() -> ExitCode {
+    // First: this executable is also the spawn server.
+    portcullis::enter();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
+    let output = cli.verb.output();
+    let out = Printer {
+        quiet: output.quiet,
+        verbose: output.verbose,
+    };
+    let exit = match serve(&cli.verb, out) {
+        Ok(exit) => exit,
+        Err(failure) => fail(&cli.verb, failure, out),
+    };
+    exit.into()
+}
+
+fn serve(verb: &Verb, out: Printer) -> Result<Exit> {
+    let env = Environment::of_process().map_err(|error| {
+        Failure::usage(diagnostic(
+            code::UNUSABLE,
+            format!("the working directory is gone: {}", failure::system(&error)),
+        ))
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unavailable(failure::chain(code::HOST, &error)))?;
+    let exit = runtime.block_on(commands::dispatch(verb, env, out));
+    // A compilation that nobody waits for any more is not waited for here either.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Reports a failure, also as JSON where that was asked for, and says how the process ends for it.
+fn fail(verb: &Verb, failure: Failure, out: Printer) -> Exit {
+    let exit = match verb {
+        Verb::Run(_) if failure.exit != Exit::BROKEN_PIPE => Exit::OURS,
+        _ => failure.exit,
+    };
+    if verb.output().json && !failure.reports.is_empty() {
+        // The same is said on standard error, should nobody read this.
+        let _ = out.json(json!({ "exit_code": exit.0, "errors": failure.reports }));
+    }
+    out.failure(&failure);
+    exit
+}
+
+/// Prints what clap has to say: help and version are answers, all else is wrong usage.
+fn usage(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if printed.is_ok() => Exit::OK,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::BROKEN_PIPE,
+        // What `run` returns is the plugin's own, so our failures have a code that plugins do not use.
+        _ if std::env::args_os().nth(1).is_some_and(|verb| verb == "run") => Exit::OURS,
+        _ => Exit::USAGE,
+    }
+}

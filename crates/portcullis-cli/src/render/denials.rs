@@ -1,0 +1,93 @@
+//! All that was denied in one run: equal denials once, and the one command that allows everything that was missing.
+
+use portcullis::Diagnostic;
+use portcullis_policy::Denial;
+use serde::Serialize;
+
+use super::{Level, Printer, report, shell};
+use crate::target::Target;
+
+/// A denial, and how often it happened.
+#[derive(Debug, Serialize)]
+pub(crate) struct Counted {
+    #[serde(flatten)]
+    pub(crate) denial: Denial,
+    pub(crate) count: usize,
+}
+
+/// Everything that was denied, in the order of the first of each.
+#[derive(Debug)]
+pub(crate) struct Denials(pub(crate) Vec<Counted>);
+
+impl Denials {
+    /// Counts equal denials, and completes their commands.
+    pub(crate) fn of(denials: &[Denial], target: &Target) -> Self {
+        let mut counted: Vec<Counted> = Vec::new();
+        for denial in denials {
+            let mut denial = target.explain(denial.clone());
+            for command in denial
+                .remedies
+                .iter_mut()
+                .filter_map(|remedy| remedy.command.as_mut())
+            {
+                *command = target.editing.complete(command);
+            }
+            match counted.iter_mut().find(|known| known.denial == denial) {
+                Some(known) => known.count += 1,
+                None => counted.push(Counted { denial, count: 1 }),
+            }
+        }
+        Self(counted)
+    }
+
+    /// The commands that together allow everything that a command can allow, each once.
+    pub(crate) fn commands(&self) -> Vec<&[String]> {
+        let mut commands: Vec<&[String]> = Vec::new();
+        for command in self
+            .0
+            .iter()
+            .flat_map(|counted| &counted.denial.remedies)
+            .filter_map(|remedy| remedy.command.as_deref())
+        {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+        commands
+    }
+}
+
+impl Printer {
+    /// Reports all denials, and after them what would allow them.
+    pub(crate) fn denials(self, level: Level, denials: &Denials) {
+        if level == Level::Warning && self.quiet {
+            return;
+        }
+        let commands = denials.commands();
+        for counted in &denials.0 {
+            let mut diagnostic = Diagnostic::from(&counted.denial);
+            if counted.count > 1 {
+                diagnostic.notes.push(format!("{} times", counted.count));
+            }
+            if commands.len() > 1 {
+                // The commands follow together.
+                diagnostic.helps.retain(|remedy| remedy.command.is_none());
+            }
+            self.tell(report::plain(level, &diagnostic).trim_end());
+        }
+        if commands.len() > 1 {
+            let joined = commands
+                .iter()
+                .map(|command| shell(command))
+                .collect::<Vec<_>>()
+                .join(" && ");
+            let mut out = String::new();
+            report::push(
+                &mut out,
+                "help",
+                &format!("to allow exactly these: {joined}"),
+            );
+            self.tell(out.trim_start().trim_end());
+        }
+    }
+}

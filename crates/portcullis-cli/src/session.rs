@@ -1,0 +1,112 @@
+//! The host and the audit trail of one run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use portcullis::{CodeCache, GuestStdio, Host};
+use portcullis_audit::{
+    DigestKey, Event, Folding, Head, Masked, Options, RunEnded, RunStarted, Sink, Trail,
+};
+use portcullis_policy::PluginId;
+
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result, chain};
+use crate::settings::{Directories, Settings};
+
+/// The trail of this user, with equal denials counted instead of written one by one.
+pub(crate) type AuditTrail = Arc<Folding<Trail>>;
+
+/// Opens the trail. Without one nothing is run.
+pub(crate) fn open_trail(directories: &Directories) -> Result<AuditTrail> {
+    let mut options = Options::default();
+    options.keep_head_in = Some(directories.data.clone());
+    let trail = Trail::open(&directories.audit, options).map_err(|error| Failure::audit(&error))?;
+    Ok(Arc::new(Folding::new(
+        trail,
+        portcullis_audit::FoldOptions::default(),
+    )))
+}
+
+/// Opens the cache of compiled code.
+pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
+    CodeCache::open(&directories.cache, &directories.data, Default::default())
+        .map_err(|error| Failure::unavailable(chain(code::CACHE, &error)))
+}
+
+/// Builds the host as the settings say.
+pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) -> Result<Host> {
+    let directories = &settings.directories;
+    let key =
+        DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
+    let host = Host::builder()
+        .project(&settings.project)
+        .host_env(settings.env.host())
+        .own_state(settings.own_state())
+        .code_cache(open_cache(directories)?)
+        .audit(trail)
+        .digest_key(key)
+        .guest_stdio(stdio)
+        .build()?;
+    Ok(host)
+}
+
+/// One run of a plugin in the trail.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) id: String,
+    trail: AuditTrail,
+    started: Instant,
+}
+
+impl Run {
+    /// Writes down that a plugin begins to run.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing may be run.
+    pub(crate) fn start(
+        settings: &Settings,
+        trail: AuditTrail,
+        plugin: &PluginId,
+        digest: &str,
+        args: &[String],
+    ) -> Result<Self> {
+        let mut random = [0; 6];
+        getrandom::fill(&mut random)
+            .map_err(|error| Failure::unavailable(chain(code::HOST, &error)))?;
+        let id = hex::encode(random);
+        let event = Event::RunStarted(RunStarted {
+            run: id.clone(),
+            plugin: plugin.to_string(),
+            plugin_digest: digest.to_owned(),
+            policy_files: settings
+                .files
+                .iter()
+                .map(|file| file.path.display().to_string())
+                .collect(),
+            args: Masked::argv(args.iter().map(String::as_str)),
+        });
+        trail
+            .append(Timestamp::now(), &event)
+            .map_err(|error| Failure::audit(&error))?;
+        Ok(Self {
+            id,
+            trail,
+            started: Instant::now(),
+        })
+    }
+
+    /// Writes down how the run ended, and gives the head of the trail.
+    pub(crate) fn end(self, exit: Exit) -> Result<Option<Head>> {
+        let event = Event::RunEnded(RunEnded {
+            run: self.id,
+            exit_code: i32::from(exit.0),
+            duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        });
+        self.trail
+            .append(Timestamp::now(), &event)
+            .map_err(|error| Failure::audit(&error))?;
+        Ok(self.trail.sink().head())
+    }
+}

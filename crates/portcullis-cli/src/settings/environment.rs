@@ -1,0 +1,49 @@
+//! The process as it was started: its environment and its user. The only place that looks.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use portcullis_policy::HostEnvironment;
+
+/// A snapshot of the environment.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    vars: Vec<(OsString, OsString)>,
+    /// The directory the command was started in.
+    pub(crate) cwd: PathBuf,
+    /// The effective user.
+    pub(crate) user: u32,
+}
+
+impl Environment {
+    /// Reads them once, before threads are made.
+    pub(crate) fn of_process() -> std::io::Result<Self> {
+        let cwd = std::env::current_dir()?;
+        Ok(Self {
+            vars: std::env::vars_os().collect(),
+            cwd,
+            user: rustix::process::geteuid().as_raw(),
+        })
+    }
+
+    /// A variable that is set and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        let found = self.vars.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_os_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// As [`Self::get`], as a path.
+    pub(crate) fn path(&self, name: &str) -> Option<&Path> {
+        self.get(name).map(Path::new)
+    }
+
+    /// What policies may let through to children: names and values that are text.
+    pub(crate) fn host(&self) -> HostEnvironment {
+        let text = |(name, value): &(OsString, OsString)| {
+            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
+        };
+        HostEnvironment::new(self.vars.iter().filter_map(text).collect())
+    }
+}

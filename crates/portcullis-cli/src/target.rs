@@ -1,0 +1,208 @@
+//! The plugin that a command is about: its file, its entry in the policy and its manifest.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use portcullis::{LoadError, Source};
+use portcullis_config::{LocateError, Manifest, PluginEntry, SelectError};
+use portcullis_policy::{Code, Denial, Grants, Origin};
+use sha2::{Digest, Sha256};
+
+use crate::code;
+use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::settings::{Role, Settings};
+
+/// Bytes read of a plugin: one more than any plugin may have.
+const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
+
+/// A plugin that was found and read.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) entry: PluginEntry,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) sha256: String,
+    /// Where `grant` would have to write for this plugin.
+    pub(crate) editing: Editing,
+}
+
+/// How `grant` and `revoke` have to be told which plugin is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Editing {
+    /// By its id, in the user's own file.
+    Own,
+    /// By its id, in the file that has its entry.
+    File(PathBuf),
+    /// By its path, since it has no entry.
+    Path(PathBuf),
+}
+
+impl Target {
+    /// Finds and reads what `selector` means.
+    pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
+        let entry = settings.policy.plugin(selector)?;
+        let plugin = entry.id.clone();
+        let failed = |source| LoadError::Read {
+            plugin: plugin.clone(),
+            path: entry.path.clone(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        File::open(&entry.path)
+            .and_then(|file| file.take(MAX_READ).read_to_end(&mut bytes))
+            .map_err(failed)?;
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let editing = Editing::of(&entry, settings);
+        Ok(Self {
+            entry,
+            bytes,
+            sha256,
+            editing,
+        })
+    }
+
+    /// What it may do: what was granted and asked for, two keys to one door.
+    pub(crate) fn grants(&self) -> Grants {
+        let grants = self.entry.grants.clone();
+        match self.manifest() {
+            Some(manifest) => manifest.restrict(grants),
+            None => grants,
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.entry.manifest.as_ref().map(|(_, manifest)| manifest)
+    }
+
+    /// Says of a denial that the policy is not what is missing: the plugin itself did not ask.
+    pub(crate) fn explain(&self, mut denial: Denial) -> Denial {
+        let name = Path::new(&denial.object).file_name();
+        let allows = |grants: &Grants| {
+            let exec = grants.exec.as_ref();
+            exec.is_some_and(|exec| {
+                exec.any_program
+                    || exec
+                        .allow
+                        .iter()
+                        .any(|rule| name == Some(OsStr::new(rule.program.base_name())))
+            })
+        };
+        if let Some((path, _)) = &self.entry.manifest
+            && matches!(denial.code, Code::ExecNoRule | Code::ExecNotGranted)
+            && allows(&self.entry.grants)
+            && !allows(&self.grants())
+        {
+            denial.notes = vec![format!(
+                "the policy allows it, but the plugin does not ask for it in `{}`",
+                path.display()
+            )];
+            denial.remedies.clear();
+        }
+        denial
+    }
+
+    /// The bytes and rights to load, once the bytes are those that the policy names.
+    pub(crate) fn source(&mut self) -> Result<Source> {
+        if let Some(expected) = self.entry.sha256.map(hex::encode)
+            && expected != self.sha256
+        {
+            let plugin = self.entry.id.clone();
+            return Err(LoadError::Digest {
+                plugin,
+                expected,
+                found: self.sha256.clone(),
+            }
+            .into());
+        }
+        Ok(Source {
+            bytes: std::mem::take(&mut self.bytes),
+            grants: self.grants(),
+        })
+    }
+}
+
+impl Editing {
+    fn of(entry: &PluginEntry, settings: &Settings) -> Self {
+        match &entry.origin {
+            Some(Origin::File { file, .. }) => {
+                let own = settings
+                    .files
+                    .iter()
+                    .any(|known| known.role == Role::Own && known.path == *file);
+                if own {
+                    Self::Own
+                } else {
+                    Self::File(file.clone())
+                }
+            }
+            Some(Origin::Flag { .. } | Origin::Code) | None => Self::Path(entry.path.clone()),
+        }
+    }
+
+    /// The command that a remedy names, told in full which plugin and file is meant.
+    pub(crate) fn complete(&self, command: &[String]) -> Vec<String> {
+        let mut words = command.to_vec();
+        // `portcullis grant <id> …`: remedies of the policy know the id only.
+        let is_edit = words
+            .get(1)
+            .is_some_and(|verb| verb == "grant" || verb == "revoke")
+            && words.len() > 2;
+        match self {
+            Self::File(file) if is_edit => {
+                words.splice(2..2, ["--config".to_owned(), file.display().to_string()]);
+            }
+            Self::Path(path) if is_edit => words[2] = path.display().to_string(),
+            Self::Own | Self::File(_) | Self::Path(_) => {}
+        }
+        words
+    }
+}
+
+impl From<SelectError> for Failure {
+    fn from(error: SelectError) -> Self {
+        let message = error.to_string();
+        match error {
+            SelectError::Unknown { nearest, .. } => {
+                let report = diagnostic(code::NO_PLUGIN, message);
+                Self::usage(match nearest {
+                    Some(id) => report.help(format!("the policy has a plugin `{id}`")),
+                    None => report.note("a plugin is named by its id in the policy, or by the path of its file or directory"),
+                })
+            }
+            SelectError::IdTaken { id, .. } => Self::usage(
+                diagnostic(code::NO_PLUGIN, message)
+                    .note("a plugin never gets the rights of another one of the same name")
+                    .help(format!(
+                        "rename it, or change the `path` of `{id}` in the policy"
+                    )),
+            ),
+            SelectError::Locate(LocateError::Manifest { errors, .. })
+            | SelectError::Flags(errors) => errors.into(),
+            SelectError::Locate(LocateError::Unreadable { path, source }) => {
+                Self::unusable("read", &path, &source)
+            }
+            _ => Self::usage(diagnostic(code::NO_PLUGIN, message)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Editing;
+
+    #[test]
+    fn a_remedy_says_which_file_is_meant() {
+        let remedy = ["portcullis", "grant", "p", "exec", "git"].map(str::to_owned);
+        let complete = |editing: Editing| editing.complete(&remedy).join(" ");
+        assert_eq!(complete(Editing::Own), "portcullis grant p exec git");
+        assert_eq!(
+            complete(Editing::File("x.toml".into())),
+            "portcullis grant --config x.toml p exec git"
+        );
+        assert_eq!(
+            complete(Editing::Path("/x/p.wasm".into())),
+            "portcullis grant /x/p.wasm exec git"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! `audit`: what was written down, and whether it still is.
+
+use std::fs;
+
+use crate::context::{Context, shows};
+
+fn after_a_run() -> Context {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let args = [
+        "run",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "echo",
+        "hi",
+        ";;",
+        "exec",
+        "--",
+        "cat",
+        "ghp_0123456789abcdefghijklmnopqrstuvwxyzAB",
+    ];
+    assert_eq!(context.output(&args).status.code(), Some(0));
+    context
+}
+
+#[test]
+fn a_run_leaves_its_decisions_and_outcomes() {
+    shows!(after_a_run(), ["audit", "show"], @r#"
+    exit 0
+    -- stdout
+        1  [TIME]  a file of the trail begins
+        2  [TIME]  run [RUN] of `p` begins with ["exec","--","echo","hi",";;","exec","--","cat","ghp_[masked]"]
+        3  [TIME]  run [RUN] call 1: allowed exec ["echo","hi"] by rule `allow[0]` (policy.toml:6)
+        4  [TIME]  run [RUN] call 1: exit code 0 after [N] µs
+        5  [TIME]  run [RUN] call 2: denied [P0201] exec ["cat","ghp_[masked]"]
+        6  [TIME]  run [RUN] ends with code 0 after [N] µs
+    "#);
+}
+
+#[test]
+fn the_tail_and_a_single_run_are_parts_of_it() {
+    let context = after_a_run();
+    let tail = context.json(&["audit", "tail", "-n", "2", "--json"]);
+    assert_eq!(tail["records"].as_array().unwrap().len(), 2);
+    let run = tail["records"][1]["event"]["run"].as_str().unwrap();
+    let all = context.json(&["audit", "show", "--run", run, "--json"]);
+    assert_eq!(
+        all["records"].as_array().unwrap().len(),
+        5,
+        "all but the one that begins the file"
+    );
+    assert_eq!(
+        context
+            .output(&["audit", "show", "--run", "nosuch"])
+            .status
+            .code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_denial_is_explained_with_its_page() {
+    let context = after_a_run();
+    let output = context.output(&["audit", "explain", "5"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("denied [P0201]") && stdout.contains("No rule of the policy"),
+        "{stdout}"
+    );
+    assert_eq!(
+        context.output(&["audit", "explain", "99"]).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_changed_record_and_a_cut_tail_are_found() {
+    let context = after_a_run();
+    let head = context.json(&["audit", "verify", "--json"])["head"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let file = context
+        .home()
+        .join(".local/state/portcullis/audit/audit-000001.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("echo", "ECHO", 1)).unwrap();
+    assert_eq!(context.output(&["audit", "verify"]).status.code(), Some(1));
+    let cut: String = text
+        .lines()
+        .take(4)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    fs::write(&file, cut).unwrap();
+    assert_eq!(
+        context
+            .output(&["audit", "verify", "--head", &head])
+            .status
+            .code(),
+        Some(1)
+    );
+    fs::write(&file, text).unwrap();
+    assert_eq!(
+        context
+            .output(&["audit", "verify", "--head", &head])
+            .status
+            .code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_run() {
+    let context = Context::with_policy("exec.allow = [\"touch\"]\n");
+    let state = context.home().join(".local/state/portcullis");
+    fs::create_dir_all(&state).unwrap();
+    fs::write(state.join("audit"), "a file where the trail should be").unwrap();
+    let output = context.output(&[
+        "run",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "touch",
+        "made",
+    ]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("P0904"));
+    assert!(!context.project().join("made").exists());
+}
+
+#[test]
+fn without_runs_there_is_no_trail() {
+    let context = Context::new();
+    shows!(context, ["audit", "verify"], @"
+    exit 0
+    -- stdout
+    there is no trail yet
+    ");
+    shows!(context, ["audit", "show"], @"exit 0");
+}

@@ -1,0 +1,153 @@
+//! A machine with nothing on it: a home and a project of its own for each test.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use portcullis_testkit::guest;
+
+/// The beginning of a policy in which commands run: what a test is about follows.
+pub(crate) const DEV: &str =
+    "mode = \"dev\"\nconfinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n";
+
+pub(crate) struct Context {
+    dir: tempfile::TempDir,
+    env: Vec<(String, String)>,
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["home", "project"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o700)).unwrap();
+        }
+        Self {
+            dir,
+            env: Vec::new(),
+        }
+    }
+
+    /// With a guest as `p.wasm` in the project.
+    pub(crate) fn with_guest(name: &str) -> Self {
+        let context = Self::new();
+        fs::copy(guest(name), context.project().join("p.wasm")).unwrap();
+        context
+    }
+
+    /// With `exec-args` as plugin `p`, and this after the head of its policy.
+    pub(crate) fn with_policy(rest: &str) -> Self {
+        let context = Self::with_guest("exec-args");
+        context.write("policy.toml", format!("{DEV}{rest}"));
+        context
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    pub(crate) fn project(&self) -> PathBuf {
+        self.root().join("project")
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root().join("home")
+    }
+
+    pub(crate) fn own_policy(&self) -> PathBuf {
+        self.home().join(".config/portcullis/portcullis.toml")
+    }
+
+    /// Writes a file of the project.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.project().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary under test is started by nobody else"
+    )]
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", self.home())
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(self.project());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn portcullis(&self, args: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(args);
+        command
+    }
+
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
+        self.portcullis(args).output().unwrap()
+    }
+
+    /// Exit code, standard output and standard error, without what differs from run to run.
+    pub(crate) fn shown(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        let part = |name: &str, bytes: &[u8]| match String::from_utf8_lossy(bytes).trim_end() {
+            "" => String::new(),
+            text => format!("\n-- {name}\n{text}"),
+        };
+        let code = output
+            .status
+            .code()
+            .unwrap_or_else(|| 128 + output.status.signal().unwrap());
+        let text = format!(
+            "exit {code}{}{}",
+            part("stdout", &output.stdout),
+            part("stderr", &output.stderr)
+        );
+        self.plain(&text)
+    }
+
+    /// Text without names of temporary directories.
+    pub(crate) fn plain(&self, text: &str) -> String {
+        text.replace(&self.root().display().to_string(), "[DIR]")
+    }
+
+    /// The JSON document that a verb prints.
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
+        let output = self.output(args);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(document["schema_version"], 1);
+        document
+    }
+}
+
+/// A snapshot of what a verb shows, with digests, times and run ids replaced.
+macro_rules! shows {
+    ($context:expr, $args:expr, @$snapshot:literal) => {
+        insta::with_settings!({ filters => vec![
+            (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+            (r"\brun `?[0-9a-f]{12}`?", "run [RUN]"),
+            (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", "[TIME]"),
+            (r"\b\d+ µs", "[N] µs"),
+            (r"\b\d+ ms", "[N] ms"),
+            (r"\b\d+ bytes", "[N] bytes"),
+        ] }, { insta::assert_snapshot!($context.shown(&$args), @$snapshot) });
+    };
+}
+pub(crate) use shows;
+
+/// Whether a process with this id is there.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    Path::new("/proc").join(pid).exists()
+}

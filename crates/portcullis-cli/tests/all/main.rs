@@ -1,0 +1,12 @@
+//! The `portcullis` binary, run as people run it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod audit;
+mod broken;
+mod context;
+mod policy;
+mod run;
+mod stop;
+mod terminal;
+mod trust;

@@ -1,0 +1,313 @@
+//! `check`, `explain`, `grant`, `revoke`, `inspect`, `schema`, `completions`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::context::{Context, shows};
+
+#[test]
+fn mistakes_are_shown_where_they_are() {
+    let context = Context::with_policy("alow = 1\nlimits.call = \"2 days\"\n");
+    shows!(context, ["check", "policy.toml"], @r#"
+    exit 2
+    -- stderr
+    error[P0101]: unknown key `alow` in `plugins`
+     --> policy.toml:6:1
+      |
+    6 | alow = 1
+      | ^^^^ expected one of `env`, `env_allow_prefixes`, `exec`, `fs`, `id`, `late`, `limits`, `path`, `sha256`
+    error[P0109]: `2 days` is not a time
+     --> policy.toml:7:15
+      |
+    7 | limits.call = "2 days"
+      |               ^^^^^^^^ expected a whole number and `ms`, `s`, `m` or `h`, such as "30s"
+    "#);
+}
+
+#[test]
+fn rules_that_allow_everything_are_warned_of() {
+    let context = Context::with_policy("exec.allow = [\"bash\", \"df\"]\n");
+    shows!(context, ["check", "policy.toml"], @"
+    exit 0
+    -- stdout
+    checked `policy.toml` (named with `--config`)
+    1 policy file, 1 plugin, 1 warning
+    -- stderr
+    warning[P0911]: plugin `p` may run `bash` with any arguments
+      note: `bash` is a shell, so this rule allows every program
+      note: rule `allow[0]` (policy.toml:6)
+      help: say which arguments it needs with `sub`, `flags` or `args`
+    ");
+    assert_eq!(
+        context
+            .output(&["check", "--strict", "policy.toml"])
+            .status
+            .code(),
+        Some(1)
+    );
+    let fine = Context::with_policy("exec.allow = [\"df\"]\n");
+    assert_eq!(
+        fine.output(&["check", "--strict", "policy.toml"])
+            .status
+            .code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn an_allowed_command_is_explained() {
+    let context = Context::with_policy("exec.allow = [{ program = \"git\", sub = [\"log\"] }]\n");
+    shows!(context, ["explain", "--config", "policy.toml", "p", "exec", "git", "log"], @"
+    exit 0
+    -- stdout
+    allowed
+      program `/usr/bin/git`
+      in `[DIR]/project`
+      by rule `allow[0]` (policy.toml:6)
+      with the variables `PATH`, `TMPDIR`, `LANG`, `TERM`, `HOME`, `GIT_TERMINAL_PROMPT`, `GIT_OPTIONAL_LOCKS`, `GIT_CONFIG_NOSYSTEM`, `GIT_PAGER`, `PAGER`, `NO_COLOR`
+      for at most [N] ms and [N] bytes a stream
+      confinement limits; children: not confined
+    ");
+}
+
+#[test]
+fn a_denied_command_is_explained_as_a_run_reports_it() {
+    let context = Context::with_policy(
+        "exec.allow = [{ id = \"git-read\", program = \"git\", sub = [\"log\"] }]\n",
+    );
+    shows!(context, ["explain", "--config", "policy.toml", "p", "exec", "git", "push"], @r#"
+    exit 1
+    -- stderr
+    error[P0203]: plugin `p` may not run `/usr/bin/git` with these arguments
+      note: rule `git-read` (policy.toml:6) allows it with other arguments; argument 1: `push` is not one of its sub-commands
+      note: requested as `git` with arguments ["push"]
+      help: to allow exactly this: portcullis grant --config policy.toml p exec git --args '["push"]'
+    "#);
+}
+
+#[test]
+fn every_code_has_a_page() {
+    let context = Context::new();
+    shows!(context, ["explain", "p0201"], @"
+    exit 0
+    -- stdout
+    P0201:
+    No rule of the policy is about this program; the default is deny.
+
+    Allow it with `portcullis grant <plugin> exec <program> --args '[…]'`, or add it to `exec.allow`.
+    ");
+    for code in ["P0101", "P0213", "P0301", "P0601", "P0702", "P0901"] {
+        assert!(
+            context.output(&["explain", code]).status.success(),
+            "{code}"
+        );
+    }
+    assert_eq!(context.output(&["explain", "P9999"]).status.code(), Some(2));
+}
+
+#[test]
+fn grants_are_written_into_the_own_file_and_taken_out_again() {
+    let context = Context::with_guest("exec-args");
+    shows!(context, ["grant", "p.wasm", "exec", "git", "--args", r#"["log"]"#], @r#"
+    exit 0
+    -- stdout
+    granted to plugin `p`: run `git` with exactly ["log"] ([DIR]/home/.config/portcullis/portcullis.toml:4)
+    "#);
+    let mode = fs::metadata(context.own_policy())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    shows!(context, ["grant", "p", "exec", "git", "--args", r#"["log"]"#], @r#"
+    exit 0
+    -- stdout
+    nothing to change: already granted to plugin `p`: run `git` with exactly ["log"] ([DIR]/home/.config/portcullis/portcullis.toml:4)
+    "#);
+    shows!(context, ["grant", "p", "read", "."], @"
+    exit 0
+    -- stdout
+    granted to plugin `p`: read `[DIR]/project` ([DIR]/home/.config/portcullis/portcullis.toml:5)
+    ");
+    shows!(context, ["revoke", "p", "exec", "git"], @"
+    exit 0
+    -- stdout
+    revoked from plugin `p`: run `git` ([DIR]/home/.config/portcullis/portcullis.toml)
+    ");
+    shows!(context, ["revoke", "p", "exec", "git"], @"
+    exit 0
+    -- stdout
+    nothing to change: not granted to plugin `p`: run `git` ([DIR]/home/.config/portcullis/portcullis.toml)
+    ");
+}
+
+#[test]
+fn an_edit_keeps_comments_and_the_rest() {
+    let context = Context::with_policy("# why\nexec.allow = [\"df\"] # disks\n");
+    let path = context.project().join("policy.toml");
+    assert!(
+        context
+            .output(&[
+                "grant",
+                "--config",
+                "policy.toml",
+                "p",
+                "exec",
+                "git",
+                "--args",
+                "[]"
+            ])
+            .status
+            .success()
+    );
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("# why") && text.contains("# disks") && text.contains("\"df\""),
+        "{text}"
+    );
+    assert!(text.contains("\"git\""), "{text}");
+}
+
+#[test]
+fn an_edit_that_would_not_hold_is_refused() {
+    let context = Context::with_policy("exec = { allow = [\"df\"], deny = [\"git\"] }\n");
+    let before = fs::read_to_string(context.project().join("policy.toml")).unwrap();
+    let output = context.output(&["grant", "--config", "policy.toml", "p", "exec", "git"]);
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        fs::read_to_string(context.project().join("policy.toml")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn inspect_shows_a_plugin_and_runs_none_of_it() {
+    let context = Context::with_guest("exec-args");
+    shows!(context, ["inspect", "p.wasm"], @"
+    exit 1
+    -- stdout
+    plugin `p` from `[DIR]/project/p.wasm`
+    a component, [N] bytes
+    sha256 [DIGEST]
+    blake3 [DIGEST]
+    imports `portcullis:cli/process@0.1.0`: needs `exec`, not granted
+    exports `run`
+    the policy has no entry for it; it
+      may run no command
+      may open no directory
+      may read no environment variable
+      limits: [N] ms a call, [N] ms and [N] bytes a stream for a command, 8 commands at once, 600 a minute, [N] bytes of memory
+    cannot be run: `portcullis:cli/process@0.1.0`: needs the `exec` grant; to allow a program: portcullis grant p exec <program>
+    ");
+    context.write(
+        "policy.toml",
+        format!("{}exec.allow = [\"df\"]\n", crate::context::DEV),
+    );
+    assert_eq!(
+        context
+            .output(&["inspect", "--config", "policy.toml", "p"])
+            .status
+            .code(),
+        Some(0)
+    );
+    let document = context.json(&["inspect", "--json", "p.wasm"]);
+    assert_eq!(document["problems"].as_array().unwrap().len(), 1);
+    assert_eq!(document["found"]["imports"][0]["needs"], "exec");
+}
+
+#[test]
+fn inspect_says_what_a_file_is_that_is_no_plugin() {
+    let context = Context::new();
+    context.write("p.wasm", portcullis_testkit::wat("core-hello"));
+    let output = context.output(&["inspect", "p.wasm"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout.contains("a core module for WASI preview 1") && stdout.contains("wasm32-wasip2"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn schemas_and_completions_are_printed() {
+    let context = Context::new();
+    for format in ["policy", "manifest"] {
+        let output = context.output(&["schema", format]);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(schema["type"], "object", "{format}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let output = context.output(&["completions", shell]);
+        assert!(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .contains("portcullis"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn the_doctor_tries_everything() {
+    let context = Context::new();
+    let document = context.json(&["doctor", "--json"]);
+    let names: Vec<_> = document["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "kernel",
+            "namespaces",
+            "commands",
+            "data directory",
+            "audit trail",
+            "code cache",
+            "policy"
+        ]
+    );
+    assert_eq!(document["ok"], true, "{document}");
+    fs::set_permissions(
+        context.home().join(".cache/portcullis"),
+        fs::Permissions::from_mode(0o777),
+    )
+    .unwrap();
+    let output = context.output(&["doctor"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("fix  code cache"),
+        "what is not well is named"
+    );
+}
+
+#[test]
+fn the_plugin_of_the_doctor_is_its_text() {
+    let sources = portcullis_testkit::repository().join("crates/portcullis-cli/src/commands");
+    let text = fs::read(sources.join("doctor.wat")).unwrap();
+    let assembled = portcullis_testkit::assemble(&text).unwrap();
+    if std::env::vars_os().any(|(name, _)| name == "UPDATE") {
+        fs::write(sources.join("doctor.wasm"), &assembled).unwrap();
+    }
+    assert!(
+        fs::read(sources.join("doctor.wasm")).unwrap() == assembled,
+        "run with UPDATE=1 to assemble it"
+    );
+}
+
+#[test]
+fn the_cache_is_counted_and_cleared() {
+    let context = Context::with_guest("noop");
+    assert!(context.output(&["run", "p.wasm"]).status.success());
+    assert_eq!(context.json(&["cache", "info", "--json"])["entries"], 1);
+    assert_eq!(context.json(&["cache", "clear", "--json"])["entries"], 1);
+    assert_eq!(context.json(&["cache", "info", "--json"])["entries"], 0);
+}

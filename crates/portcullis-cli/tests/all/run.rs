@@ -1,0 +1,340 @@
+//! `run`: what comes out, and with which code.
+
+use crate::context::{Context, shows};
+
+const RUN: [&str; 5] = ["run", "--config", "policy.toml", "p", "exec"];
+
+fn exec<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+    RUN.iter().copied().chain(rest.iter().copied()).collect()
+}
+
+#[test]
+fn a_command_runs_and_children_are_said_to_be_unconfined_once() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    shows!(context, exec(&["--", "echo", "one", ";;", "exec", "--", "echo", "two"]), @"
+    exit 0
+    -- stdout
+    status=0
+    stdout=one
+
+    stderr=
+    status=0
+    stdout=two
+
+    stderr=
+    -- stderr
+    children: not confined
+    ");
+}
+
+#[test]
+fn without_children_nothing_is_said_of_them() {
+    shows!(Context::with_guest("noop"), ["run", "p.wasm"], @"exit 0");
+}
+
+#[test]
+fn text_of_the_guest_ends_with_one_newline() {
+    let context = Context::with_guest("output");
+    assert_eq!(
+        context.output(&["run", "p.wasm", "long", "3"]).stdout,
+        b"xxx\n"
+    );
+}
+
+#[test]
+fn an_error_of_the_guest_is_code_1_on_standard_error() {
+    shows!(Context::with_guest("output"), ["run", "p.wasm", "nothing"], @"
+    exit 1
+    -- stderr
+    usage: long BYTES | control | control-err
+    ");
+}
+
+#[test]
+fn a_denial_that_the_guest_gives_up_on_is_code_126() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    shows!(context, exec(&["--", "cat", "/etc/hostname"]), @r#"
+    exit 126
+    -- stderr
+    denied: the operator's policy does not allow this command
+    error[P0201]: plugin `p` may not run `/usr/bin/cat`
+      note: no `exec` rule matches; the default is deny
+      note: requested as `cat` with arguments ["/etc/hostname"]
+      help: to allow exactly this: portcullis grant --config policy.toml p exec cat --args '["/etc/hostname"]'
+    "#);
+}
+
+#[test]
+fn all_denials_are_reported_together_with_what_allows_them() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let args = exec(&[
+        "--", "cat", "a", ";;", "exec", "--", "cat", "a", ";;", "exec", "--", "ls", "-l b",
+    ]);
+    shows!(context, args, @r#"
+    exit 0
+    -- stdout
+    error=denied: the operator's policy does not allow this command
+    error=denied: the operator's policy does not allow this command
+    error=denied: the operator's policy does not allow this command
+    -- stderr
+    warning[P0201]: plugin `p` may not run `/usr/bin/cat`
+      note: no `exec` rule matches; the default is deny
+      note: requested as `cat` with arguments ["a"]
+      note: 2 times
+    warning[P0201]: plugin `p` may not run `/usr/bin/ls`
+      note: no `exec` rule matches; the default is deny
+      note: requested as `ls` with arguments ["-l b"]
+    help: to allow exactly these: portcullis grant --config policy.toml p exec cat --args '["a"]' && portcullis grant --config policy.toml p exec ls --args '["-l b"]'
+    "#);
+}
+
+#[test]
+fn the_printed_commands_allow_exactly_what_was_denied() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let denied = exec(&[
+        "--",
+        "cat",
+        "a'b\"\u{e9}",
+        ";;",
+        "exec",
+        "--",
+        "ls",
+        "-l",
+        ";;",
+        "exec",
+        "--",
+        "ls",
+    ]);
+    let document = context.json(&[&["run", "--json"], &denied[1..]].concat());
+    let commands = document["remedy"].as_array().unwrap();
+    assert_eq!(commands.len(), 3, "{document}");
+    for command in commands {
+        let words: Vec<_> = command
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap())
+            .collect();
+        assert_eq!(words[0], "portcullis");
+        let output = context.output(&words[1..]);
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let document = context.json(&[&["run", "--json"], &denied[1..]].concat());
+    assert_eq!(
+        document["denials"].as_array().unwrap().len(),
+        0,
+        "{document}"
+    );
+    let more = context.json(&[&["run", "--json"], &exec(&["--", "cat", "other"])[1..]].concat());
+    assert_eq!(
+        more["denials"][0]["code"], "P0203",
+        "nothing else was allowed"
+    );
+}
+
+#[test]
+fn the_json_of_a_run_has_the_head_of_the_trail() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let document = context.json(&[&["run", "--json"], &exec(&["--", "echo", "hi"])[1..]].concat());
+    assert_eq!(document["exit_code"], 0);
+    assert_eq!(document["result"]["ok"], "status=0\nstdout=hi\n\nstderr=\n");
+    assert_eq!(document["children"]["confinement"], "not confined");
+    assert_eq!(document["children"]["commands"][0]["status"]["exited"], 0);
+    let head = document["audit"]["head"].as_str().unwrap();
+    assert!(
+        head.starts_with("5:"),
+        "opened, started, decided, came out, ended: {head}"
+    );
+    assert!(
+        context
+            .output(&["audit", "verify", "--head", head])
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn dropped_variables_are_named_and_their_values_are_not() {
+    let context = Context::with_policy("exec = { inherit_env = true, allow = [\"env\"] }\n")
+        .env("MY_TOKEN", "sesame")
+        .env("LD_PRELOAD", "")
+        .env("COLOUR", "green");
+    let output = context.output(&exec(&["--inherit-env", "--", "env"]));
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(stdout.contains("COLOUR=green"), "{stdout}");
+    assert!(
+        stderr.contains("left out of their environment: `LD_PRELOAD`, `MY_TOKEN`"),
+        "{stderr}"
+    );
+    assert!(!stdout.contains("sesame") && !stderr.contains("sesame"));
+}
+
+#[test]
+fn rule_keys_that_only_the_kernel_could_enforce_are_named() {
+    let context = Context::with_policy(
+        "[[plugins.exec.allow]]\nprogram = \"echo\"\nnet = \"none\"\nmemory = \"1MiB\"\n",
+    );
+    let output = context.output(&exec(&["--", "echo"]));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("not in force: `memory`, `net`"), "{stderr}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_allowed_and_runs_nothing() {
+    let context = Context::with_policy(
+        "env = [\"LANG\"]\n[plugins.exec]\nallow = [\"touch\"]\ndeny = [\"rm\"]\n",
+    );
+    let args = [
+        "run",
+        "--dry-run",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "touch",
+        "made",
+    ];
+    shows!(context, args, @"
+    exit 0
+    -- stdout
+    plugin `p` from `[DIR]/project/p.wasm`
+    policy `policy.toml` (named with `--config`)
+    may run `touch` with any arguments (rule `allow[0]`, policy.toml:8)
+    may never run `rm` with any arguments (rule `deny[0]`, policy.toml:9)
+    commands inherit the host's environment, without secrets
+    may open no directory
+    may read the environment variables `LANG`
+    limits: [N] ms a call, [N] ms and [N] bytes a stream for a command, 8 commands at once, 600 a minute, [N] bytes of memory
+    mode dev, confinement limits
+    children: not confined
+    ");
+    assert!(!context.project().join("made").exists());
+    assert!(
+        !context
+            .home()
+            .join(".local/state/portcullis/audit/audit-000001.jsonl")
+            .exists(),
+        "nothing ran, nothing is written down"
+    );
+}
+
+#[test]
+fn a_plugin_without_entry_gets_what_the_flags_say() {
+    let context = Context::with_guest("exec-args");
+    let base = ["run", "--mode", "dev", "--confinement", "limits"];
+    let with = |flag: &str, program: &str| {
+        let args: Vec<_> = base
+            .iter()
+            .copied()
+            .chain([flag, "p.wasm", "exec", "--", program])
+            .collect();
+        context.output(&args).status.code()
+    };
+    assert_eq!(with("--allow-exec=true", "true"), Some(0));
+    assert_eq!(with("--allow-exec=true", "false"), Some(126));
+    assert_eq!(with("--allow-exec", "true"), Some(0));
+    assert_eq!(with("-A", "true"), Some(0));
+    assert_eq!(
+        with("--allow-exec=", "true"),
+        Some(125),
+        "an empty list is a mistake"
+    );
+    let args = ["-A", "--deny-exec=true", "p.wasm", "exec", "--", "true"];
+    let args: Vec<_> = base.iter().copied().chain(args).collect();
+    assert_eq!(
+        context.output(&args).status.code(),
+        Some(126),
+        "a denial beats -A"
+    );
+}
+
+#[test]
+fn a_directory_with_a_manifest_is_a_plugin() {
+    let context = Context::new();
+    let repo = portcullis_testkit::repository();
+    let git = |args: &[&str]| {
+        assert!(
+            context
+                .command("git")
+                .args(args)
+                .output()
+                .unwrap()
+                .status
+                .success()
+        )
+    };
+    git(&["init", "-q"]);
+    git(&[
+        "-c",
+        "user.name=Ada",
+        "-c",
+        "user.email=a@example.com",
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "The newest commit",
+    ]);
+    let config = repo.join("examples/portcullis.toml");
+    let plugin = repo.join("examples/repo-report");
+    let output = context.output(&[
+        "run",
+        "--config",
+        config.to_str().unwrap(),
+        plugin.to_str().unwrap(),
+    ]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && stdout.contains("The newest commit"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn what_the_manifest_does_not_ask_for_is_not_given() {
+    let context = Context::with_policy("exec.allow = [\"echo\", \"cat\"]\n");
+    let manifest = "id = \"p\"\nversion = \"1\"\nworld = \"portcullis:cli/plugin@0.1.0\"\ncomponent = \"p.wasm\"\n\
+                    [[asks]]\ncapability = \"exec\"\nprogram = \"echo\"\nreason = \"to say it\"\n";
+    context.write("plugin.toml", manifest);
+    assert_eq!(
+        context.output(&exec(&["--", "echo"])).status.code(),
+        Some(0)
+    );
+    let output = context.output(&exec(&["--", "cat"]));
+    assert_eq!(output.status.code(), Some(126));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("does not ask for it in") && !stderr.contains("portcullis grant"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn quiet_leaves_warnings_out_but_not_what_the_children_were() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let args = exec(&["--", "echo", ";;", "exec", "--", "cat"]);
+    let stderr = |flag| {
+        let output = context.output(&[&["run", flag], &args[1..]].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(stderr("-q"), "children: not confined\n");
+    assert!(stderr("-v").contains("P0201") && stderr("-v").contains("in the audit trail"));
+}
+
+#[test]
+fn keys_and_the_kept_head_are_where_they_were_wanted() {
+    let context = Context::with_guest("noop");
+    let data = context.root().join("home/data");
+    let args = ["run", "--data-dir", data.to_str().unwrap(), "p.wasm"];
+    assert!(context.output(&args).status.success());
+    assert!(data.join("audit-digest.key").exists());
+    assert!(!context.home().join(".local/share").exists());
+}
