@@ -187,6 +187,9 @@ pub(crate) struct RunArgs {
     /// Load and check the plugin, say what it would be allowed, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Let the plugin read standard input; without this it is at its end.
+    #[arg(long)]
+    pub(crate) stdin: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
     /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it.

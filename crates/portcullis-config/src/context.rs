@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use portcullis_policy::{FileId, FsAccess};
 
@@ -48,6 +48,29 @@ impl Context {
             .filter(matters)
             .find(|own| reaches(host, &own.path))
     }
+
+    /// Whether a path is written as one in the project, and leads elsewhere.
+    fn is_led_out(&self, path: &Path, leads_to: &Path) -> bool {
+        let project = real(&self.project);
+        let written = without_dots(path);
+        let inside = |dir: &Path| written.starts_with(dir);
+        (inside(&self.project) || inside(&project)) && !leads_to.starts_with(&project)
+    }
+}
+
+/// What a path says before any link is followed.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn reaches(host: &Path, own: &Path) -> bool {
@@ -153,9 +176,16 @@ impl Base<'_> {
     }
 
     /// As [`Self::expand`], then the real path of the directory that must be there.
+    ///
+    /// A path in the project may not leave it by a link: whoever wrote the tree would choose what is granted.
     pub(crate) fn directory(&self, text: &str) -> Result<Expanded, String> {
         let Expanded { path, guest } = self.expand(text)?;
         match path.canonicalize() {
+            Ok(real) if real.is_dir() && self.context.is_led_out(&path, &real) => Err(format!(
+                "`{}` is led out of the project by a link: write `{}` if that is meant",
+                path.display(),
+                real.display()
+            )),
             Ok(real) if real.is_dir() => Ok(Expanded { path: real, guest }),
             Ok(_) => Err(format!("`{}` is not a directory", path.display())),
             Err(error) => Err(format!(

@@ -3,7 +3,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_policy::HostEnvironment;
+use portcullis_policy::{FileId, HostEnvironment};
 
 use crate::resolve::open;
 
@@ -35,20 +35,24 @@ pub struct Place {
     pub(crate) project: Arc<OwnedFd>,
     pub(crate) path: PathBuf,
     pub(crate) host_env: HostEnvironment,
+    /// The executable of this process.
+    pub(crate) own: FileId,
 }
 
 impl Place {
     /// Opens the project directory, in which commands run that ask for no other.
     ///
     /// # Errors
-    /// When `project` is not a directory that can be opened.
+    /// When `project` is not a directory that can be opened, or `/proc` does not tell which executable this is.
     pub fn open(project: &Path, host_env: HostEnvironment) -> io::Result<Self> {
         let dir = open::directory(rustix::fs::CWD, project)?;
         let path = open::real_path(&dir)?;
+        let own = open::file_id(&rustix::fs::stat("/proc/self/exe")?);
         Ok(Self {
             project: Arc::new(dir),
             path,
             host_env,
+            own,
         })
     }
 

@@ -9,7 +9,7 @@ use portcullis_policy::{Authorized, ExecRequest};
 
 use crate::pool::Pool;
 use crate::run::{self, Run};
-use crate::{Completed, ExecFailure, Opened, Quota};
+use crate::{Completed, ExecFailure, Opened, Permit};
 
 /// Most cells that are worth parking: each is a process.
 const MAX_PARKED: usize = 16;
@@ -89,30 +89,26 @@ impl Executor {
     /// input raises SIGPIPE, which every Rust program ignores unless it was told otherwise.
     ///
     /// # Errors
-    /// [`ExecFailure`]; the guest is told [`ExecFailure::guest`].
+    /// [`ExecFailure`]; a guest is told no more than that its command could not be started.
     ///
     /// # Cancellation
-    /// Dropping the future kills the process tree and returns the slot in `quota`.
+    /// Dropping the future kills the process tree and ends the permit.
     pub async fn run(
         &self,
         authorized: Authorized<ExecRequest>,
         opened: Opened,
         stdin: Option<Vec<u8>>,
         deadline: Option<Instant>,
-        quota: &Quota,
+        permit: Permit,
     ) -> Result<Completed, ExecFailure> {
-        let now = Instant::now();
-        let permit = quota.begin(now).map_err(ExecFailure::Limit)?;
         let run = Run {
             authorized,
             opened,
             stdin,
-            started: now,
+            started: Instant::now(),
             deadline,
-            quota,
+            quota: permit.quota(),
         };
-        let result = run::run(&self.0.pool, &self.0.null, run).await;
-        drop(permit);
-        result
+        run::run(&self.0.pool, &self.0.null, run).await
     }
 }

@@ -1,7 +1,7 @@
 use std::io;
 
 use portcullis_confine::{SendError, ServerError, StartError, Step};
-use portcullis_policy::{Code, Confinement, GuestError};
+use portcullis_policy::Confinement;
 
 /// Why an authorized command did not run to an end.
 ///
@@ -9,10 +9,6 @@ use portcullis_policy::{Code, Confinement, GuestError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecFailure {
-    /// A limit on the plugin's commands: [`Code::LimitChildren`], [`Code::LimitRate`] or
-    /// [`Code::LimitTotalOutput`].
-    #[error("{}", limit_text(*.0))]
-    Limit(Code),
     /// The program was never executed.
     #[error("cannot start the command: {step} failed: {}", io::Error::from_raw_os_error(*errno))]
     CannotStart {
@@ -46,69 +42,4 @@ pub enum ExecFailure {
     /// The command was killed, but the cell did not confirm within a second that it is gone.
     #[error("the command was killed, but its cell does not say that it is gone")]
     NotReaped,
-}
-
-impl ExecFailure {
-    /// All that the guest learns.
-    pub fn guest(&self) -> GuestError {
-        match self {
-            Self::Limit(Code::LimitOutput | Code::LimitTotalOutput) => GuestError::OutputLimit,
-            Self::Limit(_) => GuestError::Limit,
-            Self::CannotStart { .. }
-            | Self::Command(_)
-            | Self::Pipe(_)
-            | Self::NotDecided
-            | Self::Confinement(_)
-            | Self::TimeUp
-            | Self::Start(_)
-            | Self::Server(_)
-            | Self::NotReaped => GuestError::CannotStart,
-        }
-    }
-}
-
-fn limit_text(code: Code) -> String {
-    // The first line of a code's page is its sentence; an error has no full stop.
-    let sentence = code
-        .page()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .trim_end_matches('.');
-    let mut chars = sentence.chars();
-    match chars.next() {
-        Some(first) => format!("{}{} [{code}]", first.to_lowercase(), chars.as_str()),
-        None => code.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_name_their_code() {
-        assert_eq!(
-            ExecFailure::Limit(Code::LimitChildren).to_string(),
-            "too many commands of this plugin are running at once [P0221]"
-        );
-    }
-
-    #[test]
-    fn a_guest_learns_only_the_kind() {
-        assert_eq!(
-            ExecFailure::Limit(Code::LimitRate).guest(),
-            GuestError::Limit
-        );
-        assert_eq!(
-            ExecFailure::Limit(Code::LimitTotalOutput).guest(),
-            GuestError::OutputLimit
-        );
-        let failed = ExecFailure::CannotStart {
-            step: Step::Exec,
-            errno: 8,
-        };
-        assert_eq!(failed.guest(), GuestError::CannotStart);
-    }
 }

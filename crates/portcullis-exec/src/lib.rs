@@ -11,8 +11,7 @@
 //! ExecAsk ──resolve──> (ExecRequest, Opened) ──decide──> Authorized ──Executor::run──> Completed
 //! ```
 //!
-//! What this crate does not do: decide, audit, or translate for a guest ABI. A guest is told
-//! [`ExecFailure::guest`] at most.
+//! What this crate does not do: decide, audit, or translate for a guest ABI.
 //!
 //! Read first: [`ExecAsk`], [`resolve`], [`Executor`], [`Completed`], [`ExecFailure`].
 

@@ -87,6 +87,13 @@ impl Quota {
     }
 }
 
+impl Permit {
+    /// The count it was taken from.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.0
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.count().children -= 1;

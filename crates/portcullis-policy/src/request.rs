@@ -115,6 +115,9 @@ pub enum Unfit {
     /// The plugin itself could replace it.
     #[error("it lies in `{}`, which the plugin may write", .0.display())]
     InWritableGrant(PathBuf),
+    /// The host itself: a plugin that could start it could change policy.
+    #[error("it is the host's own executable, and policy is not changed by plugins")]
+    OwnExecutable,
     /// Neither ELF nor `#!`; another program (binfmt_misc) would be chosen by the kernel.
     #[error("it is neither an ELF program nor a `#!` script")]
     UnknownFormat,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use portcullis_audit::{self as audit, DigestKey, Event, Masked, Sink, Verdict};
+use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Opened, Place, Quota, Status, resolve,
+    Completed, ExecAsk, Executor, Opened, Permit, Place, Quota, Status, resolve,
 };
 use portcullis_policy::{
     Authorized, Capability, Code, Confinement, Decision, Denial, Dropped, ExecRequest, Grants,
@@ -36,6 +36,15 @@ pub(crate) struct Trail {
 impl std::fmt::Debug for Trail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trail").finish_non_exhaustive()
+    }
+}
+
+/// The trail of an application that keeps none.
+pub(crate) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn append(&self, _: Timestamp, _: &Event) -> Result<Option<Head>, AppendError> {
+        Ok(None)
     }
 }
 
@@ -71,6 +80,34 @@ pub struct Activity {
     pub denials: Vec<Denial>,
     /// Failures of the host that the guest saw as an error, in words.
     pub failures: Vec<String>,
+    /// How many commands, denials and failures came after the first [`Activity::KEPT`] of each, and are not in the
+    /// lists. The audit trail has them.
+    pub not_kept: u64,
+}
+
+impl Activity {
+    /// How many of each are kept: a plugin decides how many there are.
+    pub const KEPT: usize = 1000;
+
+    fn keep<T>(list: &mut Vec<T>, not_kept: &mut u64, item: T) {
+        if list.len() < Self::KEPT {
+            list.push(item);
+        } else {
+            *not_kept += 1;
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        Self::keep(&mut self.commands, &mut self.not_kept, command);
+    }
+
+    fn denial(&mut self, denial: Denial) {
+        Self::keep(&mut self.denials, &mut self.not_kept, denial);
+    }
+
+    fn failure(&mut self, why: String) {
+        Self::keep(&mut self.failures, &mut self.not_kept, why);
+    }
 }
 
 /// The only door between a guest and the host.
@@ -84,6 +121,8 @@ pub(crate) struct Gate {
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
+    /// The program that ran last.
+    last_program: String,
 }
 
 impl Gate {
@@ -95,6 +134,7 @@ impl Gate {
             deadline: None,
             overlay: Vec::new(),
             activity: Activity::default(),
+            last_program: String::new(),
         }
     }
 
@@ -111,10 +151,17 @@ impl Gate {
             std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
         );
         match decide(&parts.grants, request) {
-            Decision::Allow(authorized) => {
-                self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
-                self.act(call, authorized, opened, ask.stdin).await
-            }
+            // The place comes first, so that what is written down as allowed is also run.
+            Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
+                Ok(permit) => {
+                    self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
+                    self.act(call, authorized, opened, ask.stdin, permit).await
+                }
+                Err(code) => {
+                    let denial = self.limit(code, &program_of(authorized.request()));
+                    Err(self.refuse(call, &object, denial)?)
+                }
+            },
             // Nobody is there to be asked: the denial stands.
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
                 Err(self.refuse(call, &object, *denial)?)
@@ -128,25 +175,22 @@ impl Gate {
         authorized: Authorized<ExecRequest>,
         opened: Opened,
         stdin: Option<Vec<u8>>,
+        permit: Permit,
     ) -> Result<Completed, GuestError> {
         let parts = Arc::clone(&self.parts);
         let terms = authorized.terms().clone();
-        let program = match &authorized.request().found {
-            Program::Found(found) => found.path.display().to_string(),
-            Program::Malformed | Program::Missing | Program::Unfit { .. } => {
-                authorized.request().program.to_string()
-            }
-        };
+        let program = program_of(authorized.request());
         let Some(executor) = &parts.executor else {
             return self.failed(call, "the host was built without a spawn server".to_owned());
         };
         let run = executor
-            .run(authorized, opened, stdin, self.deadline, &parts.quota)
+            .run(authorized, opened, stdin, self.deadline, permit)
             .await;
         match run {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped)?;
-                self.activity.commands.push(Command {
+                self.last_program.clone_from(&program);
+                self.activity.command(Command {
                     call,
                     program,
                     rules: terms.rules,
@@ -159,10 +203,6 @@ impl Gate {
                 });
                 Ok(completed)
             }
-            Err(ExecFailure::Limit(code)) => {
-                let denial = self.limit(code, &program);
-                Err(self.refuse(call, &Masked::new(&program), denial)?)
-            }
             Err(failure) => self.failed(
                 call,
                 format!("`{program}` did not run: {}", with_causes(&failure)),
@@ -172,14 +212,9 @@ impl Gate {
 
     /// Reports to the operator that output was cut; the adapter decides what the guest gets for it.
     pub(crate) fn output_limit(&mut self, completed: &Completed) -> GuestError {
-        let program = self
-            .activity
-            .commands
-            .last()
-            .map(|command| command.program.clone())
-            .unwrap_or_default();
-        let denial = self.limit(completed.killed_for.unwrap_or(Code::LimitOutput), &program);
-        self.activity.denials.push(denial);
+        let code = completed.killed_for.unwrap_or(Code::LimitOutput);
+        let denial = self.limit(code, &self.last_program);
+        self.activity.denial(denial);
         GuestError::OutputLimit
     }
 
@@ -241,7 +276,7 @@ impl Gate {
     ) -> Result<GuestError, GuestError> {
         self.record_decision(call, object, Err(&denial))?;
         let guest = denial.guest;
-        self.activity.denials.push(denial);
+        self.activity.denial(denial);
         Ok(guest)
     }
 
@@ -251,7 +286,7 @@ impl Gate {
             ..self.outcome(call)
         });
         self.append(&event)?;
-        self.activity.failures.push(why);
+        self.activity.failure(why);
         Err(GuestError::CannotStart)
     }
 
@@ -350,12 +385,22 @@ impl Gate {
         match self.parts.trail.sink.append(Timestamp::now(), event) {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.activity.failures.push(format!(
+                self.activity.failure(format!(
                     "the audit trail cannot be written: {}",
                     with_causes(&error)
                 ));
                 Err(GuestError::CannotStart)
             }
+        }
+    }
+}
+
+/// The program for messages: the file if it is known, else the text.
+fn program_of(request: &ExecRequest) -> String {
+    match &request.found {
+        Program::Found(found) => found.path.display().to_string(),
+        Program::Malformed | Program::Missing | Program::Unfit { .. } => {
+            request.program.to_string()
         }
     }
 }

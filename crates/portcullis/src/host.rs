@@ -14,8 +14,9 @@ use crate::abi;
 use crate::capability::wasi;
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
-use crate::gate::{GateParts, Trail, with_causes};
+use crate::gate::{GateParts, Nowhere, Trail, with_causes};
 use crate::imports;
+use crate::inspect;
 use crate::instance;
 use crate::own_state::OwnState;
 use crate::plugin::{Exports, Loaded, Plugin};
@@ -59,7 +60,7 @@ impl std::fmt::Debug for Shared {
 ///
 /// # Defaults
 /// - the project directory is the working directory of the process
-/// - decisions and outcomes are kept in memory only
+/// - decisions and outcomes are written down nowhere
 /// - compiled code is not cached
 /// - the host's environment is empty: nothing can be inherited
 /// - the spawn server is this executable, which must call [`enter`](crate::enter) first in `main`
@@ -249,6 +250,10 @@ impl Host {
         if kind != Kind::Component {
             return Err(LoadError::NotAPlugin { plugin, kind });
         }
+        if inspect::is_too_deep(&bytes) {
+            let why = "its components lie more than 100 deep in one another".to_owned();
+            return Err(LoadError::Invalid { plugin, why });
+        }
         if let Some(reach) = grants
             .fs
             .iter()
@@ -396,10 +401,7 @@ impl Host {
     fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
-            sink: settings
-                .sink
-                .clone()
-                .unwrap_or_else(|| Arc::new(portcullis_audit::Memory::new())),
+            sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),
             key: settings.digest_key.clone(),
         }
     }

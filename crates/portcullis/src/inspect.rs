@@ -65,6 +65,26 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
     }
 }
 
+/// Whether modules and components lie deeper in one another than any toolchain puts them. Compiling such a file takes
+/// memory and time that grow with the square of its depth.
+pub(crate) fn is_too_deep(bytes: &[u8]) -> bool {
+    const MOST: u32 = 100;
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload {
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            // What is malformed is refused by who compiles it.
+            Err(_) => return false,
+        }
+        if depth > MOST {
+            return true;
+        }
+    }
+    false
+}
+
 /// Collects the outermost component's imports and exports; those of modules and components inside it are its own affair.
 fn interface(
     bytes: &[u8],

@@ -44,8 +44,10 @@ impl Instance {
         let limit = loaded.grants.limits.call;
         let deadline = Instant::now() + limit;
         store.data_mut().gate.deadline = Some(deadline);
+        let mut instantiated = false;
         let outcome = within(deadline, async {
             let instance = loaded.pre.instantiate_async(&mut store).await?;
+            instantiated = true;
             let run: Run = instance.get_typed_func(&mut store, loaded.exports.run)?;
             if let Some(index) = loaded.exports.env_overlay {
                 let overlay: EnvOverlay = instance.get_typed_func(&mut store, index)?;
@@ -61,7 +63,20 @@ impl Instance {
                 run,
                 sound: true,
             }),
-            Err(stopped) => Err(stopped.explain(&plugin, "env-overlay", limit, store.data())),
+            Err(Stopped::Failed(error)) if !instantiated && !is_deadline(&error) => {
+                Err(CallError::Instantiate {
+                    plugin: plugin.id().clone(),
+                    cause: error.root_cause().to_string(),
+                })
+            }
+            Err(stopped) => {
+                let call = if instantiated {
+                    "env-overlay"
+                } else {
+                    "instantiate"
+                };
+                Err(stopped.explain(&plugin, call, limit, store.data()))
+            }
         }
     }
 
@@ -163,22 +178,50 @@ impl Stopped {
     }
 }
 
+/// Whether the guest was interrupted because its time was up.
+fn is_deadline(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
+}
+
+/// The guest's own functions, innermost first, by the names its author gave them.
 fn frames(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return Vec::new();
     };
-    let name = |frame: &wasmtime::FrameInfo| {
-        let name = frame
-            .symbols()
-            .first()
-            .and_then(|symbol| symbol.name())
-            .or(frame.func_name());
-        name.map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
-    };
-    backtrace
-        .frames()
+    let names: Vec<String> = backtrace.frames().iter().map(name).collect();
+    // What a panic does between the guest's own line and the trap tells nobody anything.
+    let own = names
         .iter()
+        .rposition(|name| is_panic_machinery(name))
+        .map_or(0, |last| last + 1);
+    let own = names
+        .get(own..)
+        .filter(|own| !own.is_empty())
+        .unwrap_or(&names);
+    own.iter()
         .take(FRAMES)
-        .map(|frame| format!("`{}`", name(frame)))
+        .map(|name| format!("`{name}`"))
         .collect()
+}
+
+fn name(frame: &wasmtime::FrameInfo) -> String {
+    let symbol = frame.symbols().first().and_then(|symbol| symbol.name());
+    match symbol.or(frame.func_name()) {
+        // Without the hash that the compiler adds.
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    }
+}
+
+fn is_panic_machinery(name: &str) -> bool {
+    [
+        "core::panicking::",
+        "std::panicking::",
+        "core::result::unwrap_failed",
+        "core::option::unwrap_failed",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
+        || name.contains("rust_begin_unwind")
+        || name.contains("rust_panic")
 }

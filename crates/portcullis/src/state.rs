@@ -11,13 +11,21 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limits: MemoryLimits,
     pub(crate) gate: Gate,
+    /// Bytes of names and values in all contexts together.
+    pub(crate) context_bytes: usize,
 }
+
+/// Resources one instance may hold: directories, streams, contexts.
+const MAX_RESOURCES: usize = 10_000;
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
         Self {
             wasi,
-            table: ResourceTable::new(),
+            table,
+            context_bytes: 0,
             limits: MemoryLimits::new(&grants.limits),
             gate,
         }

@@ -1,21 +1,26 @@
 use std::sync::Arc;
 
 use wasmtime_wasi::WasiCtxBuilder;
-use wasmtime_wasi::cli::StdoutStream;
+use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
-/// Where a guest's own output goes.
+type MakeInput = Arc<dyn Fn() -> Box<dyn StdinStream + Sync> + Send + Sync>;
+type MakeOutput = Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>;
+
+/// Where a guest's own input comes from, and where its output goes.
 ///
 /// # Defaults
-/// Nowhere; standard input is at its end.
+/// Input is at its end, output goes nowhere.
 #[derive(Clone, Default)]
 pub struct GuestStdio {
-    stdout: Option<Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>>,
-    stderr: Option<Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>>,
+    stdin: Option<MakeInput>,
+    stdout: Option<MakeOutput>,
+    stderr: Option<MakeOutput>,
 }
 
 impl std::fmt::Debug for GuestStdio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GuestStdio")
+            .field("stdin", &self.stdin.is_some())
             .field("stdout", &self.stdout.is_some())
             .field("stderr", &self.stderr.is_some())
             .finish()
@@ -23,6 +28,16 @@ impl std::fmt::Debug for GuestStdio {
 }
 
 impl GuestStdio {
+    /// Lets the guest read its standard input from a stream made for each instance.
+    #[must_use]
+    pub fn stdin<S: StdinStream + Sync + 'static>(
+        mut self,
+        make: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.stdin = Some(Arc::new(move || Box::new(make())));
+        self
+    }
+
     /// Sends what the guest writes to its standard output to a stream made for each instance.
     #[must_use]
     pub fn stdout<S: StdoutStream + Sync + 'static>(
@@ -44,6 +59,9 @@ impl GuestStdio {
     }
 
     pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder) {
+        if let Some(make) = &self.stdin {
+            wasi.stdin(make());
+        }
         if let Some(make) = &self.stdout {
             wasi.stdout(make());
         }

@@ -1,7 +1,7 @@
 //! Tries one thing of WASI 0.2 and reports what came of it.
 //!
 //! ```text
-//! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES
+//! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin
 //! ```
 //! What is refused is an error that ends in WASI's own name for it, such as `access` or `not-permitted`.
 
@@ -27,9 +27,20 @@ impl Guest for Plugin {
                 let bytes = bytes.parse().map_err(|_| "usage: random BYTES")?;
                 Ok(wasip2::random::random::get_random_bytes(bytes).len().to_string())
             }
-            _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES".to_owned()),
+            ["stdin"] => Ok(stdin()),
+            _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin".to_owned()),
         }
     }
+}
+
+/// Everything on standard input.
+fn stdin() -> String {
+    let input = wasip2::cli::stdin::get_stdin();
+    let mut bytes = Vec::new();
+    while let Ok(more) = input.blocking_read(4096) {
+        bytes.extend(more);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn env() -> String {

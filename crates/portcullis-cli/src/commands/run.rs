@@ -56,7 +56,11 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     });
     let stderr = GuestOutput::new(Channel::Stderr);
     let trail = session::open_trail(&settings.directories)?;
-    let host = session::host(&settings, trail.clone(), stdio(&stdout, &stderr))?;
+    let host = session::host(
+        &settings,
+        trail.clone(),
+        stdio(args.stdin, &stdout, &stderr),
+    )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);
     let plugin = tokio::select! {
@@ -83,9 +87,15 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     )
 }
 
-fn stdio(stdout: &GuestOutput, stderr: &GuestOutput) -> GuestStdio {
+fn stdio(stdin: bool, stdout: &GuestOutput, stderr: &GuestOutput) -> GuestStdio {
     let (stdout, stderr) = (stdout.clone(), stderr.clone());
-    GuestStdio::default()
+    let stdio = GuestStdio::default();
+    let stdio = if stdin {
+        stdio.stdin(wasmtime_wasi::cli::stdin)
+    } else {
+        stdio
+    };
+    stdio
         .stdout(move || stdout.clone())
         .stderr(move || stderr.clone())
 }

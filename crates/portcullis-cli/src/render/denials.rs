@@ -57,6 +57,9 @@ impl Denials {
     }
 }
 
+/// Commands that are shown as one; a plugin decides how many there are.
+const JOINED: usize = 16;
+
 impl Printer {
     /// Reports all denials, and after them what would allow them.
     pub(crate) fn denials(self, level: Level, denials: &Denials) {
@@ -76,11 +79,11 @@ impl Printer {
             self.tell(report::plain(level, &diagnostic).trim_end());
         }
         if commands.len() > 1 {
-            let joined = commands
-                .iter()
-                .map(|command| shell(command))
-                .collect::<Vec<_>>()
-                .join(" && ");
+            let shown = commands.iter().take(JOINED).map(|command| shell(command));
+            let mut joined = shown.collect::<Vec<_>>().join(" && ");
+            if let Some(more @ 1..) = commands.len().checked_sub(JOINED) {
+                joined.push_str(&format!(", and {more} more, which `--json` prints"));
+            }
             let mut out = String::new();
             report::push(
                 &mut out,

@@ -206,7 +206,7 @@ const PLUGINS: &[Case] = &[
     plugin(
         "more memory than it may have",
         Wat("huge-memory"),
-        "error[P0702]: plugin `p` crashed in call `env-overlay`: memory minimum size of 65536 pages exceeds memory limits",
+        "error[P0703]: plugin `p` cannot be started: memory minimum size of 65536 pages exceeds memory limits",
     ),
     plugin(
         "a crash",

@@ -338,3 +338,29 @@ fn keys_and_the_kept_head_are_where_they_were_wanted() {
     assert!(data.join("audit-digest.key").exists());
     assert!(!context.home().join(".local/share").exists());
 }
+
+#[test]
+fn standard_input_is_the_plugins_only_when_it_is_passed_on() {
+    use std::io::Write;
+    let context = Context::with_guest("wasi-probe");
+    context.write(
+        "policy.toml",
+        "mode = \"dev\"\nconfinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\nexec.allow = []\n",
+    );
+    let answer = |flags: &[&str]| {
+        let words = [&["run", "--config", "policy.toml"], flags, &["p", "stdin"]].concat();
+        let mut command = context.portcullis(&words);
+        let pipe = std::process::Stdio::piped;
+        let mut child = command
+            .stdin(pipe())
+            .stdout(pipe())
+            .stderr(pipe())
+            .spawn()
+            .unwrap();
+        // A plugin that is given nothing may be gone before this is written.
+        let _ = child.stdin.take().unwrap().write_all(b"from the operator");
+        child.wait_with_output().unwrap().stdout
+    };
+    assert_eq!(answer(&["--stdin"]), b"from the operator\n");
+    assert_eq!(answer(&[]), b"");
+}

@@ -376,3 +376,54 @@ fn a_broken_manifest_beside_a_file_is_no_mistake_of_the_policy() {
             .contains("P0104")
     );
 }
+
+#[test]
+fn a_link_in_the_tree_does_not_choose_what_is_granted() {
+    let outside = tempfile::tempdir().unwrap();
+    let project = Project::new();
+    let link = |target: &std::path::Path, name: &str| {
+        std::os::unix::fs::symlink(target, project.path(name)).unwrap();
+    };
+    link(outside.path(), "away");
+    link(&project.path("notes"), "within");
+    let entry = |path: &str| {
+        let path = path.replace("ROOT", project.root().to_str().unwrap());
+        let text = format!(
+            "[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\nfs = {{ read = [\"{path}\"] }}\n"
+        );
+        project
+            .load(&[project.trusted(&text)])
+            .map(|policy| policy.plugin("p").unwrap().grants.fs[0].host.clone())
+    };
+    for led_out in [
+        "away",
+        "./away",
+        "out/../away",
+        "${project}/away",
+        "ROOT/away",
+    ] {
+        assert!(
+            entry(led_out)
+                .unwrap_err()
+                .to_string()
+                .contains("led out of the project"),
+            "{led_out}"
+        );
+    }
+    assert_eq!(
+        entry("within").unwrap(),
+        project.path("notes"),
+        "a link that stays inside"
+    );
+    let real = outside.path().canonicalize().unwrap();
+    assert_eq!(
+        entry(real.to_str().unwrap()).unwrap(),
+        real,
+        "what is written out is meant"
+    );
+    assert_eq!(
+        entry("..").unwrap(),
+        project.root().parent().unwrap(),
+        "so is a way up"
+    );
+}

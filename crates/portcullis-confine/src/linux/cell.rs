@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::{io::Errno, net::Shutdown};
+use rustix::{io::Errno, net::Shutdown, process::Signal};
 
 use super::socket::{self, Received};
 use crate::{
@@ -193,6 +193,15 @@ impl Cell {
     /// Pulls the leash: everything in the cell is killed, then [`Event::Killed`] comes.
     pub fn kill(&self) {
         let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, Shutdown::Write);
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        // The end of the socket is enough for an init that listens. One that was stopped, or taken over by a command
+        // of root, does not; the kernel ends its namespace all the same. Mostly it has ended already.
+        let _: rustix::io::Result<()> =
+            rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::{
     fs::StatVfsMountFlags,
     mount::{MountFlags, MountPropagationFlags},
     process::{DumpableBehavior, Pid, Signal},
+    thread::CapabilitySet,
 };
 
 use super::turns::{self, Turns};
@@ -90,7 +91,18 @@ pub(super) fn set_up(origin: &Origin, namespaces: i32) -> Result<(), Failure> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(Failure::at(Step::PrivateMounts))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount("proc", "/proc", "proc", flags, None).map_err(Failure::at(Step::MountProc))
+    rustix::mount::mount("proc", "/proc", "proc", flags, None)
+        .map_err(Failure::at(Step::MountProc))?;
+    keep_from_command().map_err(Failure::at(Step::Hide))
+}
+
+/// Takes from the command of root what undoes its cell: with the first it could unmount its `/proc` and find the
+/// host's processes below, with the second stop or take over the init. The init itself keeps both.
+fn keep_from_command() -> rustix::io::Result<()> {
+    for capability in [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_PTRACE] {
+        rustix::thread::remove_capability_from_bounding_set(capability)?;
+    }
+    Ok(())
 }
 
 /// Ties this process to the server: it is killed when the server ends.

@@ -273,9 +273,12 @@ mod tests {
     fn a_cell_is_taken_with_the_right_descriptors() {
         let (server, theirs) = hostile();
         assert!(server.receive_cell().unwrap().is_none());
-        let (socket, pidfd) = (socket::pair(SocketFlags::empty()).unwrap().0, own_pidfd());
+        // Dropping a cell kills its init, so this one is not ourselves.
+        let init = Pid::from_child(&server.process);
+        let pidfd = rustix::process::pidfd_open(init, PidfdFlags::empty()).unwrap();
+        let socket = socket::pair(SocketFlags::empty()).unwrap().0;
         let fds = [socket.as_fd(), pidfd.as_fd()];
-        socket::send(&theirs, &reply(std::process::id()), &fds).unwrap();
+        socket::send(&theirs, &reply(server.pid()), &fds).unwrap();
         let cell = server.receive_cell().unwrap().unwrap();
         wait_readable(cell.socket());
         assert!(

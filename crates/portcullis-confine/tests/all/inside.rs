@@ -15,6 +15,7 @@ crate::tests![
     only_standard_descriptors,
     parked_init_has_only_what_it_needs,
     own_processes_only,
+    cell_cannot_be_undone,
     own_session,
     environment_is_what_was_given,
     working_directory_is_what_was_given,
@@ -94,6 +95,16 @@ fn parked_init_has_only_what_it_needs() {
 fn own_processes_only() {
     let pids = Run::shell("echo $$; cd /proc; echo [0-9]*").output();
     assert_eq!(pids, "2\n1 2\n");
+}
+
+/// Also not by root, who could unmount its `/proc`, or trace the init.
+fn cell_cannot_be_undone() {
+    let attempts = Run::shell(
+        "umount -l /proc 2>/dev/null && echo unmounted
+         readlink /proc/1/fd/3 2>/dev/null && echo taken
+         cd /proc; echo [0-9]*",
+    );
+    assert_eq!(attempts.output(), "1 2\n");
 }
 
 fn own_session() {

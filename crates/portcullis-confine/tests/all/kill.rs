@@ -12,6 +12,7 @@ crate::tests![
     daemon_is_dead_before_exited,
     leash_kills_the_tree,
     dropping_kills_the_tree,
+    dropping_kills_the_tree_of_an_init_that_does_not_listen,
     leash_kills_a_tree_that_grows,
     leash_ends_a_parked_cell,
     leash_before_clone,
@@ -74,6 +75,15 @@ fn leash_kills_the_tree() {
 fn dropping_kills_the_tree() {
     let (cell, mut witness) = stubborn();
     assert!(!witness.is_at_end());
+    drop(cell);
+    assert!(witness.wait_for_end() < ONE_SECOND);
+}
+
+/// A command of root can stop its init, or take it over; here the test does it from outside.
+fn dropping_kills_the_tree_of_an_init_that_does_not_listen() {
+    let (cell, mut witness) = stubborn();
+    rustix::process::pidfd_send_signal(cell.pidfd(), rustix::process::Signal::STOP).unwrap();
+    cell.kill();
     drop(cell);
     assert!(witness.wait_for_end() < ONE_SECOND);
 }

@@ -6,7 +6,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use portcullis_policy::{ArgPath, Grants, ProgramRef};
+use rustix::fs::{Mode, OFlags};
 
+use super::open;
+
+/// Bytes of arguments that are looked at: more are refused whatever they are.
+const MAX_BYTES: usize = 128 * 1024;
+/// Bytes of a path that the kernel takes (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
 /// How many links the kernel follows in one path.
 const MAX_LINKS: usize = 40;
 
@@ -26,7 +33,8 @@ pub(super) fn resolve(
     let needed = rules.any(|rule| {
         rule.program.base_name() == program.base_name() && rule.arguments.needs_paths()
     });
-    let Some(cwd) = cwd.filter(|_| needed) else {
+    let bytes: usize = args.iter().map(|arg| arg.len() + 1).sum();
+    let Some(cwd) = cwd.filter(|_| needed && bytes <= MAX_BYTES) else {
         return Vec::new();
     };
     let mut paths = Vec::new();
@@ -53,7 +61,10 @@ pub(super) fn resolve(
 fn real_path(path: &Path) -> (PathBuf, bool) {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
-        if let Ok(real) = std::fs::canonicalize(&path) {
+        if path.as_os_str().len() > MAX_PATH {
+            break;
+        }
+        if let Some(real) = existing(&path) {
             return (real, true);
         }
         // A link that leads to nothing yet: what is created goes where it leads.
@@ -65,26 +76,36 @@ fn real_path(path: &Path) -> (PathBuf, bool) {
     (PathBuf::from("/"), false)
 }
 
+/// The real path of what is there, found by the kernel in one walk: a path may have thousands of parts.
+fn existing(path: &Path) -> Option<PathBuf> {
+    let fd = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    open::real_path(&fd).ok()
+}
+
 fn not_there(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors().skip(1) {
-        if let Ok(real) = std::fs::canonicalize(ancestor) {
-            let rest = path.strip_prefix(ancestor).unwrap_or(path);
-            // Where `..` leads is not known before what it goes back from is there.
-            let plain = rest
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)));
-            return if plain {
-                real.join(rest)
-            } else {
-                PathBuf::from("/")
-            };
-        }
-        if ancestor.symlink_metadata().is_ok() {
-            // Something is there that cannot be followed.
-            return PathBuf::from("/");
-        }
+    let nowhere = PathBuf::from("/");
+    let ancestors: Vec<&Path> = path.ancestors().skip(1).collect();
+    // The longest come first, and below what is missing nothing is there.
+    let missing = ancestors.partition_point(|ancestor| existing(ancestor).is_none());
+    let unfollowed = missing
+        .checked_sub(1)
+        .is_some_and(|last| ancestors[last].symlink_metadata().is_ok());
+    let Some((ancestor, real)) = ancestors
+        .get(missing)
+        .and_then(|ancestor| Some((ancestor, existing(ancestor)?)))
+    else {
+        return nowhere;
+    };
+    let rest = path.strip_prefix(ancestor).unwrap_or(path);
+    // Where `..` leads is not known before what it goes back from is there.
+    let plain = rest
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
+    if plain && !unfollowed {
+        real.join(rest)
+    } else {
+        nowhere
     }
-    PathBuf::from("/")
 }
 
 #[cfg(test)]
@@ -114,5 +135,19 @@ mod tests {
         for lost in ["loop", "in/new/../../x", "lost/x", "in/file/x/.."] {
             assert_eq!(real(lost), (PathBuf::from("/"), false), "{lost}");
         }
+    }
+
+    #[test]
+    fn long_paths_cost_no_more_than_their_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("b")).unwrap();
+        let deep = format!("{}{}new", "b/../".repeat(300), "y/".repeat(300));
+        assert_eq!(
+            real_path(&root.join(&deep)),
+            (root.join("y/".repeat(300)).join("new"), false)
+        );
+        let beyond = "b/../".repeat(1000);
+        assert_eq!(real_path(&root.join(&beyond)), (PathBuf::from("/"), false));
     }
 }

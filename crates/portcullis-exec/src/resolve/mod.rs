@@ -71,7 +71,7 @@ pub fn resolve(grants: &Grants, place: &Place, ask: &ExecAsk) -> (ExecRequest, O
         (None, _) => (Program::Malformed, None),
         // Without the capability nothing is looked at; the denial says so whatever is found.
         (Some(_), None) => (Program::Missing, None),
-        (Some(program), Some(exec)) => program::open(grants, exec, program),
+        (Some(program), Some(exec)) => program::open(grants, exec, program, place.own),
     };
     let program_ref = parsed.unwrap_or_else(|| ProgramRef::Name(ask.program.clone()));
     let arg_paths = arg_paths::resolve(grants, &program_ref, &ask.args, cwd.path());

@@ -68,7 +68,7 @@ pub(crate) fn real_path(file: &OwnedFd) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-pub(super) fn file_id(stat: &Stat) -> FileId {
+pub(crate) fn file_id(stat: &Stat) -> FileId {
     FileId {
         dev: stat.st_dev,
         ino: stat.st_ino,

@@ -37,24 +37,28 @@ pub(super) fn open(
     grants: &Grants,
     exec: &ExecGrant,
     program: &ProgramRef,
+    own: FileId,
 ) -> (Program, Option<OpenedProgram>) {
     let fit = match lookup::find(&exec.search_path, program) {
         Lookup::Missing => return (Program::Missing, None),
         Lookup::Unfit(path, why) => return (Program::Unfit { path, why }, None),
-        Lookup::File(candidate) => check(grants, candidate),
+        Lookup::File(candidate) => check(grants, own, candidate),
     };
-    match fit.and_then(|fit| finish(grants, exec, program, fit)) {
+    match fit.and_then(|fit| finish(grants, exec, program, own, fit)) {
         Ok((found, opened)) => (Program::Found(found), Some(opened)),
         Err((path, why)) => (Program::Unfit { path, why }, None),
     }
 }
 
 /// The checks on the opened file, in the order in which they are worth telling.
-pub(super) fn check(grants: &Grants, candidate: Candidate) -> Result<Fit, Refused> {
+pub(super) fn check(grants: &Grants, own: FileId, candidate: Candidate) -> Result<Fit, Refused> {
     let Candidate { place, stat } = candidate;
     let real = open::real_path(&place)
         .map_err(|error| (PathBuf::new(), Unfit::Unreadable(error.to_string())))?;
     let refuse = |why| Err((real.clone(), why));
+    if open::file_id(&stat) == own {
+        return refuse(Unfit::OwnExecutable);
+    }
     if Mode::from_raw_mode(stat.st_mode).intersects(Mode::SUID | Mode::SGID) {
         return refuse(Unfit::SetId);
     }
@@ -92,13 +96,14 @@ fn finish(
     grants: &Grants,
     exec: &ExecGrant,
     program: &ProgramRef,
+    own: FileId,
     fit: Fit,
 ) -> Result<(Found, OpenedProgram), Refused> {
     let file = open::file_id(&fit.stat);
     let refused = |why| (fit.real.clone(), why);
     let name = CString::new(program.base_name())
         .map_err(|_| refused(Unfit::Unreadable("its name contains a NUL".to_owned())))?;
-    let same_as = spellings(exec, program, file);
+    let mut same_as = spellings(exec, program, file);
     let (sha256, copy) = if wants_digest(exec, program) {
         let (sha256, copy) = digest::of(&fit.file, &fit.stat)
             .map_err(|error| refused(Unfit::Unreadable(error.to_string())))?;
@@ -109,10 +114,17 @@ fn finish(
     let (file_to_run, argv, interpreter) = match &fit.format {
         Format::Elf => (copy.unwrap_or(fit.file), vec![name], None),
         Format::Script(head) => {
-            let script = script::open(grants, exec, &fit, head).map_err(refused)?;
+            let script = script::open(grants, exec, own, &fit, head).map_err(refused)?;
             (script.file, script.argv, Some(script.interpreter))
         }
     };
+    // A denied program is denied also when a script brings it along.
+    if let Some(interpreter) = interpreter.as_ref().filter(|_| exec.any_program) {
+        let denied = exec.deny.iter().map(|rule| &rule.program);
+        let same = denied
+            .filter(|denied| lookup::identify(&exec.search_path, denied) == Some(interpreter.file));
+        same_as.extend(same.cloned());
+    }
     let opened = OpenedProgram {
         file: file_to_run,
         found: file,

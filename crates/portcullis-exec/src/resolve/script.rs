@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use portcullis_policy::{ExecGrant, Grants, Interpreter, ProgramRef, Unfit};
+use portcullis_policy::{ExecGrant, FileId, Grants, Interpreter, ProgramRef, Unfit};
 
 use super::lookup::{self, Lookup};
 use super::open;
@@ -33,6 +33,7 @@ pub(super) struct Script {
 pub(super) fn open(
     grants: &Grants,
     exec: &ExecGrant,
+    own: FileId,
     script: &Fit,
     head: &[u8],
 ) -> Result<Script, Unfit> {
@@ -50,8 +51,8 @@ pub(super) fn open(
         }
         Lookup::Unfit(path, why) => return Err(unfit_interpreter(&path, &why)),
     };
-    let fit =
-        program::check(grants, candidate).map_err(|(path, why)| unfit_interpreter(&path, &why))?;
+    let fit = program::check(grants, own, candidate)
+        .map_err(|(path, why)| unfit_interpreter(&path, &why))?;
     if let Format::Script(_) = fit.format {
         return Err(Unfit::Script(format!(
             "its interpreter `{}` is a script itself",

@@ -118,7 +118,7 @@ async fn a_swap_after_the_decision_is_harmless() {
     let (authorized, opened) = plugin.decide(&marker("/data")).unwrap();
     fs::rename(plugin.path("granted"), plugin.path("moved")).unwrap();
     fs::rename(plugin.path("other"), plugin.path("granted")).unwrap();
-    let run = executor().run(authorized, opened, None, None, &plugin.quota);
+    let run = executor().run(authorized, opened, None, None, plugin.permit());
     assert_eq!(run.await.unwrap().stdout, b"granted");
     assert_eq!(
         plugin.output(marker("/data")).await,

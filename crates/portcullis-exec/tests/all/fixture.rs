@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, ExecutorOptions, Helper, Opened, Place, Quota,
-    Status, resolve,
+    Completed, ExecAsk, ExecFailure, Executor, ExecutorOptions, Helper, Opened, Permit, Place,
+    Quota, Status, resolve,
 };
 use portcullis_policy::{
     Authorized, Code, Confinement, Decision, Denial, ExecGrant, ExecRequest, FsAccess, FsGrant,
@@ -56,6 +56,7 @@ pub(crate) fn soak_count() -> usize {
 #[derive(Debug)]
 pub(crate) enum Refused {
     Denied(Box<Denial>),
+    Limit(Code),
     Failed(ExecFailure),
 }
 
@@ -167,8 +168,22 @@ impl Plugin {
         deadline: Option<Instant>,
     ) -> Result<Completed, Refused> {
         let (authorized, opened) = self.decide(&ask).map_err(Refused::Denied)?;
-        let run = executor.run(authorized, opened, ask.stdin, deadline, &self.quota);
+        let permit = self.quota.begin(Instant::now()).map_err(Refused::Limit)?;
+        let run = executor.run(authorized, opened, ask.stdin, deadline, permit);
         run.await.map_err(Refused::Failed)
+    }
+
+    /// The right to run one command.
+    pub(crate) fn permit(&self) -> Permit {
+        self.quota.begin(Instant::now()).unwrap()
+    }
+
+    /// The limit that kept an allowed command from running.
+    pub(crate) async fn limit_of(&self, ask: ExecAsk) -> Code {
+        match self.try_run(ask).await {
+            Err(Refused::Limit(code)) => code,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Why a command failed that was allowed.

@@ -38,13 +38,13 @@ async fn dropping_the_runtime_kills_the_tree() {
     let plugin = Plugin::new(&["sh"]);
     let mut witness = Witness::new(plugin.place.project());
     let (authorized, opened) = plugin.decide(&shell(&witness.stubborn_tree())).unwrap();
-    let quota = plugin.quota.clone();
+    let permit = plugin.permit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build();
     let runtime = runtime.unwrap();
-    runtime.spawn(async move { executor().run(authorized, opened, None, None, &quota).await });
+    runtime.spawn(async move { executor().run(authorized, opened, None, None, permit).await });
     witness.lines(STUBBORN_LINES).await;
     assert!(!witness.is_at_end());
     runtime.shutdown_background();

@@ -191,7 +191,7 @@ async fn a_swap_after_the_decision_is_harmless() {
     let (plugin, a, b) = two_tools();
     let (authorized, opened) = plugin.decide(&ask("tool", EXIT_7)).unwrap();
     fs::rename(b.join("tool"), a.join("tool")).unwrap();
-    let run = executor().run(authorized, opened, None, None, &plugin.quota);
+    let run = executor().run(authorized, opened, None, None, plugin.permit());
     assert_eq!(run.await.unwrap().status, Status::Exited(7));
     assert_ne!(
         plugin.run(ask("tool", EXIT_7)).await.status,
@@ -208,7 +208,7 @@ async fn other_files_than_decided_on_are_refused() {
     for other in [ask("cat", &[]), elsewhere, ask("no-such-program", &[])] {
         let (authorized, _) = plugin.decide(&ask("sh", EXIT_7)).unwrap();
         let (_, opened) = plugin.resolve(&other);
-        let run = executor().run(authorized, opened, None, None, &plugin.quota);
+        let run = executor().run(authorized, opened, None, None, plugin.permit());
         assert!(
             matches!(run.await, Err(ExecFailure::NotDecided)),
             "{other:?}"
@@ -274,7 +274,7 @@ async fn content_changed_after_the_digest_does_not_run() {
     let (plugin, tool) = pinned(Some(65534));
     let (authorized, opened) = plugin.decide(&ask_path(&tool, EXIT_7)).unwrap();
     fs::copy("/bin/false", &tool).unwrap();
-    let run = executor().run(authorized, opened, None, None, &plugin.quota);
+    let run = executor().run(authorized, opened, None, None, plugin.permit());
     assert_eq!(run.await.unwrap().status, Status::Exited(7));
     assert_eq!(plugin.denial(&ask_path(&tool, EXIT_7)).0, Code::ExecDigest);
 }

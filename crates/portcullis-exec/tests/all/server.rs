@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use portcullis_exec::{ExecFailure, Executor, Status};
-use portcullis_policy::GuestError;
 use rustix::process::{Pid, Signal};
 
 use crate::fixture::{Plugin, Refused, new_executor, shell};
@@ -32,9 +31,7 @@ async fn status_on(executor: &Executor, plugin: &Plugin, script: &str) -> Result
 
 fn assert_lost<T: std::fmt::Debug>(result: Result<T, Refused>) {
     match result {
-        Err(Refused::Failed(failure @ ExecFailure::Server(_))) => {
-            assert_eq!(failure.guest(), GuestError::CannotStart);
-        }
+        Err(Refused::Failed(ExecFailure::Server(_))) => {}
         other => panic!("{other:?}"),
     }
 }

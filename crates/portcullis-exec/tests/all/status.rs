@@ -1,7 +1,6 @@
 //! A code, a signal and a failure to start are three different things.
 
 use portcullis_exec::{ExecFailure, Status, Step};
-use portcullis_policy::GuestError;
 
 use crate::fixture::{Plugin, ask_path};
 
@@ -59,7 +58,6 @@ async fn a_failure_to_start_is_an_error() {
     bytes[18..20].copy_from_slice(&[0xfe, 0xfe]);
     let file = plugin.write("foreign", bytes, 0o755);
     let failure = plugin.failure(ask_path(&file, &[])).await;
-    assert_eq!(failure.guest(), GuestError::CannotStart);
     assert!(
         matches!(
             failure,

@@ -19,6 +19,7 @@ crate::tests![
     a_directory,
     a_fifo_without_waiting_for_it,
     a_device,
+    the_host_itself,
     formats_of_other_loaders,
     an_elf_file_that_the_kernel_refuses,
     links_into_proc,
@@ -181,4 +182,14 @@ async fn a_deleted_file_is_missing() {
     let tool = plugin.copy("/bin/sh", "tool");
     fs::remove_file(&tool).unwrap();
     assert_eq!(plugin.denial(&ask_path(&tool, &[])).0, Code::ExecNotFound);
+}
+
+/// Under any name: a plugin that could start the host could change policy.
+async fn the_host_itself() {
+    let plugin = plugin();
+    let own = std::env::current_exe().unwrap();
+    assert_eq!(unfit(&plugin, &own), Unfit::OwnExecutable);
+    let link = plugin.path("link");
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    assert_eq!(unfit(&plugin, &link), Unfit::OwnExecutable);
 }

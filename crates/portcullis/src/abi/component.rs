@@ -51,8 +51,17 @@ pub(crate) struct Context {
     env: Vec<(String, String)>,
 }
 
-/// Bytes of names and values one context keeps; a command could not be given more.
-const CONTEXT_BYTES: usize = 64 * 1024;
+impl Context {
+    fn bytes(&self) -> usize {
+        self.env
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
+    }
+}
+
+/// Bytes of names and values that all contexts of an instance keep; one command could not be given a tenth of it.
+const CONTEXT_BYTES: usize = 1024 * 1024;
 
 /// Makes every name known to the linker. Whether a call does anything is the gate's decision.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -70,10 +79,9 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             "context",
             ResourceType::host::<Context>(),
             |mut store, rep| {
-                store
-                    .data_mut()
-                    .table
-                    .delete(Resource::<Context>::new_own(rep))?;
+                let state = store.data_mut();
+                let context = state.table.delete(Resource::<Context>::new_own(rep))?;
+                state.context_bytes -= context.bytes();
                 Ok(())
             },
         )?;
@@ -87,17 +95,15 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             "[method]context.set-env",
             |mut store: StoreContextMut<'_, State>,
              (context, key, value): (Resource<Context>, String, String)| {
-                let context = store.data_mut().table.get_mut(&context)?;
+                let state = store.data_mut();
+                let context = state.table.get_mut(&context)?;
+                state.context_bytes -= context.bytes();
                 context.env.retain(|(name, _)| *name != key);
                 context.env.push((key, value));
-                let bytes: usize = context
-                    .env
-                    .iter()
-                    .map(|(name, value)| name.len() + value.len())
-                    .sum();
-                if bytes > CONTEXT_BYTES {
+                state.context_bytes += context.bytes();
+                if state.context_bytes > CONTEXT_BYTES {
                     return Err(wasmtime::Error::msg(
-                        "a context holds at most 64 KiB of environment",
+                        "all contexts together hold at most 1 MiB",
                     ));
                 }
                 Ok(())

@@ -12,6 +12,7 @@ tests![
     a_guest_that_never_returns_is_stopped_at_its_deadline,
     a_trap_names_plugin_call_cause_and_functions,
     memory_grows_to_the_limit_and_no_further,
+    a_memory_that_is_too_large_from_the_start_is_said_so,
     a_dropped_call_kills_its_command_and_poisons_the_instance,
     the_calls_deadline_covers_commands,
     instances_share_nothing,
@@ -57,6 +58,10 @@ fn a_trap_names_plugin_call_cause_and_functions() {
                 "{function} in {backtrace:?}"
             );
         }
+        assert!(
+            backtrace[0].contains("expect_section"),
+            "not the panic's own frames: {backtrace:?}"
+        );
         assert!(
             error
                 .to_string()
@@ -186,5 +191,31 @@ fn calls_are_send() {
                 .unwrap()
         });
         assert_eq!(tokio::spawn(task).await.unwrap(), Ok(String::new()));
+    });
+}
+
+fn a_memory_that_is_too_large_from_the_start_is_said_so() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let bytes = portcullis_testkit::wat("huge-memory");
+        let source = portcullis::Source {
+            bytes,
+            grants: programs(&[]),
+        };
+        let error = fixture
+            .host
+            .load(source)
+            .await
+            .unwrap()
+            .instantiate("test")
+            .await
+            .unwrap_err();
+        assert!(matches!(error, CallError::Instantiate { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("plugin `guest` cannot be started: memory"),
+            "{error}"
+        );
     });
 }

@@ -2,6 +2,7 @@
 //!
 //! `enter` has to be the first call in `main`, so this has a `main` of its own.
 
+mod attacks;
 mod call;
 mod exec;
 mod fixture;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
         return killed_host::play(point, project);
     }
     let tests = [
+        attacks::TESTS,
         load::TESTS,
         call::TESTS,
         exec::TESTS,
