@@ -3,6 +3,11 @@
 //! All rows of a group take turns, a few dozen repetitions each, so that a busy moment of the machine falls on all of
 //! them; figures are medians over the rounds, ratios are medians of the ratios within a round.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it compares with commands that are started without us"
+)]
+
 mod calls;
 mod commands;
 mod loads;

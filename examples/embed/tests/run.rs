@@ -1,5 +1,7 @@
 //! The example runs: it prints the report of a real plugin about a real repository, and refuses what it did not grant.
 
+#![expect(clippy::disallowed_methods, reason = "a test starts the example")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

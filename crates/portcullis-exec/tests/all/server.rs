@@ -57,8 +57,12 @@ async fn lost_while_idle() {
     let killed = kill_server(&executor);
     // Its cells end a moment after it; a command that still gets one is lost with it.
     assert_lost(status_on(&executor, &plugin, "sleep 1000").await);
+    // Three cells were parked: on a busy machine each may still look alive to one command.
     let mut again = status_on(&executor, &plugin, "exit 3").await;
-    if again.is_err() {
+    for _ in 0..3 {
+        if again.is_ok() {
+            break;
+        }
         again = status_on(&executor, &plugin, "exit 3").await;
     }
     assert_eq!(again.unwrap(), Status::Exited(3));

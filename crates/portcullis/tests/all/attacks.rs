@@ -168,9 +168,21 @@ fn a_neighbour_that_used_up_its_commands_takes_none_of_ours() {
 }
 
 fn components_deep_in_one_another_are_refused_before_they_cost_anything() {
+    // Deeper than the text format can be read: each component is a section of the one around it.
     let nested = |depth: usize| {
-        let text = format!("{}{}", "(component ".repeat(depth), ")".repeat(depth));
-        assemble(text.as_bytes()).unwrap()
+        let empty = b"\0asm\x0d\0\x01\0".to_vec();
+        (1..depth).fold(empty.clone(), |inner, _| {
+            let mut outer = empty.clone();
+            outer.push(4);
+            let mut length = inner.len();
+            while length > 0x7f {
+                outer.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+                length >>= 7;
+            }
+            outer.push(u8::try_from(length).unwrap());
+            outer.extend(inner);
+            outer
+        })
     };
     let refusal = |depth| {
         let grants = none();

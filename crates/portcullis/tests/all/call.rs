@@ -122,7 +122,7 @@ fn the_calls_deadline_covers_commands() {
     block_on(async {
         let fixture = Fixture::new();
         let limits = Limits {
-            call: Duration::from_millis(300),
+            call: Duration::from_secs(2),
             ..Limits::default()
         };
         let mut instance = fixture

@@ -2,6 +2,13 @@
 //!
 //! `enter` has to be the first call in `main`, so this has a `main` of its own.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed; a host that is to be killed is a process of its own"
+)]
+
 mod attacks;
 mod call;
 mod exec;
