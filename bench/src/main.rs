@@ -77,8 +77,7 @@ impl Bench {
 
 fn main() -> anyhow::Result<()> {
     portcullis::enter();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let bench = Bench::new(false)?;
