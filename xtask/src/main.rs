@@ -39,7 +39,7 @@ tasks
   guests   build the test guests and the example plugins into target/guests
   extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
   bench    measure, release build; arguments after `--` go to the benchmark
-  soak     the tests with `soak` in their name, with their long counts
+  soak     the tests that kill and time out processes, with their long counts
 
 options
   --yes            install what is missing (system packages, tools, toolchain parts); CI=true implies it

@@ -23,6 +23,15 @@ crate::tests![
     between_clone_and_exec
 ];
 
+/// How often each point is killed at: ten times, a hundred in `cargo xtask soak`.
+fn times() -> usize {
+    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
+        100
+    } else {
+        10
+    }
+}
+
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
 /// A host of its own process, which holds the witness as its standard input and hands it on.
@@ -83,30 +92,38 @@ impl Host {
 }
 
 fn while_running() {
-    let mut witness = Witness::new();
-    let host = Host::start("run", witness.hand_over());
-    witness.wait_for_lines(STUBBORN_TREE_LINES);
-    host.kill(&mut witness);
+    for _ in 0..times() {
+        let mut witness = Witness::new();
+        let host = Host::start("run", witness.hand_over());
+        witness.wait_for_lines(STUBBORN_TREE_LINES);
+        host.kill(&mut witness);
+    }
 }
 
 fn while_parked() {
-    let mut witness = Witness::new();
-    let host = Host::start("park", witness.hand_over());
-    host.kill(&mut witness);
+    for _ in 0..times() {
+        let mut witness = Witness::new();
+        let host = Host::start("park", witness.hand_over());
+        host.kill(&mut witness);
+    }
 }
 
 fn before_clone() {
-    let mut witness = Witness::new();
-    let mut host = Host::start("before-clone", witness.hand_over());
-    host.wait_for("stopped");
-    host.kill(&mut witness);
+    for _ in 0..times() {
+        let mut witness = Witness::new();
+        let mut host = Host::start("before-clone", witness.hand_over());
+        host.wait_for("stopped");
+        host.kill(&mut witness);
+    }
 }
 
 fn between_clone_and_exec() {
-    let mut witness = Witness::new();
-    let mut host = Host::start("between-clone-and-exec", witness.hand_over());
-    host.wait_for("stopped");
-    host.kill(&mut witness);
+    for _ in 0..times() {
+        let mut witness = Witness::new();
+        let mut host = Host::start("between-clone-and-exec", witness.hand_over());
+        host.wait_for("stopped");
+        host.kill(&mut witness);
+    }
 }
 
 /// The host that is going to be killed: two cells, one of which is used.
