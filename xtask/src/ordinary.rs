@@ -12,8 +12,8 @@ use std::os::unix::process::CommandExt as _;
 
 /// The packages whose tests are run twice.
 const PACKAGES: [&str; 2] = ["portcullis-confine", "portcullis-exec"];
-/// The user `nobody`: exists everywhere, owns nothing.
-const NOBODY: u32 = 65534;
+/// A user who owns nothing, and is not the overflow user that stands for everybody in a user namespace.
+const ORDINARY: u32 = 61234;
 
 /// Runs the tests again where this is continuous integration and root; else there is nothing to repeat.
 ///
@@ -31,7 +31,7 @@ pub(crate) fn run(
     // Binaries are copied: the repository may lie where an ordinary user cannot go.
     let home = tempfile::Builder::new().prefix("ordinary-").tempdir()?;
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755))?;
-    chown(home.path(), Some(NOBODY), Some(NOBODY))?;
+    chown(home.path(), Some(ORDINARY), Some(ORDINARY))?;
     let mut first = Ok(());
     for binary in binaries
         .iter()
@@ -55,8 +55,8 @@ pub(crate) fn run(
         command
             .arg("--show-output")
             .current_dir(home.path())
-            .uid(NOBODY)
-            .gid(NOBODY);
+            .uid(ORDINARY)
+            .gid(ORDINARY);
         command.env("HOME", home.path()).env("TMPDIR", home.path());
         let result = follow(&mut command, std::slice::from_ref(binary), &mut again);
         tally.passed += again.passed;

@@ -6,7 +6,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec},
     fs::StatVfsMountFlags,
     mount::{MountFlags, MountPropagationFlags},
-    process::{DumpableBehavior, Pid, Signal},
+    process::{DumpableBehavior, Gid, Pid, Signal, Uid},
     thread::CapabilitySet,
 };
 
@@ -44,6 +44,9 @@ pub(super) fn first_choice() -> i32 {
 pub(super) struct Origin {
     server: OwnedFd,
     inodes: Inodes,
+    /// Who the server is. In a user namespace that maps nobody yet, everybody is the overflow user.
+    user: Uid,
+    group: Gid,
     /// The host's turns on the processor, which the server has shortened for itself and its copies.
     pub(super) turns: Option<Turns>,
 }
@@ -54,6 +57,8 @@ impl Origin {
         Ok(Self {
             server,
             inodes: Inodes::read()?,
+            user: rustix::process::geteuid(),
+            group: rustix::process::getegid(),
             turns: turns::shorten(),
         })
     }
@@ -84,7 +89,7 @@ pub(super) fn set_up(origin: &Origin, namespaces: i32) -> Result<(), Failure> {
     // here because the kernel takes its time over a session's scheduling group.
     rustix::process::setsid().map_err(Failure::at(Step::Session))?;
     if namespaces & libc::CLONE_NEWUSER != 0 {
-        map_user().map_err(Failure::at(Step::UserMap))?;
+        map_user(origin).map_err(Failure::at(Step::UserMap))?;
     }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at(Step::Hide))?;
@@ -129,8 +134,8 @@ fn hang_on(origin: &Origin) -> Result<(), Failure> {
 }
 
 /// Maps user and group to themselves, so that programs see the ids they are used to.
-fn map_user() -> io::Result<()> {
-    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+fn map_user(origin: &Origin) -> io::Result<()> {
+    let (user, group) = (origin.user, origin.group);
     // The files under /proc/self of a process that cannot be dumped belong to root. Nothing hostile
     // can see this process yet: its namespace holds nobody else.
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;

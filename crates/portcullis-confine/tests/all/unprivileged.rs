@@ -7,14 +7,15 @@ use crate::{
     fixture::{command, this_executable},
 };
 
-/// Runs this executable as `nobody`.
-fn as_nobody(arguments: &[&str]) -> std::process::Command {
+/// Runs this executable as a user without rights, and not as the overflow user 65534, whom a cell shows everybody as
+/// that it has not mapped.
+fn as_ordinary_user(arguments: &[&str]) -> std::process::Command {
     let mut run = command("setpriv");
     run.args([
         "--reuid",
-        "65534",
+        "61234",
         "--regid",
-        "65534",
+        "61234",
         "--clear-groups",
         "--",
     ]);
@@ -22,13 +23,13 @@ fn as_nobody(arguments: &[&str]) -> std::process::Command {
     run
 }
 
-/// One trial for each test; none if this is no root, skipped by name if `nobody` cannot run it.
+/// One trial for each test; none if this is no root, skipped by name if an ordinary user cannot run it.
 #[expect(clippy::print_stderr, reason = "what is skipped is said")]
 pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
     if !rustix::process::geteuid().is_root() {
         return Vec::new();
     }
-    let runs = as_nobody(&["--list"])
+    let runs = as_ordinary_user(&["--list"])
         .output()
         .is_ok_and(|output| output.status.success());
     if !runs {
@@ -37,14 +38,14 @@ pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
     tests
         .iter()
         .map(|&(name, _)| {
-            let run = move || run_as_nobody(name);
+            let run = move || run_as_ordinary_user(name);
             Trial::test(format!("unprivileged::{name}"), run).with_ignored_flag(!runs)
         })
         .collect()
 }
 
-fn run_as_nobody(name: &str) -> Result<(), Failed> {
-    let output = as_nobody(&["--exact", name]).output()?;
+fn run_as_ordinary_user(name: &str) -> Result<(), Failed> {
+    let output = as_ordinary_user(&["--exact", name]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && text.contains("1 passed") {
         Ok(())

@@ -4,18 +4,19 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::Test;
 
-/// Runs this executable as `nobody`.
+/// Runs this executable as a user without rights, and not as the overflow user 65534, whom a cell shows everybody as
+/// that it has not mapped.
 #[expect(
     clippy::disallowed_methods,
     reason = "the tests' own processes are not commands"
 )]
-fn as_nobody(arguments: &[&str]) -> std::process::Command {
+fn as_ordinary_user(arguments: &[&str]) -> std::process::Command {
     let mut run = std::process::Command::new("setpriv");
     run.args([
         "--reuid",
-        "65534",
+        "61234",
         "--regid",
-        "65534",
+        "61234",
         "--clear-groups",
         "--",
     ]);
@@ -25,12 +26,12 @@ fn as_nobody(arguments: &[&str]) -> std::process::Command {
     run
 }
 
-/// One trial for each test; none if this is not root, skipped by name if `nobody` cannot run it.
+/// One trial for each test; none if this is not root, skipped by name if an ordinary user cannot run it.
 pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
     if !crate::fixture::is_root() {
         return Vec::new();
     }
-    let runs = as_nobody(&["--list"])
+    let runs = as_ordinary_user(&["--list"])
         .output()
         .is_ok_and(|output| output.status.success());
     if !runs {
@@ -43,7 +44,7 @@ pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
 }
 
 fn run(name: &str) -> Result<(), Failed> {
-    let output = as_nobody(&["--exact", name]).output()?;
+    let output = as_ordinary_user(&["--exact", name]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     if output.status.success() && text.contains("1 passed") {
         Ok(())
