@@ -183,9 +183,14 @@ impl Gate {
         let Some(executor) = &parts.executor else {
             return self.failed(call, "the host was built without a spawn server".to_owned());
         };
+        let mut running = Running {
+            trail: parts.trail.clone(),
+            given_up: Some(self.outcome(call)),
+        };
         let run = executor
             .run(authorized, opened, stdin, self.deadline, permit)
             .await;
+        running.given_up = None;
         match run {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped)?;
@@ -391,6 +396,24 @@ impl Gate {
                 ));
                 Err(GuestError::CannotStart)
             }
+        }
+    }
+}
+
+/// A command under way: if its call is dropped, the trail says that it was given up.
+struct Running {
+    trail: Trail,
+    given_up: Option<audit::Outcome>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.given_up.take() {
+            // The command is being killed all the same; nobody is left to be told.
+            let _ = self
+                .trail
+                .sink
+                .append(Timestamp::now(), &Event::Outcome(outcome));
         }
     }
 }

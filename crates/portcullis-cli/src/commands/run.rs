@@ -202,6 +202,12 @@ fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer)
     if let Err(error) = answer {
         out.report(Level::Error, &Report::Plain(error.diagnostic()));
     }
+    if activity.not_kept > 0 {
+        out.tell(&format!(
+            "and {} more, which the audit trail has",
+            activity.not_kept
+        ));
+    }
     plan::children(activity, out);
 }
 
@@ -242,6 +248,7 @@ fn document(
         "denials": denials.0,
         "remedy": denials.commands(),
         "failures": failures(activity),
+        "not_kept": activity.not_kept,
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

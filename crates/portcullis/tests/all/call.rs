@@ -111,6 +111,11 @@ fn a_dropped_call_kills_its_command_and_poisons_the_instance() {
             }
         }
         fifo.assert_closed_within(Duration::from_secs(1));
+        let events = fixture.trail.events();
+        let Some((_, portcullis::audit::Event::Outcome(outcome))) = events.last() else {
+            panic!("{events:?}")
+        };
+        assert_eq!(outcome.ended, portcullis::audit::Ended::Cancelled);
         assert!(matches!(
             instance.run(&[]).await,
             Err(CallError::Poisoned { .. })
