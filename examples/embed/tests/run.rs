@@ -26,7 +26,12 @@ fn git(dir: &Path, args: &[&str]) {
 fn the_report_names_the_newest_commit() {
     let dir = tempfile::tempdir().unwrap();
     git(dir.path(), &["init", "-q"]);
-    let me = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    let me = [
+        "-c",
+        "user.name=author",
+        "-c",
+        "user.email=author@example.org",
+    ];
     git(
         dir.path(),
         &[
