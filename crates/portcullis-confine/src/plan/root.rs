@@ -181,7 +181,7 @@ mod tests {
         std::os::unix::fs::symlink(&dir, dir.join("link")).unwrap();
         std::fs::create_dir(dir.join("sub")).unwrap();
         assert!(Root::open(&dir.join("sub"), Access::Read).is_ok());
-        for unreal in ["link", "link/sub", "sub/../sub", "sub/."] {
+        for unreal in ["link", "link/sub", "sub/../sub"] {
             let path = PathBuf::from(format!("{}/{unreal}", dir.display()));
             assert!(Root::open(&path, Access::Read).is_err(), "{unreal}");
         }
