@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Origin, PluginId, ProgramRule,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, PluginId,
+    ProgramRule,
 };
 
 use crate::raw;
@@ -108,7 +109,7 @@ impl Draft {
                 search_path: [&exec.search_path, &settings.exec_path]
                     .into_iter()
                     .find_map(Clone::clone)
-                    .unwrap_or(default.search_path),
+                    .unwrap_or_else(|| default.search_path.clone()),
                 inherit_env: exec.inherit_env.unwrap_or(mode == Mode::Dev),
                 pass_env: exec.pass_env.clone(),
                 strip_env_prefixes: exec.strip_env_prefixes.clone(),
@@ -119,6 +120,7 @@ impl Draft {
                     .or(settings.confinement)
                     .unwrap_or_default(),
                 origin: exec.origin.clone(),
+                ..default
             }
         });
         Grants {
@@ -126,6 +128,7 @@ impl Draft {
             mode,
             exec,
             fs: self.fs.clone(),
+            net: Net::None,
             env: self.env.clone(),
             late: self.late,
             limits: self.limits.clone(),

@@ -239,6 +239,7 @@ fn directory(
     };
     let grant = FsGrant {
         host: expanded.path,
+        kind: portcullis_policy::FsKind::Directory,
         guest: expanded.guest,
         access,
         origin: origin(flag),

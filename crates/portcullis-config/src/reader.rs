@@ -168,6 +168,7 @@ impl Reader<'_> {
         let guest = guest.map_or(directory.guest, |guest| (**guest).clone());
         let grant = FsGrant {
             host: directory.path,
+            kind: portcullis_policy::FsKind::Directory,
             guest,
             access,
             origin,

@@ -208,11 +208,14 @@ impl Reader<'_> {
             read: table.read.as_ref().map(|paths| self.real_paths(paths)),
             write: table.write.as_ref().map(|paths| self.real_paths(paths)),
             exec: table.exec.as_ref().map(|programs| {
-                let known = programs
-                    .iter()
-                    .filter(|text| self.program(text, text).is_some());
-                known.map(|text| (**text).clone()).collect()
+                let programs = programs.iter();
+                programs
+                    .filter_map(|text| self.program(text, text))
+                    .collect()
             }),
+            confinement: None,
+            write_exec: None,
+            processes: None,
             memory: table.memory.as_ref().and_then(|text| self.size(text)),
         }
     }

@@ -334,6 +334,7 @@ fn every_denial_reads_as_it_should() {
 fn directory(host: &str, access: FsAccess) -> FsGrant {
     FsGrant {
         host: host.into(),
+        kind: portcullis_policy::FsKind::Directory,
         guest: "/data".to_owned(),
         access,
         origin: Origin::Code,
