@@ -36,7 +36,8 @@ pub struct ChildRights {
     pub processes: Option<u32>,
     /// What it may not change although it may write the directory.
     pub protect: Protect,
-    /// Whether commands of the same instance with equal rights share their scratch space. Never together with hosts.
+    /// Whether commands of the same instance with equal rights share their scratch space. Never where it or the plugin
+    /// may reach hosts.
     pub share: bool,
 }
 
