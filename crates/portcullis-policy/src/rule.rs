@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ArgumentRule;
+use crate::{ArgumentRule, Net};
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,18 +133,6 @@ impl ProgramRule {
             narrowing: Narrowing::default(),
         }
     }
-}
-
-/// Which network a command may reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Net {
-    /// None.
-    None,
-    /// These `host:port` pairs.
-    Hosts(Vec<String>),
-    /// All.
-    Open,
 }
 
 /// What one rule takes away from the plugin's rights. `None` takes nothing away.
