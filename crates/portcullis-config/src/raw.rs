@@ -149,7 +149,7 @@ pub(crate) struct RuleTable {
     pub(crate) stdin: Option<At<bool>>,
     /// The only variables the plugin may set for this command; a trailing `*` matches any rest.
     pub(crate) env: Option<Texts>,
-    /// The network the command may reach: `"none"`, `"open"`, or a list of `"host:port"`.
+    /// The network the command may reach: `"none"`, `"loopback"`, `"open"`, or a list of `"host:port"`.
     pub(crate) net: Option<At<Net>>,
     /// Directories the command may read.
     pub(crate) read: Option<Texts>,
@@ -175,20 +175,42 @@ pub(crate) enum PathsWord {
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(crate) enum Net {
-    /// All or nothing.
+    /// All, nothing, or only itself.
     Word(NetWord),
-    /// These `host:port` pairs.
-    Hosts(Vec<Text>),
+    /// These hosts, through a proxy.
+    Hosts(Vec<At<HostEntry>>),
 }
 
-/// All or nothing.
+/// All, nothing, or only itself.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NetWord {
     /// No network.
     None,
+    /// A network of its own, in which it reaches only what it starts itself.
+    Loopback,
     /// The whole network.
     Open,
+}
+
+/// Hosts and a port, or those with ranges of addresses.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum HostEntry {
+    /// `"api.example.com:443"`, `"*.example.com:443"` (any name below it), `"127.0.0.1:8080"` or `"[::1]:443"`.
+    Text(String),
+    /// A name that resolves to addresses outside the public network.
+    Table(Box<HostTable>),
+}
+
+/// A name that resolves to addresses outside the public network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct HostTable {
+    /// A name or `*.` and a name, with a port.
+    pub(crate) host: Text,
+    /// Ranges that it may resolve to besides public addresses, such as `"10.2.0.0/16"`.
+    pub(crate) addresses: Texts,
 }
 
 /// A test of the rules: lists of commands, each a list of the program and its arguments.
@@ -319,7 +341,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net);
+deserialize_forms!(Rule, Directory, Net, HostEntry);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -347,6 +369,7 @@ impl Forms for Net {
     fn text(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Word(NetWord::None)),
+            "loopback" => Ok(Self::Word(NetWord::Loopback)),
             "open" => Ok(Self::Word(NetWord::Open)),
             _ => Err(format!("unexpected string `{text}`")),
         }
@@ -354,5 +377,16 @@ impl Forms for Net {
 
     fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Hosts)
+    }
+}
+
+impl Forms for HostEntry {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Text(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        HostTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
     }
 }

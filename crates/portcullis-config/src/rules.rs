@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use portcullis_policy::{
-    ArgToken, ArgumentRule, FlagPattern, Narrowing, Net as PolicyNet, PathAccess, ProgramRule,
-    RuleId,
+    ArgToken, ArgumentRule, FlagPattern, HostRule, Narrowing, Net as PolicyNet, PathAccess,
+    ProgramRule, RuleId,
 };
 
 use crate::error::ConfigCode;
-use crate::raw::{Net, NetWord, PathsWord, Rule, RuleTable, Text, Texts};
+use crate::raw::{HostEntry, Net, NetWord, PathsWord, Rule, RuleTable, Text, Texts};
 use crate::reader::{Names, Reader};
 use crate::source::At;
 
@@ -223,31 +223,26 @@ impl Reader<'_> {
     fn net(&mut self, net: &Net) -> PolicyNet {
         match net {
             Net::Word(NetWord::None) => PolicyNet::None,
+            Net::Word(NetWord::Loopback) => PolicyNet::Loopback,
             Net::Word(NetWord::Open) => PolicyNet::Open,
             Net::Hosts(hosts) => {
-                let mut known = Vec::new();
-                for text in hosts {
-                    let parts = text.rsplit_once(':');
-                    let port = parts
-                        .and_then(|(_, port)| port.parse::<u16>().ok())
-                        .filter(|port| *port > 0);
-                    let host = parts.map_or("", |(host, _)| host);
-                    if port.is_none()
-                        || host.is_empty()
-                        || host.contains(|c: char| c.is_whitespace() || "/*@".contains(c))
-                    {
-                        self.wrong(
-                            ConfigCode::Pattern,
-                            text,
-                            format!("`{text}` is not `host:port`"),
-                        );
-                    } else {
-                        known.push((**text).clone());
-                    }
-                }
-                PolicyNet::Hosts(known)
+                PolicyNet::Hosts(hosts.iter().filter_map(|host| self.host(host)).collect())
             }
         }
+    }
+
+    fn host(&mut self, entry: &At<HostEntry>) -> Option<HostRule> {
+        let read = |text: &str| HostRule::parse(text).map_err(|error| error.to_string());
+        let table = match &**entry {
+            HostEntry::Text(text) => return self.take(ConfigCode::Pattern, entry, read(text)),
+            HostEntry::Table(table) => table,
+        };
+        let mut rule = self.take(ConfigCode::Pattern, &table.host, read(&table.host))?;
+        for range in table.addresses.iter() {
+            let unlocked = rule.unlock(range).map_err(|error| error.to_string());
+            self.take(ConfigCode::Pattern, range, unlocked)?;
+        }
+        Some(rule)
     }
 
     fn real_paths(&mut self, paths: &Texts) -> Vec<PathBuf> {

@@ -32,6 +32,7 @@
 //!
 //! Read first: [`Grants`], [`ExecRequest`], [`decide`], [`Denial`].
 
+mod address;
 mod argv;
 mod authorized;
 mod capability;
@@ -41,7 +42,10 @@ mod env_names;
 mod environment;
 mod flag;
 mod grants;
+mod host;
+mod host_rule;
 mod limits;
+mod net;
 mod paths;
 mod plugin_id;
 mod protect;
@@ -53,6 +57,7 @@ mod text;
 mod token;
 mod url;
 
+pub use address::AddressClass;
 pub use argv::{ArgPath, ArgumentRule, InvalidPattern, Mismatch, PathAccess};
 pub use authorized::{Authorized, ExecTerms};
 pub use capability::Capability;
@@ -62,12 +67,16 @@ pub use env_names::mentions_secret;
 pub use environment::{DropReason, Dropped, Environment, HostEnvironment};
 pub use flag::FlagPattern;
 pub use grants::{ExecGrant, FsAccess, FsGrant, FsKind, Grants, Mode};
+pub use host::{Host, HostName, InvalidHost, Target};
+pub use host_rule::{HostPattern, HostRule, HostRules};
+pub use ipnet::IpNet;
 pub use limits::{Confinement, Limits};
+pub use net::Net;
 pub use plugin_id::{InvalidPluginId, PluginId};
 pub use protect::{Protect, Protected};
 pub use request::{
     Cwd, ExecRequest, FileId, Found, Interpreter, PreopenRequest, Program, Request, Unfit,
 };
 pub use rights::ChildRights;
-pub use rule::{Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId};
+pub use rule::{Narrowing, Origin, ProgramRef, ProgramRule, RuleId};
 pub use token::ArgToken;

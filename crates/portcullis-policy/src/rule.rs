@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ArgumentRule, Confinement};
+use crate::{ArgumentRule, Confinement, Net};
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -131,54 +131,6 @@ impl ProgramRule {
             sha256: None,
             arguments: ArgumentRule::default(),
             narrowing: Narrowing::default(),
-        }
-    }
-}
-
-/// Which network a command may reach.
-///
-/// # Defaults
-/// None.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Net {
-    /// None; not even sockets of its own.
-    #[default]
-    None,
-    /// A loopback interface of its own, on which only it and what it starts can meet.
-    Loopback,
-    /// These `host:port` pairs, through the host's proxy. An empty list is none.
-    Hosts(Vec<String>),
-    /// All that the host itself can reach.
-    Open,
-}
-
-impl Net {
-    /// What all of these leave, in whichever order. Nothing at all leaves everything; lists of hosts that have no host
-    /// in common leave none.
-    pub fn narrowest<'a>(nets: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut loopback = false;
-        let mut common: Option<Vec<String>> = None;
-        for net in nets {
-            match net {
-                Self::None => return Self::None,
-                Self::Loopback => loopback = true,
-                Self::Hosts(hosts) => match &mut common {
-                    None => common = Some(hosts.clone()),
-                    Some(common) => common.retain(|host| hosts.contains(host)),
-                },
-                Self::Open => {}
-            }
-        }
-        match common {
-            Some(hosts) if hosts.is_empty() => Self::None,
-            _ if loopback => Self::Loopback,
-            Some(mut hosts) => {
-                hosts.sort_unstable();
-                hosts.dedup();
-                Self::Hosts(hosts)
-            }
-            None => Self::Open,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
     ArgumentRule, ChildRights, Confinement, ExecRequest, FsAccess, FsGrant, FsKind, Grants,
-    Narrowing, Net, Origin, ProgramRef, ProgramRule, Protect,
+    HostRule, Narrowing, Net, Origin, ProgramRef, ProgramRule, Protect,
 };
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::support::{allowed, exec, grants, rule, strings};
+use crate::support::{allowed, exec, grants, rule};
 
 type Texts<'a> = &'a [&'a str];
 
@@ -58,6 +58,15 @@ fn rights(mut grants: Grants, rules: &[Narrowing]) -> ChildRights {
     exec(&mut grants).any_program = true;
     let authorized = allowed(&grants, ExecRequest::example("git", &[]));
     authorized.terms().rights.clone()
+}
+
+fn hosts(texts: &[&str]) -> Net {
+    Net::Hosts(
+        texts
+            .iter()
+            .map(|text| HostRule::parse(text).unwrap())
+            .collect(),
+    )
 }
 
 fn reads(read: &[&str]) -> Narrowing {
@@ -237,7 +246,6 @@ fn what_was_written_runs_only_where_it_is_granted() {
 
 #[test]
 fn the_narrowest_network_holds() {
-    let hosts = |hosts: &[&str]| Net::Hosts(strings(hosts));
     let (a, b) = ("a.example:443", "b.example:443");
     let cases = [
         (Net::None, vec![Net::Open], Net::None),
@@ -251,6 +259,16 @@ fn the_narrowest_network_holds() {
         (hosts(&[a]), vec![Net::Open], hosts(&[a])),
         (hosts(&[a]), vec![Net::Loopback], Net::Loopback),
         (hosts(&[a]), vec![hosts(&[a, b])], hosts(&[a])),
+        (
+            hosts(&["*.b.example:443"]),
+            vec![hosts(&["a.b.example:443", "a.b.example:22"])],
+            hosts(&["a.b.example:443"]),
+        ),
+        (
+            hosts(&["a.b.example:443", "*.b.example:443"]),
+            vec![],
+            hosts(&["*.b.example:443"]),
+        ),
         (hosts(&[]), vec![], Net::None),
         (Net::Loopback, vec![Net::Open], Net::Loopback),
     ];
@@ -351,7 +369,7 @@ fn of_several_rules_the_strongest_confinement_holds() {
 #[test]
 fn what_a_confinement_does_not_enforce_is_named() {
     let all = Narrowing {
-        net: Some(Net::Hosts(strings(&["a.example:443"]))),
+        net: Some(hosts(&["a.example:443"])),
         read: Some(vec![]),
         write: Some(vec![]),
         write_exec: Some(vec![]),
@@ -417,7 +435,12 @@ const PLACES: &[&str] = &[
     "/", "/p", "/p/a", "/p/a/b", "/p/ab", "/q", "/q/x", "/q/x/y", "/pq", "/p/..", "rel",
 ];
 const NAMES: &[&str] = &["a", "x", "a/b", "/p/a", "/q/x", "/", "..", "../q"];
-const HOSTS: &[&str] = &["a.example:443", "b.example:443", "c.example:22"];
+const HOSTS: &[&str] = &[
+    "a.example.org:443",
+    "b.example.org:443",
+    "*.example.org:443",
+    "c.example.org:22",
+];
 const PROGRAMS: &[&str] = &["git", "ssh", "/usr/bin/git", "sh"];
 
 fn some_paths(of: &'static [&'static str]) -> impl Strategy<Value = Vec<PathBuf>> {
@@ -429,7 +452,7 @@ fn net() -> impl Strategy<Value = Net> {
         Just(Net::None),
         Just(Net::Loopback),
         Just(Net::Open),
-        vec(select(HOSTS).prop_map(str::to_owned), 0..3).prop_map(Net::Hosts),
+        vec(select(HOSTS), 0..3).prop_map(|texts| hosts(&texts)),
     ]
 }
 
@@ -483,7 +506,14 @@ fn net_within(inner: &Net, outer: &Net) -> bool {
     match (inner, outer) {
         (Net::None, _) | (_, Net::Open) | (Net::Loopback, Net::Loopback) => true,
         (Net::Loopback, Net::Hosts(hosts)) => !hosts.is_empty(),
-        (Net::Hosts(inner), Net::Hosts(outer)) => inner.iter().all(|host| outer.contains(host)),
+        (Net::Hosts(inner), Net::Hosts(outer)) => {
+            let covered = |rule: &HostRule| {
+                outer
+                    .iter()
+                    .any(|other| rule.meet(other).as_ref() == Some(rule))
+            };
+            inner.iter().all(covered)
+        }
         (Net::Open | Net::Loopback | Net::Hosts(_), Net::None) | (Net::Open | Net::Hosts(_), _) => {
             false
         }
