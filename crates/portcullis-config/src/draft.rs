@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
     Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, PluginId,
-    ProgramRule,
+    ProgramRule, Protect,
 };
 
+use crate::network::Network;
 use crate::raw;
 
 /// What the trusted files say for all plugins.
@@ -15,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) mode: Option<Mode>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) exec_path: Option<Vec<PathBuf>>,
+    pub(crate) network: Network,
 }
 
 /// What the layers read so far say about one plugin.
@@ -28,6 +30,8 @@ pub(crate) struct Draft {
     pub(crate) late: bool,
     pub(crate) env: Vec<String>,
     pub(crate) fs: Vec<FsGrant>,
+    /// Kept beside `exec`, as it is written.
+    pub(crate) net: Option<Net>,
     pub(crate) limits: Limits,
     pub(crate) exec: Option<ExecDraft>,
     /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
@@ -48,6 +52,10 @@ pub(crate) struct ExecDraft {
     pub(crate) allow_dangerous_env: Vec<String>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) search_path: Option<Vec<PathBuf>>,
+    pub(crate) system: Vec<PathBuf>,
+    pub(crate) write_exec: Vec<PathBuf>,
+    pub(crate) share: bool,
+    pub(crate) protect: Protect,
 }
 
 impl ExecDraft {
@@ -62,6 +70,10 @@ impl ExecDraft {
             allow_dangerous_env: Vec::new(),
             confinement: None,
             search_path: None,
+            system: Vec::new(),
+            write_exec: Vec::new(),
+            share: false,
+            protect: Protect::default(),
         }
     }
 }
@@ -76,6 +88,7 @@ impl Draft {
             late: false,
             env: Vec::new(),
             fs: Vec::new(),
+            net: None,
             limits: Limits::default(),
             exec: None,
             deny: Vec::new(),
@@ -109,7 +122,7 @@ impl Draft {
                 search_path: [&exec.search_path, &settings.exec_path]
                     .into_iter()
                     .find_map(Clone::clone)
-                    .unwrap_or_else(|| default.search_path.clone()),
+                    .unwrap_or(default.search_path),
                 inherit_env: exec.inherit_env.unwrap_or(mode == Mode::Dev),
                 pass_env: exec.pass_env.clone(),
                 strip_env_prefixes: exec.strip_env_prefixes.clone(),
@@ -119,8 +132,11 @@ impl Draft {
                     .confinement
                     .or(settings.confinement)
                     .unwrap_or_default(),
+                system: exec.system.clone(),
+                write_exec: exec.write_exec.clone(),
+                share: exec.share,
+                protect: exec.protect.clone(),
                 origin: exec.origin.clone(),
-                ..default
             }
         });
         Grants {
@@ -128,7 +144,7 @@ impl Draft {
             mode,
             exec,
             fs: self.fs.clone(),
-            net: Net::None,
+            net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),
             late: self.late,
             limits: self.limits.clone(),

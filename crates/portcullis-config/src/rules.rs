@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use portcullis_policy::{
-    ArgToken, ArgumentRule, FlagPattern, HostRule, Narrowing, Net as PolicyNet, PathAccess,
-    ProgramRule, RuleId,
+    ArgToken, ArgumentRule, FlagPattern, Narrowing, PathAccess, ProgramRule, RuleId,
 };
 
 use crate::error::ConfigCode;
-use crate::raw::{HostEntry, Net, NetWord, PathsWord, Rule, RuleTable, Text, Texts};
+use crate::raw::{PathsWord, Rule, RuleTable, Text, Texts};
 use crate::reader::{Names, Reader};
 use crate::source::At;
 
@@ -137,11 +136,14 @@ impl Reader<'_> {
             ("output", table.output.as_ref().map(At::span)),
             ("stdin", table.stdin.as_ref().map(At::span)),
             ("env", table.env.as_ref().map(At::span)),
+            ("confinement", table.confinement.as_ref().map(At::span)),
             ("net", table.net.as_ref().map(At::span)),
             ("read", table.read.as_ref().map(At::span)),
             ("write", table.write.as_ref().map(At::span)),
+            ("write_exec", table.write_exec.as_ref().map(At::span)),
             ("exec", table.exec.as_ref().map(At::span)),
             ("memory", table.memory.as_ref().map(At::span)),
+            ("processes", table.processes.as_ref().map(At::span)),
         ];
         for (key, span) in spans {
             if let Some(span) = span {
@@ -204,55 +206,31 @@ impl Reader<'_> {
                 .env
                 .as_ref()
                 .map(|names| self.names(Some(names), Names::Patterns)),
+            confinement: table.confinement.as_ref().map(|word| (**word).into()),
             net: table.net.as_ref().map(|net| self.net(net)),
             read: table.read.as_ref().map(|paths| self.real_paths(paths)),
             write: table.write.as_ref().map(|paths| self.real_paths(paths)),
+            write_exec: table
+                .write_exec
+                .as_ref()
+                .map(|places| self.write_exec(places)),
             exec: table.exec.as_ref().map(|programs| {
                 let programs = programs.iter();
                 programs
                     .filter_map(|text| self.program(text, text))
                     .collect()
             }),
-            confinement: None,
-            write_exec: None,
-            processes: None,
+            processes: table.processes.as_ref().map(|number| **number),
             memory: table.memory.as_ref().and_then(|text| self.size(text)),
         }
-    }
-
-    fn net(&mut self, net: &Net) -> PolicyNet {
-        match net {
-            Net::Word(NetWord::None) => PolicyNet::None,
-            Net::Word(NetWord::Loopback) => PolicyNet::Loopback,
-            Net::Word(NetWord::Open) => PolicyNet::Open,
-            Net::Hosts(hosts) => {
-                PolicyNet::Hosts(hosts.iter().filter_map(|host| self.host(host)).collect())
-            }
-        }
-    }
-
-    fn host(&mut self, entry: &At<HostEntry>) -> Option<HostRule> {
-        let read = |text: &str| HostRule::parse(text).map_err(|error| error.to_string());
-        let table = match &**entry {
-            HostEntry::Text(text) => return self.take(ConfigCode::Pattern, entry, read(text)),
-            HostEntry::Table(table) => table,
-        };
-        let mut rule = self.take(ConfigCode::Pattern, &table.host, read(&table.host))?;
-        for range in table.addresses.iter() {
-            let unlocked = rule.unlock(range).map_err(|error| error.to_string());
-            self.take(ConfigCode::Pattern, range, unlocked)?;
-        }
-        Some(rule)
     }
 
     fn real_paths(&mut self, paths: &Texts) -> Vec<PathBuf> {
         let mut real = Vec::new();
         for text in paths.iter() {
-            let read = self.base.directory(text);
-            real.extend(
-                self.take(ConfigCode::Path, text, read)
-                    .map(|directory| directory.path),
-            );
+            let place = self.base.place(text);
+            let place = self.take(ConfigCode::Path, text, place);
+            real.extend(place.map(|place| place.path));
         }
         real
     }
