@@ -12,6 +12,7 @@ mod patterns;
 mod properties;
 mod random;
 mod reference;
+mod rights;
 mod support;
 mod types;
 mod urls;
