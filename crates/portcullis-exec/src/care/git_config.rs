@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::git_file::{self, ConfigFile, Entry, ParseError};
+use super::git_file::{self, ConfigFile, Entry};
 use super::git_values::{self, Unfit};
 
 /// How many refused keys are named; the rest is counted.

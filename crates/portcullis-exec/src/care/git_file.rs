@@ -197,8 +197,9 @@ impl Reader<'_> {
                 _ => return None,
             }
         }
+        let is_named = !name.is_empty();
         name.push(b'.');
-        Some(name)
+        is_named.then_some(name)
     }
 
     fn subsection(&mut self, mut byte: u8, name: &mut Vec<u8>) -> Option<()> {

@@ -12,8 +12,10 @@ use rustix::fs::{Mode, OFlags};
 use super::beneath;
 use super::git_file::{self, Entry};
 
+type Fits = fn(&str) -> bool;
+
 /// What is passed on, and whether the value may be so. Nothing that names a file or a program.
-const PASSED: &[(&str, fn(&str) -> bool)] = &[
+const PASSED: &[(&str, Fits)] = &[
     ("user.name", is_line),
     ("user.email", is_line),
     ("init.defaultbranch", is_branch),

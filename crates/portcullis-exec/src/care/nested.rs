@@ -105,8 +105,8 @@ fn repository(survey: &mut Survey<'_>, top: &Path) -> Result<(), Errno> {
             survey.gap(&top.join(".git"), Gap::LeadsOutside);
             Ok(())
         }
-        Some(Step::Missing) => {
-            survey.gap(&top.join(".git"), Gap::Missing);
+        Some(Step::Missing(path)) => {
+            survey.gap(&path, Gap::Missing);
             Ok(())
         }
         None => Ok(()),
@@ -240,8 +240,8 @@ fn keep_named(survey: &mut Survey<'_>, base: &Path, path: &[u8]) -> Result<Optio
             survey.keep(&path, &found);
             Ok(Some(path))
         }
-        Some(Step::Missing) if !path.starts_with(b"/") && !path.starts_with(b"~") => {
-            survey.gap(&base.join(OsStr::from_bytes(path)), Gap::Missing);
+        Some(Step::Missing(missing)) => {
+            survey.gap(&missing, Gap::Missing);
             Ok(None)
         }
         _ => Ok(None),

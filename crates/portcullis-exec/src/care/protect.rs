@@ -195,7 +195,8 @@ impl Protected {
 
 /// What a name leads to. Paths are relative to the root, without links.
 pub(super) enum Step {
-    Missing,
+    /// Nothing; what would have to be made is here, links followed.
+    Missing(PathBuf),
     Outside,
     At(PathBuf, Found),
 }
@@ -242,16 +243,19 @@ impl Survey<'_> {
         };
         for one in names {
             match self.step(base, Path::new(&one))? {
-                Some(Step::At(path, found)) if rest.is_empty() => self.keep(&path, &found),
-                Some(Step::At(path, found)) if found.kind == FileType::Directory => {
+                Some(Step::At(path, found))
+                    if found.kind == FileType::Directory && !rest.is_empty() =>
+                {
                     self.expand(&path, rest, report)?;
                 }
+                // Also a file where a directory would have to be: nothing can come to be below it.
+                Some(Step::At(path, found)) => self.keep(&path, &found),
                 Some(Step::Outside) => self.gap(&base.join(&one), Gap::LeadsOutside),
-                Some(Step::Missing | Step::At(..)) if report && first != "*" => {
+                Some(Step::Missing(path)) if report && first != "*" => {
                     let rest: PathBuf = rest.iter().take_while(|part| *part != "*").collect();
-                    self.gap(&base.join(&one).join(rest), Gap::Missing);
+                    self.gap(&path.join(rest), Gap::Missing);
                 }
-                Some(_) | None => {}
+                Some(Step::Missing(_)) | None => {}
             }
         }
         Ok(())
@@ -277,19 +281,24 @@ impl Survey<'_> {
         let mut links = 0;
         let mut found = match self.look(&at)? {
             Some(Some(found)) => found,
-            Some(None) => return Ok(Some(Step::Missing)),
+            Some(None) => return Ok(Some(Step::Missing(at.join(path)))),
             None => return Ok(None),
+        };
+        let missing = |at: PathBuf, todo: &[PathBuf]| {
+            Some(Step::Missing(
+                todo.iter().rev().fold(at, |at, part| at.join(part)),
+            ))
         };
         while let Some(part) = todo.pop() {
             match part.components().next() {
                 Some(Component::Normal(_)) if found.kind != FileType::Directory => {
-                    return Ok(Some(Step::Missing));
+                    return Ok(missing(at.join(part), &todo));
                 }
                 Some(Component::Normal(name)) => {
                     let next = at.join(name);
                     found = match self.look(&next)? {
                         Some(Some(found)) => found,
-                        Some(None) => return Ok(Some(Step::Missing)),
+                        Some(None) => return Ok(missing(next, &todo)),
                         None => return Ok(None),
                     };
                     if found.kind != FileType::Symlink {
