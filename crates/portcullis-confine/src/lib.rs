@@ -55,7 +55,7 @@ pub use linux::TestPoint;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
-pub use plan::{Access, Net, Plan, Root, RootError, Tier};
+pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
 #[cfg(not(all(

@@ -1,12 +1,16 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_confine::{Helper, Plan, StartError};
-use portcullis_policy::{Authorized, ExecRequest};
+use portcullis_policy::{Authorized, Confinement, ExecRequest};
+use portcullis_proxy::ProxyOptions;
 
+use crate::care::GitIdentity;
+use crate::plan::{self, Planner};
 use crate::pool::Pool;
 use crate::run::{self, Run};
 use crate::{Completed, ExecFailure, Opened, Permit};
@@ -17,17 +21,35 @@ const MAX_PARKED: usize = 16;
 /// How an [`Executor`] works.
 ///
 /// # Defaults
-/// - `parked`: 3 cells
+/// - `parked`: 3 cells of each plan
+/// - `confinement`: full
+/// - `proxy`: the resolver and the network of this process
+/// - `ca_file`: none besides the certificates of the system
+/// - `git`: nobody
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutorOptions {
-    /// Cells made ahead of need, 1 to 16. More commands at once than that wait for theirs.
+    /// Cells made ahead of need, 1 to 16, for commands of equal rights. More at once than that wait for theirs.
     pub parked: usize,
+    /// What the spawn server has to prove that it can enforce before anything else.
+    pub confinement: Confinement,
+    /// How the hosts are reached that a command was granted.
+    pub proxy: ProxyOptions,
+    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both.
+    pub ca_file: Option<PathBuf>,
+    /// Who commits.
+    pub git: GitIdentity,
 }
 
 impl Default for ExecutorOptions {
     fn default() -> Self {
-        Self { parked: 3 }
+        Self {
+            parked: 3,
+            confinement: Confinement::default(),
+            proxy: ProxyOptions::default(),
+            ca_file: None,
+            git: GitIdentity::default(),
+        }
     }
 }
 
@@ -36,17 +58,20 @@ impl Default for ExecutorOptions {
 pub struct Executor(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    pool: Pool,
+pub(crate) struct Inner {
+    pub(crate) pool: Pool,
+    pub(crate) planner: Planner,
+    pub(crate) proxy: ProxyOptions,
+    pub(crate) git: GitIdentity,
     /// `/dev/null` for reading: the standard input of a command that is given none.
-    null: OwnedFd,
+    pub(crate) null: OwnedFd,
 }
 
 impl Executor {
-    /// Starts the spawn server and has the first cells made.
+    /// Starts the spawn server.
     ///
-    /// Blocks for about two milliseconds, until the server has made one cell as proof that this
-    /// system can. Needs no async runtime.
+    /// Blocks for some milliseconds, until the server has made one cell as proof that this system can: it tries what
+    /// it must not be able to do. Needs no async runtime.
     ///
     /// # Authority
     /// Ambient: commands run as the user of this process.
@@ -59,18 +84,15 @@ impl Executor {
             source,
         };
         let null = File::open("/dev/null").map_err(failed)?.into();
-        let pool = Pool::start(helper, Plan::limits(), options.parked.clamp(1, MAX_PARKED))?;
-        Ok(Self(Arc::new(Inner { pool, null })))
-    }
-
-    /// Waits until a cell is parked.
-    ///
-    /// # Errors
-    /// [`ExecFailure::Start`] or [`ExecFailure::Server`].
-    pub async fn ready(&self) -> Result<(), ExecFailure> {
-        let cell = self.0.pool.cell().await?;
-        self.0.pool.park(cell);
-        Ok(())
+        let proof = Plan::new(plan::tier(options.confinement));
+        let pool = Pool::start(helper, proof, options.parked.clamp(1, MAX_PARKED))?;
+        Ok(Self(Arc::new(Inner {
+            pool,
+            planner: Planner::new(options.ca_file.clone()),
+            proxy: options.proxy.clone(),
+            git: options.git.clone(),
+            null,
+        })))
     }
 
     /// The process number of the spawn server, for diagnostics; `None` after it was lost.
@@ -109,6 +131,6 @@ impl Executor {
             deadline,
             quota: permit.quota(),
         };
-        run::run(&self.0.pool, &self.0.null, run).await
+        run::run(&self.0, run).await
     }
 }

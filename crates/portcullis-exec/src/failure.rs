@@ -1,7 +1,8 @@
 use std::io;
 
-use portcullis_confine::{SendError, ServerError, StartError, Step};
-use portcullis_policy::Confinement;
+use portcullis_confine::{RootError, SendError, ServerError, StartError, Step};
+
+use crate::care::ProtectError;
 
 /// Why an authorized command did not run to an end.
 ///
@@ -26,9 +27,18 @@ pub enum ExecFailure {
     /// The opened files are not those that were decided on; nothing was started.
     #[error("the opened files are not those that the decision was about")]
     NotDecided,
-    /// The decision asks for a confinement that cannot be enforced; nothing was started.
-    #[error("`confinement = \"{}\"` cannot be enforced", .0.name())]
-    Confinement(Confinement),
+    /// A directory or file that was granted cannot be given to a cell; nothing was started.
+    #[error("cannot grant it what it was granted")]
+    Root(#[source] RootError),
+    /// The names in a directory that somebody else executes cannot be kept from it; nothing was started.
+    #[error("cannot protect what it may not write")]
+    Protect(#[source] ProtectError),
+    /// Something else lies at a path than what was looked at; nothing was started.
+    #[error("`{}` was replaced while the command was prepared", .0.display())]
+    Changed(std::path::PathBuf),
+    /// The proxy to the granted hosts could not be started; nothing was started.
+    #[error("cannot start the proxy to the granted hosts")]
+    Proxy(#[source] io::Error),
     /// Its time was over before there was a cell for it; nothing was started.
     #[error("its time was over before it could be started")]
     TimeUp,

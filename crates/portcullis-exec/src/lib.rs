@@ -21,6 +21,7 @@ pub mod care;
 mod completed;
 mod executor;
 mod failure;
+mod plan;
 mod pool;
 mod quota;
 mod resolve;
@@ -28,6 +29,7 @@ mod run;
 mod supervise;
 mod watch;
 
+pub use care::GitIdentity;
 pub use ask::{ExecAsk, Place};
 pub use completed::{Completed, Status};
 pub use executor::{Executor, ExecutorOptions};
@@ -35,4 +37,7 @@ pub use failure::ExecFailure;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
 
-pub use portcullis_confine::{Helper, HelperError, Report, StartError, Step, Usage, enter};
+pub use portcullis_confine::{
+    Helper, HelperError, Protection, Report, StartError, Step, Tier, Usage, enter,
+};
+pub use portcullis_proxy::{Upstream, Verdict};

@@ -1,173 +1,124 @@
-//! The spawn server and the cells that it has parked.
+//! The spawn server, a template for each plan in use, and the cells that they have parked.
 //!
-//! Nothing runs in the background here: a request for a cell is one message, the server makes the
+//! Nothing runs in the background here: a request for a cell is one message, the template makes the
 //! cell in its own process, and the answer waits in the socket until somebody wants a cell. So the
 //! pool belongs to no async runtime and can be used from several.
 
-use std::os::fd::AsFd;
+mod yard;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError};
-use tokio::io::Interest;
 
 use crate::ExecFailure;
-use crate::watch::watch;
+pub(crate) use yard::Yard;
 
-/// How often one command asks again after a cell could not be made.
-const MAX_FAILED_CELLS: usize = 2;
+/// Templates that are kept; each is a process with its parked cells. The one unused for longest goes.
+const MAX_YARDS: usize = 16;
 
 /// Makes cells ahead of need, and starts the server again after it was lost.
 #[derive(Debug)]
 pub(crate) struct Pool {
     helper: Helper,
-    plan: Plan,
+    /// What a new server has to prove that it can make.
+    proof: Plan,
     target: usize,
     state: Mutex<State>,
     /// Held while a server is being started, so that only one is.
     starting: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     server: Option<Arc<SpawnServer>>,
-    parked: Vec<Cell>,
-    /// Cells that were asked for and have not come.
-    under_way: usize,
+    /// In the order of their last use.
+    yards: Vec<(Plan, Arc<Yard>)>,
 }
 
 impl Pool {
-    /// Starts the server and has `target` cells made.
-    pub(crate) fn start(helper: Helper, plan: Plan, target: usize) -> Result<Self, StartError> {
-        let server = SpawnServer::start(&helper)?;
-        let state = State {
-            server: None,
-            parked: Vec::with_capacity(target),
-            under_way: 0,
-        };
-        let starting = tokio::sync::Mutex::default();
-        let pool = Self {
+    /// Starts the server and has it prove that it can make a cell of `proof`.
+    pub(crate) fn start(helper: Helper, proof: Plan, target: usize) -> Result<Self, StartError> {
+        let server = SpawnServer::start(&helper, &proof)?;
+        Ok(Self {
             helper,
-            plan,
+            proof,
             target,
-            state: Mutex::new(state),
-            starting,
-        };
-        pool.install(server);
-        Ok(pool)
-    }
-
-    /// A parked cell at once, if there is one.
-    pub(crate) fn parked(&self) -> Option<Cell> {
-        self.state().parked.pop()
+            state: Mutex::new(State {
+                server: Some(Arc::new(server)),
+                yards: Vec::new(),
+            }),
+            starting: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(crate) fn server_pid(&self) -> Option<u32> {
         self.state().server.as_ref().map(|server| server.pid())
     }
 
-    /// Takes in what the server has made, and asks for what is missing. Never waits.
-    ///
-    /// Meant for the time when the host waits for a command anyway.
-    pub(crate) fn refill(&self) {
-        let mut state = self.state();
-        let Some(server) = state.server.clone() else {
-            return;
-        };
-        let refilled = (|| {
-            while state.under_way > 0 {
-                match server.receive_cell() {
-                    Ok(Some(cell)) => state.parked.push(cell),
-                    Ok(None) => break,
-                    Err(error @ ServerError::Cell { .. }) => tracing::warn!(%error, "no cell"),
-                    Err(error) => return Err(error),
-                }
-                state.under_way -= 1;
-            }
-            while state.parked.len() + state.under_way < self.target {
-                server.request_cell(&self.plan)?;
-                state.under_way += 1;
-            }
-            Ok(())
-        })();
-        if let Err(error) = refilled
-            && !matches!(error, ServerError::Busy)
-        {
-            // The next command finds no server and starts one.
-            tracing::warn!(%error, "the spawn server was lost");
-            state.forget(&server);
-        }
-    }
-
-    /// A cell, made now if none is parked.
+    /// A cell of this plan, made now if none is parked, and the yard that it comes from, without which it ends.
     ///
     /// # Errors
     /// [`ExecFailure::Server`] once when the server was lost, so that it shows; the next call starts
     /// another.
-    pub(crate) async fn cell(&self) -> Result<Cell, ExecFailure> {
-        if let Some(cell) = self.parked() {
-            return Ok(cell);
+    pub(crate) async fn cell(&self, plan: &Plan) -> Result<(Cell, Arc<Yard>), ExecFailure> {
+        let yard = self.yard(plan).await?;
+        match yard.cell().await {
+            Ok(cell) => Ok((cell, yard)),
+            Err(error) => {
+                self.lose(&error, &yard);
+                Err(ExecFailure::Server(error))
+            }
+        }
+    }
+
+    /// Takes in what the yard's template has made, and asks for what is missing. Never waits.
+    pub(crate) fn refill(&self, yard: &Arc<Yard>) {
+        if let Err(error) = yard.refill() {
+            tracing::warn!(%error, "a template was lost");
+            self.lose(&error, yard);
+        }
+    }
+
+    /// Lets go of what is of no more use after an error.
+    fn lose(&self, error: &ServerError, yard: &Arc<Yard>) {
+        if matches!(error, ServerError::Cell { .. } | ServerError::Busy) {
+            return;
+        }
+        let mut state = self.state();
+        state.yards.retain(|(_, kept)| !Arc::ptr_eq(kept, yard));
+        // A template that ended tells nothing about the server, but a server takes its templates with it.
+        let ended = state.server.as_ref().is_some_and(|server| server.has_ended());
+        if ended {
+            *state = State::default();
+        }
+    }
+
+    /// The yard of a plan, with a template made for it if there is none.
+    async fn yard(&self, plan: &Plan) -> Result<Arc<Yard>, ExecFailure> {
+        if let Some(yard) = self.state().yard(plan) {
+            return Ok(yard);
         }
         let server = self.server().await?;
-        let made = self.wait_for_cell(&server).await;
-        made.map_err(|error| {
-            if !matches!(error, ServerError::Cell { .. } | ServerError::Busy) {
-                self.state().forget(&server);
-            }
-            ExecFailure::Server(error)
-        })
-    }
-
-    /// Puts a cell back that was not used.
-    pub(crate) fn park(&self, cell: Cell) {
-        self.state().parked.push(cell);
-    }
-
-    async fn wait_for_cell(&self, server: &SpawnServer) -> Result<Cell, ServerError> {
-        self.request(server)?;
-        // Several commands may wait at once, and one descriptor can be waited for only once.
-        let socket = |source| ServerError::Io {
-            peer: "spawn server",
-            source,
-        };
-        let copy = server
-            .socket()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(socket)?;
-        let copy = watch(copy, Interest::READABLE).map_err(socket)?;
-        let mut failed = 0;
-        loop {
-            match self.receive(server) {
-                Ok(Some(cell)) => return Ok(cell),
-                Ok(None) => copy.readable().await.map_err(socket)?.clear_ready(),
-                // It may be the answer to an older request; what was true then need not be now.
-                Err(ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
-                    failed += 1;
-                    self.request(server)?;
+        let mut state = self.state();
+        if let Some(yard) = state.yard(plan) {
+            return Ok(yard);
+        }
+        let template = match server.template(plan) {
+            Ok(template) => template,
+            Err(error) => {
+                if !matches!(error, ServerError::PlanTooLarge | ServerError::Busy) {
+                    *state = State::default();
                 }
-                Err(error) => return Err(error),
+                return Err(ExecFailure::Server(error));
             }
+        };
+        let yard = Arc::new(Yard::new(template, self.target));
+        if state.yards.len() >= MAX_YARDS {
+            // Running commands hold on to theirs.
+            state.yards.remove(0);
         }
-    }
-
-    fn request(&self, server: &SpawnServer) -> Result<(), ServerError> {
-        let mut state = self.state();
-        server.request_cell(&self.plan)?;
-        state.under_way += 1;
-        Ok(())
-    }
-
-    /// A cell that was parked meanwhile, or that the server has just made.
-    fn receive(&self, server: &SpawnServer) -> Result<Option<Cell>, ServerError> {
-        let mut state = self.state();
-        if let Some(cell) = state.parked.pop() {
-            return Ok(Some(cell));
-        }
-        let received = server.receive_cell();
-        if matches!(received, Ok(Some(_)) | Err(ServerError::Cell { .. })) {
-            state.under_way = state.under_way.saturating_sub(1);
-        }
-        received
+        state.yards.push((plan.clone(), yard.clone()));
+        Ok(yard)
     }
 
     /// The running server, or a new one.
@@ -180,20 +131,14 @@ impl Pool {
         if let Some(server) = running() {
             return Ok(server);
         }
-        // About two milliseconds, once after a loss: not worth a thread.
-        let server = SpawnServer::start(&self.helper).map_err(ExecFailure::Start)?;
-        Ok(self.install(server))
-    }
-
-    fn install(&self, server: SpawnServer) -> Arc<SpawnServer> {
+        // A few milliseconds, once after a loss: not worth a thread.
+        let server = SpawnServer::start(&self.helper, &self.proof).map_err(ExecFailure::Start)?;
         let server = Arc::new(server);
-        let mut state = self.state();
-        state.server = Some(server.clone());
-        state.parked.clear();
-        state.under_way = 0;
-        drop(state);
-        self.refill();
-        server
+        *self.state() = State {
+            server: Some(server.clone()),
+            yards: Vec::new(),
+        };
+        Ok(server)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -203,16 +148,12 @@ impl Pool {
 }
 
 impl State {
-    /// Lets go of a server that is of no more use, and of the cells that died with it.
-    fn forget(&mut self, server: &Arc<SpawnServer>) {
-        if self
-            .server
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, server))
-        {
-            self.server = None;
-            self.parked.clear();
-            self.under_way = 0;
-        }
+    /// The yard of a plan, which is now the last one used.
+    fn yard(&mut self, plan: &Plan) -> Option<Arc<Yard>> {
+        let place = self.yards.iter().rposition(|(kept, _)| kept == plan)?;
+        let entry = self.yards.remove(place);
+        let yard = entry.1.clone();
+        self.yards.push(entry);
+        Some(yard)
     }
 }

@@ -3,15 +3,24 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_confine::{CellCommand, Rlimits, SendError};
-use portcullis_policy::{Authorized, Confinement, Cwd, ExecRequest, Program};
+use portcullis_confine::{
+    Cell, CellCommand, Net, PROXY_PORT, Plan, Rlimits, Root, SendError, Tier,
+};
+use portcullis_policy::{
+    Authorized, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
+};
+use portcullis_proxy::{Proxy, Serving};
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use crate::capture::{self, Capture, Feed, HostEnd};
-use crate::pool::Pool;
+use crate::executor::Inner;
+use crate::plan::{Planned, Wanted};
+use crate::pool::Yard;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Pipes, Times, supervise};
 use crate::watch::watch;
@@ -40,11 +49,7 @@ struct Ends {
 }
 
 /// Runs a command that was decided on.
-pub(crate) async fn run(
-    pool: &Pool,
-    null: &OwnedFd,
-    run: Run<'_>,
-) -> Result<Completed, ExecFailure> {
+pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed, ExecFailure> {
     let Run {
         authorized,
         opened,
@@ -53,37 +58,36 @@ pub(crate) async fn run(
         deadline,
         quota,
     } = run;
-    match authorized.terms().confinement {
-        Confinement::Limits => {}
-        other @ (Confinement::Full | Confinement::Namespaces | Confinement::Landlock) => {
-            return Err(ExecFailure::Confinement(other));
-        }
-    }
+    let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
     let terms = authorized.terms();
     let times = Times::new(started, deadline, terms.timeout, terms.term_grace);
     if times.kill <= started.into() {
         return Err(ExecFailure::TimeUp);
     }
+    let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
-    let env = environment(&authorized)?;
+    let env = environment(executor, &authorized, &planned.plan)?;
     let (pipes, feed, ends) = pipes(stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
         program: program.file.as_fd(),
         argv: &argv,
         env: &env,
         cwd: directory.dir.as_fd(),
-        stdin: ends.stdin.as_ref().unwrap_or(null).as_fd(),
+        stdin: ends.stdin.as_ref().unwrap_or(&executor.null).as_fd(),
         stdout: ends.stdout.as_fd(),
         stderr: ends.stderr.as_fd(),
-        limits: Rlimits::default(),
+        limits: limits(terms),
     };
     let mut stdout = Capture::new(terms.output);
     let mut stderr = Capture::new(terms.output);
-    let cell = timeout_at(times.kill, start(pool, &command)).await;
-    // Whoever took a cell asks for another, also when it came to nothing: others may be waiting.
-    pool.refill();
-    let cell = cell.map_err(|_elapsed| ExecFailure::TimeUp)??;
+    let started_cell = timeout_at(times.kill, start(executor, &planned.plan, &terms.rights.net, &command));
+    let Started {
+        cell,
+        yard,
+        proxy,
+    } = started_cell.await.map_err(|_elapsed| ExecFailure::TimeUp)??;
+    executor.pool.refill(&yard);
     let report = cell.get_ref().0.report();
     // Until they are closed here, their end of file never comes.
     drop((ends, program, directory));
@@ -96,6 +100,10 @@ pub(crate) async fn run(
         quota,
     )
     .await?;
+    planned.used();
+    if let Some(proxy) = proxy {
+        proxy.finish().await;
+    }
     Ok(Completed {
         status: ended.status,
         stdout_truncated: stdout.truncated(),
@@ -146,11 +154,68 @@ fn argv(program: &OpenedProgram, request: &ExecRequest) -> Result<Vec<CString>, 
     Ok(argv)
 }
 
-fn environment(authorized: &Authorized<ExecRequest>) -> Result<Vec<CString>, ExecFailure> {
-    let vars = &authorized.terms().environment.vars;
+/// The plan of a command: one that was made before, or a new one.
+async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
+    if let Some(planned) = executor.planner.kept(&wanted) {
+        return Ok(planned);
+    }
+    let executor = executor.clone();
+    // A large working tree takes a while to look through.
+    let made = tokio::task::spawn_blocking(move || executor.planner.make(wanted)).await;
+    made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
+}
+
+/// Variables by which programs are told which certificates to trust.
+const CA_NAMES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+];
+
+/// What the policy says, and what a command needs to find its way in its cell.
+fn environment(
+    executor: &Inner,
+    authorized: &Authorized<ExecRequest>,
+    plan: &Plan,
+) -> Result<Vec<CString>, ExecFailure> {
+    let mut vars = authorized.terms().environment.vars.clone();
+    let mut set = |name: &str, value: String| {
+        // Whatever was set would lead nowhere in a cell.
+        vars.retain(|(other, _)| other != name);
+        vars.push((name.to_owned(), value));
+    };
+    if plan.net() == Net::Proxy {
+        for (name, value) in portcullis_proxy::environment(PROXY_PORT) {
+            set(name, value);
+        }
+    }
+    if plan.tier() != Tier::Limits {
+        let roots = plan.roots().iter().map(Root::path).filter(|path| path.is_dir());
+        for (name, value) in executor.git.environment(roots) {
+            set(&name, value);
+        }
+        for file in executor.planner.ca_file().and_then(Path::to_str) {
+            CA_NAMES.map(|name| set(name, file.to_owned()));
+        }
+    }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
+}
+
+/// Processes and threads of a command and all it starts, where no rule says fewer.
+const PROCESSES: u32 = 1024;
+
+fn limits(terms: &ExecTerms) -> Rlimits {
+    if terms.confinement == Confinement::Limits {
+        return Rlimits::default();
+    }
+    Rlimits {
+        processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        ..Rlimits::default()
+    }
 }
 
 /// The decision refuses every NUL; should one come all the same, nothing runs.
@@ -181,18 +246,45 @@ fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
     Ok((pipes, feed, ends))
 }
 
+/// A command under way, and what must live as long as it does.
+struct Started {
+    cell: Leash,
+    yard: Arc<Yard>,
+    proxy: Option<Serving>,
+}
+
 /// Gives the command to a cell; a parked one if there is one that is alive.
-async fn start(pool: &Pool, command: &CellCommand<'_>) -> Result<Leash, ExecFailure> {
+async fn start(
+    executor: &Inner,
+    plan: &Plan,
+    net: &PolicyNet,
+    command: &CellCommand<'_>,
+) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let cell = pool.cell().await?;
+        let (mut cell, yard) = executor.pool.cell(plan).await?;
+        let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {
             Ok(()) => {
-                return watch(Held(cell), Interest::READABLE).map_err(ExecFailure::Pipe);
+                let cell = watch(Held(cell), Interest::READABLE).map_err(ExecFailure::Pipe)?;
+                return Ok(Started { cell, yard, proxy });
             }
             // It never read the command, so the command did not run.
             Err(SendError::Gone) if dead < MAX_DEAD_CELLS => dead += 1,
             Err(error) => return Err(ExecFailure::Command(error)),
         }
     }
+}
+
+/// The proxy of one cell, to the hosts that its command was granted.
+fn proxy(
+    executor: &Inner,
+    net: &PolicyNet,
+    cell: &mut Cell,
+) -> Result<Option<Serving>, ExecFailure> {
+    let (PolicyNet::Hosts(hosts), Some(listener)) = (net, cell.take_listener()) else {
+        return Ok(None);
+    };
+    let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
+    proxy.serve(listener.into()).map(Some).map_err(ExecFailure::Proxy)
 }

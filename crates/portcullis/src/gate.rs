@@ -12,7 +12,7 @@ use portcullis_exec::{
     Completed, ExecAsk, Executor, Opened, Permit, Place, Quota, Status, resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Confinement, Decision, Denial, Dropped, ExecRequest, Grants,
+    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants,
     GuestError, Program, RuleId, decide,
 };
 
@@ -379,7 +379,7 @@ impl Gate {
             stderr_digest: key.map(|key| key.digest(&completed.stderr)),
             env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
             stragglers_killed: completed.stragglers,
-            confinement: Confinement::Limits.name().to_owned(),
+            confinement: completed.report.tier().name().to_owned(),
             ..self.outcome(call)
         });
         self.append(&event)

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
-use portcullis_exec::{ExecAsk, Executor, ExecutorOptions, Helper, Place, Quota};
-use portcullis_policy::{Decision, ExecRequest, Grants, HostEnvironment, decide};
+use portcullis_exec::{
+    ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
+};
+use portcullis_policy::{
+    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
+};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
@@ -45,7 +49,8 @@ struct Shared {
     linker: Linker<State>,
     settings: HostBuilder,
     project: PathBuf,
-    executor: OnceLock<Result<Executor, String>>,
+    /// One for each confinement, in its order: a server proves what it is used for.
+    executors: [OnceLock<Result<Executor, String>>; 4],
 }
 
 impl std::fmt::Debug for Shared {
@@ -66,6 +71,7 @@ impl std::fmt::Debug for Shared {
 /// - the spawn server is this executable, which must call [`enter`](crate::enter) first in `main`
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
+/// - commands reach hosts directly, and trust the certificates of the system
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -77,6 +83,8 @@ pub struct HostBuilder {
     own_state: OwnState,
     stdio: GuestStdio,
     pooling: bool,
+    upstream_proxy: Option<Target>,
+    ca_file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -132,6 +140,20 @@ impl HostBuilder {
         self
     }
 
+    /// An HTTP proxy through which commands reach the hosts they were granted. Addresses are then checked by it.
+    #[must_use]
+    pub fn upstream_proxy(mut self, proxy: Target) -> Self {
+        self.upstream_proxy = Some(proxy);
+        self
+    }
+
+    /// A file of certificates in PEM that commands trust besides those of the system.
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(file.into());
+        self
+    }
+
     /// The host's own files, which no grant reaches.
     #[must_use]
     pub fn own_state(mut self, own: OwnState) -> Self {
@@ -174,14 +196,13 @@ impl HostBuilder {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
-        let executor = OnceLock::new();
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
             linker,
             settings: self,
             project,
-            executor,
+            executors: Default::default(),
         })))
     }
 }
@@ -254,17 +275,14 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
-        if let Some(reach) = grants
-            .fs
-            .iter()
-            .find_map(|grant| self.0.settings.own_state.reached_by(grant))
-        {
+        let own_state = &self.0.settings.own_state;
+        if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
         }
         // The spawn server starts while the plugin compiles.
-        let starting = grants.exec.is_some().then(|| {
-            let host = self.clone();
-            tokio::task::spawn_blocking(move || host.executor())
+        let starting = grants.exec.as_ref().map(|exec| {
+            let (host, confinement) = (self.clone(), exec.confinement);
+            tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
         let component = self.compile(&grants, bytes).await?;
@@ -305,15 +323,20 @@ impl Host {
         Ok(decide(grants, request))
     }
 
-    /// The spawn server, started once.
-    fn executor(&self) -> Result<Executor, String> {
+    /// The spawn server for a confinement, started once.
+    fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
+        let settings = &self.0.settings;
         let start = || {
-            let helper = Helper::find(self.0.settings.helper.as_deref())
-                .map_err(|error| with_causes(&error))?;
-            Executor::start(helper, &ExecutorOptions::default())
-                .map_err(|error| with_causes(&error))
+            let helper =
+                Helper::find(settings.helper.as_deref()).map_err(|error| with_causes(&error))?;
+            let mut options = ExecutorOptions::default();
+            options.confinement = confinement;
+            options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
+            options.ca_file.clone_from(&settings.ca_file);
+            options.git = GitIdentity::read(&settings.host_env);
+            Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
-        self.0.executor.get_or_init(start).clone()
+        self.0.executors[confinement as usize].get_or_init(start).clone()
     }
 
     async fn compile(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {

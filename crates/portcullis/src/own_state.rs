@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{FileId, FsAccess, FsGrant};
+use portcullis_policy::{FileId, FsAccess, Grants};
 
 /// Where the host keeps what no grant may reach.
 ///
@@ -31,25 +31,33 @@ pub struct Reach {
 }
 
 impl OwnState {
+    /// What any of a plugin's grants reaches, those of its commands included.
+    pub(crate) fn reached_by_any(&self, grants: &Grants) -> Option<Reach> {
+        let system = grants.exec.iter().flat_map(|exec| &exec.system);
+        let system = system.map(|host| (host.as_path(), FsAccess::Read));
+        let fs = grants.fs.iter().map(|grant| (grant.host.as_path(), grant.access));
+        fs.chain(system).find_map(|(host, access)| self.reached(host, access))
+    }
+
     /// What this grant reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
     /// the state, or the state inside the grant, under any name and through any link.
-    pub(crate) fn reached_by(&self, grant: &FsGrant) -> Option<Reach> {
-        let protected = (grant.access == FsAccess::ReadWrite).then_some(&self.protected);
+    fn reached(&self, host: &Path, access: FsAccess) -> Option<Reach> {
+        let protected = (access == FsAccess::ReadWrite).then_some(&self.protected);
         let own = std::env::current_exe().ok().filter(|_| protected.is_some());
         let guarded = self
             .secret
             .iter()
             .chain(protected.into_iter().flatten())
             .chain(own.iter());
-        let above_grant = ancestors(&grant.host);
-        let root = id(&grant.host)?;
+        let above_grant = ancestors(host);
+        let root = id(host)?;
         guarded
             .filter(|path| {
                 id(path).is_some_and(|id| above_grant.contains(&id))
                     || ancestors(path).contains(&root)
             })
             .map(|path| Reach {
-                grant: grant.host.clone(),
+                grant: host.to_owned(),
                 reached: path.clone(),
             })
             .next()

@@ -1,10 +1,12 @@
 //! What confinement is wanted for a command.
 
 mod root;
+pub(crate) mod system;
 
 use std::path::{Path, PathBuf};
 
 pub use root::{Access, Root, RootError};
+pub use system::is_system;
 
 /// How much of the confinement a cell is to have. There is no best effort: a cell that cannot have it is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +173,12 @@ impl Plan {
     pub fn empty_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.empty.push(path.into());
         self
+    }
+
+    /// Adds all of these, as [`Plan::root`] does one.
+    #[must_use]
+    pub fn roots_of(self, roots: impl IntoIterator<Item = Root>) -> Self {
+        roots.into_iter().fold(self, Self::root)
     }
 
     /// Sets the network. Default: [`Net::None`].

@@ -42,6 +42,7 @@ pub struct Root {
     access: Access,
     opened: Arc<File>,
     id: (u64, u64),
+    link: bool,
 }
 
 /// Why a root cannot be granted.
@@ -82,6 +83,18 @@ impl Root {
     /// [`RootError`]: it is not there, the path has a link in it, or it is `/`, or is or lies in `/proc` or `/dev`.
     #[cfg(target_os = "linux")]
     pub fn open(path: &Path, access: Access) -> Result<Self, RootError> {
+        let root = Self::open_any(path, access)?;
+        if root.link {
+            return Err(RootError::Open {
+                path: path.into(),
+                source: io::Error::from_raw_os_error(libc::ELOOP),
+            });
+        }
+        Ok(root)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_any(path: &Path, access: Access) -> Result<Self, RootError> {
         use std::os::fd::AsRawFd;
 
         use rustix::fs::{Mode, OFlags};
@@ -123,18 +136,48 @@ impl Root {
             path: path.into(),
             source,
         })?;
-        if meta.is_symlink() {
-            return Err(RootError::Open {
-                path: path.into(),
-                source: io::Error::from_raw_os_error(libc::ELOOP),
-            });
-        }
         Ok(Self {
             path: path.to_owned(),
             access,
             id: (meta.dev(), meta.ino()),
+            link: meta.is_symlink(),
             opened: Arc::new(opened),
         })
+    }
+
+    /// Opens a symbolic link itself, inside another root: it is mounted on itself, so that it cannot be replaced.
+    ///
+    /// # Errors
+    /// As [`Root::open`].
+    #[cfg(target_os = "linux")]
+    pub fn open_link(path: &Path) -> Result<Self, RootError> {
+        let root = Self::open_any(path, Access::Read)?;
+        if root.link {
+            Ok(root)
+        } else {
+            Err(RootError::Open {
+                path: path.into(),
+                source: io::ErrorKind::InvalidInput.into(),
+            })
+        }
+    }
+
+    /// Whether the same file still lies at the path.
+    #[must_use]
+    #[cfg(target_os = "linux")]
+    pub fn is_current(&self) -> bool {
+        let now = rustix::fs::lstat(&self.path);
+        now.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.id)
+    }
+
+    /// Device and inode of what was opened.
+    #[must_use]
+    pub fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
+    pub(crate) fn is_link(&self) -> bool {
+        self.link
     }
 
     /// The real path.

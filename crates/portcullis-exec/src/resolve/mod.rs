@@ -27,6 +27,8 @@ use crate::ask::{ExecAsk, Place};
 pub struct Opened {
     pub(crate) program: Option<OpenedProgram>,
     pub(crate) cwd: Option<OpenedDirectory>,
+    /// Where the policy looks for programs.
+    pub(crate) search_path: Vec<PathBuf>,
 }
 
 /// The file that will run, opened for reading.
@@ -91,6 +93,18 @@ pub fn resolve(grants: &Grants, place: &Place, ask: &ExecAsk) -> (ExecRequest, O
         Opened {
             program,
             cwd: directory,
+            search_path: grants.exec.iter().flat_map(|exec| exec.search_path.clone()).collect(),
         },
     )
+}
+
+/// The real path of a program and which file it is, if it is there and could be run.
+pub(crate) fn find_file(search_path: &[PathBuf], program: &ProgramRef) -> Option<(PathBuf, FileId)> {
+    match lookup::find(search_path, program) {
+        lookup::Lookup::File(candidate) => {
+            let real = open::real_path(&candidate.place).ok()?;
+            Some((real, open::file_id(&candidate.stat)))
+        }
+        lookup::Lookup::Unfit(..) | lookup::Lookup::Missing => None,
+    }
 }

@@ -92,6 +92,18 @@ impl SpawnServer {
         self.process.id()
     }
 
+    /// Whether it has ended, or has been given up.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
+        // It never says anything here, so all there is to read is its end.
+        self.check().is_err() || rustix::event::poll(&mut ready, Some(&now)) != Ok(0)
+    }
+
     /// Asks for a template of this plan. Never waits: what becomes of it shows when a cell is asked for.
     ///
     /// # Errors

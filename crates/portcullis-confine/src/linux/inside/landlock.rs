@@ -17,7 +17,7 @@ use landlock::{
 use rustix::fs::{Mode, OFlags};
 
 use super::layout;
-use crate::{Access, Net, Plan};
+use crate::{Access, Net, Plan, plan::system};
 
 /// The newest version that is known here. On an older kernel the rights that it does not know are left out, and the
 /// report says which version is in force.
@@ -91,8 +91,8 @@ impl Rules {
                 self = self.path(Path::new("/etc").join(file.name), READ)?;
             }
         }
-        for name in layout::SYSTEM.iter().filter(|_| !plan.listed) {
-            self = self.path(Path::new("/").join(name), PROGRAM)?;
+        for path in system::DIRECTORIES.iter().filter(|_| !plan.listed) {
+            self = self.path(path, PROGRAM)?;
         }
         if plan.listed {
             for name in layout::LIBRARIES {
@@ -112,7 +112,9 @@ impl Rules {
     /// What was granted.
     fn plan(mut self, plan: &Plan) -> Result<Self, RulesetError> {
         for root in &plan.roots {
-            if let Some(rights) = rights(root.access()) {
+            // A link is there to be followed; nothing is done with it.
+            let link = root.is_link();
+            if let Some(rights) = rights(root.access()).filter(|_| !link) {
                 self = self.add(root.file(), rights)?;
             }
         }

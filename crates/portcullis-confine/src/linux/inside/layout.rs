@@ -1,10 +1,5 @@
 //! What a cell's root has besides its plan's roots, as data.
 
-/// Directories of programs and libraries, where the system has them. A link stays a link.
-pub(super) const SYSTEM: [&str; 8] = [
-    "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store",
-];
-
 /// Below `usr`: what programs need to run but are not. With a list of programs these can be read, the rest of `usr`
 /// cannot.
 pub(super) const LIBRARIES: [&str; 8] = [

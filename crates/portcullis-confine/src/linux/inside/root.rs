@@ -20,7 +20,7 @@ use super::{
     mounts::{self, DEVICE, PROGRAMS, READ_ONLY_DATA, WRITABLE_DATA, WRITABLE_PROGRAMS},
     failure::Failure,
 };
-use crate::{Access, Net, Plan, Root, Step};
+use crate::{Access, Net, Plan, Root, Step, plan::system};
 
 /// Any directory that every system has; what lies there is covered only in the template's own mount namespace.
 const MOUNT_POINT: &str = "/tmp";
@@ -154,11 +154,10 @@ fn system_mounts(plan: &Plan) -> io::Result<System> {
         links: Vec::new(),
         hidden: Vec::new(),
     };
-    for name in layout::SYSTEM {
-        let path = Path::new("/").join(name);
-        match directory::link(&path) {
-            Ok(Some(target)) => system.links.push((path, target)),
-            Ok(None) => system.mount(&path, PROGRAMS)?,
+    for path in system::DIRECTORIES.map(Path::new) {
+        match directory::link(path) {
+            Ok(Some(target)) => system.links.push((path.to_owned(), target)),
+            Ok(None) => system.mount(path, PROGRAMS)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -272,8 +271,9 @@ fn stage(root: BorrowedFd<'_>, proc: BorrowedFd<'_>) -> io::Result<()> {
 fn scratch_directories(plan: &Plan) -> Vec<PathBuf> {
     let mut scratch = vec![PathBuf::from("/tmp"), PathBuf::from("/dev/shm")];
     let system = |home: &Path| {
-        let system = layout::SYSTEM.iter().chain(&["etc", "proc", "dev", "tmp"]);
-        home.parent().is_none() || system.into_iter().any(|name| home.starts_with(Path::new("/").join(name)))
+        let ours = ["/etc", "/proc", "/dev", "/tmp"];
+        let ours = ours.iter().any(|directory| home.starts_with(directory));
+        ours || system::is_system(home) || home.parent().is_none()
     };
     let granted = |home: &Path| plan.roots.iter().any(|root| home.starts_with(root.path()));
     scratch.extend(plan.home.iter().filter(|home| !system(home) && !granted(home)).cloned());
@@ -302,7 +302,7 @@ fn place_roots(
         let masked = planned.access() == Access::Masked;
         let kind = match () {
             () if masked => Kind::Masked,
-            () if nested || is_system(&path) => Kind::Nested,
+            () if nested || system::is_system(&path) => Kind::Nested,
             () if directory => Kind::Directory,
             () => Kind::File,
         };
@@ -320,11 +320,6 @@ fn place_roots(
         }
     }
     Ok(staged)
-}
-
-fn is_system(path: &Path) -> bool {
-    let system = layout::SYSTEM.iter().map(|name| Path::new("/").join(name));
-    system.into_iter().any(|system| path.starts_with(system))
 }
 
 /// Puts a tree on top of the very thing it is a tree of: a mount point cannot be renamed or removed.
@@ -345,7 +340,7 @@ fn empty_directories(
     let mut later = Vec::new();
     for path in &plan.empty {
         let granted = plan.roots.iter().any(|root| path.starts_with(root.path()));
-        if granted || is_system(path) {
+        if granted || system::is_system(path) {
             continue;
         }
         if in_scratch(path, scratch) {
