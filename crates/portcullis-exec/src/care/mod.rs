@@ -55,6 +55,7 @@ mod nested;
 mod protect;
 mod repository;
 mod staged;
+mod survey;
 #[cfg(test)]
 mod tests;
 
