@@ -56,6 +56,7 @@ mod nested;
 mod protect;
 mod repository;
 mod staged;
+mod survey;
 #[cfg(test)]
 mod tests;
 

@@ -10,8 +10,9 @@ use rustix::io::Errno;
 
 use super::beneath;
 use super::git_file;
-use super::protect::{Gap, Step, Survey};
+use super::protect::Gap;
 use super::staged::is_git_dir;
+use super::survey::{Step, Survey};
 
 const MAX_DEPTH: usize = 5;
 const MAX_ENTRIES: usize = 20_000;

@@ -113,15 +113,12 @@ fn git_commits_under_that_name_in_a_tree_that_belongs_to_somebody_else() {
             .env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
         git.args(args).envs(variables).output().unwrap()
     };
-    let variables = environment(
-        "[user]\nname = Ann\nemail = a@b\n",
-        &[tree.to_str().unwrap()],
-    );
     let commit = ["commit", "-q", "--allow-empty", "-m", "x"];
-    assert!(
-        !run(Vec::new(), &commit).status.success(),
-        "without them it does not"
-    );
+    let name = "[user]\nname = Ann\nemail = a@b\n";
+    let refusal = |variables| String::from_utf8(run(variables, &commit).stderr).unwrap();
+    assert!(refusal(environment(name, &[])).contains("dubious ownership"));
+    assert!(refusal(environment("", &[tree.to_str().unwrap()])).contains("tell me who you are"));
+    let variables = environment(name, &[tree.to_str().unwrap()]);
     let output = run(variables.clone(), &commit);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(

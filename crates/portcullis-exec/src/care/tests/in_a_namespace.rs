@@ -66,7 +66,7 @@ fn can_mount(test: &str) -> bool {
     let dir = Dir::new();
     dir.make("a");
     let mount = ("ro", dir.path("a"), dir.path("a"));
-    let works = shell(&dir.real, &[mount], "! : > a/x").output();
+    let works = shell(&dir.real, &[mount], "! touch a/x").output();
     let works = works.is_ok_and(|output| output.status.success());
     if !works {
         println!(
@@ -109,11 +109,11 @@ const ATTACKS: &[&str] = &[
     "echo evil > .github/workflows/new.yml",
     "rm .git; mkdir .git && touch .git/config",
     "ln -sfn src .git",
-    "mv store x; mkdir -p store/git/hooks",
-    "mv store/git x; mkdir -p store/git/hooks",
+    "mv store x && mkdir -p store/git/hooks",
+    "mv store/git x && mkdir -p store/git/hooks",
     "echo evil > store/git/hooks/post-checkout",
     "echo evil > .git/config",
-    "rm -rf .git/hooks; mkdir .git/hooks && touch .git/hooks/pre-commit",
+    "rm -rf .git/hooks; mkdir .git/hooks && touch .git/hooks/evil",
 ];
 
 fn names(dir: &Dir) -> Vec<String> {

@@ -71,6 +71,12 @@ fn what_is_there_is_read_only_and_what_is_above_is_pinned() {
         [".envrc", ".git/config", ".git/hooks", ".github/workflows"]
     );
     assert_eq!(kept(&dir, &protected, Keep::Pinned), [".git", ".github"]);
+    for gap in &protected.not_covered {
+        assert!(
+            !gap.path.as_os_str().to_str().unwrap().ends_with('/'),
+            "{gap:?}"
+        );
+    }
     assert_eq!(
         gaps(&dir, &protected, Gap::Missing),
         [
