@@ -165,7 +165,7 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     let rights = &wanted.rights;
     let mut roots = Roots::default();
     let ca_file = ca_file.filter(|_| wanted.tier != Tier::Limits);
-    for file in ca_file {
+    if let Some(file) = ca_file {
         roots.open(file, Access::Read)?;
     }
     for path in rights.read_only() {

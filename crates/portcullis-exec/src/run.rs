@@ -196,8 +196,10 @@ fn environment(
         for (name, value) in executor.git.environment(roots) {
             set(&name, value);
         }
-        for file in executor.planner.ca_file().and_then(Path::to_str) {
-            CA_NAMES.map(|name| set(name, file.to_owned()));
+        if let Some(file) = executor.planner.ca_file().and_then(Path::to_str) {
+            for name in CA_NAMES {
+                set(name, file.to_owned());
+            }
         }
     }
     vars.iter()

@@ -35,6 +35,15 @@ pub enum InvalidUpstream {
     Authorization,
 }
 
+impl From<Target> for Upstream {
+    fn from(target: Target) -> Self {
+        Self {
+            target,
+            authorization: None,
+        }
+    }
+}
+
 impl Upstream {
     /// Reads `http://host:port`.
     ///

@@ -9,7 +9,6 @@ use crate::fixture::{Plugin, Refused, new_executor, shell};
 use crate::witness::{STUBBORN_LINES, Witness};
 
 crate::tests![
-    ready_means_that_a_cell_is_parked,
     lost_while_idle,
     lost_while_a_command_runs,
     dropping_the_executor_ends_the_server,
@@ -34,17 +33,6 @@ fn assert_lost<T: std::fmt::Debug>(result: Result<T, Refused>) {
         Err(Refused::Failed(ExecFailure::Server(_))) => {}
         other => panic!("{other:?}"),
     }
-}
-
-async fn ready_means_that_a_cell_is_parked() {
-    let executor = new_executor();
-    executor.ready().await.unwrap();
-    executor.ready().await.unwrap();
-    let plugin = Plugin::new(&["sh"]);
-    assert_eq!(
-        status_on(&executor, &plugin, "exit 3").await.unwrap(),
-        Status::Exited(3)
-    );
 }
 
 async fn lost_while_idle() {

@@ -1,6 +1,6 @@
 //! A code, a signal and a failure to start are three different things.
 
-use portcullis_exec::{ExecFailure, Status, Step};
+use portcullis_exec::{Protection, ExecFailure, Status, Step};
 
 use crate::fixture::{Plugin, ask_path};
 
@@ -79,7 +79,8 @@ async fn what_is_in_force_is_reported() {
         .run(crate::fixture::shell("exit 0"))
         .await;
     assert!(!completed.report.is_confined());
-    assert!(completed.report.own_pid_namespace() && completed.report.no_new_privs());
+    let in_force: Vec<_> = completed.report.in_force().collect();
+    assert!(in_force.contains(&Protection::PidNamespace) && in_force.contains(&Protection::NoNewPrivs));
     assert!(
         completed
             .report
