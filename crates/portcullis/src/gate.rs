@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, Executor, Opened, Permit, Place, Quota, Status, resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, Status, resolve,
 };
 use portcullis_policy::{
     Authorized, Capability, Code, Confinement, Decision, Denial, Dropped, ExecRequest, Grants,
@@ -208,6 +208,16 @@ impl Gate {
                 });
                 Ok(completed)
             }
+            Err(ExecFailure::Confinement(tier)) => {
+                let denial = Denial::unconfinable(
+                    &parts.grants.plugin,
+                    &program,
+                    tier,
+                    "this host does not confine commands",
+                    "to accept that this one is not confined, write `confinement = \"limits\"` in its rule",
+                );
+                self.not_confined(call, denial)
+            }
             Err(failure) => self.failed(
                 call,
                 format!("`{program}` did not run: {}", with_causes(&failure)),
@@ -293,6 +303,19 @@ impl Gate {
         self.append(&event)?;
         self.activity.failure(why);
         Err(GuestError::CannotStart)
+    }
+
+    /// A command that was allowed, and cannot be confined as it was allowed: it does not run.
+    fn not_confined<T>(&mut self, call: u64, denial: Denial) -> Result<T, GuestError> {
+        let why = format!("{}: {}", denial.code, denial.notes.join("; "));
+        let event = Event::Outcome(audit::Outcome {
+            ended: audit::Ended::FailedToStart(Masked::new(&why)),
+            ..self.outcome(call)
+        });
+        self.append(&event)?;
+        let guest = denial.guest;
+        self.activity.denial(denial);
+        Err(guest)
     }
 
     fn record_decision(

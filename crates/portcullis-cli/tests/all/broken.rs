@@ -439,12 +439,6 @@ const REQUESTS: &[Case] = &[
         "error[P0213]: plugin `p` may not run `/usr/bin/echo`",
     ),
     request(
-        "unconfined children in production",
-        ECHO,
-        "run --config policy.toml --mode production p exec -- echo",
-        "error[P0213]: plugin `p` may not run `/usr/bin/echo`",
-    ),
-    request(
         "more output than it may have",
         "limits.output = \"10B\"\nexec.allow = [\"seq\"]\n",
         "run --config policy.toml p exec -- seq 1000",
