@@ -3,7 +3,7 @@
 use portcullis::Diagnostic;
 use portcullis_policy::{
     ArgToken, ArgumentRule, ChildRights, Confinement, ExecGrant, Grants, Net, ProgramRule,
-    mentions_secret,
+    is_secret_name,
 };
 
 use crate::code;
@@ -221,7 +221,7 @@ fn open_with_secrets(grants: &Grants, exec: &ExecGrant) -> Option<Diagnostic> {
     let secrets: Vec<_> = exec
         .pass_env
         .iter()
-        .filter(|name| mentions_secret(name))
+        .filter(|name| is_secret_name(name))
         .collect();
     if secrets.is_empty() || grants.net != Net::Open {
         return None;
