@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{FileId, FsAccess, FsGrant};
+use portcullis_policy::{FileId, FsAccess};
 
 /// Where the host keeps what no grant may reach.
 ///
@@ -31,25 +31,25 @@ pub struct Reach {
 }
 
 impl OwnState {
-    /// What this grant reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
+    /// What a granted path reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
     /// the state, or the state inside the grant, under any name and through any link.
-    pub(crate) fn reached_by(&self, grant: &FsGrant) -> Option<Reach> {
-        let protected = (grant.access == FsAccess::ReadWrite).then_some(&self.protected);
+    pub(crate) fn reached_by(&self, granted: &Path, access: FsAccess) -> Option<Reach> {
+        let protected = (access == FsAccess::ReadWrite).then_some(&self.protected);
         let own = std::env::current_exe().ok().filter(|_| protected.is_some());
         let guarded = self
             .secret
             .iter()
             .chain(protected.into_iter().flatten())
             .chain(own.iter());
-        let above_grant = ancestors(&grant.host);
-        let root = id(&grant.host)?;
+        let above_grant = ancestors(granted);
+        let root = id(granted)?;
         guarded
             .filter(|path| {
                 id(path).is_some_and(|id| above_grant.contains(&id))
                     || ancestors(path).contains(&root)
             })
             .map(|path| Reach {
-                grant: grant.host.clone(),
+                grant: granted.to_owned(),
                 reached: path.clone(),
             })
             .next()
@@ -78,17 +78,6 @@ fn ancestors(path: &Path) -> BTreeSet<FileId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_policy::Origin;
-
-    fn grant(host: &Path, access: FsAccess) -> FsGrant {
-        FsGrant {
-            host: host.to_owned(),
-            kind: portcullis_policy::FsKind::Directory,
-            guest: ".".to_owned(),
-            access,
-            origin: Origin::Code,
-        }
-    }
 
     #[test]
     fn grants_above_inside_and_linked_to_own_state_are_found() {
@@ -102,8 +91,7 @@ mod tests {
             secret: vec![base.join("elsewhere/link")],
             protected: vec![base.join("home/cache")],
         };
-        let reached =
-            |name: &str, access| state.reached_by(&grant(&base.join(name), access)).is_some();
+        let reached = |name: &str, access| state.reached_by(&base.join(name), access).is_some();
         assert!(reached("home", FsAccess::Read), "the key lies below");
         assert!(reached("home/data", FsAccess::Read), "it is the state");
         assert!(
@@ -130,11 +118,7 @@ mod tests {
             secret: vec![base.join("not/yet")],
             protected: Vec::new(),
         };
-        assert!(
-            state
-                .reached_by(&grant(&base, FsAccess::ReadWrite))
-                .is_some()
-        );
+        assert!(state.reached_by(&base, FsAccess::ReadWrite).is_some());
     }
 
     #[test]
@@ -143,12 +127,12 @@ mod tests {
         let directory = exe.parent().unwrap();
         assert!(
             OwnState::default()
-                .reached_by(&grant(directory, FsAccess::ReadWrite))
+                .reached_by(directory, FsAccess::ReadWrite)
                 .is_some()
         );
         assert!(
             OwnState::default()
-                .reached_by(&grant(directory, FsAccess::Read))
+                .reached_by(directory, FsAccess::Read)
                 .is_none()
         );
     }
