@@ -39,7 +39,7 @@ async fn run(world: &World, home: &Path, program: &str, args: &[&str]) -> Option
         .kill_on_drop(true)
         .spawn();
     let Ok(child) = started else {
-        eprintln!("skipped: `{program}` is not installed");
+        eprintln!("skipped: {program} as a client: it is not installed");
         return None;
     };
     let output = timeout(PATIENCE, child.wait_with_output()).await;
