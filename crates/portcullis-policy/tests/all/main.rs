@@ -5,9 +5,11 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod addresses;
 mod arguments;
 mod denials;
 mod environment;
+mod hosts;
 mod patterns;
 mod properties;
 mod random;
