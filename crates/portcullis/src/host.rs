@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
 use portcullis_exec::{ExecAsk, Executor, ExecutorOptions, Helper, Place, Quota};
-use portcullis_policy::{Decision, ExecRequest, FsAccess, Grants, HostEnvironment, decide};
+use portcullis_policy::{Decision, ExecRequest, Grants, HostEnvironment, decide};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
@@ -254,12 +254,8 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
-        let fs = grants.fs.iter().map(|grant| (&grant.host, grant.access));
-        // A toolchain is read by every command.
-        let system = grants.exec.iter().flat_map(|exec| &exec.system);
-        let mut granted = fs.chain(system.map(|dir| (dir, FsAccess::Read)));
         let own_state = &self.0.settings.own_state;
-        if let Some(reach) = granted.find_map(|(path, access)| own_state.reached_by(path, access)) {
+        if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
         }
         // The spawn server starts while the plugin compiles.

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{FileId, FsAccess};
+use portcullis_policy::{FileId, FsAccess, Grants};
 
 /// Where the host keeps what no grant may reach.
 ///
@@ -31,9 +31,21 @@ pub struct Reach {
 }
 
 impl OwnState {
-    /// What a granted path reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
+    /// What any of a plugin's grants reaches, those of its commands included.
+    pub(crate) fn reached_by_any(&self, grants: &Grants) -> Option<Reach> {
+        let system = grants.exec.iter().flat_map(|exec| &exec.system);
+        let system = system.map(|host| (host.as_path(), FsAccess::Read));
+        let fs = grants
+            .fs
+            .iter()
+            .map(|grant| (grant.host.as_path(), grant.access));
+        fs.chain(system)
+            .find_map(|(host, access)| self.reached(host, access))
+    }
+
+    /// What this grant reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
     /// the state, or the state inside the grant, under any name and through any link.
-    pub(crate) fn reached_by(&self, granted: &Path, access: FsAccess) -> Option<Reach> {
+    fn reached(&self, host: &Path, access: FsAccess) -> Option<Reach> {
         let protected = (access == FsAccess::ReadWrite).then_some(&self.protected);
         let own = std::env::current_exe().ok().filter(|_| protected.is_some());
         let guarded = self
@@ -41,15 +53,15 @@ impl OwnState {
             .iter()
             .chain(protected.into_iter().flatten())
             .chain(own.iter());
-        let above_grant = ancestors(granted);
-        let root = id(granted)?;
+        let above_grant = ancestors(host);
+        let root = id(host)?;
         guarded
             .filter(|path| {
                 id(path).is_some_and(|id| above_grant.contains(&id))
                     || ancestors(path).contains(&root)
             })
             .map(|path| Reach {
-                grant: granted.to_owned(),
+                grant: host.to_owned(),
                 reached: path.clone(),
             })
             .next()
@@ -91,7 +103,7 @@ mod tests {
             secret: vec![base.join("elsewhere/link")],
             protected: vec![base.join("home/cache")],
         };
-        let reached = |name: &str, access| state.reached_by(&base.join(name), access).is_some();
+        let reached = |name: &str, access| state.reached(&base.join(name), access).is_some();
         assert!(reached("home", FsAccess::Read), "the key lies below");
         assert!(reached("home/data", FsAccess::Read), "it is the state");
         assert!(
@@ -118,7 +130,7 @@ mod tests {
             secret: vec![base.join("not/yet")],
             protected: Vec::new(),
         };
-        assert!(state.reached_by(&base, FsAccess::ReadWrite).is_some());
+        assert!(state.reached(&base, FsAccess::ReadWrite).is_some());
     }
 
     #[test]
@@ -127,12 +139,12 @@ mod tests {
         let directory = exe.parent().unwrap();
         assert!(
             OwnState::default()
-                .reached_by(directory, FsAccess::ReadWrite)
+                .reached(directory, FsAccess::ReadWrite)
                 .is_some()
         );
         assert!(
             OwnState::default()
-                .reached_by(directory, FsAccess::Read)
+                .reached(directory, FsAccess::Read)
                 .is_none()
         );
     }
