@@ -113,12 +113,30 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_env: Vec<String>,
-    /// Let the plugin read these directories.
-    #[arg(long, value_name = "DIR", require_equals = true, value_delimiter = ',')]
+    /// Let the plugin and its commands read these directories, and its commands these files.
+    #[arg(
+        long,
+        value_name = "PATH",
+        require_equals = true,
+        value_delimiter = ','
+    )]
     allow_read: Vec<String>,
-    /// Let the plugin read and write these directories.
-    #[arg(long, value_name = "DIR", require_equals = true, value_delimiter = ',')]
+    /// Let the plugin and its commands read and write these directories, and its commands these files.
+    #[arg(
+        long,
+        value_name = "PATH",
+        require_equals = true,
+        value_delimiter = ','
+    )]
     allow_write: Vec<String>,
+    /// Let commands reach these hosts, or with `open` all that you can reach.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_net: Vec<String>,
     /// Allow any program, any variable, and the project to read and write. Denials stay, and so does confinement.
     #[arg(short = 'A', long)]
     allow_all: bool,
@@ -166,6 +184,7 @@ impl Permissions {
             allow_env: self.allow_env.clone(),
             allow_read: self.allow_read.clone(),
             allow_write: self.allow_write.clone(),
+            allow_net: self.allow_net.clone(),
             mode: self.mode.map(|mode| match mode {
                 ModeWord::Production => Mode::Production,
                 ModeWord::Dev => Mode::Dev,
@@ -268,15 +287,21 @@ pub(crate) enum RightVerb {
         #[arg(long, value_name = "JSON")]
         args: Option<String>,
     },
-    /// A directory that it may read.
+    /// A directory that it and its commands may read, or a file that its commands may read.
     Read {
-        /// The directory.
+        /// The directory or file.
         path: String,
     },
-    /// A directory that it may read and write.
+    /// As `read`, also to write.
     Write {
-        /// The directory.
+        /// The directory or file.
         path: String,
+    },
+    /// What its commands may reach of the network.
+    Net {
+        /// `HOST:PORT`, `*.DOMAIN:PORT`, `loopback`, or `open` for all that you can reach.
+        #[arg(value_name = "HOST:PORT")]
+        host: String,
     },
     /// An environment variable that it may read.
     Env {

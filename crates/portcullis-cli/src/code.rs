@@ -130,8 +130,8 @@ codes! {
     /// A rule allows more than it seems to.
     ///
     /// The program can run any other program, or any text as a program. A rule without `sub`, `flags` or `args` lets the
-    /// plugin do all that the program can. Argument rules guard against mistakes; what a command can reach follows from
-    /// the plugin's grants and from confinement.
+    /// plugin do with it all that the report says it can reach. Argument rules guard against mistakes; what a command can
+    /// reach follows from the plugin's grants, less the rule's `read`, `write`, `net` and `exec`.
     LINT_DUAL_USE = "P0911",
     /// Two rules allow the same program.
     ///
@@ -142,6 +142,25 @@ codes! {
     /// The reason is in the report: what is asked for would still be denied by another rule, or would still be allowed
     /// by one, or the file is written in a form that no command changes. Edit it by hand.
     EDIT = "P0913",
+    /// The paths of a rule do less than they seem to.
+    ///
+    /// A rule only takes away: a path outside everything the plugin was granted gives nothing, and `read` alone leaves
+    /// what the plugin may write, which can also be read. Grant the path with `fs`, or write `write` beside `read`.
+    LINT_PATHS = "P0914",
+    /// Commands are not confined.
+    ///
+    /// Under `confinement = "limits"` the kernel enforces none of the plugin's grants on its commands: each can do what
+    /// you can do. Write it for the one rule that needs it.
+    LINT_UNCONFINED = "P0915",
+    /// Commands that are given secrets reach the whole network.
+    ///
+    /// What is passed with `pass_env` can be sent anywhere. Name the hosts: `net = ["api.example.com:443"]`.
+    LINT_OPEN_WITH_SECRETS = "P0916",
+    /// A directory that may be written holds programs that are executed.
+    ///
+    /// What one command, or the plugin itself, writes there runs the next time, and with what that run may reach. Grant
+    /// a directory below or beside it.
+    LINT_WRITABLE_PROGRAMS = "P0917",
 }
 
 /// The page of a code, whatever case it is written in.

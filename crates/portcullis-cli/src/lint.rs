@@ -1,9 +1,13 @@
 //! Rules that are legal and allow more than they seem to.
 
 use portcullis::Diagnostic;
-use portcullis_policy::{ArgToken, ArgumentRule, Grants, ProgramRule};
+use portcullis_policy::{
+    ArgToken, ArgumentRule, ChildRights, Confinement, ExecGrant, Grants, Net, ProgramRule,
+    is_secret_name,
+};
 
 use crate::code;
+use crate::commands::children;
 use crate::failure::{Say, diagnostic};
 
 /// Programs that run other programs, or any text as a program, when asked to by an argument, an escape or a file they
@@ -97,8 +101,13 @@ pub(crate) fn lint(grants: &Grants) -> Vec<Diagnostic> {
         warnings.push(report.help("list the programs it needs in `exec.allow`"));
     }
     for rule in &exec.allow {
-        warnings.extend(dual_use(grants, rule));
+        warnings.extend(dual_use(grants, exec, rule));
+        warnings.extend(idle_paths(grants, rule));
+        warnings.extend(read_without_write(grants, rule));
     }
+    warnings.extend(unconfined(grants, exec));
+    warnings.extend(open_with_secrets(grants, exec));
+    warnings.extend(writable_programs(grants, exec));
     for (at, rule) in exec.allow.iter().enumerate() {
         for other in &exec.allow[..at] {
             warnings.extend(overlap(grants, other, rule));
@@ -107,12 +116,14 @@ pub(crate) fn lint(grants: &Grants) -> Vec<Diagnostic> {
     warnings
 }
 
-fn dual_use(grants: &Grants, rule: &ProgramRule) -> Option<Diagnostic> {
+fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Diagnostic> {
     let name = rule.program.base_name();
     let (what, _) = DUAL_USE
         .iter()
         .find(|(_, names)| names.contains(&name))
         .filter(|_| rule.arguments.is_any())?;
+    let rights = ChildRights::of(grants).narrowed([&rule.narrowing]);
+    let tier = rule.narrowing.confinement.unwrap_or(exec.confinement);
     let message = format!(
         "plugin `{}` may run `{}` with any arguments",
         grants.plugin, rule.program
@@ -120,11 +131,148 @@ fn dual_use(grants: &Grants, rule: &ProgramRule) -> Option<Diagnostic> {
     Some(
         diagnostic(code::LINT_DUAL_USE, message)
             .note(format!(
-                "`{name}` {what}, so this rule allows every program"
+                "`{name}` {what}, so this rule allows all that it can reach: {}",
+                children::reach(&rights, tier)
             ))
-            .note(format!("rule `{}` ({})", rule.id, rule.origin))
-            .help("say which arguments it needs with `sub`, `flags` or `args`"),
+            .note(place(rule))
+            .help("say which arguments it needs with `sub`, `flags` or `args`, or narrow what it reaches with `read`, `write`, `net` or `exec`"),
     )
+}
+
+fn place(rule: &ProgramRule) -> String {
+    format!("rule `{}` ({})", rule.id, rule.origin)
+}
+
+/// Paths that a rule leaves to a command and that the plugin has not.
+fn idle_paths(grants: &Grants, rule: &ProgramRule) -> Vec<Diagnostic> {
+    let all = ChildRights::of(grants);
+    let outside = all.outside(&rule.narrowing).into_iter();
+    let warning = |(key, path): (&str, &std::path::Path)| {
+        let message = format!(
+            "`{key}` of a rule of plugin `{}` names `{}`, which the plugin was not granted",
+            grants.plugin,
+            path.display()
+        );
+        let help = match key {
+            "write_exec" => {
+                "grant it with `exec.write_exec`, and the directory around it with `fs.write`"
+            }
+            "write" => "grant it with `fs.write`, or take it out of the rule",
+            _ => "grant it with `fs.read`, or take it out of the rule",
+        };
+        diagnostic(code::LINT_PATHS, message)
+            .note("a rule only takes away, so this path gives nothing")
+            .note(place(rule))
+            .help(help)
+    };
+    outside.map(warning).collect()
+}
+
+/// A rule that narrows what is read and leaves more to be written, and so to be read.
+fn read_without_write(grants: &Grants, rule: &ProgramRule) -> Option<Diagnostic> {
+    let (Some(read), None) = (&rule.narrowing.read, &rule.narrowing.write) else {
+        return None;
+    };
+    let rights = ChildRights::of(grants).narrowed([&rule.narrowing]);
+    let more = rights
+        .write
+        .iter()
+        .find(|path| !read.iter().any(|dir| path.starts_with(dir)))?;
+    let message = format!(
+        "a rule of plugin `{}` narrows `read` and leaves `{}` to be written, and so to be read",
+        grants.plugin,
+        more.display()
+    );
+    Some(
+        diagnostic(code::LINT_PATHS, message)
+            .note(place(rule))
+            .help("narrow `write` as well; `write = []` leaves nothing to be written"),
+    )
+}
+
+fn unconfined(grants: &Grants, exec: &ExecGrant) -> Vec<Diagnostic> {
+    let help = "remove `confinement = \"limits\"`, or write it for the one rule that needs it";
+    let mut warnings = Vec::new();
+    if exec.confinement == Confinement::Limits {
+        let message = format!("commands of plugin `{}` are not confined", grants.plugin);
+        let report = diagnostic(code::LINT_UNCONFINED, message);
+        warnings.push(
+            report
+                .note("`confinement = \"limits\"`: each can do what you can do")
+                .help(help),
+        );
+    }
+    let lowered = |rule: &&ProgramRule| {
+        rule.narrowing.confinement == Some(Confinement::Limits)
+            && exec.confinement != Confinement::Limits
+    };
+    for rule in exec.allow.iter().filter(lowered) {
+        let message = format!(
+            "`{}` is not confined when plugin `{}` runs it",
+            rule.program, grants.plugin
+        );
+        let report = diagnostic(code::LINT_UNCONFINED, message).note(place(rule));
+        warnings.push(report.note("`confinement = \"limits\"`: it can do what you can do"));
+    }
+    warnings
+}
+
+fn open_with_secrets(grants: &Grants, exec: &ExecGrant) -> Option<Diagnostic> {
+    let secrets: Vec<_> = exec
+        .pass_env
+        .iter()
+        .filter(|name| is_secret_name(name))
+        .collect();
+    if secrets.is_empty() || grants.net != Net::Open {
+        return None;
+    }
+    // A rule for each command may close what the plugin has open.
+    let closed = |rule: &ProgramRule| {
+        rule.narrowing
+            .net
+            .as_ref()
+            .is_some_and(|net| *net != Net::Open)
+    };
+    if !exec.any_program && exec.allow.iter().all(closed) {
+        return None;
+    }
+    let names: Vec<_> = secrets.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!(
+        "commands of plugin `{}` are given {} and reach the whole network",
+        grants.plugin,
+        names.join(", ")
+    );
+    Some(
+        diagnostic(code::LINT_OPEN_WITH_SECRETS, message)
+            .note(format!("granted by {}", exec.origin))
+            .help("name the hosts that they need: `net = [\"host:port\"]`, for the plugin or the rule"),
+    )
+}
+
+/// Directories that are written and in which programs are looked up or toolchains lie.
+fn writable_programs(grants: &Grants, exec: &ExecGrant) -> Vec<Diagnostic> {
+    let executed: Vec<_> = exec.system.iter().chain(&exec.search_path).collect();
+    let mut warnings = Vec::new();
+    for dir in &ChildRights::of(grants).write {
+        let meets = |other: &&&std::path::PathBuf| other.starts_with(dir) || dir.starts_with(other);
+        let Some(program) = executed.iter().find(meets) else {
+            continue;
+        };
+        let message = format!(
+            "plugin `{}` may write `{}`, and what is in `{}` is executed",
+            grants.plugin,
+            dir.display(),
+            program.display()
+        );
+        let grant = grants.fs.iter().find(|grant| grant.host == *dir);
+        let report = diagnostic(code::LINT_WRITABLE_PROGRAMS, message);
+        let report = match grant {
+            Some(grant) => report.note(format!("granted by {}", grant.origin)),
+            None => report,
+        };
+        warnings.push(report.help("grant a directory to write that holds no programs"));
+    }
+    warnings
 }
 
 fn overlap(grants: &Grants, one: &ProgramRule, other: &ProgramRule) -> Option<Diagnostic> {
@@ -176,7 +324,7 @@ fn tokens_may_meet(one: &[ArgToken], other: &[ArgToken]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_policy::{ExecGrant, Narrowing, PluginId};
+    use portcullis_policy::{FsAccess, FsGrant, FsKind, Narrowing, Origin, PluginId};
 
     use super::*;
 
@@ -220,6 +368,136 @@ mod tests {
         }
         assert_eq!(lint(&grants(vec![rule("/usr/bin/git", None)])).len(), 1);
         assert_eq!(lint(&grants(vec![rule("df", None)])).len(), 0);
+    }
+
+    fn directory(host: &str, access: FsAccess) -> FsGrant {
+        FsGrant {
+            host: host.into(),
+            kind: FsKind::Directory,
+            guest: host.to_owned(),
+            access,
+            origin: Origin::Code,
+        }
+    }
+
+    /// The warnings, a line each, with what the change makes of a plugin that may read `/p` and write `/p/out`.
+    fn warnings(change: impl FnOnce(&mut Grants, &mut ExecGrant)) -> Vec<String> {
+        let mut grants = grants(vec![rule("df", None)]);
+        grants.fs = vec![
+            directory("/p", FsAccess::Read),
+            directory("/p/out", FsAccess::ReadWrite),
+        ];
+        let mut exec = grants.exec.take().unwrap();
+        change(&mut grants, &mut exec);
+        grants.exec = Some(exec);
+        let line = |warning: &Diagnostic| format!("{}: {}", warning.code, warning.message);
+        lint(&grants).iter().map(line).collect()
+    }
+
+    fn paths(texts: &[&str]) -> Option<Vec<std::path::PathBuf>> {
+        Some(texts.iter().map(std::path::PathBuf::from).collect())
+    }
+
+    #[test]
+    fn a_dual_use_program_is_told_with_what_it_can_reach() {
+        let mut grants = grants(vec![rule("bash", None)]);
+        grants.fs = vec![directory("/p", FsAccess::Read)];
+        let note = |grants: &Grants| lint(grants)[0].notes[0].clone();
+        assert_eq!(
+            note(&grants),
+            "`bash` is a shell, so this rule allows all that it can reach: read /p; write none; network none; programs any of the system"
+        );
+        grants.exec.as_mut().unwrap().confinement = Confinement::Limits;
+        assert!(note(&grants).ends_with("it can reach: everything that you can reach"));
+    }
+
+    #[test]
+    fn paths_that_give_nothing_are_named() {
+        assert_eq!(warnings(|_, _| {}), [""; 0]);
+        let narrow = |narrowing: Narrowing| {
+            warnings(|_, exec| {
+                exec.write_exec = vec!["target".into()];
+                exec.allow[0].narrowing = narrowing;
+            })
+        };
+        let rule = Narrowing {
+            read: paths(&["/p/src", "/etc"]),
+            write: paths(&["/p/src", "/p/out/x"]),
+            write_exec: paths(&["target", "dist"]),
+            ..Narrowing::default()
+        };
+        assert_eq!(
+            narrow(rule),
+            [
+                "P0914: `read` of a rule of plugin `p` names `/etc`, which the plugin was not granted",
+                "P0914: `write` of a rule of plugin `p` names `/p/src`, which the plugin was not granted",
+                "P0914: `write_exec` of a rule of plugin `p` names `dist`, which the plugin was not granted",
+            ]
+        );
+        let read = |read: &[&str], write| Narrowing {
+            read: paths(read),
+            write,
+            ..Narrowing::default()
+        };
+        let warning = "P0914: a rule of plugin `p` narrows `read` and leaves `/p/out` to be written, and so to be read";
+        assert_eq!(narrow(read(&["/p/src"], None)), [warning]);
+        assert_eq!(narrow(read(&["/p/src"], paths(&[]))), [""; 0]);
+        assert_eq!(narrow(read(&["/p"], None)), [""; 0]);
+    }
+
+    #[test]
+    fn limits_are_named_wherever_they_are_written() {
+        let plugin = warnings(|_, exec| exec.confinement = Confinement::Limits);
+        assert_eq!(plugin, ["P0915: commands of plugin `p` are not confined"]);
+        let rule =
+            warnings(|_, exec| exec.allow[0].narrowing.confinement = Some(Confinement::Limits));
+        assert_eq!(
+            rule,
+            ["P0915: `df` is not confined when plugin `p` runs it"]
+        );
+        assert_eq!(
+            warnings(|_, exec| exec.confinement = Confinement::Landlock),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn secrets_beside_an_open_network_are_named() {
+        let with = |net: Net, name: &str, narrowed: Option<Net>| {
+            warnings(|grants, exec| {
+                grants.net = net;
+                exec.pass_env = vec![name.to_owned()];
+                exec.allow[0].narrowing.net = narrowed;
+            })
+        };
+        assert_eq!(
+            with(Net::Open, "GH_TOKEN", None),
+            ["P0916: commands of plugin `p` are given `GH_TOKEN` and reach the whole network"]
+        );
+        assert_eq!(with(Net::Open, "GH_TOKEN", Some(Net::None)), [""; 0]);
+        assert_eq!(with(Net::Open, "LANG", None), [""; 0]);
+        assert_eq!(with(Net::None, "GH_TOKEN", None), [""; 0]);
+    }
+
+    #[test]
+    fn programs_that_can_be_written_are_named() {
+        let with = |write: &str, system: &str| {
+            warnings(|grants, exec| {
+                grants.fs = vec![directory(write, FsAccess::ReadWrite)];
+                exec.system = vec![system.into()];
+            })
+        };
+        assert_eq!(
+            with("/home/u", "/home/u/.pyenv"),
+            ["P0917: plugin `p` may write `/home/u`, and what is in `/home/u/.pyenv` is executed"]
+        );
+        assert_eq!(with("/opt/node/lib", "/opt/node").len(), 1);
+        assert_eq!(
+            with("/usr/local", "/opt/node").len(),
+            1,
+            "programs are looked up in it"
+        );
+        assert_eq!(with("/home/u/work", "/home/u/.pyenv"), [""; 0]);
     }
 
     #[test]

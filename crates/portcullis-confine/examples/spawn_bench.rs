@@ -20,7 +20,8 @@ use std::{
 };
 
 use portcullis_confine::{
-    Access, Cell, CellCommand, Event, Helper, Plan, Rlimits, Root, SpawnServer, Status, Template, Tier, enter,
+    Access, Cell, CellCommand, Event, Helper, Plan, Rlimits, Root, SpawnServer, Status, Template,
+    Tier, enter,
 };
 use rustix::event::{PollFd, PollFlags};
 

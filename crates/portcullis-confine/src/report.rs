@@ -124,7 +124,9 @@ impl Report {
     pub(crate) fn missing(self, plan: &Plan) -> Option<Protection> {
         let required = required(plan);
         let scopes = plan.tier == Tier::Landlock && self.landlock_abi < ABI_WITH_SCOPES;
-        let missing = required.into_iter().find(|&protection| !self.has(protection));
+        let missing = required
+            .into_iter()
+            .find(|&protection| !self.has(protection));
         missing.or(scopes.then_some(Protection::Landlock))
     }
 
@@ -167,7 +169,12 @@ fn required(plan: &Plan) -> Vec<Protection> {
     let tree = [P::PidNamespace, P::MountNamespace, P::OwnProc];
     let always = [P::NoNewPrivs, P::HiddenInit];
     let confined = [P::NoCapabilities, P::Unprivileged, P::Seccomp];
-    let own_root = [P::UserNamespace, P::IpcNamespace, P::UtsNamespace, P::OwnRoot];
+    let own_root = [
+        P::UserNamespace,
+        P::IpcNamespace,
+        P::UtsNamespace,
+        P::OwnRoot,
+    ];
     let own_net = (plan.net != crate::Net::Open).then_some(P::NetNamespace);
     let mut required = always.to_vec();
     if plan.tier != Tier::Landlock {
@@ -237,12 +244,21 @@ mod tests {
 
     #[test]
     fn an_open_network_needs_no_namespace_and_scopes_need_their_abi() {
-        let rest = Protection::ALL.iter().copied().filter(|&p| p != Protection::NetNamespace);
+        let rest = Protection::ALL
+            .iter()
+            .copied()
+            .filter(|&p| p != Protection::NetNamespace);
         let report = Report::new(Tier::Full, 7, rest);
-        assert_eq!(report.missing(&Plan::new(Tier::Full).network(Net::Open)), None);
+        assert_eq!(
+            report.missing(&Plan::new(Tier::Full).network(Net::Open)),
+            None
+        );
         assert!(report.missing(&Plan::new(Tier::Full)).is_some());
         let old = Report::new(Tier::Landlock, 5, Protection::ALL.iter().copied());
-        assert_eq!(old.missing(&Plan::new(Tier::Landlock)), Some(Protection::Landlock));
+        assert_eq!(
+            old.missing(&Plan::new(Tier::Landlock)),
+            Some(Protection::Landlock)
+        );
     }
 
     #[test]

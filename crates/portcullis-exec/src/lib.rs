@@ -29,8 +29,8 @@ mod run;
 mod supervise;
 mod watch;
 
-pub use care::GitIdentity;
 pub use ask::{ExecAsk, Place};
+pub use care::GitIdentity;
 pub use completed::{Completed, Status};
 pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
@@ -38,6 +38,6 @@ pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
 
 pub use portcullis_confine::{
-    Helper, HelperError, Protection, Report, StartError, Step, Tier, Usage, enter,
+    Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,
 };
 pub use portcullis_proxy::{Upstream, Verdict};

@@ -96,8 +96,14 @@ impl Wanted {
             // Nothing of it would be in force.
             rights = ChildRights::default();
         }
-        let home = terms.environment.vars.iter().find(|(name, _)| name == "HOME");
-        let home = home.map(|(_, home)| PathBuf::from(home)).filter(|home| home.is_absolute());
+        let home = terms
+            .environment
+            .vars
+            .iter()
+            .find(|(name, _)| name == "HOME");
+        let home = home
+            .map(|(_, home)| PathBuf::from(home))
+            .filter(|home| home.is_absolute());
         let empty = request.cwd.path().filter(|cwd| !rights.reads(cwd));
         let listed = rights.exec.iter().flatten();
         let listed = listed.filter_map(|program| find_file(search_path, program));
@@ -229,8 +235,12 @@ fn protect(
         return Ok(Vec::new());
     }
     let file = root.file().try_clone().map_err(ExecFailure::Pipe)?;
-    let protected = care::protect(std::os::fd::AsFd::as_fd(&file), path, rights.protect.names())
-        .map_err(ExecFailure::Protect)?;
+    let protected = care::protect(
+        std::os::fd::AsFd::as_fd(&file),
+        path,
+        rights.protect.names(),
+    )
+    .map_err(ExecFailure::Protect)?;
     for mount in &protected.mounts {
         let opened = match mount.keep {
             Keep::Pinned => Root::open(&mount.path, Access::Write),
@@ -251,7 +261,11 @@ fn make_directory(path: &Path, write: &[PathBuf]) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let outer_dir = rustix::fs::open(outer, flags | OFlags::NOFOLLOW, Mode::empty())?;
     let above = above.strip_prefix(outer).map_err(|_| Errno::INVAL)?;
-    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    let above = if above.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        above
+    };
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let above = rustix::fs::openat2(outer_dir, above, flags, Mode::empty(), beneath)?;
     rustix::fs::mkdirat(above, name, Mode::from_raw_mode(0o777))
@@ -276,7 +290,9 @@ impl Roots {
     /// A directory in which what is written may be executed; made if it is not there, so that a first build works.
     fn open_made(&mut self, path: &Path, write: &[PathBuf]) -> Result<(), ExecFailure> {
         match Root::open(path, Access::WriteExec) {
-            Err(RootError::Open { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(RootError::Open { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
                 // Where its parent is not there either, whoever makes that one knows what it wants.
                 if make_directory(path, write).is_ok() {
                     self.open(path, Access::WriteExec)?;

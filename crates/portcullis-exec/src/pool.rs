@@ -87,7 +87,10 @@ impl Pool {
         let mut state = self.state();
         state.yards.retain(|(_, kept)| !Arc::ptr_eq(kept, yard));
         // A template that ended tells nothing about the server, but a server takes its templates with it.
-        let ended = state.server.as_ref().is_some_and(|server| server.has_ended());
+        let ended = state
+            .server
+            .as_ref()
+            .is_some_and(|server| server.has_ended());
         if ended {
             *state = State::default();
         }

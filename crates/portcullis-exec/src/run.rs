@@ -81,12 +81,13 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     };
     let mut stdout = Capture::new(terms.output);
     let mut stderr = Capture::new(terms.output);
-    let started_cell = timeout_at(times.kill, start(executor, &planned.plan, &terms.rights.net, &command));
-    let Started {
-        cell,
-        yard,
-        proxy,
-    } = started_cell.await.map_err(|_elapsed| ExecFailure::TimeUp)??;
+    let started_cell = timeout_at(
+        times.kill,
+        start(executor, &planned.plan, &terms.rights.net, &command),
+    );
+    let Started { cell, yard, proxy } = started_cell
+        .await
+        .map_err(|_elapsed| ExecFailure::TimeUp)??;
     executor.pool.refill(&yard);
     let report = cell.get_ref().0.report();
     // Until they are closed here, their end of file never comes.
@@ -192,7 +193,11 @@ fn environment(
         }
     }
     if plan.tier() != Tier::Limits {
-        let roots = plan.roots().iter().map(Root::path).filter(|path| path.is_dir());
+        let roots = plan
+            .roots()
+            .iter()
+            .map(Root::path)
+            .filter(|path| path.is_dir());
         for (name, value) in executor.git.environment(roots) {
             set(&name, value);
         }
@@ -288,5 +293,8 @@ fn proxy(
         return Ok(None);
     };
     let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
-    proxy.serve(listener.into()).map(Some).map_err(ExecFailure::Proxy)
+    proxy
+        .serve(listener.into())
+        .map(Some)
+        .map_err(ExecFailure::Proxy)
 }

@@ -149,7 +149,7 @@ pub(crate) fn is_plain_zone(zone: &str) -> bool {
 }
 
 /// Whether a name usually holds a secret.
-pub(crate) fn is_secret_name(name: &str) -> bool {
+pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let words = NO_SECRETS
         .iter()

@@ -63,7 +63,7 @@ pub use authorized::{Authorized, ExecTerms};
 pub use capability::Capability;
 pub use decide::{Decision, decide};
 pub use denial::{Code, Denial, GuestError, Remedy};
-pub use env_names::mentions_secret;
+pub use env_names::{is_secret_name, mentions_secret};
 pub use environment::{DropReason, Dropped, Environment, HostEnvironment};
 pub use flag::FlagPattern;
 pub use grants::{ExecGrant, FsAccess, FsGrant, FsKind, Grants, Mode};

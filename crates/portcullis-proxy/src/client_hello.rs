@@ -140,3 +140,173 @@ impl<'a> Reader<'a> {
         self.take(length.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HostName, MAX_HELLO, Peek, peek};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    fn vector16(body: &[u8]) -> Vec<u8> {
+        let mut out = u16::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        out.extend_from_slice(body);
+        out
+    }
+
+    /// A ClientHello with these extensions besides the names, before any record.
+    fn message(names: &[&str], others: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let mut extensions = Vec::new();
+        for (kind, body) in others {
+            extensions.extend(kind.to_be_bytes());
+            extensions.extend(vector16(body));
+        }
+        for name in names {
+            let entry = [&[0][..], &vector16(name.as_bytes())].concat();
+            extensions.extend([0, 0]);
+            extensions.extend(vector16(&vector16(&entry)));
+        }
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0, 2, 0x13, 1, 1, 0]);
+        body.extend(vector16(&extensions));
+        [&[1, 0][..], &vector16(&body)].concat()
+    }
+
+    /// The message in records that end at these places.
+    fn records(message: &[u8], sizes: &[usize]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut rest = message;
+        let mut sizes = sizes.iter().copied().chain(std::iter::repeat(rest.len()));
+        while !rest.is_empty() {
+            let size = sizes.next().unwrap().clamp(1, rest.len());
+            let (part, after) = rest.split_at(size);
+            out.extend([0x16, 3, 1]);
+            out.extend(vector16(part));
+            rest = after;
+        }
+        out
+    }
+
+    fn named(name: &str) -> Peek {
+        Peek::Named(HostName::parse(name).unwrap())
+    }
+
+    #[test]
+    fn the_first_byte_tells_tls_from_the_rest() {
+        assert_eq!(peek(b""), Peek::More);
+        assert_eq!(peek(b"\x16"), Peek::More);
+        assert_eq!(peek(b"\x16\x03\x01"), Peek::More);
+        for other in [
+            &b"SSH-2.0"[..],
+            b"GET / HTTP/1.1",
+            b"\0",
+            b"\x80\x2e\x01",
+            b"\x19",
+            b"\x13",
+        ] {
+            assert_eq!(peek(other), Peek::Other, "{other:?}");
+        }
+        for broken in [
+            &b"\x15"[..],
+            b"\x14\x03",
+            b"\x17\x03\x03",
+            b"\x18",
+            b"\x16\x02",
+            b"\x16\x03\x01\0\0",
+        ] {
+            assert_eq!(peek(broken), Peek::Broken, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn one_name_is_a_name() {
+        assert_eq!(
+            peek(&records(&message(&["ok.com"], &[]), &[])),
+            named("ok.com")
+        );
+        assert_eq!(
+            peek(&records(&message(&["OK.com"], &[]), &[])),
+            named("ok.com")
+        );
+        assert_eq!(
+            peek(&records(&message(&[], &[(23, vec![])]), &[])),
+            Peek::Unnamed
+        );
+        for names in [
+            &["ok.com", "ok.com"][..],
+            &["ok.com", "evil.com"],
+            &[""],
+            &["ok.com."],
+            &["1.2.3.4"],
+            &["a\0b"],
+        ] {
+            assert_eq!(
+                peek(&records(&message(names, &[]), &[])),
+                Peek::Broken,
+                "{names:?}"
+            );
+        }
+        // A list of two names, a name of another kind, bytes after the list.
+        for body in [
+            &b"\0\x0c\0\0\x03a.b\0\0\x03c.d"[..],
+            b"\0\x06\x01\0\x03a.b",
+            b"\0\x06\0\0\x03a.b!",
+            b"",
+        ] {
+            let hello = message(&[], &[(0, body.to_vec())]);
+            assert_eq!(peek(&records(&hello, &[])), Peek::Broken, "{body:?}");
+        }
+        // Without extensions there is no name; with bytes after them it is no ClientHello.
+        let mut old = vec![1, 0, 0, 41, 3, 3];
+        old.extend([7; 32]);
+        old.extend([0, 0, 2, 0, 47, 1, 0]);
+        assert_eq!(peek(&records(&old, &[])), Peek::Unnamed);
+        let mut longer = message(&["ok.com"], &[]);
+        longer.push(0);
+        longer[3] += 1;
+        assert_eq!(peek(&records(&longer, &[])), Peek::Broken);
+    }
+
+    #[test]
+    fn a_message_has_a_size() {
+        let padding = |bytes| records(&message(&["ok.com"], &[(21, vec![0; bytes])]), &[4000; 5]);
+        assert_eq!(peek(&padding(MAX_HELLO - 200)), named("ok.com"));
+        assert_eq!(peek(&padding(MAX_HELLO)), Peek::Broken);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_have_an_answer(mut bytes in vec(any::<u8>(), 0..300), tls in any::<bool>()) {
+            if tls && bytes.len() > 5 {
+                bytes[..5].copy_from_slice(&[0x16, 3, 1, 0, 200]);
+            }
+            let answer = peek(&bytes);
+            prop_assert!(answer != Peek::More || bytes.len() < 2 * MAX_HELLO);
+            let starts_as_tls = bytes.first().is_some_and(|kind| (0x14..=0x18).contains(kind));
+            prop_assert_eq!(answer == Peek::Other, !bytes.is_empty() && !starts_as_tls);
+        }
+
+        #[test]
+        fn records_do_not_matter_and_a_part_is_not_judged(
+            others in vec((1..100_u16, vec(any::<u8>(), 0..40)), 0..6),
+            sizes in vec(1..60_usize, 0..20),
+            after in vec(any::<u8>(), 0..20),
+        ) {
+            let whole = records(&message(&["a.ok.com"], &others), &sizes);
+            for end in 0..whole.len() {
+                prop_assert_eq!(peek(&whole[..end]), Peek::More);
+            }
+            prop_assert_eq!(peek(&[&whole[..], &after].concat()), named("a.ok.com"));
+        }
+
+        #[test]
+        fn a_changed_byte_never_makes_it_another_protocol(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = records(&message(&["ok.com"], &[(10, vec![0, 2, 0, 29])]), &[17, 3]);
+            let at = 1 + at.index(bytes.len() - 1);
+            bytes[at] = byte;
+            prop_assert_ne!(peek(&bytes), Peek::Other);
+        }
+    }
+}

@@ -7,9 +7,9 @@
 //! What was asked for is read once and strictly, matched by name, resolved once; every address is checked, and only
 //! a checked one is connected to. Where a tunnel to a name speaks TLS, its first message must ask for that name.
 //!
-//! What happens inside a tunnel is not seen: a server that answers for several names under one certificate can be
-//! asked for another of them inside TLS (domain fronting, Encrypted ClientHello), and data can leave to any host
-//! that is granted.
+//! What happens inside a tunnel is not seen: a server that answers for several names can be asked for another of
+//! them inside TLS (domain fronting, Encrypted ClientHello) or by a plain request in a tunnel, and data can leave to
+//! any host that is granted.
 //!
 //! ```
 //! use portcullis_policy::HostRule;

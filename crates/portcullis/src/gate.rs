@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, Executor, Opened, Permit, Place, Quota, Status, resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Status,
+    resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants,
-    GuestError, Program, RuleId, decide,
+    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,
+    Program, RuleId, decide,
 };
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -208,6 +209,18 @@ impl Gate {
                 });
                 Ok(completed)
             }
+            Err(
+                failure @ (ExecFailure::Start(_) | ExecFailure::Server(ServerError::Cell { .. })),
+            ) => {
+                let denial = Denial::unconfinable(
+                    &parts.grants.plugin,
+                    &program,
+                    terms.confinement,
+                    &with_causes(&failure),
+                    "see what is missing here, and what adds it: `portcullis doctor`",
+                );
+                self.not_confined(call, denial)
+            }
             Err(failure) => self.failed(
                 call,
                 format!("`{program}` did not run: {}", with_causes(&failure)),
@@ -293,6 +306,19 @@ impl Gate {
         self.append(&event)?;
         self.activity.failure(why);
         Err(GuestError::CannotStart)
+    }
+
+    /// A command that was allowed, and cannot be confined as it was allowed: it does not run.
+    fn not_confined<T>(&mut self, call: u64, denial: Denial) -> Result<T, GuestError> {
+        let why = format!("{}: {}", denial.code, denial.notes.join("; "));
+        let event = Event::Outcome(audit::Outcome {
+            ended: audit::Ended::FailedToStart(Masked::new(&why)),
+            ..self.outcome(call)
+        });
+        self.append(&event)?;
+        let guest = denial.guest;
+        self.activity.denial(denial);
+        Err(guest)
     }
 
     fn record_decision(

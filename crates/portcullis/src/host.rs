@@ -336,7 +336,9 @@ impl Host {
             options.git = GitIdentity::read(&settings.host_env);
             Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
-        self.0.executors[confinement as usize].get_or_init(start).clone()
+        self.0.executors[confinement as usize]
+            .get_or_init(start)
+            .clone()
     }
 
     async fn compile(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {

@@ -35,8 +35,12 @@ impl OwnState {
     pub(crate) fn reached_by_any(&self, grants: &Grants) -> Option<Reach> {
         let system = grants.exec.iter().flat_map(|exec| &exec.system);
         let system = system.map(|host| (host.as_path(), FsAccess::Read));
-        let fs = grants.fs.iter().map(|grant| (grant.host.as_path(), grant.access));
-        fs.chain(system).find_map(|(host, access)| self.reached(host, access))
+        let fs = grants
+            .fs
+            .iter()
+            .map(|grant| (grant.host.as_path(), grant.access));
+        fs.chain(system)
+            .find_map(|(host, access)| self.reached(host, access))
     }
 
     /// What this grant reaches, if anything. Compared by device and inode in both directions: the grant may lie inside
@@ -86,17 +90,6 @@ fn ancestors(path: &Path) -> BTreeSet<FileId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_policy::Origin;
-
-    fn grant(host: &Path, access: FsAccess) -> FsGrant {
-        FsGrant {
-            host: host.to_owned(),
-            kind: portcullis_policy::FsKind::Directory,
-            guest: ".".to_owned(),
-            access,
-            origin: Origin::Code,
-        }
-    }
 
     #[test]
     fn grants_above_inside_and_linked_to_own_state_are_found() {
@@ -110,8 +103,7 @@ mod tests {
             secret: vec![base.join("elsewhere/link")],
             protected: vec![base.join("home/cache")],
         };
-        let reached =
-            |name: &str, access| state.reached_by(&grant(&base.join(name), access)).is_some();
+        let reached = |name: &str, access| state.reached(&base.join(name), access).is_some();
         assert!(reached("home", FsAccess::Read), "the key lies below");
         assert!(reached("home/data", FsAccess::Read), "it is the state");
         assert!(
@@ -138,11 +130,7 @@ mod tests {
             secret: vec![base.join("not/yet")],
             protected: Vec::new(),
         };
-        assert!(
-            state
-                .reached_by(&grant(&base, FsAccess::ReadWrite))
-                .is_some()
-        );
+        assert!(state.reached(&base, FsAccess::ReadWrite).is_some());
     }
 
     #[test]
@@ -151,12 +139,12 @@ mod tests {
         let directory = exe.parent().unwrap();
         assert!(
             OwnState::default()
-                .reached_by(&grant(directory, FsAccess::ReadWrite))
+                .reached(directory, FsAccess::ReadWrite)
                 .is_some()
         );
         assert!(
             OwnState::default()
-                .reached_by(&grant(directory, FsAccess::Read))
+                .reached(directory, FsAccess::Read)
                 .is_none()
         );
     }

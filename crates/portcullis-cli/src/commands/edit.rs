@@ -122,6 +122,7 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         },
         RightVerb::Read { path } => Right::Read(directory(path, env)),
         RightVerb::Write { path } => Right::Write(directory(path, env)),
+        RightVerb::Net { host } => Right::Net(host.clone()),
         RightVerb::Env { name } => Right::Env(name.clone()),
     })
 }
@@ -197,6 +198,11 @@ fn words(right: &Right, change: Change) -> String {
         } => format!("run `{program}` with exactly {}", json!(args)),
         Right::Read(path) => format!("read `{path}`"),
         Right::Write(path) => format!("read and write `{path}`"),
+        Right::Net(net) => match net.as_str() {
+            "open" => "reach all of the network with its commands".to_owned(),
+            "loopback" => "reach its own loopback with its commands".to_owned(),
+            host => format!("reach `{host}` with its commands"),
+        },
         Right::Env(name) => format!("read the environment variable `{name}`"),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -220,7 +226,7 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
         }
         Right::Read(path) => directory(path, FsAccess::Read),
         Right::Write(path) => directory(path, FsAccess::ReadWrite),
-        Right::Env(_) | Right::Rule(_) => None,
+        Right::Net(_) | Right::Env(_) | Right::Rule(_) => None,
     }
 }
 

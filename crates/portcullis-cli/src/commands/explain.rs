@@ -4,7 +4,7 @@ use portcullis::{ExecAsk, Host};
 use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program};
 use serde_json::{Value, json};
 
-use super::plan;
+use super::{children, plan};
 use crate::args::ExplainArgs;
 use crate::code;
 use crate::exit::Exit;
@@ -164,6 +164,7 @@ fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
         "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
         "output_bytes": terms.output,
         "confinement": terms.confinement,
+        "children": children::json(&terms.rights, terms.confinement),
         "not_in_force": terms.not_in_force,
     })
 }
@@ -205,10 +206,10 @@ fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<St
         let keys = plan::quoted(&terms.not_in_force);
         lines.push(format!("keys of its rules that are not in force: {keys}"));
     }
-    lines.push(format!(
-        "confinement {}; {}",
-        terms.confinement.name(),
-        plan::NOT_CONFINED
+    lines.extend(children::lines(
+        "children",
+        &terms.rights,
+        terms.confinement,
     ));
     lines
 }

@@ -5,7 +5,7 @@ use portcullis_config::AskKind;
 use portcullis_policy::Grants;
 use serde_json::{Value, json};
 
-use super::plan;
+use super::{children, plan};
 use crate::args::InspectArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -191,6 +191,7 @@ impl Facts<'_> {
             "entry": entry.origin,
             "grants": plan::grants_json(&self.grants),
             "plan": plan::words(&self.grants),
+            "children": children::plan_json(&self.grants),
         })
     }
 }

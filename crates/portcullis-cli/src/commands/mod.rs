@@ -3,6 +3,7 @@
 mod audit;
 mod cache;
 mod check;
+pub(crate) mod children;
 mod completions;
 mod doctor;
 mod edit;

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 
 use portcullis::{Activity, Plugin, Status};
-use portcullis_policy::{ExecGrant, FsAccess, Grants, Limits, Mode, ProgramRule};
+use portcullis_policy::{
+    Confinement, ExecGrant, FsAccess, FsKind, Grants, Limits, Mode, ProgramRule,
+};
 use serde_json::{Value, json};
 
+use super::children;
 use crate::failure::Result;
 use crate::render::{Printer, line};
 use crate::settings::Settings;
 use crate::target::Target;
 
 /// What is true of every child until the kernel confines them.
-pub(super) const NOT_CONFINED: &str = "children: not confined";
+const NOT_CONFINED: &str = "children: not confined";
 
 /// Where policy and plugin come from.
 pub(super) fn details(settings: &Settings, target: &Target, out: Printer) {
@@ -56,6 +59,7 @@ pub(super) fn print(
             "policy_files": files,
             "grants": grants_json(grants),
             "plan": words(grants),
+            "children": children::plan_json(grants),
         }))?;
         return Ok(());
     }
@@ -89,14 +93,20 @@ pub(super) fn words(grants: &Grants) -> Vec<String> {
             FsAccess::Read => "read",
             FsAccess::ReadWrite => "read and write",
         };
-        words.push(format!(
-            "may {what} `{}` as `{}` ({})",
-            grant.host.display(),
-            grant.guest,
-            grant.origin
-        ));
+        let host = grant.host.display();
+        words.push(match grant.kind {
+            FsKind::Directory => format!(
+                "may {what} `{host}` as `{}` ({})",
+                grant.guest, grant.origin
+            ),
+            FsKind::File => format!(
+                "its commands may {what} the file `{host}` ({})",
+                grant.origin
+            ),
+        });
     }
-    if grants.fs.is_empty() {
+    let mut kinds = grants.fs.iter().map(|grant| grant.kind);
+    if !kinds.any(|kind| kind == FsKind::Directory) {
         words.push("may open no directory".to_owned());
     }
     match grants.env.as_slice() {
@@ -113,8 +123,8 @@ pub(super) fn words(grants: &Grants) -> Vec<String> {
             mode(grants.mode),
             exec.confinement.name()
         ));
-        words.push(NOT_CONFINED.to_owned());
     }
+    words.extend(children::plan_lines(grants));
     words
 }
 
@@ -122,12 +132,11 @@ fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
     if exec.any_program {
         words.push(format!("may run any program ({})", exec.origin));
     }
-    words.extend(exec.allow.iter().map(|rule| rule_words("may run", rule)));
-    words.extend(
-        exec.deny
-            .iter()
-            .map(|rule| rule_words("may never run", rule)),
-    );
+    let lists = [("may run", &exec.allow), ("may never run", &exec.deny)];
+    for (verb, rules) in lists {
+        let rules = rules.iter();
+        words.extend(rules.map(|rule| rule_words(verb, rule, exec.confinement)));
+    }
     if !exec.any_program && exec.allow.is_empty() {
         words.push("may run no command".to_owned());
     }
@@ -139,13 +148,14 @@ fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
     }
 }
 
-fn rule_words(verb: &str, rule: &ProgramRule) -> String {
+fn rule_words(verb: &str, rule: &ProgramRule, confinement: Confinement) -> String {
     let arguments = match (&rule.arguments.sub, rule.arguments.is_any()) {
         (_, true) => " with any arguments".to_owned(),
         (Some(sub), false) => format!(" {}, with the arguments of the rule", quoted(sub)),
         (None, false) => " with the arguments of the rule".to_owned(),
     };
-    let kernel = match rule.narrowing.kernel_keys().as_slice() {
+    let tier = rule.narrowing.confinement.unwrap_or(confinement);
+    let kernel = match rule.narrowing.not_in_force(tier).as_slice() {
         [] => String::new(),
         keys => format!("; not in force: {}", quoted(keys)),
     };
@@ -184,16 +194,19 @@ pub(super) fn quoted<T: AsRef<str>>(words: &[T]) -> String {
 
 /// The grants as data.
 pub(super) fn grants_json(grants: &Grants) -> Value {
-    let rule = |rule: &ProgramRule| {
+    let rule = |rule: &ProgramRule, confinement: Confinement| {
+        let tier = rule.narrowing.confinement.unwrap_or(confinement);
         json!({
             "id": rule.id,
             "origin": rule.origin,
             "program": rule.program.to_string(),
             "any_arguments": rule.arguments.is_any(),
-            "not_in_force": rule.narrowing.kernel_keys(),
+            "confinement": tier,
+            "not_in_force": rule.narrowing.not_in_force(tier),
         })
     };
     let exec = grants.exec.as_ref().map(|exec| {
+        let rule = |one: &ProgramRule| rule(one, exec.confinement);
         json!({
             "any_program": exec.any_program,
             "allow": exec.allow.iter().map(rule).collect::<Vec<_>>(),
@@ -202,15 +215,19 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
             "inherit_env": exec.inherit_env,
             "pass_env": exec.pass_env,
             "confinement": exec.confinement,
+            "system": exec.system,
+            "write_exec": exec.write_exec,
+            "share": exec.share,
+            "protect": exec.protect,
             "origin": exec.origin,
         })
     });
     let fs: Vec<_> = grants
         .fs
         .iter()
-        .map(|grant| json!({ "host": grant.host, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
+        .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once that children were not confined, what was left out of their environment, and which keys were wishes.

@@ -298,6 +298,36 @@ const POLICIES: &[Case] = &[
         "error[P0104]: `[DIR]/project/gone` cannot be opened: no such file or directory",
     ),
     policy(
+        "a device that is granted",
+        "fs.write = [\"/dev/null\"]\n",
+        "error[P0104]: `/dev/null` is neither a directory nor a file",
+    ),
+    policy(
+        "a host without port",
+        "net = [\"example.com\"]\n",
+        "error[P0105]: `example.com` is not `host:port`: the port is missing",
+    ),
+    policy(
+        "a confinement that does not exist",
+        "exec.allow = [{ program = \"git\", confinement = \"none\" }]\n",
+        "error[P0102]: `none` is no value of `plugins.exec.allow.confinement`",
+    ),
+    policy(
+        "a name that is not protected",
+        "exec.unprotect = [\".git\"]\n",
+        "error[P0102]: `.git` is not protected: there is nothing to lift",
+    ),
+    policy(
+        "a toolchain that is not there",
+        "exec.system = [\"gone\"]\n",
+        "error[P0104]: `[DIR]/project/gone` cannot be opened: no such file or directory",
+    ),
+    policy(
+        "a place to execute from that leads out",
+        "exec.write_exec = [\"../x\"]\n",
+        "error[P0104]: `../x` is neither a name below a directory, such as `target`, nor an absolute path",
+    ),
+    policy(
         "a variable that means nothing",
         "fs.read = [\"${HOME}\"]\n",
         "error[P0104]: `${HOME}` has an unknown variable: known are `${project}`, `${plugin}` and `~`, first in the path",
@@ -436,12 +466,6 @@ const REQUESTS: &[Case] = &[
         "confinement that cannot be enforced",
         ECHO,
         "run --config policy.toml --confinement full p exec -- echo",
-        "error[P0213]: plugin `p` may not run `/usr/bin/echo`",
-    ),
-    request(
-        "unconfined children in production",
-        ECHO,
-        "run --config policy.toml --mode production p exec -- echo",
         "error[P0213]: plugin `p` may not run `/usr/bin/echo`",
     ),
     request(

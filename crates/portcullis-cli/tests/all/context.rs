@@ -44,6 +44,15 @@ impl Context {
         context
     }
 
+    /// As [`Self::with_policy`], in production mode and with confined commands.
+    pub(crate) fn confined(rest: &str) -> Self {
+        let context = Self::with_guest("exec-args");
+        fs::create_dir_all(context.project().join("out/target")).unwrap();
+        let head = "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n";
+        context.write("policy.toml", format!("{head}{rest}"));
+        context
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self

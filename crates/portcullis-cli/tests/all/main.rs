@@ -4,6 +4,7 @@
 
 mod audit;
 mod broken;
+mod children;
 mod context;
 mod policy;
 mod run;

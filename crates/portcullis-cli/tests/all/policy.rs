@@ -15,7 +15,7 @@ fn mistakes_are_shown_where_they_are() {
      --> policy.toml:6:1
       |
     6 | alow = 1
-      | ^^^^ expected one of `env`, `env_allow_prefixes`, `exec`, `fs`, `id`, `late`, `limits`, `path`, `sha256`
+      | ^^^^ expected one of `env`, `env_allow_prefixes`, `exec`, `fs`, `id`, `late`, `limits`, `net`, `path`, `sha256`
     error[P0109]: `2 days` is not a time
      --> policy.toml:7:15
       |
@@ -27,17 +27,20 @@ fn mistakes_are_shown_where_they_are() {
 #[test]
 fn rules_that_allow_everything_are_warned_of() {
     let context = Context::with_policy("exec.allow = [\"bash\", \"df\"]\n");
-    shows!(context, ["check", "policy.toml"], @"
+    shows!(context, ["check", "policy.toml"], @r#"
     exit 0
     -- stdout
     checked `policy.toml` (named with `--config`)
-    1 policy file, 1 plugin, 1 warning
+    1 policy file, 1 plugin, 2 warnings
     -- stderr
     warning[P0911]: plugin `p` may run `bash` with any arguments
-      note: `bash` is a shell, so this rule allows every program
+      note: `bash` is a shell, so this rule allows all that it can reach: everything that you can reach
       note: rule `allow[0]` (policy.toml:6)
-      help: say which arguments it needs with `sub`, `flags` or `args`
-    ");
+      help: say which arguments it needs with `sub`, `flags` or `args`, or narrow what it reaches with `read`, `write`, `net` or `exec`
+    warning[P0915]: commands of plugin `p` are not confined
+      note: `confinement = "limits"`: each can do what you can do
+      help: remove `confinement = "limits"`, or write it for the one rule that needs it
+    "#);
     assert_eq!(
         context
             .output(&["check", "--strict", "policy.toml"])
@@ -45,7 +48,7 @@ fn rules_that_allow_everything_are_warned_of() {
             .code(),
         Some(1)
     );
-    let fine = Context::with_policy("exec.allow = [\"df\"]\n");
+    let fine = Context::confined("exec.allow = [\"df\"]\n");
     assert_eq!(
         fine.output(&["check", "--strict", "policy.toml"])
             .status
@@ -66,7 +69,7 @@ fn an_allowed_command_is_explained() {
       by rule `allow[0]` (policy.toml:6)
       with the variables `PATH`, `TMPDIR`, `LANG`, `TERM`, `HOME`, `GIT_TERMINAL_PROMPT`, `GIT_OPTIONAL_LOCKS`, `GIT_CONFIG_NOSYSTEM`, `GIT_PAGER`, `PAGER`, `NO_COLOR`
       for at most [N] ms and [N] bytes a stream
-      confinement limits; children: not confined
+      children: not confined (limits): they can do what you can do
     ");
 }
 

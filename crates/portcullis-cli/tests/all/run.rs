@@ -214,7 +214,7 @@ fn a_dry_run_says_what_would_be_allowed_and_runs_nothing() {
     may read the environment variables `LANG`
     limits: [N] ms a call, [N] ms and [N] bytes a stream for a command, 8 commands at once, 600 a minute, [N] bytes of memory
     mode dev, confinement limits
-    children: not confined
+    children: not confined (limits): they can do what you can do
     ");
     assert!(!context.project().join("made").exists());
     assert!(

@@ -81,6 +81,9 @@ pub enum EditError {
         /// The rule.
         rule: RuleId,
     },
+    /// What is to be reached is no host.
+    #[error("{0}")]
+    NoHost(String),
     /// A rule cannot be granted by name.
     #[error("a rule cannot be granted by its name")]
     RuleByName,
@@ -106,6 +109,9 @@ pub enum EditError {
 /// [`EditError`] when the text has mistakes, or the result would not load or would not allow what was asked for.
 pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<Edited, EditError> {
     let before = load(text, file, context).map_err(EditError::Before)?;
+    if let Right::Net(text) = &edit.right {
+        net(text).map_err(EditError::NoHost)?;
+    }
     if let Ok(entry) = before.plugin(edit.plugin.as_str())
         && (Place {
             file,

@@ -170,7 +170,7 @@ fn add(table: &mut dyn TableLike, key: &str, value: Value) -> Result<(), EditErr
 
 /// Adds to what commands may reach. A word stands alone; before a list of hosts it gives way.
 fn add_net(entry: &mut dyn TableLike, net: &str) -> Result<(), EditError> {
-    if !net.contains(':') {
+    if is_word(net) {
         set(entry, "net", net.into());
         return Ok(());
     }
@@ -180,9 +180,14 @@ fn add_net(entry: &mut dyn TableLike, net: &str) -> Result<(), EditError> {
     add(entry, "net", net.into())
 }
 
+/// Whether it is a whole network, and no host.
+fn is_word(net: &str) -> bool {
+    matches!(net, "open" | "loopback")
+}
+
 /// Takes out of what commands may reach. Returns whether it was there.
 fn take_net(entry: &mut dyn TableLike, net: &str) -> Result<bool, EditError> {
-    if net.contains(':') {
+    if !is_word(net) {
         return match entry.get("net") {
             Some(Item::Value(Value::String(_))) => Ok(false),
             _ => take(entry, &["net"], |_, item| {

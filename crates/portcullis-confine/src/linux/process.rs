@@ -114,9 +114,9 @@ pub(super) fn drain_signals(signals: BorrowedFd<'_>) -> bool {
     // Neither signal queues, so one read takes all there is; EAGAIN says there was none.
     let read = rustix::io::read(signals, &mut infos).unwrap_or(0);
     // The number of a signal is the first word of its record.
-    infos[..read].chunks_exact(INFO).any(|info| {
-        info.first_chunk() == Some(&libc::SIGTERM.cast_unsigned().to_ne_bytes())
-    })
+    infos[..read]
+        .chunks_exact(INFO)
+        .any(|info| info.first_chunk() == Some(&libc::SIGTERM.cast_unsigned().to_ne_bytes()))
 }
 
 /// Closes every descriptor from `first` on.

@@ -230,7 +230,13 @@ mod tests {
         }
         for reserved in ["/", "/proc", "/dev", "/proc/self", "/dev/null"] {
             let opened = Root::open(Path::new(reserved), Access::Read);
-            assert!(matches!(opened, Err(RootError::Reserved { .. } | RootError::NotReal { .. })), "{reserved}");
+            assert!(
+                matches!(
+                    opened,
+                    Err(RootError::Reserved { .. } | RootError::NotReal { .. })
+                ),
+                "{reserved}"
+            );
         }
         assert!(matches!(
             Root::open(&dir.join("missing"), Access::Read),

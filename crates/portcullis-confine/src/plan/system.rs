@@ -17,5 +17,7 @@ pub(crate) const DIRECTORIES: [&str; 8] = [
 /// Whether a real path lies in the system's directories, which every cell has, read-only.
 #[must_use]
 pub fn is_system(path: &Path) -> bool {
-    DIRECTORIES.iter().any(|directory| path.starts_with(directory))
+    DIRECTORIES
+        .iter()
+        .any(|directory| path.starts_with(directory))
 }

@@ -36,7 +36,9 @@ pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
         path(&mut message, home)?;
     }
     for root in &plan.roots {
-        let code = Access::ALL.iter().position(|&access| access == root.access())?;
+        let code = Access::ALL
+            .iter()
+            .position(|&access| access == root.access())?;
         message.extend(u32::try_from(code).ok()?.to_le_bytes());
         path(&mut message, root.path())?;
     }
@@ -125,7 +127,9 @@ mod tests {
             .share_scratch();
         let (message, fds) = encode(&plan).unwrap();
         let copies = |fds: &[BorrowedFd<'_>]| -> Vec<OwnedFd> {
-            fds.iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect()
+            fds.iter()
+                .map(|fd| fd.try_clone_to_owned().unwrap())
+                .collect()
         };
         assert_eq!(parse(&message, copies(&fds)).unwrap(), plan);
         assert!(parse(&message, copies(&fds[1..])).is_err());

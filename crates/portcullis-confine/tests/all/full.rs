@@ -6,10 +6,7 @@ use portcullis_confine::{Access, Event, Net, Plan, Protection, Root, Status, Tie
 
 use crate::fixture::{Cells, Run, cell_of, scratch};
 
-crate::tests![
-    everything_is_in_force,
-    roots_are_where_they_were,
-];
+crate::tests![everything_is_in_force, roots_are_where_they_were,];
 
 /// A directory of its own for each test.
 fn directory(name: &str) -> PathBuf {
@@ -21,7 +18,16 @@ fn directory(name: &str) -> PathBuf {
 fn output_in(plan: &Plan, script: &str) -> String {
     let cells = Cells::of(plan);
     let (event, output, errors) = Run::shell(script).finish_in(&cell_of(&cells));
-    assert!(matches!(event, Event::Exited { status: Status::Code(0), .. }), "{event:?} {output} {errors}");
+    assert!(
+        matches!(
+            event,
+            Event::Exited {
+                status: Status::Code(0),
+                ..
+            }
+        ),
+        "{event:?} {output} {errors}"
+    );
     output
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use portcullis_confine::{Protection, Event, Status};
+use portcullis_confine::{Event, Protection, Status};
 
 use crate::fixture::{Run, c_strings, cell_of, copy_of, new_cell, new_server, scratch};
 
@@ -165,7 +165,11 @@ fn report_agrees_with_the_kernel() {
         ]
     );
     assert!(report.has(Protection::PidNamespace) && report.has(Protection::MountNamespace));
-    assert!(report.has(Protection::OwnProc) && report.has(Protection::NoNewPrivs) && report.has(Protection::HiddenInit));
+    assert!(
+        report.has(Protection::OwnProc)
+            && report.has(Protection::NoNewPrivs)
+            && report.has(Protection::HiddenInit)
+    );
     assert!(!report.is_confined());
     assert!(
         report

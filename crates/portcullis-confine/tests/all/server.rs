@@ -12,9 +12,9 @@ use std::{
 use portcullis_confine::{Helper, HelperError, Plan, ServerError, SpawnServer, StartError, Status};
 use rustix::process::{Pid, Signal};
 
-use crate::fixture::{Cells, 
-    PATIENCE, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, copy_of, file_of,
-    new_server, scratch, this_executable, wait_readable,
+use crate::fixture::{
+    Cells, PATIENCE, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, copy_of,
+    file_of, new_server, scratch, this_executable, wait_readable,
 };
 
 crate::tests![
@@ -68,7 +68,10 @@ fn no_zombies() {
     let parked = [cell_of(&server), cell_of(&server)];
     // The template that was the server's proof ends by itself.
     let templates = children_of(server.server.pid());
-    let inits: Vec<_> = templates.iter().flat_map(|(pid, _)| children_of(*pid)).collect();
+    let inits: Vec<_> = templates
+        .iter()
+        .flat_map(|(pid, _)| children_of(*pid))
+        .collect();
     assert_eq!(inits.len(), 1 + parked.len(), "{templates:?} {inits:?}");
     let zombies = inits.iter().filter(|(_, state)| state == "Z").count();
     assert_eq!(zombies, 0, "{inits:?}");
@@ -105,7 +108,10 @@ fn killed_server_takes_everything_with_it() {
         server.template.request_cell(),
         Err(ServerError::GivenUp)
     ));
-    assert!(matches!(server.template.receive_cell(), Err(ServerError::GivenUp)));
+    assert!(matches!(
+        server.template.receive_cell(),
+        Err(ServerError::GivenUp)
+    ));
     // And another can be started.
     assert_eq!(
         Run::shell("echo ok").finish_in(&cell_of(&new_server())).1,

@@ -20,7 +20,11 @@ impl GitIdentity {
     /// # Authority
     /// Ambient: reads the user's own files.
     pub fn read(env: &HostEnvironment) -> Self {
-        let absolute = |name: &str| env.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name: &str| {
+            env.get(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let home = absolute("HOME");
         let config = absolute("XDG_CONFIG_HOME");
         let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));

@@ -93,13 +93,20 @@ pub fn resolve(grants: &Grants, place: &Place, ask: &ExecAsk) -> (ExecRequest, O
         Opened {
             program,
             cwd: directory,
-            search_path: grants.exec.iter().flat_map(|exec| exec.search_path.clone()).collect(),
+            search_path: grants
+                .exec
+                .iter()
+                .flat_map(|exec| exec.search_path.clone())
+                .collect(),
         },
     )
 }
 
 /// The real path of a program and which file it is, if it is there and could be run.
-pub(crate) fn find_file(search_path: &[PathBuf], program: &ProgramRef) -> Option<(PathBuf, FileId)> {
+pub(crate) fn find_file(
+    search_path: &[PathBuf],
+    program: &ProgramRef,
+) -> Option<(PathBuf, FileId)> {
     match lookup::find(search_path, program) {
         lookup::Lookup::File(candidate) => {
             let real = open::real_path(&candidate.place).ok()?;

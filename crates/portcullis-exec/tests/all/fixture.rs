@@ -87,7 +87,11 @@ impl Plugin {
                 .iter()
                 .map(|program| ProgramRule::any_arguments(program))
                 .collect(),
-            confinement: if std::env::var("TRY_FULL").is_ok() { Confinement::Full } else { Confinement::Limits },
+            confinement: if std::env::var("TRY_FULL").is_ok() {
+                Confinement::Full
+            } else {
+                Confinement::Limits
+            },
             ..ExecGrant::default()
         });
         grants.fs = vec![grant(place.project(), "/project", FsAccess::Read)];

@@ -1,6 +1,6 @@
 //! A code, a signal and a failure to start are three different things.
 
-use portcullis_exec::{Protection, ExecFailure, Status, Step};
+use portcullis_exec::{ExecFailure, Protection, Status, Step};
 
 use crate::fixture::{Plugin, ask_path};
 
@@ -80,7 +80,9 @@ async fn what_is_in_force_is_reported() {
         .await;
     assert!(!completed.report.is_confined());
     let in_force: Vec<_> = completed.report.in_force().collect();
-    assert!(in_force.contains(&Protection::PidNamespace) && in_force.contains(&Protection::NoNewPrivs));
+    assert!(
+        in_force.contains(&Protection::PidNamespace) && in_force.contains(&Protection::NoNewPrivs)
+    );
     assert!(
         completed
             .report

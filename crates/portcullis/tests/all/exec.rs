@@ -22,7 +22,7 @@ tests![
     standard_input_arrives,
     every_decision_and_outcome_is_written_down,
     no_audit_line_no_effect,
-    production_starts_no_unconfined_children,
+    a_confinement_that_is_written_holds_in_every_mode,
     many_denials_are_all_reported,
 ];
 
@@ -394,32 +394,20 @@ fn no_audit_line_no_effect() {
     });
 }
 
-fn production_starts_no_unconfined_children() {
+fn a_confinement_that_is_written_holds_in_every_mode() {
     let fixture = Fixture::new();
-    let grants = Grants {
-        mode: Mode::Production,
-        ..programs(&["true"])
-    };
-    block_on(async {
-        let mut instance = fixture.instance("exec-args", grants).await;
-        assert!(
-            instance
-                .run(&args(&["exec", "--", "true"]))
-                .await
-                .unwrap()
-                .is_err()
-        );
-        assert_eq!(instance.activity().denials[0].code.as_str(), "P0213");
-    });
-    assert!(
-        run(
-            &fixture,
-            "exec-args",
-            programs(&["true"]),
-            &["exec", "--", "true"]
-        )
-        .is_ok()
-    );
+    for mode in [Mode::Production, Mode::Dev] {
+        let grants = Grants {
+            mode,
+            ..programs(&["true"])
+        };
+        block_on(async {
+            let mut instance = fixture.instance("exec-args", grants).await;
+            let answer = instance.run(&args(&["exec", "--", "true"])).await.unwrap();
+            assert!(answer.is_ok(), "{mode:?}: {answer:?}");
+            assert_eq!(instance.activity().commands.len(), 1, "{mode:?}");
+        });
+    }
 }
 
 fn many_denials_are_all_reported() {

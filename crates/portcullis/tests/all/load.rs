@@ -1,6 +1,6 @@
 //! What is loaded, what is refused, and what is said about it.
 
-use portcullis::policy::{FsAccess, Grants};
+use portcullis::policy::{ExecGrant, FsAccess, Grants};
 use portcullis::{Host, LoadError, OwnState, Source};
 use portcullis_testkit::{guest_bytes, tests, wat};
 
@@ -152,6 +152,18 @@ fn grants_that_reach_own_files_are_refused() {
             "{access:?} above the keys"
         );
     }
+    let toolchain = |system: &std::path::Path| Grants {
+        exec: Some(ExecGrant {
+            system: vec![system.canonicalize().unwrap()],
+            ..ExecGrant::default()
+        }),
+        ..none()
+    };
+    assert!(
+        matches!(load(toolchain(dir.path())), Err(LoadError::OwnState { .. })),
+        "a toolchain is read by every command"
+    );
+    load(toolchain(project.path())).unwrap();
     let beside = Grants {
         fs: vec![directory(project.path(), "/p", FsAccess::ReadWrite)],
         ..none()

@@ -1,6 +1,6 @@
 //! WASI 0.2: there, with nothing beyond the grants.
 
-use portcullis::policy::{FsAccess, Grants};
+use portcullis::policy::{FsAccess, FsGrant, FsKind, Grants};
 use portcullis_testkit::tests;
 
 use crate::fixture::{Fixture, args, block_on, directory, programs};
@@ -67,6 +67,19 @@ fn files_are_there_as_far_as_they_were_granted() {
         Ok("inside".to_owned())
     );
     assert!(probe(&fixture, none(), &["read", "/data/a.txt"]).is_err());
+    // A single file is for commands: the guest does not see it.
+    let file = || Grants {
+        fs: vec![
+            FsGrant {
+                kind: FsKind::File,
+                ..directory(&base.join("secret.txt"), "/file", FsAccess::Read)
+            },
+            directory(&base.join("open"), "/data", FsAccess::Read),
+        ],
+        ..programs(&[])
+    };
+    assert!(probe(&fixture, file(), &["read", "/data/a.txt"]).is_ok());
+    assert!(probe(&fixture, file(), &["read", "/file"]).is_err());
     for escape in ["/data/../secret.txt", "/data/link", "/secret.txt"] {
         let answer = probe(&fixture, with(FsAccess::ReadWrite), &["read", escape]);
         assert!(answer.is_err(), "{escape}: {answer:?}");

@@ -73,7 +73,10 @@ impl Cell {
         if pidfd_process(pidfd.as_fd()) != Some(pid) {
             return Err("its second descriptor is not of the process that it names");
         }
-        if listener.as_ref().is_some_and(|fd| !socket::is_listener(fd.as_fd())) {
+        if listener
+            .as_ref()
+            .is_some_and(|fd| !socket::is_listener(fd.as_fd()))
+        {
             return Err("its third descriptor is no listener");
         }
         rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;

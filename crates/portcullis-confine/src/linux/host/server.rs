@@ -220,4 +220,3 @@ fn spawn(helper: &Helper, socket: OwnedFd) -> io::Result<Child> {
         .stderr(Stdio::null())
         .spawn()
 }
-

@@ -142,10 +142,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "stands in for an init"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "stands in for an init")]
     fn a_cell_is_taken_with_the_right_descriptors() {
         let (server, theirs) = hostile();
         assert!(server.receive_cell().unwrap().is_none());
@@ -175,7 +172,11 @@ mod tests {
         let cases: Vec<(&str, u32, Vec<OwnedFd>)> = vec![
             ("none", own, vec![]),
             ("one", own, vec![packets()]),
-            ("three, of which the last is no listener", own, vec![packets(), own_pidfd(), file()]),
+            (
+                "three, of which the last is no listener",
+                own,
+                vec![packets(), own_pidfd(), file()],
+            ),
             (
                 "more than there is room for",
                 own,
@@ -206,10 +207,7 @@ mod tests {
                 matches!(server.receive_cell(), Err(ServerError::GivenUp)),
                 "{name}"
             );
-            assert!(matches!(
-                server.request_cell(),
-                Err(ServerError::GivenUp)
-            ));
+            assert!(matches!(server.request_cell(), Err(ServerError::GivenUp)));
         }
     }
 

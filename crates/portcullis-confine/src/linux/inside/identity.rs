@@ -61,7 +61,8 @@ impl Identity {
             }
             (Self::Mapped, Some(mapped)) => {
                 let mut byte = [0];
-                let read = rustix::io::read(mapped, &mut byte).map_err(Failure::at(Step::UserMap))?;
+                let read =
+                    rustix::io::read(mapped, &mut byte).map_err(Failure::at(Step::UserMap))?;
                 if read != 1 {
                     return Err(Failure {
                         step: Step::UserMap,
@@ -126,7 +127,11 @@ pub(super) fn owners() -> io::Result<OwnedFd> {
             let map = format!("0 {OUTSIDE} 1\n1 1 {}", OUTSIDE - 1);
             let opened = write_maps(pid, &map).and_then(|()| {
                 let path = format!("/proc/{pid}/ns/user");
-                Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+                Ok(rustix::fs::open(
+                    path,
+                    OFlags::RDONLY | OFlags::CLOEXEC,
+                    Mode::empty(),
+                )?)
             });
             let _: rustix::io::Result<()> =
                 rustix::process::pidfd_send_signal(pidfd.as_fd(), Signal::KILL);

@@ -44,8 +44,11 @@ fn rights(access: Access) -> Option<BitFlags<AccessFs>> {
 
 /// Restricts this process and all it will start to the plan; says which version of Landlock does it.
 pub(super) fn restrict(plan: &Plan, scratch: &[PathBuf]) -> io::Result<u8> {
-    let rules = Rules::new(plan).and_then(|rules| rules.system(plan)?.plan(plan)?.scratch(plan, scratch));
-    let status = rules.and_then(|rules| rules.0.restrict_self()).map_err(to_io)?;
+    let rules =
+        Rules::new(plan).and_then(|rules| rules.system(plan)?.plan(plan)?.scratch(plan, scratch));
+    let status = rules
+        .and_then(|rules| rules.0.restrict_self())
+        .map_err(to_io)?;
     let LandlockStatus::Available { effective_abi, .. } = status.landlock else {
         return Err(io::Error::from_raw_os_error(libc::ENOSYS));
     };
@@ -59,7 +62,10 @@ pub(super) fn restrict(plan: &Plan, scratch: &[PathBuf]) -> io::Result<u8> {
 fn to_io(error: RulesetError) -> io::Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(error) = cause {
-        if let Some(code) = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+        if let Some(code) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error)
+        {
             return io::Error::from_raw_os_error(code);
         }
         cause = error.source();
@@ -130,7 +136,11 @@ impl Rules {
     }
 
     /// A rule for what lies at a path of the system, if anything does.
-    fn path(self, path: impl AsRef<Path>, rights: BitFlags<AccessFs>) -> Result<Self, RulesetError> {
+    fn path(
+        self,
+        path: impl AsRef<Path>,
+        rights: BitFlags<AccessFs>,
+    ) -> Result<Self, RulesetError> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         match rustix::fs::open(path.as_ref(), flags, Mode::empty()) {
             Ok(opened) => self.add(&opened, rights),
@@ -155,9 +165,8 @@ fn is_directory(opened: impl AsFd) -> bool {
 
 /// Whether Landlock refuses what no rule of any plan grants.
 pub(super) fn refuses(plan: &Plan) -> bool {
-    let refused = |opened: rustix::io::Result<OwnedFd>| {
-        matches!(opened, Err(rustix::io::Errno::ACCESS))
-    };
+    let refused =
+        |opened: rustix::io::Result<OwnedFd>| matches!(opened, Err(rustix::io::Errno::ACCESS));
     if plan.tier.has_own_root() {
         let canary = Path::new("/").join(layout::STAGE).join(layout::CANARY);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;

@@ -164,7 +164,9 @@ fn own_view(directory: &OwnedFd) -> Option<View> {
 fn is_own(directory: &OwnedFd) -> bool {
     let device = |stat: rustix::io::Result<rustix::fs::Stat>| stat.ok().map(|stat| stat.st_dev);
     let here = device(rustix::fs::fstat(directory));
-    ["/", "/tmp"].into_iter().any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
+    ["/", "/tmp"]
+        .into_iter()
+        .any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
 }
 
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.

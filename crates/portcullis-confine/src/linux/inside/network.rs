@@ -27,7 +27,8 @@ pub(super) fn loopback_up() -> io::Result<()> {
     for (byte, &name) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
         *byte = name.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
+    request.ifr_ifru.ifru_flags =
+        i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or_default();
     // SAFETY: the kernel reads one `ifreq`, which lives until the call returns.
     match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
         0 => Ok(()),

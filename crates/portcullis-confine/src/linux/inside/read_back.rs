@@ -49,9 +49,15 @@ pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Res
     note(status.no_capabilities(), Protection::NoCapabilities);
     note(unprivileged()?, Protection::Unprivileged);
     note(status.filtered() && seccomp::refuses(), Protection::Seccomp);
-    note(plan.tier.has_landlock() && landlock::refuses(plan), Protection::Landlock);
+    note(
+        plan.tier.has_landlock() && landlock::refuses(plan),
+        Protection::Landlock,
+    );
     let dumpable = rustix::process::dumpable_behavior()?;
-    note(dumpable == DumpableBehavior::NotDumpable, Protection::HiddenInit);
+    note(
+        dumpable == DumpableBehavior::NotDumpable,
+        Protection::HiddenInit,
+    );
     Ok(Report::new(plan.tier, landlock_abi, found))
 }
 
@@ -84,7 +90,9 @@ fn unprivileged() -> io::Result<bool> {
     let map = fs::read_to_string("/proc/self/uid_map")?;
     let own = rustix::process::geteuid().as_raw();
     let outside = map.lines().find_map(|line| {
-        let mut numbers = line.split_whitespace().map_while(|number| number.parse::<u32>().ok());
+        let mut numbers = line
+            .split_whitespace()
+            .map_while(|number| number.parse::<u32>().ok());
         let (first, outside, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
         let offset = own.checked_sub(first).filter(|&offset| offset < count)?;
         outside.checked_add(offset)
@@ -102,13 +110,18 @@ impl Status {
 
     fn field(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
     }
 
     fn no_capabilities(&self) -> bool {
-        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].iter().all(|set| {
-            self.field(set).is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))
-        })
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+            .iter()
+            .all(|set| {
+                self.field(set)
+                    .is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))
+            })
     }
 
     fn filtered(&self) -> bool {

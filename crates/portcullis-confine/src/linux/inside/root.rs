@@ -16,9 +16,10 @@ use rustix::{
 };
 
 use super::{
-    directory, layout,
-    mounts::{self, DEVICE, PROGRAMS, READ_ONLY_DATA, WRITABLE_DATA, WRITABLE_PROGRAMS},
+    directory,
     failure::Failure,
+    layout,
+    mounts::{self, DEVICE, PROGRAMS, READ_ONLY_DATA, WRITABLE_DATA, WRITABLE_PROGRAMS},
 };
 use crate::{Access, Net, Plan, Root, Step, plan::system};
 
@@ -65,7 +66,10 @@ pub(super) struct Built {
 /// because a descriptor of another mount namespace cannot be mounted in this one, and must turn out to be the same.
 pub(super) fn sources(plan: &Plan, owners: Option<BorrowedFd<'_>>) -> io::Result<Vec<Source>> {
     let nested = |root: &Root| {
-        let mut around = plan.roots.iter().filter(|other| other.path() != root.path());
+        let mut around = plan
+            .roots
+            .iter()
+            .filter(|other| other.path() != root.path());
         around.any(|other| root.path().starts_with(other.path()))
     };
     let source = |root: &Root| {
@@ -174,7 +178,9 @@ fn system_mounts(plan: &Plan) -> io::Result<System> {
         system.links.push((Path::new("/dev").join(name), target));
     }
     let hidden = layout::HIDDEN.map(|name| Path::new("/").join(name));
-    system.hidden.extend(hidden.into_iter().filter(|path| path.exists()));
+    system
+        .hidden
+        .extend(hidden.into_iter().filter(|path| path.exists()));
     Ok(system)
 }
 
@@ -213,7 +219,12 @@ impl System {
 }
 
 /// Puts a root in its place.
-pub(super) fn put(root: BorrowedFd<'_>, path: &Path, tree: BorrowedFd<'_>, kind: Kind) -> io::Result<()> {
+pub(super) fn put(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    tree: BorrowedFd<'_>,
+    kind: Kind,
+) -> io::Result<()> {
     match kind {
         Kind::Directory => put_new(root, path, tree, true),
         Kind::File => put_new(root, path, tree, false),
@@ -223,7 +234,12 @@ pub(super) fn put(root: BorrowedFd<'_>, path: &Path, tree: BorrowedFd<'_>, kind:
 }
 
 /// Puts a tree where nothing is yet.
-fn put_new(root: BorrowedFd<'_>, path: &Path, tree: BorrowedFd<'_>, directory: bool) -> io::Result<()> {
+fn put_new(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    tree: BorrowedFd<'_>,
+    directory: bool,
+) -> io::Result<()> {
     let target = if directory {
         directory::make(root, path)?
     } else {
@@ -276,7 +292,12 @@ fn scratch_directories(plan: &Plan) -> Vec<PathBuf> {
         ours || system::is_system(home) || home.parent().is_none()
     };
     let granted = |home: &Path| plan.roots.iter().any(|root| home.starts_with(root.path()));
-    scratch.extend(plan.home.iter().filter(|home| !system(home) && !granted(home)).cloned());
+    scratch.extend(
+        plan.home
+            .iter()
+            .filter(|home| !system(home) && !granted(home))
+            .cloned(),
+    );
     scratch
 }
 

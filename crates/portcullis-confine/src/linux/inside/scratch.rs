@@ -12,15 +12,14 @@ use rustix::{
 };
 
 use super::{
-    directory, layout, mounts,
+    directory,
     failure::Failure,
+    layout, mounts,
     root::{self, Built, Staged},
 };
 use crate::Step;
 
-const PLACE: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Mounts the scratch directories, and in them the roots that lie there.
 pub(super) fn mount(built: &Built) -> Result<(), Failure> {

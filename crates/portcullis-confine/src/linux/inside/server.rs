@@ -130,8 +130,7 @@ impl Server {
     fn end_templates(&self) {
         for &template in &self.templates {
             // It may have ended by itself; it is waited for below.
-            let _: rustix::io::Result<()> =
-                rustix::process::kill_process(template, Signal::TERM);
+            let _: rustix::io::Result<()> = rustix::process::kill_process(template, Signal::TERM);
         }
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::empty()) {}
     }
@@ -151,9 +150,12 @@ impl Server {
         }
         let host = fds.remove(0);
         // A host that does not speak our language is not our host.
-        let plan = wire::plan::parse(&self.message[..received.bytes], fds).map_err(io::Error::other)?;
+        let plan =
+            wire::plan::parse(&self.message[..received.bytes], fds).map_err(io::Error::other)?;
         let copy = host.try_clone()?;
-        if let Err(Failure { step, errno }) = self.prepare(plan, host).and_then(|order| self.make(order)) {
+        if let Err(Failure { step, errno }) =
+            self.prepare(plan, host).and_then(|order| self.make(order))
+        {
             // The host may have lost interest; then nobody wants to know.
             let _: io::Result<()> =
                 socket::send(&copy, &CellReply::Error { step, errno }.encode(), &[]);
@@ -165,7 +167,10 @@ impl Server {
         let identity = Identity::of(&plan)?;
         let sources = match identity {
             Identity::Own { .. } => None,
-            Identity::Mapped => Some(self.mapped_sources(&plan).map_err(Failure::at(Step::Owners))?),
+            Identity::Mapped => Some(
+                self.mapped_sources(&plan)
+                    .map_err(Failure::at(Step::Owners))?,
+            ),
         };
         Ok(Order {
             plan,
@@ -202,7 +207,8 @@ impl Server {
                 self.become_template(order, mapped)
             }
             Side::Parent { pid, .. } => {
-                self.templates.extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
+                self.templates
+                    .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
                 map.map_or(Ok(()), |map| let_go(pid, map.as_fd()))
             }
         }

@@ -62,7 +62,11 @@ pub(super) fn namespaces(plan: &Plan) -> i32 {
         return 0;
     }
     let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
-    if plan.shared { own | shareable(plan) } else { own }
+    if plan.shared {
+        own | shareable(plan)
+    } else {
+        own
+    }
 }
 
 /// Those that cells of a plan may share if it says so.
@@ -249,7 +253,8 @@ impl Template {
             Side::Child => init::run(&init_end, &self.common),
             Side::Parent { pid, pidfd } => {
                 drop(init_end);
-                self.inits.extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
+                self.inits
+                    .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
                 // `socket` is its leash.
                 let (report, listener) = self.await_parked(&socket)?;

@@ -63,7 +63,11 @@ fn block(entry: &Entry) -> Vec<libc::sock_filter> {
             Test::Is(argument, value) => (argument, IF_EQUAL, value, true),
             Test::IsNot(argument, value) => (argument, IF_EQUAL, value, false),
         };
-        let (if_true, if_false) = if holds_if_true { (0, to_end) } else { (to_end, 0) };
+        let (if_true, if_false) = if holds_if_true {
+            (0, to_end)
+        } else {
+            (to_end, 0)
+        };
         // The lower half: the arguments tested are all `int` or smaller, of which the kernel reads no more.
         inner.push(load(ARGUMENTS + 8 * argument));
         inner.push(jump(operation, value, if_true, if_false));
@@ -131,7 +135,12 @@ mod tests {
     #[test]
     fn tests_hold_together_and_the_next_entry_is_still_reached() {
         const TWO: [Test; 3] = [Test::AnyOf(1, 0o100), Test::NoneOf(2, 1), Test::Is(0, 7)];
-        let entry = |number, errno, when| Entry { number, errno, when, reason: "" };
+        let entry = |number, errno, when| Entry {
+            number,
+            errno,
+            when,
+            reason: "",
+        };
         let entries = [
             entry(10, libc::EPERM, &[][..]),
             entry(11, libc::EACCES, &TWO[..]),
@@ -167,12 +176,19 @@ mod tests {
                     match *test {
                         Test::AnyOf(argument, bits) => arguments[argument as usize] |= bits,
                         Test::Is(argument, value) => arguments[argument as usize] = value,
-                        Test::IsNot(argument, value) => arguments[argument as usize] = value ^ 0x1000_0000,
+                        Test::IsNot(argument, value) => {
+                            arguments[argument as usize] = value ^ 0x1000_0000
+                        }
                         Test::NoneOf(..) => {}
                     }
                 }
                 let number = u32::try_from(entry.number).unwrap();
-                assert_eq!(run(&program, ARCH, number, arguments), errno(entry.errno), "{}", entry.reason);
+                assert_eq!(
+                    run(&program, ARCH, number, arguments),
+                    errno(entry.errno),
+                    "{}",
+                    entry.reason
+                );
             }
         }
     }

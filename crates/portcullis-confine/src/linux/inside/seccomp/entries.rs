@@ -44,7 +44,12 @@ const fn missing(number: c_long, reason: &'static str) -> Entry {
     refuse(number, libc::ENOSYS, &[], reason)
 }
 
-const fn refuse(number: c_long, errno: c_int, when: &'static [Test], reason: &'static str) -> Entry {
+const fn refuse(
+    number: c_long,
+    errno: c_int,
+    when: &'static [Test],
+    reason: &'static str,
+) -> Entry {
     Entry {
         number,
         errno,
@@ -61,12 +66,14 @@ const MEMORY: &str = "memory and descriptors of other processes";
 const KEYS: &str = "the kernel's key store belongs to the user, not to the cell";
 const KERNEL: &str = "a large surface of the kernel that no command of a plugin needs";
 const MOUNTS: &str = "mounts are what the cell's walls are made of";
-const NAMESPACES: &str = "a new user namespace gives capabilities back, and with them the kernel's whole surface";
+const NAMESPACES: &str =
+    "a new user namespace gives capabilities back, and with them the kernel's whole surface";
 const MACHINE: &str = "the machine itself";
 const HANDLES: &str = "a handle opens a file without walking to it, past every mount";
 const RING: &str = "its operations pass this filter by";
 const TERMINAL: &str = "types into a terminal, for whoever reads it next";
-const SET_ID: &str = "a set-id file in a granted directory would be run with its owner's rights by others";
+const SET_ID: &str =
+    "a set-id file in a granted directory would be run with its owner's rights by others";
 const UNSEEN: &str = "its flags lie behind a pointer, where a filter cannot look";
 const OTHERS: &str = "limits and priorities of other processes, the cell's init among them";
 
@@ -94,9 +101,17 @@ const SYS_OPEN_TREE_ATTR: c_long = 467;
 
 /// In every cell. Those with tests come first: a caller waits for what stands before its call.
 pub(super) const ALWAYS: &[Entry] = &[
-    deny_if(libc::SYS_openat, &[AnyOf(2, CREATES), AnyOf(3, SET_ID_BITS)], SET_ID),
+    deny_if(
+        libc::SYS_openat,
+        &[AnyOf(2, CREATES), AnyOf(3, SET_ID_BITS)],
+        SET_ID,
+    ),
     #[cfg(target_arch = "x86_64")]
-    deny_if(libc::SYS_open, &[AnyOf(1, CREATES), AnyOf(2, SET_ID_BITS)], SET_ID),
+    deny_if(
+        libc::SYS_open,
+        &[AnyOf(1, CREATES), AnyOf(2, SET_ID_BITS)],
+        SET_ID,
+    ),
     missing(libc::SYS_openat2, UNSEEN),
     deny_if(libc::SYS_clone, &[AnyOf(0, NEW_NAMESPACE)], NAMESPACES),
     missing(libc::SYS_clone3, UNSEEN),
@@ -147,7 +162,10 @@ pub(super) const ALWAYS: &[Entry] = &[
     deny(libc::SYS_bpf, KERNEL),
     deny(libc::SYS_perf_event_open, KERNEL),
     deny(libc::SYS_userfaultfd, KERNEL),
-    deny(libc::SYS_syslog, "the kernel's log tells about other processes"),
+    deny(
+        libc::SYS_syslog,
+        "the kernel's log tells about other processes",
+    ),
     deny(libc::SYS_unshare, NAMESPACES),
     deny(libc::SYS_setns, NAMESPACES),
     deny(libc::SYS_mount, MOUNTS),
