@@ -8,9 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{World, client_hello, echo, http, next, read_all, read_head};
 
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(500);
 /// The default of every limit is longer.
-const LONG: Duration = Duration::from_secs(8);
+const LONG: Duration = Duration::from_secs(20);
 
 async fn world(change: impl FnOnce(&mut ProxyOptions)) -> World {
     let (server, _) = echo().await;
