@@ -119,10 +119,11 @@ pub(super) const CASES: &[Case] = &[
         number: "13b",
         title: "looks below `/proc/1/root`",
         act: &["read", "/proc/1/root{secret}"],
+        free_act: Some(&["read", "/proc/{victim}/root{secret}"]),
+        prepare: Prepare::Victim,
         full: Refused("EACCES"),
         truth: SECRET,
         leans: &[Mounts, Landlock, Namespaces],
-        needs_root: true,
         ..GONE
     },
     Case {

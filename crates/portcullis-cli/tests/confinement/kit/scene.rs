@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     case::{Prepare, Truth},
-    machine::{User, command, is_root, machine, make_set_id, open_to_all},
+    machine::{User, is_root, machine, make_set_id, open_to_all},
     run::Ran,
 };
 
@@ -160,21 +160,13 @@ impl Scene {
     /// The command line with what this scene needs around it.
     pub(crate) fn wrap(&self, words: &[String]) -> Vec<String> {
         const INHERIT: &str = "exec 9<\"$1\"; shift; exec \"$@\"";
-        /* A file system of handlers in a user namespace of its own: the machine's are left alone. */
-        const HANDLER: &str = "mount -t binfmt_misc none /proc/sys/fs/binfmt_misc \
-            && echo ':probe:M::MZPROBE::/bin/echo:' > /proc/sys/fs/binfmt_misc/register || exit 99; exec \"$@\"";
+        const HANDLER: &str = ":probe:M::MZPROBE::/bin/echo:";
         let shell = |script: &str| vec!["/bin/sh".to_owned(), "-c".into(), script.into(), "sh".into()];
         let before = match self.prepare {
             Prepare::Terminal => vec![self.probe(), "with-terminal".into()],
             Prepare::InheritedFile => [shell(INHERIT), vec![self.fill("{secret}")]].concat(),
             Prepare::ForeignFormat => {
-                let mut unshare = vec!["/usr/bin/unshare".to_owned(), "--user".into(), "--mount".into()];
-                if is_root() && self.user == User::Root {
-                    unshare.extend(["--map-users=0,0,100000".into(), "--map-groups=0,0,100000".into()]);
-                } else {
-                    unshare.extend(["--map-current-user".into(), "--keep-caps".into()]);
-                }
-                [unshare, shell(HANDLER)].concat()
+                vec![self.probe(), "with-handler".into(), HANDLER.into()]
             }
             _ => Vec::new(),
         };
@@ -272,12 +264,4 @@ impl Drop for Scene {
             drop(fs::remove_dir_all(&self.root));
         }
     }
-}
-
-/// Runs a program of the harness's own and returns whether it went well.
-pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    command(Path::new(program))
-        .args(arguments)
-        .output()
-        .is_ok_and(|output| output.status.success())
 }

@@ -113,7 +113,7 @@ pub(crate) fn gets_through(case: &Case, tier: Tier, user: User) -> bool {
 fn attempt(case: &Case, user: User, with: With) -> Attempt {
     let mut scene = Scene::new(user, case.prepare);
     let line = match with {
-        With::Nothing => Line::direct(&scene, case.act),
+        With::Nothing => Line::direct(&scene, case.free_act.unwrap_or(case.act)),
         With::Grant(tier) | With::NoGrant(tier) => {
             let base = base_policy(&scene, case.prepare);
             let policy = if matches!(with, With::Grant(_)) {

@@ -200,7 +200,7 @@ impl Victim {
     fn is_hurt(&mut self) -> bool {
         // A stopped victim goes on, a dead one stays dead.
         let id = rustix::process::Pid::from_child(&self.child);
-        drop(rustix::process::kill_process(id, rustix::process::Signal::CONT));
+        let _gone = rustix::process::kill_process(id, rustix::process::Signal::CONT);
         drop(self.child.stdin.take());
         let mut text = String::new();
         self.child
