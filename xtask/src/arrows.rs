@@ -7,16 +7,21 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
     ("portcullis-codecache", &["portcullis-private"]),
     ("portcullis-audit", &["portcullis-private"]),
     ("portcullis-config", &["portcullis-policy"]),
+    ("portcullis-proxy", &["portcullis-policy"]),
     (
         "portcullis-exec",
-        &["portcullis-confine", "portcullis-policy"],
+        &[
+            "portcullis-confine",
+            "portcullis-policy",
+            "portcullis-proxy",
+        ],
     ),
     (
         "portcullis",

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use portcullis_policy::{FileId, FsAccess};
+use portcullis_policy::{FileId, FsAccess, FsKind};
 
 /// The directories that paths and variables of a policy stand for.
 #[derive(Clone, Debug)]
@@ -175,26 +175,65 @@ impl Base<'_> {
         })
     }
 
-    /// As [`Self::expand`], then the real path of the directory that must be there.
+    /// As [`Self::expand`], then the real path of the directory or file that must be there.
     ///
     /// A path in the project may not leave it by a link: whoever wrote the tree would choose what is granted.
-    pub(crate) fn directory(&self, text: &str) -> Result<Expanded, String> {
+    pub(crate) fn place(&self, text: &str) -> Result<Place, String> {
         let Expanded { path, guest } = self.expand(text)?;
-        match path.canonicalize() {
-            Ok(real) if real.is_dir() && self.context.is_led_out(&path, &real) => Err(format!(
+        let opened = path.canonicalize();
+        let opened = opened.and_then(|real| Ok((fs::metadata(&real)?.file_type(), real)));
+        let (kind, real) = opened
+            .map_err(|error| format!("`{}` cannot be opened: {}", path.display(), plain(&error)))?;
+        if self.context.is_led_out(&path, &real) {
+            return Err(format!(
                 "`{}` is led out of the project by a link: write `{}` if that is meant",
                 path.display(),
                 real.display()
-            )),
-            Ok(real) if real.is_dir() => Ok(Expanded { path: real, guest }),
-            Ok(_) => Err(format!("`{}` is not a directory", path.display())),
-            Err(error) => Err(format!(
-                "`{}` cannot be opened: {}",
-                path.display(),
-                plain(&error)
-            )),
+            ));
+        }
+        let kind = if kind.is_dir() {
+            FsKind::Directory
+        } else if kind.is_file() {
+            FsKind::File
+        } else {
+            return Err(format!(
+                "`{}` is neither a directory nor a file",
+                path.display()
+            ));
+        };
+        Ok(Place {
+            path: real,
+            guest,
+            kind,
+        })
+    }
+
+    /// As [`Self::place`], for a directory.
+    pub(crate) fn directory(&self, text: &str) -> Result<PathBuf, String> {
+        let place = self.place(text)?;
+        match place.kind {
+            FsKind::Directory => Ok(place.path),
+            FsKind::File => Err(format!("`{}` is not a directory", place.path.display())),
         }
     }
+
+    /// As [`Self::place`], for a file.
+    pub(crate) fn file(&self, text: &str) -> Result<PathBuf, String> {
+        let place = self.place(text)?;
+        match place.kind {
+            FsKind::File => Ok(place.path),
+            FsKind::Directory => Err(format!("`{}` is not a file", place.path.display())),
+        }
+    }
+}
+
+/// A directory or file that is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    /// The name under which a guest sees a directory when no other is written.
+    pub(crate) guest: String,
+    pub(crate) kind: FsKind,
 }
 
 fn variable<'a>(text: &'a str, name: &str) -> Option<&'a str> {

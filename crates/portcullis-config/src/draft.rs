@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Origin, PluginId, ProgramRule,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
+use crate::network::Network;
 use crate::raw;
 
 /// What the trusted files say for all plugins.
@@ -14,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) mode: Option<Mode>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) exec_path: Option<Vec<PathBuf>>,
+    pub(crate) network: Network,
 }
 
 /// What the layers read so far say about one plugin.
@@ -27,6 +30,8 @@ pub(crate) struct Draft {
     pub(crate) late: bool,
     pub(crate) env: Vec<String>,
     pub(crate) fs: Vec<FsGrant>,
+    /// Kept beside `exec`, as it is written.
+    pub(crate) net: Option<Net>,
     pub(crate) limits: Limits,
     pub(crate) exec: Option<ExecDraft>,
     /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
@@ -47,6 +52,10 @@ pub(crate) struct ExecDraft {
     pub(crate) allow_dangerous_env: Vec<String>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) search_path: Option<Vec<PathBuf>>,
+    pub(crate) system: Vec<PathBuf>,
+    pub(crate) write_exec: Vec<PathBuf>,
+    pub(crate) share: bool,
+    pub(crate) protect: Protect,
 }
 
 impl ExecDraft {
@@ -61,6 +70,10 @@ impl ExecDraft {
             allow_dangerous_env: Vec::new(),
             confinement: None,
             search_path: None,
+            system: Vec::new(),
+            write_exec: Vec::new(),
+            share: false,
+            protect: Protect::default(),
         }
     }
 }
@@ -75,6 +88,7 @@ impl Draft {
             late: false,
             env: Vec::new(),
             fs: Vec::new(),
+            net: None,
             limits: Limits::default(),
             exec: None,
             deny: Vec::new(),
@@ -118,6 +132,10 @@ impl Draft {
                     .confinement
                     .or(settings.confinement)
                     .unwrap_or_default(),
+                system: exec.system.clone(),
+                write_exec: exec.write_exec.clone(),
+                share: exec.share,
+                protect: exec.protect.clone(),
                 origin: exec.origin.clone(),
             }
         });
@@ -126,6 +144,7 @@ impl Draft {
             mode,
             exec,
             fs: self.fs.clone(),
+            net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),
             late: self.late,
             limits: self.limits.clone(),

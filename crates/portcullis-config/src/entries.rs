@@ -8,7 +8,8 @@ use portcullis_policy::{PluginId, ProgramRule};
 use crate::component;
 use crate::draft::{Draft, ExecDraft, Settings, directories, unite};
 use crate::error::ConfigCode;
-use crate::raw::{Exec, Limits, Plugin, PolicyFile, Text};
+use crate::network;
+use crate::raw::{Exec, Limits, Plugin, PolicyFile, ShareWord, Text};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -37,6 +38,9 @@ impl Reader<'_> {
             .or(settings.confinement);
         if let Some(path) = &file.exec_path {
             settings.exec_path = Some(self.search_path(path));
+        }
+        if let Some(network) = &file.network {
+            self.network(network, &mut settings.network);
         }
         let mut trials = Vec::new();
         let mut seen = Vec::new();
@@ -155,6 +159,9 @@ impl Reader<'_> {
                 }
             }
         }
+        if let Some(net) = &entry.net {
+            draft.net = Some(network::later(draft.net.take(), inner.net(net)));
+        }
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
@@ -197,6 +204,18 @@ impl Reader<'_> {
             .or(exec.confinement);
         if let Some(path) = &raw.path {
             exec.search_path = Some(self.search_path(path));
+        }
+        if let Some(dirs) = &raw.system {
+            unite(&mut exec.system, self.system(dirs));
+        }
+        if let Some(places) = &raw.write_exec {
+            unite(&mut exec.write_exec, self.write_exec(places));
+        }
+        if let Some(word) = &raw.share {
+            exec.share = matches!(**word, ShareWord::Plan);
+        }
+        if let Some(names) = &raw.unprotect {
+            self.unprotect(names, &mut exec.protect);
         }
         unite(&mut draft.deny, deny);
     }

@@ -44,7 +44,7 @@ codes! {
     ///
     /// Plugin ids, rule ids and the names under which a guest sees directories are unique.
     Duplicate = "P0103",
-    /// A path that is granted does not exist, or is not a directory.
+    /// A path that is granted does not exist, or is neither a directory nor a file.
     ///
     /// Grants are real paths, looked up when the file is read: one that appears later could be somebody else's.
     Path = "P0104",
@@ -59,8 +59,8 @@ codes! {
     Test = "P0106",
     /// A file that is not trusted says more than it may.
     ///
-    /// A file found in the working tree may deny and lower limits, for plugins that a trusted file grants something;
-    /// nothing else. Name the file with `--config` to use it as the policy.
+    /// A file found in the working tree may deny, lower limits and narrow `net`, for plugins that a trusted file grants
+    /// something; nothing else. Name the file with `--config` to use it as the policy.
     Untrusted = "P0107",
     /// The file is not TOML.
     ///

@@ -1,12 +1,14 @@
 //! Permissions on the command line. They add to what the files grant, for the one plugin that is run.
 
 use portcullis_policy::{
-    ArgumentRule, Confinement, FsAccess, FsGrant, Mode, Narrowing, Origin, ProgramRule, RuleId,
+    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, Mode, Narrowing, Net, Origin,
+    ProgramRule, RuleId,
 };
 
 use crate::context::{Base, Context};
 use crate::draft::{Draft, ExecDraft, Settings, unite};
 use crate::error::{ConfigCode, ConfigError, Report};
+use crate::network;
 use crate::reader::{Names, own_state, program_ref};
 
 /// The flags as they were written, lists already split at commas.
@@ -25,13 +27,15 @@ pub struct FlagSet {
     /// `--allow-env`: variables that the plugin may read. `AWS_*` also lets it set such variables for its commands,
     /// where `env_allow_prefixes` would not; no flag lifts the veto on variables that make programs run other code.
     pub allow_env: Vec<String>,
-    /// `--allow-read`: directories, relative to the working directory.
+    /// `--allow-read`: directories and files, relative to the working directory.
     pub allow_read: Vec<String>,
-    /// `--allow-write`: directories, relative to the working directory, to read and write.
+    /// `--allow-write`: directories and files, relative to the working directory, to read and write.
     pub allow_write: Vec<String>,
+    /// `--allow-net`: what commands may reach, `host:port` each, or `open`.
+    pub allow_net: Vec<String>,
     /// `--mode`, over the files.
     pub mode: Option<Mode>,
-    /// `--confinement`, over the files.
+    /// `--confinement`, over the files; a stronger one also holds where a rule has a weaker one.
     pub confinement: Option<Confinement>,
 }
 
@@ -52,6 +56,7 @@ pub(crate) struct Flags {
     deny: Vec<ProgramRule>,
     env: Vec<String>,
     fs: Vec<FsGrant>,
+    net: Option<Net>,
     inherit_env: bool,
     mode: Option<Mode>,
     confinement: Option<Confinement>,
@@ -99,6 +104,11 @@ impl Flags {
                 report,
             ));
         }
+        for text in &set.allow_net {
+            if let Some(net) = net(text, report) {
+                flags.net = Some(network::wider(flags.net.take(), &net));
+            }
+        }
         if set.allow_all {
             flags.any_program = Some(origin("-A"));
             flags.inherit_env = true;
@@ -137,6 +147,11 @@ impl Flags {
         }
         if let Some(exec) = &mut draft.exec {
             exec.confinement = self.confinement.or(exec.confinement);
+            for rule in exec.allow.iter_mut().flatten() {
+                let tier = &mut rule.narrowing.confinement;
+                // The tiers are in order, the strongest first.
+                *tier = tier.filter(|tier| self.confinement.is_none_or(|flag| *tier <= flag));
+            }
             if self.inherit_env {
                 exec.inherit_env = Some(true);
             }
@@ -151,6 +166,9 @@ impl Flags {
                     .filter_map(|name| name.strip_suffix('*'))
                     .map(str::to_owned),
             );
+        }
+        if let Some(net) = &self.net {
+            draft.net = Some(network::wider(draft.net.take(), net));
         }
         for grant in &self.fs {
             if let Err(other) = draft.add_fs(grant.clone()) {
@@ -230,26 +248,38 @@ fn directory(
     base: &Base<'_>,
     report: &mut Report,
 ) -> Option<FsGrant> {
-    let expanded = match base.directory(text) {
-        Ok(expanded) => expanded,
+    let place = match base.place(text) {
+        Ok(place) => place,
         Err(message) => {
             report.push(error(ConfigCode::Path, flag, message));
             return None;
         }
     };
-    let grant = FsGrant {
-        host: expanded.path,
-        guest: expanded.guest,
-        access,
-        origin: origin(flag),
-    };
-    if let Some(own) = base.context.reached(&grant.host, access) {
-        report.push(own_state(
-            error(ConfigCode::OwnState, flag, String::new()),
-            &grant,
-            &own.path,
-        ));
+    if let Some(own) = base.context.reached(&place.path, access) {
+        let error = error(ConfigCode::OwnState, flag, String::new());
+        report.push(own_state(error, &place.path, access, &own.path));
         return None;
     }
-    Some(grant)
+    Some(FsGrant {
+        host: place.path,
+        kind: place.kind,
+        guest: place.guest,
+        access,
+        origin: origin(flag),
+    })
+}
+
+fn net(text: &str, report: &mut Report) -> Option<Net> {
+    if text == "open" {
+        return Some(Net::Open);
+    }
+    match HostRule::parse(text) {
+        Ok(rule) => Some(Net::Hosts(vec![rule])),
+        Err(wrong) => {
+            let flag = format!("--allow-net={text}");
+            let error = error(ConfigCode::Pattern, &flag, wrong.to_string());
+            report.push(error.label("expected `host:port`, or `open`"));
+            None
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portcullis_policy::{
-    Capability, ExecGrant, FsAccess, Grants, PluginId, ProgramRef, ProgramRule, RuleId,
+    Capability, ExecGrant, FsAccess, Grants, Net, PluginId, ProgramRef, ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -226,6 +226,8 @@ impl Manifest {
         }
         if !asked(Capability::Exec) {
             grants.exec = None;
+            // What a network is granted to are its commands.
+            grants.net = Net::None;
         }
         if let Some(exec) = &mut grants.exec {
             self.restrict_programs(exec);

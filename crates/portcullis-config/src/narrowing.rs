@@ -1,5 +1,5 @@
-//! Reads a file that nobody vouched for: found in the working tree, written by whoever wrote the tree. It can deny and
-//! lower limits, for plugins that a trusted file grants something, and nothing else.
+//! Reads a file that nobody vouched for: found in the working tree, written by whoever wrote the tree. It can deny,
+//! lower limits and narrow the network, for plugins that a trusted file grants something, and nothing else.
 
 use std::ops::Range;
 
@@ -9,7 +9,8 @@ use crate::component;
 use crate::draft::{Draft, unite};
 use crate::entries::Drafts;
 use crate::error::ConfigCode;
-use crate::raw::{Exec, Limits, Plugin, PolicyFile};
+use crate::network;
+use crate::raw::{Exec, Limits, Net, Plugin, PolicyFile};
 use crate::reader::Reader;
 use crate::rules::List;
 use crate::source::At;
@@ -20,6 +21,7 @@ impl Reader<'_> {
         self.only_narrows("mode", file.mode.as_ref());
         self.only_narrows("confinement", file.confinement.as_ref());
         self.only_narrows("exec_path", file.exec_path.as_ref());
+        self.only_narrows("network", file.network.as_ref());
         let mut seen = Vec::new();
         for entry in &file.plugins {
             self.refuse_grants(entry);
@@ -53,12 +55,27 @@ impl Reader<'_> {
         if let Some(exec) = &entry.exec {
             unite(&mut draft.deny, self.rules(exec.deny.as_ref(), List::Deny));
         }
+        if let Some(net) = &entry.net {
+            self.narrow_net(net, draft);
+        }
         if let Some(limits) = &entry.limits {
             let mut lower = draft.limits.clone();
             self.limits(limits, &mut lower);
             self.refuse_raised(limits, &lower, draft);
             draft.limits = draft.limits.min(&lower);
         }
+    }
+
+    fn narrow_net(&mut self, raw: &At<Net>, draft: &mut Draft) {
+        let wanted = self.net(raw);
+        let now = draft.net.clone().unwrap_or_default();
+        if !network::is_within(&wanted, &now) {
+            self.untrusted(
+                raw.span(),
+                "`net` is wider than in the trusted policy".to_owned(),
+            );
+        }
+        draft.net = Some(portcullis_policy::Net::narrowest([&now, &wanted]));
     }
 
     fn unknown_plugin(&mut self, entry: &Plugin, id: &PluginId) {
@@ -90,6 +107,10 @@ impl Reader<'_> {
         );
         self.only_narrows("exec.confinement", exec.confinement.as_ref());
         self.only_narrows("exec.path", exec.path.as_ref());
+        self.only_narrows("exec.system", exec.system.as_ref());
+        self.only_narrows("exec.write_exec", exec.write_exec.as_ref());
+        self.only_narrows("exec.share", exec.share.as_ref());
+        self.only_narrows("exec.unprotect", exec.unprotect.as_ref());
         self.only_narrows("exec.timeout_ms", exec.timeout_ms.as_ref());
         self.only_narrows("exec.max_output_bytes", exec.max_output_bytes.as_ref());
         self.only_narrows("exec.test", exec.test.first());
@@ -168,7 +189,7 @@ impl Reader<'_> {
         let error = self
             .source
             .error(ConfigCode::Untrusted, span, message)
-            .note("this file was found, not named; it may only hold `exec.deny` and lower `limits`")
+            .note("this file was found, not named; it may only hold `exec.deny`, lower `limits` and a narrower `net`")
             .help(format!(
                 "to use it as the policy: --config {file} (`portcullis trust` is not there yet)"
             ));

@@ -9,6 +9,7 @@ use crate::entries::Drafts;
 use crate::error::{ConfigErrors, Report};
 use crate::flags::{FlagSet, Flags};
 use crate::manifest::Manifest;
+use crate::network::Network;
 use crate::raw::PolicyFile;
 use crate::reader::Reader;
 use crate::source::Source;
@@ -35,7 +36,7 @@ pub enum Layer {
 pub enum Trust {
     /// Named by the operator, or the operator's own.
     Trusted,
-    /// Found in the working tree. It may deny and lower limits, for plugins that a trusted file grants something.
+    /// Found in the working tree. It may deny, lower limits and narrow `net`, for plugins that a trusted file grants something.
     Narrowing,
 }
 
@@ -159,6 +160,11 @@ impl PolicySet {
             flags,
             cwd: context.cwd.clone(),
         })
+    }
+
+    /// How the host itself reaches the network, as the trusted files have it.
+    pub fn network(&self) -> &Network {
+        &self.drafts.settings.network
     }
 
     /// The ids of all entries, sorted.

@@ -25,9 +25,21 @@ pub(crate) struct PolicyFile {
     /// Absolute directories in which bare program names are looked up, in order. Default: `/usr/local/bin`,
     /// `/usr/bin`, `/bin`.
     pub(crate) exec_path: Option<Texts>,
+    /// How the host itself reaches the network for commands that were granted hosts.
+    pub(crate) network: Option<At<Network>>,
     /// One entry for each plugin.
     #[serde(default)]
     pub(crate) plugins: Vec<At<Plugin>>,
+}
+
+/// How the host itself reaches the network for commands that were granted hosts. Only in files that are trusted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Network {
+    /// An HTTP proxy through which everything goes, such as `"http://proxy.corp:3128"`. It then checks addresses.
+    pub(crate) upstream_proxy: Option<Text>,
+    /// A file of certificates in PEM that commands trust besides those of the system; relative to this file.
+    pub(crate) ca_file: Option<Text>,
 }
 
 /// How strict the host is where no rule matches.
@@ -72,8 +84,11 @@ pub(crate) struct Plugin {
     pub(crate) late: Option<At<bool>>,
     /// Names of host environment variables that the plugin itself may read; a trailing `*` matches any rest.
     pub(crate) env: Option<Texts>,
-    /// Directories it may open.
+    /// Directories that it and its commands may open, and files that its commands may open.
     pub(crate) fs: Option<At<Fs>>,
+    /// The network its commands may reach: `"none"`, `"loopback"`, `"open"`, or a list of `"host:port"`. Default:
+    /// `none`.
+    pub(crate) net: Option<At<Net>>,
     /// How much of the machine it may use.
     pub(crate) limits: Option<At<Limits>>,
 }
@@ -99,6 +114,16 @@ pub(crate) struct Exec {
     pub(crate) confinement: Option<At<ConfinementWord>>,
     /// As `exec_path`, for this plugin.
     pub(crate) path: Option<Texts>,
+    /// Toolchains outside `/usr`: directories that commands read and execute.
+    pub(crate) system: Option<Texts>,
+    /// Where commands may execute what was written: names in each directory they may write, such as `"target"`, or
+    /// absolute directories. Default: nowhere.
+    pub(crate) write_exec: Option<Texts>,
+    /// Whether commands of one instance with equal rights share their scratch space. Default: `none` do.
+    pub(crate) share: Option<At<ShareWord>>,
+    /// Names that commands may change after all, such as `".git/config"`. They are protected because somebody else
+    /// executes what is in them.
+    pub(crate) unprotect: Option<Texts>,
     /// As `limits.timeout`, in milliseconds.
     pub(crate) timeout_ms: Option<At<u64>>,
     /// As `limits.output`, in bytes.
@@ -106,6 +131,16 @@ pub(crate) struct Exec {
     /// Commands that these rules must allow or deny, checked when the file is read.
     #[serde(default)]
     pub(crate) test: Vec<At<Test>>,
+}
+
+/// Which commands of one instance share their scratch space.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ShareWord {
+    /// Each has its own.
+    None,
+    /// Those with equal rights share one.
+    Plan,
 }
 
 /// A program with any arguments, or a rule.
@@ -149,16 +184,23 @@ pub(crate) struct RuleTable {
     pub(crate) stdin: Option<At<bool>>,
     /// The only variables the plugin may set for this command; a trailing `*` matches any rest.
     pub(crate) env: Option<Texts>,
-    /// The network the command may reach: `"none"`, `"open"`, or a list of `"host:port"`.
+    /// What the kernel enforces on this command, instead of the plugin's `confinement`. Of several rules that allow a
+    /// command the strongest holds.
+    pub(crate) confinement: Option<At<ConfinementWord>>,
+    /// The network the command may reach: `"none"`, `"loopback"`, `"open"`, or a list of `"host:port"`.
     pub(crate) net: Option<At<Net>>,
-    /// Directories the command may read.
+    /// The only directories and files the command may read, besides those it may write.
     pub(crate) read: Option<Texts>,
-    /// Directories the command may write.
+    /// The only directories and files the command may write.
     pub(crate) write: Option<Texts>,
-    /// Other programs the command may start.
+    /// The only places where the command may execute what was written.
+    pub(crate) write_exec: Option<Texts>,
+    /// The only other programs the command may start.
     pub(crate) exec: Option<Texts>,
-    /// Bytes of memory, such as `"512MiB"`.
+    /// Bytes of memory of the command and everything it starts, such as `"512MiB"`.
     pub(crate) memory: Option<At<SizeText>>,
+    /// Processes and threads of the command at once.
+    pub(crate) processes: Option<At<u32>>,
 }
 
 /// What the arguments of a command that are paths must be granted for.
@@ -175,20 +217,42 @@ pub(crate) enum PathsWord {
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(crate) enum Net {
-    /// All or nothing.
+    /// All, nothing, or only itself.
     Word(NetWord),
-    /// These `host:port` pairs.
-    Hosts(Vec<Text>),
+    /// These hosts, through a proxy.
+    Hosts(Vec<At<HostEntry>>),
 }
 
-/// All or nothing.
+/// All, nothing, or only itself.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NetWord {
     /// No network.
     None,
+    /// A network of its own, in which it reaches only what it starts itself.
+    Loopback,
     /// The whole network.
     Open,
+}
+
+/// Hosts and a port, or those with ranges of addresses.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum HostEntry {
+    /// `"api.example.com:443"`, `"*.example.com:443"` (any name below it), `"127.0.0.1:8080"` or `"[::1]:443"`.
+    Text(String),
+    /// A name that resolves to addresses outside the public network.
+    Table(Box<HostTable>),
+}
+
+/// A name that resolves to addresses outside the public network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct HostTable {
+    /// A name or `*.` and a name, with a port.
+    pub(crate) host: Text,
+    /// Ranges that it may resolve to besides public addresses, such as `"10.2.0.0/16"`.
+    pub(crate) addresses: Texts,
 }
 
 /// A test of the rules: lists of commands, each a list of the program and its arguments.
@@ -203,19 +267,19 @@ pub(crate) struct Test {
     pub(crate) deny: Vec<Texts>,
 }
 
-/// Directories a plugin may open.
+/// Directories and files that a plugin and its commands may open. A file is for commands only.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Fs {
-    /// Directories it may open and list. `${project}`, `${plugin}` and `~` stand for directories.
+    /// What may be opened, listed and read. `${project}`, `${plugin}` and `~` stand for directories.
     #[serde(default)]
     pub(crate) read: Vec<At<Directory>>,
-    /// Directories in which it may also create, change and remove.
+    /// Where files may also be created, changed and removed.
     #[serde(default)]
     pub(crate) write: Vec<At<Directory>>,
 }
 
-/// A directory, with the name under which the plugin sees it.
+/// A directory with the name under which the plugin sees it, or a file.
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(crate) enum Directory {
@@ -319,7 +383,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net);
+deserialize_forms!(Rule, Directory, Net, HostEntry);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -347,6 +411,7 @@ impl Forms for Net {
     fn text(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Word(NetWord::None)),
+            "loopback" => Ok(Self::Word(NetWord::Loopback)),
             "open" => Ok(Self::Word(NetWord::Open)),
             _ => Err(format!("unexpected string `{text}`")),
         }
@@ -354,5 +419,16 @@ impl Forms for Net {
 
     fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Hosts)
+    }
+}
+
+impl Forms for HostEntry {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Text(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        HostTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
     }
 }

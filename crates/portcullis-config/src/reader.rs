@@ -1,9 +1,11 @@
 //! Turns values of a file into values of the policy. Every mistake is put down with its place, and reading goes on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use portcullis_policy::{Confinement, FsAccess, FsGrant, Mode, Origin, ProgramRef};
+use portcullis_policy::{
+    Confinement, FsAccess, FsGrant, FsKind, Mode, Origin, ProgramRef, Protect,
+};
 
 use crate::context::Base;
 use crate::error::{ConfigCode, ConfigError, Report, is_invisible};
@@ -151,37 +153,113 @@ impl Reader<'_> {
         dirs
     }
 
-    /// A granted directory: its real path, and the name that a guest sees.
+    /// A granted directory with the name that a guest sees, or a granted file: its real path.
     pub(crate) fn fs_grant(&mut self, entry: &At<Directory>, access: FsAccess) -> Option<FsGrant> {
         let (path, guest) = match &**entry {
             Directory::Path(path) => (path.as_str(), None),
             Directory::Named(named) => (named.path.as_str(), Some(&named.guest)),
         };
-        let read = self.base.directory(path);
-        let directory = self.take(ConfigCode::Path, entry, read)?;
+        let read = self.base.place(path);
+        let place = self.take(ConfigCode::Path, entry, read)?;
         if let Some(guest) = guest.filter(|guest| guest.is_empty() || guest.contains(is_invisible))
         {
             self.wrong(ConfigCode::Value, guest, "`as` is the name of a directory");
             return None;
         }
+        if let Some(guest) = guest.filter(|_| place.kind == FsKind::File) {
+            let path = place.path.display();
+            let message =
+                format!("`as` has no effect: `{path}` is a file, which only commands see");
+            self.wrong(ConfigCode::Value, guest, message);
+            return None;
+        }
         let origin = self.origin(entry);
-        let guest = guest.map_or(directory.guest, |guest| (**guest).clone());
+        let guest = guest.map_or(place.guest, |guest| (**guest).clone());
         let grant = FsGrant {
-            host: directory.path,
+            host: place.path,
+            kind: place.kind,
             guest,
             access,
             origin,
         };
-        if let Some(own) = self.base.context.reached(&grant.host, access) {
-            let error = own_state(
-                self.source.error(ConfigCode::OwnState, entry.span(), ""),
-                &grant,
-                &own.path,
-            );
-            self.report.push(error);
-            return None;
+        self.refuse_own_state(entry, &grant.host, access)
+            .then_some(grant)
+    }
+
+    /// Puts down that a granted path reaches files of Portcullis itself. True when it does not.
+    fn refuse_own_state<T>(&mut self, at: &At<T>, path: &Path, access: FsAccess) -> bool {
+        let Some(own) = self.base.context.reached(path, access) else {
+            return true;
+        };
+        let error = self.source.error(ConfigCode::OwnState, at.span(), "");
+        let error = own_state(error, path, access, &own.path);
+        self.report.push(error);
+        false
+    }
+
+    /// Directories that commands read and execute.
+    pub(crate) fn system(&mut self, texts: &Texts) -> Vec<PathBuf> {
+        let mut dirs = Vec::new();
+        for text in texts.iter() {
+            let read = self.base.directory(text);
+            let Some(dir) = self.take(ConfigCode::Path, text, read) else {
+                continue;
+            };
+            if self.refuse_own_state(text, &dir, FsAccess::Read) {
+                dirs.push(dir);
+            }
         }
-        Some(grant)
+        dirs
+    }
+
+    /// Names in each directory that may be written, or the real paths of directories.
+    pub(crate) fn write_exec(&mut self, texts: &Texts) -> Vec<PathBuf> {
+        let mut places = Vec::new();
+        for text in texts.iter() {
+            let is_path = text.starts_with(['/', '~']) || text.contains("${");
+            let read = if is_path {
+                self.base.directory(text)
+            } else {
+                name_below(text)
+            };
+            places.extend(self.take(ConfigCode::Path, text, read));
+        }
+        places
+    }
+
+    /// Lifts the protection of names of the built-in list.
+    pub(crate) fn unprotect(&mut self, texts: &Texts, protect: &mut Protect) {
+        for text in texts.iter() {
+            let mut names = Protect::BUILT_IN.iter().map(|protected| protected.name);
+            if names.clone().any(|name| name == text.as_str()) {
+                protect.lift(text);
+                continue;
+            }
+            let mut error = self.error(
+                ConfigCode::Value,
+                text,
+                format!("`{text}` is not protected: there is nothing to lift"),
+            );
+            if let Some(near) = crate::shape::nearest(text, names.clone()) {
+                error = error.help(format!("a protected name that is similar is `{near}`"));
+            } else if let Some(below) = names.find(|name| name.starts_with(text.as_str())) {
+                error = error.help(format!("names are lifted one by one, such as `{below}`"));
+            }
+            self.report.push(error);
+        }
+    }
+}
+
+/// A relative path that stays below where it begins.
+fn name_below(text: &str) -> Result<PathBuf, String> {
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_invisible);
+    if text.split('/').all(plain) {
+        Ok(PathBuf::from(text))
+    } else {
+        Err(format!(
+            "`{}` is neither a name below a directory, such as `target`, nor an absolute path",
+            text.escape_debug()
+        ))
     }
 }
 
@@ -194,17 +272,18 @@ pub(crate) fn program_ref(text: &str) -> Option<ProgramRef> {
 /// Fills in what a grant would reach.
 pub(crate) fn own_state(
     mut error: ConfigError,
-    grant: &FsGrant,
-    own: &std::path::Path,
+    granted: &Path,
+    access: FsAccess,
+    own: &Path,
 ) -> ConfigError {
-    let verb = if grant.access == FsAccess::ReadWrite {
+    let verb = if access == FsAccess::ReadWrite {
         "written"
     } else {
         "read"
     };
     error.message = format!(
         "`{}` may not be {verb} by plugins: it reaches `{}`",
-        grant.host.display(),
+        granted.display(),
         own.display()
     );
     error

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use portcullis_policy::{
-    ArgToken, ArgumentRule, FlagPattern, Narrowing, Net as PolicyNet, PathAccess, ProgramRule,
-    RuleId,
+    ArgToken, ArgumentRule, FlagPattern, Narrowing, PathAccess, ProgramRule, RuleId,
 };
 
 use crate::error::ConfigCode;
-use crate::raw::{Net, NetWord, PathsWord, Rule, RuleTable, Text, Texts};
+use crate::raw::{PathsWord, Rule, RuleTable, Text, Texts};
 use crate::reader::{Names, Reader};
 use crate::source::At;
 
@@ -137,11 +136,14 @@ impl Reader<'_> {
             ("output", table.output.as_ref().map(At::span)),
             ("stdin", table.stdin.as_ref().map(At::span)),
             ("env", table.env.as_ref().map(At::span)),
+            ("confinement", table.confinement.as_ref().map(At::span)),
             ("net", table.net.as_ref().map(At::span)),
             ("read", table.read.as_ref().map(At::span)),
             ("write", table.write.as_ref().map(At::span)),
+            ("write_exec", table.write_exec.as_ref().map(At::span)),
             ("exec", table.exec.as_ref().map(At::span)),
             ("memory", table.memory.as_ref().map(At::span)),
+            ("processes", table.processes.as_ref().map(At::span)),
         ];
         for (key, span) in spans {
             if let Some(span) = span {
@@ -204,57 +206,31 @@ impl Reader<'_> {
                 .env
                 .as_ref()
                 .map(|names| self.names(Some(names), Names::Patterns)),
+            confinement: table.confinement.as_ref().map(|word| (**word).into()),
             net: table.net.as_ref().map(|net| self.net(net)),
             read: table.read.as_ref().map(|paths| self.real_paths(paths)),
             write: table.write.as_ref().map(|paths| self.real_paths(paths)),
+            write_exec: table
+                .write_exec
+                .as_ref()
+                .map(|places| self.write_exec(places)),
             exec: table.exec.as_ref().map(|programs| {
-                let known = programs
-                    .iter()
-                    .filter(|text| self.program(text, text).is_some());
-                known.map(|text| (**text).clone()).collect()
+                let programs = programs.iter();
+                programs
+                    .filter_map(|text| self.program(text, text))
+                    .collect()
             }),
+            processes: table.processes.as_ref().map(|number| **number),
             memory: table.memory.as_ref().and_then(|text| self.size(text)),
-        }
-    }
-
-    fn net(&mut self, net: &Net) -> PolicyNet {
-        match net {
-            Net::Word(NetWord::None) => PolicyNet::None,
-            Net::Word(NetWord::Open) => PolicyNet::Open,
-            Net::Hosts(hosts) => {
-                let mut known = Vec::new();
-                for text in hosts {
-                    let parts = text.rsplit_once(':');
-                    let port = parts
-                        .and_then(|(_, port)| port.parse::<u16>().ok())
-                        .filter(|port| *port > 0);
-                    let host = parts.map_or("", |(host, _)| host);
-                    if port.is_none()
-                        || host.is_empty()
-                        || host.contains(|c: char| c.is_whitespace() || "/*@".contains(c))
-                    {
-                        self.wrong(
-                            ConfigCode::Pattern,
-                            text,
-                            format!("`{text}` is not `host:port`"),
-                        );
-                    } else {
-                        known.push((**text).clone());
-                    }
-                }
-                PolicyNet::Hosts(known)
-            }
         }
     }
 
     fn real_paths(&mut self, paths: &Texts) -> Vec<PathBuf> {
         let mut real = Vec::new();
         for text in paths.iter() {
-            let read = self.base.directory(text);
-            real.extend(
-                self.take(ConfigCode::Path, text, read)
-                    .map(|directory| directory.path),
-            );
+            let place = self.base.place(text);
+            let place = self.take(ConfigCode::Path, text, place);
+            real.extend(place.map(|place| place.path));
         }
         real
     }

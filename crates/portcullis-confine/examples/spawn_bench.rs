@@ -1,7 +1,7 @@
 //! Microseconds to run a tiny static program and capture its output: the standard library against a
 //! cell that was parked ahead, one after the other in the same run.
 //!
-//! `cargo run --release -p portcullis-confine --example spawn_bench [rounds]`
+//! `cargo run --release -p portcullis-confine --example spawn_bench [rounds [tier]]`
 
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use std::{
 };
 
 use portcullis_confine::{
-    Cell, CellCommand, Event, Helper, Plan, Rlimits, SpawnServer, Status, enter,
+    Access, Cell, CellCommand, Event, Helper, Plan, Rlimits, Root, SpawnServer, Status, Template, Tier, enter,
 };
 use rustix::event::{PollFd, PollFlags};
 
@@ -35,7 +35,18 @@ fn main() {
         .map_or(1000, |text| text.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let tiny = build_tiny(directory.path());
-    let server = SpawnServer::start(&Helper::find(None).unwrap()).unwrap();
+    let plan = match std::env::args().nth(2).as_deref() {
+        Some("full") => Plan::new(Tier::Full),
+        Some("shared") => Plan::new(Tier::Full).share_scratch(),
+        Some("namespaces") => Plan::new(Tier::Namespaces),
+        Some("landlock") => Plan::new(Tier::Landlock),
+        _ => Plan::limits(),
+    };
+    // The tiny program must be there, and a directory to stand in.
+    let root = Root::open(&directory.path().canonicalize().unwrap(), Access::Program).unwrap();
+    let plan = plan.root(root);
+    let process = SpawnServer::start(&Helper::find(None).unwrap(), &plan).unwrap();
+    let server = process.template(&plan).unwrap();
     let mut pool: Vec<Cell> = (0..PARKED).map(|_| next_cell(&server)).collect();
     println!("{}", pool[0].report());
 
@@ -138,8 +149,8 @@ fn read_to_end(pipe: OwnedFd) -> Vec<u8> {
     bytes
 }
 
-fn next_cell(server: &SpawnServer) -> Cell {
-    server.request_cell(&Plan::limits()).unwrap();
+fn next_cell(server: &Template) -> Cell {
+    server.request_cell().unwrap();
     loop {
         wait_readable(server.socket());
         if let Some(cell) = server.receive_cell().unwrap() {

@@ -108,13 +108,13 @@ pub enum ServerError {
     /// The server or the cell ended without saying why.
     #[error("the {peer} ended unexpectedly")]
     Gone {
-        /// `spawn server` or `cell`.
+        /// `spawn server`, `template` or `cell`.
         peer: &'static str,
     },
     /// A message was not one of ours.
     #[error("the {peer} sent a message that is not valid: {problem}")]
     Protocol {
-        /// `spawn server` or `cell`.
+        /// `spawn server`, `template` or `cell`.
         peer: &'static str,
         /// What was wrong with it.
         problem: &'static str,
@@ -122,13 +122,16 @@ pub enum ServerError {
     /// The server was given up after an earlier error.
     #[error("the spawn server was given up after an earlier error")]
     GivenUp,
+    /// The plan has more roots, or longer paths, than a message holds; nothing was given up.
+    #[error("the plan has too many roots, or too long paths")]
+    PlanTooLarge,
     /// More cells were asked for than the socket holds.
     #[error("too many cells are asked for at once")]
     Busy,
     /// The socket failed.
     #[error("cannot talk to the {peer}")]
     Io {
-        /// `spawn server` or `cell`.
+        /// `spawn server`, `template` or `cell`.
         peer: &'static str,
         /// The operating system's error.
         source: io::Error,

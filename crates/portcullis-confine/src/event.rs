@@ -113,6 +113,30 @@ steps! {
     ReadBack = 9, "reading back what is in force";
     /// The init left the server's session.
     Session = 10, "making the cell's session";
+    /// The command was to be another user than root.
+    Unprivileged = 11, "running root's command as another user";
+    /// The granted directories were mounted for another user than root.
+    Owners = 12, "mounting what was granted for another user than root";
+    /// The template found the system's directories and devices.
+    System = 13, "finding the system's directories";
+    /// The template made its root.
+    Root = 14, "making the cell's root";
+    /// The template put aside what its cells mount.
+    Stage = 15, "preparing the cell's mounts";
+    /// The plan's roots were mounted.
+    Roots = 16, "mounting what was granted";
+    /// The scratch directories were mounted.
+    Scratch = 17, "mounting the cell's scratch directories";
+    /// User namespaces were forbidden in the cell.
+    UserNamespaces = 18, "forbidding user namespaces in the cell";
+    /// The cell's network was set up.
+    Network = 19, "setting up the cell's network";
+    /// Capabilities were given up.
+    Capabilities = 20, "giving up capabilities";
+    /// The Landlock domain was entered.
+    Landlock = 21, "entering the Landlock domain";
+    /// The system call filter was installed.
+    Seccomp = 22, "installing the system call filter";
     /// The init read the request for its command.
     Request = 32, "reading the request";
     /// The program is something this kernel runs by itself.

@@ -23,6 +23,7 @@
 mod error;
 mod event;
 mod plan;
+mod report;
 mod rlimits;
 
 #[cfg(all(
@@ -35,10 +36,10 @@ mod linux;
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod unsupported;
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(dead_code, reason = "nobody to talk to")
-)]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod wire;
 
 pub use error::{HelperError, SendError, ServerError, StartError};
@@ -53,19 +54,23 @@ pub use linux::TestPoint;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub use linux::{Cell, CellCommand, Helper, SpawnServer, enter, exit_if_reentered};
-pub use plan::{Plan, Report, Tier};
+pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
+pub use plan::{Access, Net, Plan, Root, RootError, Tier};
+pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub use unsupported::{Cell, CellCommand, Helper, SpawnServer, enter, exit_if_reentered};
+pub use unsupported::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.
 pub const MAX_ARGV_BYTES: usize = 128 * 1024;
 /// Longest environment, in bytes, each variable counted with its terminating zero byte.
 pub const MAX_ENV_BYTES: usize = 64 * 1024;
+
+/// The port, on the cell's own loopback interface, on which a cell with [`Net::Proxy`] listens.
+pub const PROXY_PORT: u16 = 3128;
 
 /// The environment variable that marks a spawn server. It gives no right: a server also needs the
 /// right name and a socket whose other end is its parent.

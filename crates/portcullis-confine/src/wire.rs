@@ -1,12 +1,15 @@
 //! The messages between host, server and init: encoding, and decoding that trusts nobody.
 //!
-//! All are single SEQPACKET messages of little-endian words. Every one but [`request`] has a fixed
-//! size; the words that a message does not use are zero, and anything else is refused.
+//! All are single SEQPACKET messages of little-endian words. Every one but [`request`] and the plan
+//! ([`plan`]) has a fixed size; the words that a message does not use are zero, and anything else is
+//! refused.
+
+pub(crate) mod plan;
 
 use std::{ffi::CString, time::Duration};
 
 use crate::{
-    Event, MAX_ARGV_BYTES, MAX_ENV_BYTES, Plan, Report, SendError, Status, Step, Tier, Usage,
+    Event, MAX_ARGV_BYTES, MAX_ENV_BYTES, Report, SendError, Status, Step, Usage,
     rlimits::{RLIMIT_COUNT, Rlimits},
 };
 
@@ -31,8 +34,8 @@ const TERMINATE: u32 = 0x5043_0005;
 const FAILED: u32 = 0x5043_0006;
 const EXITED: u32 = 0x5043_0007;
 const KILLED: u32 = 0x5043_0008;
+const MAKE_TEMPLATE: u32 = 0x5043_0009;
 
-const TIER_LIMITS: u32 = 1;
 /// Stands for "keep the host's limit"; the kernel's own "no limit" lowers nothing either.
 const UNSET: u64 = u64::MAX;
 
@@ -61,6 +64,15 @@ impl Words<'_> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// A word that is one or zero.
+    fn flag(&mut self) -> Result<bool, Refusal> {
+        match self.u32()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err("a flag is neither set nor unset"),
+        }
+    }
+
     fn end(&self) -> Result<(), Refusal> {
         if self.0.is_empty() {
             Ok(())
@@ -78,28 +90,20 @@ impl Words<'_> {
     }
 }
 
-/// Asks the server for one cell.
-pub(crate) fn make_cell(plan: &Plan) -> [u8; MAKE_CELL_BYTES] {
-    let tier = match plan.tier() {
-        Tier::Limits => TIER_LIMITS,
-    };
+/// Asks a template for one cell.
+pub(crate) fn make_cell() -> [u8; MAKE_CELL_BYTES] {
     let mut message = [0; MAKE_CELL_BYTES];
     message[..4].copy_from_slice(&MAKE_CELL.to_le_bytes());
-    message[4..].copy_from_slice(&tier.to_le_bytes());
     message
 }
 
-pub(crate) fn parse_make_cell(message: &[u8]) -> Result<Plan, Refusal> {
+pub(crate) fn parse_make_cell(message: &[u8]) -> Result<(), Refusal> {
     let mut words = Words(message);
     if words.u32()? != MAKE_CELL {
         return Err("its kind is unknown");
     }
-    let plan = match words.u32()? {
-        TIER_LIMITS => Plan::limits(),
-        _ => return Err("its tier is unknown"),
-    };
-    words.end()?;
-    Ok(plan)
+    words.zero()?;
+    words.end()
 }
 
 /// What comes back for a [`make_cell`]; from the init to the server, and on to the host.
@@ -119,7 +123,10 @@ pub(crate) enum CellReply {
 impl CellReply {
     pub(crate) fn encode(self) -> [u8; REPLY_BYTES] {
         let words = match self {
-            Self::Cell { pid, report } => [CELL, pid, report.bits(), 0],
+            Self::Cell { pid, report } => {
+                let [bits, second] = report.words();
+                [CELL, pid, bits, second]
+            }
             Self::Error { step, errno } => [CELL_ERROR, step.code(), errno.cast_unsigned(), 0],
         };
         reply(words)
@@ -128,17 +135,22 @@ impl CellReply {
     pub(crate) fn parse(message: &[u8]) -> Result<Self, Refusal> {
         let mut words = Words(message);
         let parsed = match words.u32()? {
-            CELL => Self::Cell {
-                pid: words.u32()?,
-                report: Report::from_bits(words.u32()?).ok_or("its report is unknown")?,
-            },
-            CELL_ERROR => Self::Error {
-                step: step(&mut words)?,
-                errno: errno(&mut words)?,
-            },
+            CELL => {
+                let pid = words.u32()?;
+                let report = Report::from_words([words.u32()?, words.u32()?]);
+                let report = report.ok_or("its report is unknown")?;
+                Self::Cell { pid, report }
+            }
+            CELL_ERROR => {
+                let error = Self::Error {
+                    step: step(&mut words)?,
+                    errno: errno(&mut words)?,
+                };
+                words.zero()?;
+                error
+            }
             _ => return Err("its kind is unknown"),
         };
-        words.zero()?;
         words.end()?;
         Ok(parsed)
     }
@@ -365,12 +377,9 @@ mod tests {
 
     #[test]
     fn make_cell_round_trip() {
-        assert_eq!(
-            parse_make_cell(&make_cell(&Plan::limits())),
-            Ok(Plan::limits())
-        );
+        assert_eq!(parse_make_cell(&make_cell()), Ok(()));
         assert!(parse_make_cell(&[0; MAKE_CELL_BYTES]).is_err());
-        assert!(parse_make_cell(&make_cell(&Plan::limits())[..7]).is_err());
+        assert!(parse_make_cell(&make_cell()[..7]).is_err());
     }
 
     #[test]
@@ -498,6 +507,7 @@ mod tests {
         fn hostile_requests(message in message_like(HEADER_BYTES + 16)) {
             let _: Result<_, Refusal> = parse_request(&message);
             let _: Result<_, Refusal> = parse_make_cell(&message);
+            let _: Result<_, Refusal> = plan::parse(&message, Vec::new());
         }
     }
 
@@ -507,7 +517,7 @@ mod tests {
             3 => prop::collection::vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], size),
             1 => prop::collection::vec(any::<u8>(), 0..size * 2),
         ];
-        (bytes, prop_oneof![Just(0_u32), 1_u32..10]).prop_map(|(mut bytes, kind)| {
+        (bytes, prop_oneof![Just(0_u32), 1_u32..11]).prop_map(|(mut bytes, kind)| {
             if let Some(head) = bytes.first_chunk_mut::<4>() {
                 *head = (MAKE_CELL - 1 + kind).to_le_bytes();
             }

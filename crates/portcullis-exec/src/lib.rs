@@ -17,6 +17,7 @@
 
 mod ask;
 mod capture;
+pub mod care;
 mod completed;
 mod executor;
 mod failure;

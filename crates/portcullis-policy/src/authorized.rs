@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Confinement, Environment, Request, RuleId};
+use crate::{ChildRights, Confinement, Environment, Request, RuleId};
 
 /// A request that was decided on, and the terms it was allowed under.
 ///
@@ -55,8 +55,10 @@ pub struct ExecTerms {
     pub term_grace: Duration,
     /// Bytes of each output stream.
     pub output: u64,
-    /// What the kernel has to enforce.
+    /// How the kernel has to enforce it; the strongest that a rule asks for.
     pub confinement: Confinement,
-    /// Keys of the rules that only the kernel could enforce and that are not in force under `limits`.
+    /// What the command, and everything it starts, may reach. Wishes under [`Confinement::Limits`].
+    pub rights: ChildRights,
+    /// Keys of the rules that only the kernel could enforce and that are not in force under this confinement.
     pub not_in_force: Vec<&'static str>,
 }

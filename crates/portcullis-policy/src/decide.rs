@@ -3,9 +3,10 @@ use crate::authorized::Authorized;
 use crate::environment;
 use crate::refusal::Refusal;
 use crate::request::sealed::Sealed;
+use crate::rights;
 use crate::{
-    Capability, Code, Denial, ExecGrant, ExecRequest, ExecTerms, Grants, GuestError, Mismatch,
-    Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
+    Capability, ChildRights, Code, Denial, ExecGrant, ExecRequest, ExecTerms, Grants, GuestError,
+    Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
 };
 
 /// What [`decide`] answers.
@@ -87,7 +88,6 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         allowing_rules(grants, grant, request).map_err(|unmatched| refuse.unmatched(unmatched))?;
     refuse.unusable_program()?;
     refuse.unusable_cwd()?;
-    refuse.unconfined(grant)?;
     if request.stdin && rules.iter().any(|rule| rule.narrowing.stdin == Some(false)) {
         return Err(refuse.stdin(&rules));
     }
@@ -109,9 +109,10 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         .filter_map(|rule| rule.narrowing.timeout)
         .fold(limits.timeout, Ord::min);
     let outputs = rules.iter().filter_map(|rule| rule.narrowing.output);
+    let confinement = rights::tier(grant, &rules);
     let mut not_in_force: Vec<_> = rules
         .iter()
-        .flat_map(|rule| rule.narrowing.kernel_keys())
+        .flat_map(|rule| rule.narrowing.not_in_force(confinement))
         .collect();
     not_in_force.sort_unstable();
     not_in_force.dedup();
@@ -121,7 +122,8 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         timeout,
         term_grace: limits.term_grace.min(timeout),
         output: outputs.fold(limits.output, Ord::min),
-        confinement: grant.confinement,
+        confinement,
+        rights: ChildRights::of(grants).narrowed(rules.iter().map(|rule| &rule.narrowing)),
         not_in_force,
     })
 }

@@ -2,7 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Capability, Origin, PluginId, RuleId};
+use crate::text::shown;
+use crate::{Capability, Confinement, Origin, PluginId, RuleId};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
@@ -81,8 +82,9 @@ codes! {
     ExecStdin = "P0212",
     /// The host cannot confine the command as the policy requires.
     ///
-    /// This release starts children under time, output and environment limits only. Write `confinement = "limits"` and
-    /// `mode = "dev"` to accept that; production mode refuses to start unconfined children.
+    /// What the policy asks for cannot be enforced here; the report says why, and what has to be changed on this machine.
+    /// There is no best effort: a command is confined as written, or not started. A weaker `confinement` can be written
+    /// out for one rule, one plugin or all of them; `portcullis doctor` tells what this machine can enforce.
     ExecConfinement = "P0213",
     /// Too many commands of this plugin are running at once.
     ///
@@ -184,6 +186,36 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// The host cannot confine a command as it was decided: `P0213`.
+    ///
+    /// `reason` says why, as a clause; `remedy` what would let the host do it, as a phrase. Nothing weaker is done in
+    /// its place. The guest learns only that the command cannot be started.
+    pub fn unconfinable(
+        plugin: &PluginId,
+        program: &str,
+        confinement: Confinement,
+        reason: &str,
+        remedy: &str,
+    ) -> Self {
+        let tier = confinement.name();
+        Self {
+            code: Code::ExecConfinement,
+            plugin: plugin.clone(),
+            capability: Capability::Exec,
+            action: format!("run `{}`", shown(program)),
+            object: program.to_owned(),
+            notes: vec![format!(
+                "`confinement = \"{tier}\"` cannot be enforced here: {reason}"
+            )],
+            remedies: vec![Remedy {
+                text: remedy.to_owned(),
+                command: None,
+            }],
+            rule: None,
+            guest: GuestError::CannotStart,
+        }
+    }
+
     /// The first line of the report: who may not do what.
     pub fn headline(&self) -> String {
         format!("plugin `{}` may not {}", self.plugin, self.action)

@@ -2,7 +2,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{Confinement, Limits, Origin, PluginId, ProgramRule};
+use crate::{Confinement, Limits, Net, Origin, PluginId, ProgramRule, Protect};
 
 /// How strict the host is where the policy says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,8 +24,11 @@ pub struct Grants {
     pub mode: Mode,
     /// Native commands; `None` means the capability itself is not granted.
     pub exec: Option<ExecGrant>,
-    /// Host directories the guest may open, and that its commands may be started in.
+    /// Host directories and files that the guest and its commands may open, and directories that its commands may be
+    /// started in.
     pub fs: Vec<FsGrant>,
+    /// The network that its commands may reach. The guest itself has none.
+    pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
     /// Whether an import of a capability that is not granted is an error when called instead of at load.
@@ -42,6 +45,7 @@ impl Grants {
             mode: Mode::default(),
             exec: None,
             fs: Vec::new(),
+            net: Net::None,
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
@@ -61,7 +65,8 @@ impl Grants {
 /// - nothing of the host's environment is inherited or passed
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
-/// - children are fully confined, or not started
+/// - children are fully confined, or not started; they execute nothing that they can write, share nothing, and
+///   change nothing that somebody else executes
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecGrant {
     /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
@@ -84,6 +89,14 @@ pub struct ExecGrant {
     pub allow_dangerous_env: Vec<String>,
     /// What the kernel must enforce on the children.
     pub confinement: Confinement,
+    /// Toolchains outside `/usr` that children read and execute: real paths.
+    pub system: Vec<PathBuf>,
+    /// Where children may execute what was written: names in each directory they may write, or real paths.
+    pub write_exec: Vec<PathBuf>,
+    /// Whether children of one instance with equal rights share their scratch space.
+    pub share: bool,
+    /// What children may not change although they may write the directory. The guest is held to it as well.
+    pub protect: Protect,
     /// The line that granted the capability.
     pub origin: Origin,
 }
@@ -103,6 +116,10 @@ impl Default for ExecGrant {
             env_allow_prefixes: None,
             allow_dangerous_env: Vec::new(),
             confinement: Confinement::default(),
+            system: Vec::new(),
+            write_exec: Vec::new(),
+            share: false,
+            protect: Protect::default(),
             origin: Origin::Code,
         }
     }
@@ -118,11 +135,24 @@ pub enum FsAccess {
     ReadWrite,
 }
 
-/// One host directory, and what may be done below it.
+/// What a grant is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FsKind {
+    /// A directory and everything below it.
+    #[default]
+    Directory,
+    /// One file, for commands. The guest does not see it.
+    File,
+}
+
+/// One host directory or file, and what may be done with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FsGrant {
-    /// The directory's real path: absolute, without links.
+    /// The real path: absolute, without links.
     pub host: PathBuf,
+    /// Which of the two it is.
+    pub kind: FsKind,
     /// The name under which the guest sees it.
     pub guest: String,
     /// What may be done below it.

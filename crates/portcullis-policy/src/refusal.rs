@@ -4,8 +4,8 @@ use crate::decide::Unmatched;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
-    Capability, Code, Confinement, Cwd, Denial, ExecGrant, ExecRequest, FsAccess, Grants,
-    GuestError, Mode, Program, ProgramRef, ProgramRule, Remedy,
+    Capability, Code, Cwd, Denial, ExecRequest, FsAccess, Grants, GuestError, Program, ProgramRef,
+    ProgramRule, Remedy,
 };
 
 /// Bytes of all arguments together that one command can be given.
@@ -221,27 +221,6 @@ impl Refusal<'_> {
             text: "to let the plugin read that directory".to_owned(),
             command: Some(words.to_vec()),
         }
-    }
-
-    /// Until children are confined, only `dev` mode with `confinement = "limits"` written out starts any.
-    pub(crate) fn unconfined(&self, grant: &ExecGrant) -> Result<(), Box<Denial>> {
-        let note = if grant.confinement != Confinement::Limits {
-            format!(
-                "`confinement = \"{}\"` cannot be enforced by this release",
-                grant.confinement.name()
-            )
-        } else if self.grants.mode == Mode::Production {
-            "production mode starts no unconfined children, and this release cannot confine them"
-                .to_owned()
-        } else {
-            return Ok(());
-        };
-        let mut denial = self.denial(Code::ExecConfinement, GuestError::CannotStart, vec![note]);
-        denial.remedies.push(Remedy {
-            text: "to accept unconfined children, write `mode = \"dev\"` and `confinement = \"limits\"`".to_owned(),
-            command: None,
-        });
-        Err(denial)
     }
 
     pub(crate) fn stdin(&self, rules: &[&ProgramRule]) -> Box<Denial> {

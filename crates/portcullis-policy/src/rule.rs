@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ArgumentRule;
+use crate::{ArgumentRule, Confinement, Net};
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -135,22 +135,10 @@ impl ProgramRule {
     }
 }
 
-/// Which network a command may reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Net {
-    /// None.
-    None,
-    /// These `host:port` pairs.
-    Hosts(Vec<String>),
-    /// All.
-    Open,
-}
-
 /// What one rule takes away from the plugin's rights. `None` takes nothing away.
 ///
-/// `net`, `read`, `write`, `exec` and `memory` are enforced by the kernel; where children are not confined they are
-/// wishes, and the result of each command says that they were not in force.
+/// From `net` on the kernel has to enforce them; what it does not under a confinement is told by
+/// [`not_in_force`](Narrowing::not_in_force), and with the result of each command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
     /// Wall-clock time of the command.
@@ -161,16 +149,24 @@ pub struct Narrowing {
     pub stdin: Option<bool>,
     /// The only names the plugin may set for this command (a trailing `*` matches any rest).
     pub env: Option<Vec<String>>,
+    /// The confinement of this command, for better or worse than the plugin's. It is the one key that can give more:
+    /// of several rules that allow a command the strongest confinement holds.
+    pub confinement: Option<Confinement>,
     /// The network.
     pub net: Option<Net>,
-    /// Directories the command may read.
+    /// The only directories and files it may read, besides those it may write: real paths.
     pub read: Option<Vec<PathBuf>>,
-    /// Directories the command may write.
+    /// The only directories and files it may write: real paths.
     pub write: Option<Vec<PathBuf>>,
-    /// Other programs the command may start.
-    pub exec: Option<Vec<String>>,
-    /// Bytes of memory.
+    /// The only directories in which it may execute what was written: names in each directory the plugin may write, or
+    /// real paths.
+    pub write_exec: Option<Vec<PathBuf>>,
+    /// The only other programs the command may start.
+    pub exec: Option<Vec<ProgramRef>>,
+    /// Bytes of memory of the command and everything it starts.
     pub memory: Option<u64>,
+    /// Processes and threads at once.
+    pub processes: Option<u32>,
 }
 
 impl Narrowing {
@@ -180,12 +176,34 @@ impl Narrowing {
             ("net", self.net.is_some()),
             ("read", self.read.is_some()),
             ("write", self.write.is_some()),
+            ("write_exec", self.write_exec.is_some()),
             ("exec", self.exec.is_some()),
             ("memory", self.memory.is_some()),
+            ("processes", self.processes.is_some()),
         ];
         written
             .into_iter()
             .filter_map(|(key, present)| present.then_some(key))
             .collect()
+    }
+
+    /// The written keys that the kernel does not enforce under a confinement.
+    pub fn not_in_force(&self, confinement: Confinement) -> Vec<&'static str> {
+        let in_force = |key: &str| match confinement {
+            Confinement::Full => true,
+            // Without Landlock nothing says which file of the system may be executed.
+            Confinement::Namespaces => key != "exec",
+            // Without a network of its own a command has either none or all; without namespaces of its own its
+            // processes are counted together with the operator's.
+            Confinement::Landlock => match key {
+                "read" | "write" | "write_exec" | "exec" => true,
+                "net" => matches!(self.net, Some(Net::None | Net::Open)),
+                _ => false,
+            },
+            Confinement::Limits => false,
+        };
+        let mut keys = self.kernel_keys();
+        keys.retain(|key| !in_force(key));
+        keys
     }
 }

@@ -83,6 +83,7 @@ mod tests {
     fn grant(host: &Path, access: FsAccess) -> FsGrant {
         FsGrant {
             host: host.to_owned(),
+            kind: portcullis_policy::FsKind::Directory,
             guest: ".".to_owned(),
             access,
             origin: Origin::Code,

@@ -6,10 +6,13 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{FsAccess, Grants, Narrowing, PluginId, ProgramRef, ProgramRule, RuleId};
+use portcullis_policy::{
+    FsAccess, Grants, HostRule, Narrowing, Net, PluginId, ProgramRef, ProgramRule, RuleId,
+};
 
 use crate::context::{Base, Context};
 use crate::error::ConfigErrors;
+use crate::network;
 use crate::policy_set::{Layer, PolicySet, SelectError, Trust};
 use crate::trial;
 
@@ -36,10 +39,12 @@ pub enum Right {
         /// With exactly these arguments; `None`: with any.
         args: Option<Vec<String>>,
     },
-    /// A directory to read, as the file is to name it.
+    /// A directory or file to read, as the file is to name it.
     Read(String),
-    /// A directory to read and write, as the file is to name it.
+    /// A directory or file to read and write, as the file is to name it.
     Write(String),
+    /// What commands may reach of the network: `host:port`, `loopback`, or `open` for all.
+    Net(String),
     /// A variable that the plugin may read.
     Env(String),
     /// An allowing rule by its name; can only be revoked.
@@ -195,7 +200,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn directory(&self, path: &str) -> Result<PathBuf, String> {
+    fn place(&self, path: &str) -> Result<PathBuf, String> {
         let file = self.context.cwd.join(self.file);
         let dir = file.parent().unwrap_or(&self.context.cwd);
         let base = Base {
@@ -203,11 +208,11 @@ impl Place<'_> {
             dir,
             plugin: self.plugin.and_then(Path::parent),
         };
-        base.directory(path).map(|directory| directory.path)
+        base.place(path).map(|place| place.path)
     }
 
     fn real(&self, path: &str) -> Option<PathBuf> {
-        self.directory(path).ok()
+        self.place(path).ok()
     }
 
     /// Whether the grants have a right; otherwise why not.
@@ -224,7 +229,7 @@ impl Place<'_> {
                 }
             }
             Right::Read(path) | Right::Write(path) => {
-                let real = self.directory(path)?;
+                let real = self.place(path)?;
                 let found = grants
                     .fs
                     .iter()
@@ -233,6 +238,14 @@ impl Place<'_> {
                     Ok(())
                 } else {
                     Err(format!("no `fs` entry grants `{}`", real.display()))
+                }
+            }
+            Right::Net(text) => {
+                let wanted = net(text)?;
+                if network::is_within(&wanted, &grants.net) {
+                    Ok(())
+                } else {
+                    Err(format!("`net` has no `{text}`"))
                 }
             }
             Right::Env(name) if grants.env.contains(name) => Ok(()),
@@ -270,6 +283,11 @@ impl Place<'_> {
                     grant.origin
                 ))
             }
+            Right::Net(text) => {
+                let wanted = net(text).ok()?;
+                network::is_within(&wanted, &grants.net)
+                    .then(|| format!("`net` has {}", net_words(&grants.net)))
+            }
             Right::Env(name) => {
                 let covers = |pattern: &&String| {
                     *pattern == name
@@ -291,8 +309,36 @@ impl Place<'_> {
 const fn access(right: &Right) -> FsAccess {
     match right {
         Right::Write(_) => FsAccess::ReadWrite,
-        Right::Read(_) | Right::Exec { .. } | Right::Env(_) | Right::Rule(_) => FsAccess::Read,
+        Right::Read(_) | Right::Exec { .. } | Right::Net(_) | Right::Env(_) | Right::Rule(_) => {
+            FsAccess::Read
+        }
     }
+}
+
+/// The network that the text of a right means.
+fn net(text: &str) -> Result<Net, String> {
+    match text {
+        "loopback" => Ok(Net::Loopback),
+        "open" => Ok(Net::Open),
+        _ => match HostRule::parse(text) {
+            Ok(rule) => Ok(Net::Hosts(vec![rule])),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A network as the policy file has it, for messages.
+fn net_words(net: &Net) -> String {
+    let word = match net {
+        Net::None => "none",
+        Net::Loopback => "loopback",
+        Net::Open => "open",
+        Net::Hosts(hosts) => {
+            let hosts: Vec<_> = hosts.iter().map(|host| format!("`{host}`")).collect();
+            return hosts.join(", ");
+        }
+    };
+    format!("`{word}`")
 }
 
 /// Whether a rule allows a program whatever its arguments, and none denies it so.

@@ -39,6 +39,7 @@ impl Document {
             ),
             Right::Read(path) => add(child(entry, "fs")?, "read", path.into()),
             Right::Write(path) => add(child(entry, "fs")?, "write", path.into()),
+            Right::Net(net) => add_net(entry, net),
             Right::Env(name) => add(entry, "env", name.into()),
             Right::Rule(_) => Err(EditError::RuleByName),
         }
@@ -67,6 +68,7 @@ impl Document {
             Right::Write(path) => take(entry, &["fs", "write"], |_, item| {
                 is_directory(item, path, same)
             }),
+            Right::Net(net) => take_net(entry, net),
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
@@ -164,6 +166,46 @@ fn add(table: &mut dyn TableLike, key: &str, value: Value) -> Result<(), EditErr
         _ => return Err(EditError::Layout(key.to_owned())),
     }
     Ok(())
+}
+
+/// Adds to what commands may reach. A word stands alone; before a list of hosts it gives way.
+fn add_net(entry: &mut dyn TableLike, net: &str) -> Result<(), EditError> {
+    if !net.contains(':') {
+        set(entry, "net", net.into());
+        return Ok(());
+    }
+    if matches!(entry.get("net"), Some(Item::Value(Value::String(_)))) {
+        set(entry, "net", Value::Array(Array::new()));
+    }
+    add(entry, "net", net.into())
+}
+
+/// Takes out of what commands may reach. Returns whether it was there.
+fn take_net(entry: &mut dyn TableLike, net: &str) -> Result<bool, EditError> {
+    if net.contains(':') {
+        return match entry.get("net") {
+            Some(Item::Value(Value::String(_))) => Ok(false),
+            _ => take(entry, &["net"], |_, item| {
+                text_or(item, "host") == Some(net)
+            }),
+        };
+    }
+    if entry.get("net").and_then(Item::as_str) != Some(net) {
+        return Ok(false);
+    }
+    set(entry, "net", "none".into());
+    Ok(true)
+}
+
+/// Puts a value in the place of another one, with the spaces and comments around it; or adds the key.
+fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
+    match table.get_mut(key) {
+        Some(Item::Value(old)) => {
+            *value.decor_mut() = old.decor().clone();
+            *old = value;
+        }
+        _ => insert(table, key, value),
+    }
 }
 
 /// Adds a key. In an inline table the space before the closing brace belongs to the last value.

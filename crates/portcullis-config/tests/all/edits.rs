@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use portcullis_config::FlagSet;
 use portcullis_config::edit::{self, Edit, EditError, Edited, Right, StoreError};
-use portcullis_policy::{PluginId, RuleId};
+use portcullis_policy::{HostRule, Net, PluginId, RuleId};
 use proptest::prelude::*;
 
 use crate::support::{Project, run};
@@ -215,6 +215,62 @@ fn directories_and_variables_come_and_go() {
     ));
 }
 
+fn net(text: &str) -> Edit {
+    edit("p", Right::Net(text.to_owned()))
+}
+
+#[test]
+fn hosts_come_and_go_one_by_one() {
+    let project = Project::new();
+    let granted = |text: &str| {
+        let grants = project.entry(text, FlagSet::default()).grants;
+        match grants.net {
+            Net::Hosts(hosts) => hosts.iter().map(HostRule::to_string).collect::<Vec<_>>(),
+            other => vec![format!("{other:?}")],
+        }
+    };
+    let one = grant(&project, POLICY, &net("a.example.org:443"))
+        .unwrap()
+        .text;
+    let two = grant(&project, &one, &net("*.b.example.org:22"))
+        .unwrap()
+        .text;
+    assert_eq!(granted(&two), ["a.example.org:443", "*.b.example.org:22"]);
+    let covered = grant(&project, &two, &net("x.b.example.org:22")).unwrap();
+    assert!(!covered.changed, "a wider rule has it already");
+    let still = revoke(&project, &two, &net("x.b.example.org:22"));
+    assert!(
+        matches!(&still, Err(EditError::StillAllowed(why)) if why == "`net` has `a.example.org:443`, `*.b.example.org:22`"),
+        "{still:?}"
+    );
+    let back = revoke(&project, &two, &net("*.b.example.org:22")).unwrap();
+    assert_eq!((back.text, back.changed), (one.clone(), true));
+    assert!(!revoke(&project, &one, &net("open")).unwrap().changed);
+    for wrong in ["example.org", "localhost:80", "everything"] {
+        assert!(grant(&project, POLICY, &net(wrong)).is_err(), "{wrong}");
+    }
+    let none = POLICY.replace("# what it runs", "net = \"none\" # nothing\n# what it runs");
+    let text = grant(&project, &none, &net("a.example.org:443"))
+        .unwrap()
+        .text;
+    assert!(
+        text.contains("net = [\"a.example.org:443\"] # nothing\n"),
+        "{text}"
+    );
+    let open = grant(&project, &none, &net("open")).unwrap().text;
+    assert!(open.contains("net = \"open\" # nothing\n"), "{open}");
+    assert!(
+        !grant(&project, &open, &net("a.example.org:443"))
+            .unwrap()
+            .changed
+    );
+    assert!(matches!(
+        revoke(&project, &open, &net("a.example.org:443")),
+        Err(EditError::StillAllowed(_))
+    ));
+    assert_eq!(revoke(&project, &open, &net("open")).unwrap().text, none);
+}
+
 #[test]
 fn what_a_deny_rule_denies_cannot_be_granted() {
     let project = Project::new();
@@ -402,6 +458,13 @@ fn rights() -> impl Strategy<Value = Right> {
         prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Read(path.to_owned())),
         prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Write(path.to_owned())),
         "[A-Z]{1,2}".prop_map(Right::Env),
+        prop_oneof![
+            Just("a.example.org:443"),
+            Just("*.example.org:443"),
+            Just("loopback"),
+            Just("open")
+        ]
+        .prop_map(|net| Right::Net(net.to_owned())),
     ]
 }
 
@@ -454,5 +517,6 @@ proptest! {
         };
         prop_assert_eq!(programs(&before), programs(&after));
         prop_assert!(after.fs.is_empty() && after.env.is_empty());
+        prop_assert_eq!(Net::narrowest([&after.net]), Net::None);
     }
 }

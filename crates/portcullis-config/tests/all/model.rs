@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_config::edit::{self, Edit, Right};
 use portcullis_config::{Ask, Context, FlagSet, Layer, PolicySet, SelectError, Trust, schema};
-use portcullis_policy::{Confinement, FsAccess, Mode, Net, Origin};
+use portcullis_policy::{Confinement, FsAccess, HostRule, Mode, Net, Origin};
 
 use crate::support::{Project, run};
 
@@ -89,7 +89,7 @@ deny = ["rm", {{ program = "git", sub = ["push"] }}]
 allow = [
   "jq",
   {{ id = "git-read", program = "git", sub = ["status", "diff"], flags = ["--stat", "-n*", "--"], timeout = "1s", output = "1KiB", stdin = false, env = ["GIT_AUTHOR_*"], net = "none", read = ["out"], write = [], exec = [], memory = "1MiB" }},
-  {{ program = "curl", args = ["-sS", "-f?", "<url:https://api.example.com/**>"], net = ["api.example.com:443"] }},
+  {{ program = "curl", args = ["-sS", "-f?", "<url:https://api.example.com/**>"], net = ["api.example.com:443", {{ host = "db.corp:5432", addresses = ["10.2.0.0/16"] }}] }},
 ]
 
 [[plugins.exec.test]]
@@ -163,9 +163,14 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
         (&Some(Net::None), &Some(Vec::new()))
     );
     assert_eq!(narrowing.read, Some(vec![project.path("out")]));
+    let mut database = HostRule::parse("db.corp:5432").unwrap();
+    database.unlock("10.2.0.0/16").unwrap();
     assert_eq!(
         exec.allow[2].narrowing.net,
-        Some(Net::Hosts(vec!["api.example.com:443".to_owned()]))
+        Some(Net::Hosts(vec![
+            HostRule::parse("api.example.com:443").unwrap(),
+            database
+        ]))
     );
 }
 

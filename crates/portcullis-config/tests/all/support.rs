@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use portcullis_config::{ConfigErrors, Context, FlagSet, Layer, PluginEntry, PolicySet, Trust};
 use portcullis_policy::{
-    Confinement, Cwd, Decision, Denial, ExecRequest, FileId, Found, Grants, HostEnvironment, Mode,
-    Program, ProgramRef, decide,
+    Cwd, Decision, Denial, ExecRequest, FileId, Found, Grants, HostEnvironment, Program,
+    ProgramRef, decide,
 };
 
 /// A project directory: `out/`, `notes/` and `plugins/p.wasm` are there.
@@ -78,7 +78,6 @@ impl Project {
 
 /// What is decided on a command, whatever this host could confine.
 pub(crate) fn run(grants: &Grants, program: &str, args: &[&str]) -> Result<(), Box<Denial>> {
-    let mut grants = grants.clone();
     let reference = ProgramRef::parse(program).unwrap();
     let path = match &reference {
         ProgramRef::Name(name) => Path::new("/usr/bin").join(name),
@@ -103,12 +102,7 @@ pub(crate) fn run(grants: &Grants, program: &str, args: &[&str]) -> Result<(), B
         host_env: HostEnvironment::default(),
         stdin: false,
     };
-    // Production starts no unconfined children yet; the rules are what is asked about.
-    grants.mode = Mode::Dev;
-    if let Some(exec) = &mut grants.exec {
-        exec.confinement = Confinement::Limits;
-    }
-    match decide(&grants, request) {
+    match decide(grants, request) {
         Decision::Allow(_) => Ok(()),
         Decision::Ask { denial, .. } | Decision::Deny(denial) => Err(denial),
     }

@@ -13,7 +13,7 @@ use rustix::{
     process::{DumpableBehavior, Pid, PidfdFlags},
 };
 
-use super::{SERVER_NAME, process as calls, server, socket};
+use super::{SERVER_NAME, inside, process as calls, socket};
 use crate::COOKIE;
 
 /// How a process ends that was to be a server but is none: the code for our own failures.
@@ -45,7 +45,7 @@ pub fn enter() {
         return;
     };
     match connect(parent) {
-        Ok((host, parent)) => server::serve(host, parent),
+        Ok((host, parent)) => inside::serve(host, parent),
         Err(_) => give_way(),
     }
 }

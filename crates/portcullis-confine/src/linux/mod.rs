@@ -1,26 +1,16 @@
-//! Cells on Linux. Host: `helper`, `server_handle`, `cell`. Server: `enter`, `server`. Cell:
-//! `namespaces`, `init`, `turns`, `launch`, `child`.
+//! Cells on Linux. `host` is what an application holds; `inside` is what runs in the spawn server, its templates and
+//! their cells; `enter` is where a process becomes one of them.
 
-mod cell;
-mod child;
 mod enter;
-mod helper;
-mod init;
-mod launch;
-mod namespaces;
+mod host;
+mod inside;
 mod process;
-mod remedy;
-mod server;
-mod server_handle;
 mod socket;
 #[cfg(feature = "test-points")]
 mod test_point;
-mod turns;
 
-pub use cell::{Cell, CellCommand};
 pub use enter::{enter, exit_if_reentered};
-pub use helper::Helper;
-pub use server_handle::SpawnServer;
+pub use host::{Cell, CellCommand, Helper, SpawnServer, Template};
 #[cfg(feature = "test-points")]
 pub use test_point::TestPoint;
 

@@ -4,7 +4,7 @@
 use std::{
     ffi::c_long,
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     time::Duration,
 };
 
@@ -86,17 +86,18 @@ pub(super) fn block_and_reset_signals() {
     }
 }
 
-/// Makes a descriptor that is readable while a SIGCHLD is pending.
+/// Makes a descriptor that is readable while a SIGCHLD or SIGTERM is pending.
 pub(super) fn child_signals() -> io::Result<OwnedFd> {
     // SAFETY: `sigset_t` is plain data that `sigemptyset` initialises, the pointers are valid for
     // the calls, and the descriptor that comes back is nobody else's.
     unsafe {
-        let mut children = std::mem::zeroed::<libc::sigset_t>();
-        libc::sigemptyset(&raw mut children);
-        libc::sigaddset(&raw mut children, libc::SIGCHLD);
+        let mut signals = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut signals);
+        libc::sigaddset(&raw mut signals, libc::SIGCHLD);
+        libc::sigaddset(&raw mut signals, libc::SIGTERM);
         match libc::signalfd(
             -1,
-            &raw const children,
+            &raw const signals,
             libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
         ) {
             -1 => Err(io::Error::last_os_error()),
@@ -105,11 +106,17 @@ pub(super) fn child_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Forgets the pending SIGCHLD; must come before reaping, or one that arrives in between is lost.
-pub(super) fn drain_signals(signals: BorrowedFd<'_>) {
-    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
-    // SIGCHLD does not queue, so one read takes all there is; EAGAIN says there was none.
-    let _: rustix::io::Result<usize> = rustix::io::read(signals, &mut info);
+/// Forgets the pending signals, and says whether SIGTERM was one of them; must come before reaping, or a SIGCHLD that
+/// arrives in between is lost.
+pub(super) fn drain_signals(signals: BorrowedFd<'_>) -> bool {
+    const INFO: usize = size_of::<libc::signalfd_siginfo>();
+    let mut infos = [0_u8; 2 * INFO];
+    // Neither signal queues, so one read takes all there is; EAGAIN says there was none.
+    let read = rustix::io::read(signals, &mut infos).unwrap_or(0);
+    // The number of a signal is the first word of its record.
+    infos[..read].chunks_exact(INFO).any(|info| {
+        info.first_chunk() == Some(&libc::SIGTERM.cast_unsigned().to_ne_bytes())
+    })
 }
 
 /// Closes every descriptor from `first` on.
@@ -134,15 +141,31 @@ pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Res
     }
 }
 
-/// Keeps descriptors 0 to 2 and `socket`, which becomes number 3, and closes everything else.
+/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `listener`, which becomes number 4, and closes
+/// everything else.
 ///
-/// Only for a copy of the server that will never drop the server's own values.
-pub(super) fn keep_only(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// Only for a copy of a process that will never drop the values of the process it is a copy of.
+pub(super) fn keep_only(
+    socket: BorrowedFd<'_>,
+    listener: Option<BorrowedFd<'_>>,
+) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    // The listener may be number 3 or 4 itself.
+    let listener = listener
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 5))
+        .transpose()?;
     place(socket, 3, true)?;
-    close_from(4)?;
-    // SAFETY: number 3 has just been made from `socket`; what it was before belonged to a value of
-    // the server, which this copy never touches again.
-    Ok(unsafe { OwnedFd::from_raw_fd(3) })
+    if let Some(listener) = &listener {
+        place(listener.as_fd(), 4, true)?;
+    }
+    close_from(if listener.is_some() { 5 } else { 4 })?;
+    // SAFETY: numbers 3 and 4 have just been made; what they were before belonged to values that this copy never
+    // touches again. The listener's own value is forgotten, because its number has been closed or is 4.
+    let listener = listener.map(|fd| unsafe {
+        std::mem::forget(fd);
+        OwnedFd::from_raw_fd(4)
+    });
+    // SAFETY: as above.
+    Ok((unsafe { OwnedFd::from_raw_fd(3) }, listener))
 }
 
 /// Kills every process that this one can see, except itself. For the init of a pid namespace.

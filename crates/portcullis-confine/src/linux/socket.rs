@@ -16,8 +16,8 @@ use rustix::{
 
 use crate::wire::MAX_REQUEST_BYTES;
 
-/// Most descriptors that ever travel with one message: those of a request and a test point.
-pub(super) const MAX_FDS: usize = 6;
+/// Most descriptors that the kernel lets travel with one message (`SCM_MAX_FD`).
+pub(super) const MAX_FDS: usize = 253;
 
 /// One message as it arrived.
 #[derive(Debug)]
@@ -46,6 +46,13 @@ pub(super) fn pair(flags: SocketFlags) -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) fn is_ours(fd: BorrowedFd<'_>) -> bool {
     net::sockopt::socket_type(fd) == Ok(SocketType::SEQPACKET)
         && net::sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
+}
+
+/// Whether `fd` is a TCP socket that listens.
+pub(super) fn is_listener(fd: BorrowedFd<'_>) -> bool {
+    net::sockopt::socket_domain(fd) == Ok(AddressFamily::INET)
+        && net::sockopt::socket_type(fd) == Ok(SocketType::STREAM)
+        && net::sockopt::socket_acceptconn(fd) == Ok(true)
 }
 
 /// Sends one message and descriptors with it.

@@ -11,21 +11,37 @@ use std::{
 };
 
 use portcullis_confine::{
-    Cell, CellCommand, Event, Helper, Plan, Rlimits, SendError, SpawnServer, Status, TestPoint,
+    Cell, CellCommand, Event, Helper, Plan, Rlimits, SendError, SpawnServer, Status, Template,
+    TestPoint,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// How long anything may take that takes milliseconds; only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A server, and a template of it.
+pub(crate) struct Cells {
+    // Goes first.
+    pub(crate) template: Template,
+    pub(crate) server: SpawnServer,
+}
+
+impl Cells {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let server = SpawnServer::start(&Helper::find(None).unwrap(), plan).unwrap();
+        let template = server.template(plan).unwrap();
+        Self { template, server }
+    }
+}
+
 /// The server that most tests share.
-pub(crate) fn shared_server() -> &'static SpawnServer {
-    static SERVER: OnceLock<SpawnServer> = OnceLock::new();
+pub(crate) fn shared_server() -> &'static Cells {
+    static SERVER: OnceLock<Cells> = OnceLock::new();
     SERVER.get_or_init(new_server)
 }
 
-pub(crate) fn new_server() -> SpawnServer {
-    SpawnServer::start(&Helper::find(None).unwrap()).unwrap()
+pub(crate) fn new_server() -> Cells {
+    Cells::of(&Plan::limits())
 }
 
 /// Waits until `fd` is readable or at its end; `false` when `time` has passed.
@@ -35,12 +51,13 @@ pub(crate) fn wait_readable(fd: impl AsFd, time: Duration) -> bool {
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&timeout))).unwrap() == 1
 }
 
-/// Asks `server` for a cell and waits for it.
-pub(crate) fn cell_of(server: &SpawnServer) -> Cell {
-    server.request_cell(&Plan::limits()).unwrap();
+/// Asks for a cell and waits for it.
+pub(crate) fn cell_of(cells: &Cells) -> Cell {
+    let template = &cells.template;
+    template.request_cell().unwrap();
     loop {
-        assert!(wait_readable(server.socket(), PATIENCE), "no cell came");
-        if let Some(cell) = server.receive_cell().unwrap() {
+        assert!(wait_readable(template.socket(), PATIENCE), "no cell came");
+        if let Some(cell) = template.receive_cell().unwrap() {
             return cell;
         }
     }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use portcullis_confine::{Event, Status};
+use portcullis_confine::{Protection, Event, Status};
 
 use crate::fixture::{Run, c_strings, cell_of, copy_of, new_cell, new_server, scratch};
 
@@ -159,13 +159,13 @@ fn report_agrees_with_the_kernel() {
     assert_eq!(
         differs,
         [
-            report.own_pid_namespace(),
-            report.own_mount_namespace(),
-            report.own_user_namespace()
+            report.has(Protection::PidNamespace),
+            report.has(Protection::MountNamespace),
+            report.has(Protection::UserNamespace)
         ]
     );
-    assert!(report.own_pid_namespace() && report.own_mount_namespace());
-    assert!(report.own_proc() && report.no_new_privs() && report.hidden_init());
+    assert!(report.has(Protection::PidNamespace) && report.has(Protection::MountNamespace));
+    assert!(report.has(Protection::OwnProc) && report.has(Protection::NoNewPrivs) && report.has(Protection::HiddenInit));
     assert!(!report.is_confined());
     assert!(
         report

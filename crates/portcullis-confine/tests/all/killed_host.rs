@@ -131,7 +131,7 @@ fn between_clone_and_exec() {
 pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let server = new_server();
     let cells = [cell_of(&server), cell_of(&server)];
-    println!("{} {} {}", server.pid(), cells[0].pid(), cells[1].pid());
+    println!("{} {} {}", server.server.pid(), cells[0].pid(), cells[1].pid());
     let witness = io::stdin().as_fd().try_clone_to_owned().unwrap();
     let mut run = Run {
         stdin: witness,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod fixture;
+mod full;
 mod inside;
 mod kill;
 mod killed_host;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         return code;
     }
     let tests = [
+        full::TESTS,
         inside::TESTS,
         kill::TESTS,
         killed_host::TESTS,

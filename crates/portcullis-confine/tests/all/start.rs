@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path};
 
-use portcullis_confine::{Event, Plan, SendError, Step};
+use portcullis_confine::{Event, SendError, Step};
 use rustix::fs::{Mode, OFlags};
 
 use crate::fixture::{PATIENCE, Run, cell_of, file_of, new_cell, new_server, wait_readable};
@@ -76,14 +76,14 @@ fn dead_cells_take_no_command() {
 fn cells_come_ahead() {
     let server = new_server();
     for _ in 0..4 {
-        server.request_cell(&Plan::limits()).unwrap();
+        server.template.request_cell().unwrap();
     }
     let mut cells = Vec::new();
     while cells.len() < 4 {
-        assert!(wait_readable(server.socket(), PATIENCE));
-        cells.extend(server.receive_cell().unwrap());
+        assert!(wait_readable(server.template.socket(), PATIENCE));
+        cells.extend(server.template.receive_cell().unwrap());
     }
-    assert!(server.receive_cell().unwrap().is_none());
+    assert!(server.template.receive_cell().unwrap().is_none());
     let mut pids: Vec<u32> = cells.iter().map(portcullis_confine::Cell::pid).collect();
     pids.dedup();
     assert_eq!(pids.len(), 4);

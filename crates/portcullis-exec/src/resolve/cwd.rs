@@ -86,6 +86,7 @@ mod tests {
         ] {
             grants.fs.push(FsGrant {
                 host: host.into(),
+                kind: portcullis_policy::FsKind::Directory,
                 guest: guest.to_owned(),
                 access: FsAccess::Read,
                 origin: Origin::Code,

@@ -223,6 +223,7 @@ impl Drop for Plugin {
 pub(crate) fn grant(host: &Path, guest: &str, access: FsAccess) -> FsGrant {
     FsGrant {
         host: host.to_owned(),
+        kind: portcullis_policy::FsKind::Directory,
         guest: guest.to_owned(),
         access,
         origin: Origin::Code,

@@ -199,26 +199,6 @@ fn program_cases() -> Vec<Case> {
             guest: GuestError::Invalid,
             report: "P0210: plugin `notes` may not run `/usr/bin/git`\nnote: an argument contains a NUL",
         },
-        Case {
-            title: "full confinement",
-            grants: with(allow_git(), |grants| {
-                exec(grants).confinement = Confinement::Full
-            }),
-            request: git(&[]),
-            guest: GuestError::CannotStart,
-            report: "P0213: plugin `notes` may not run `/usr/bin/git`\n\
-                     note: `confinement = \"full\"` cannot be enforced by this release\n\
-                     help: to accept unconfined children, write `mode = \"dev\"` and `confinement = \"limits\"`",
-        },
-        Case {
-            title: "production",
-            grants: with(allow_git(), |grants| grants.mode = Mode::Production),
-            request: git(&[]),
-            guest: GuestError::CannotStart,
-            report: "P0213: plugin `notes` may not run `/usr/bin/git`\n\
-                     note: production mode starts no unconfined children, and this release cannot confine them\n\
-                     help: to accept unconfined children, write `mode = \"dev\"` and `confinement = \"limits\"`",
-        },
     ]
 }
 
@@ -321,6 +301,7 @@ fn every_denial_reads_as_it_should() {
         codes.insert(denial.code);
     }
     codes.insert(directory_denial().code);
+    codes.insert(unconfinable().code);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,
@@ -334,6 +315,7 @@ fn every_denial_reads_as_it_should() {
 fn directory(host: &str, access: FsAccess) -> FsGrant {
     FsGrant {
         host: host.into(),
+        kind: portcullis_policy::FsKind::Directory,
         guest: "/data".to_owned(),
         access,
         origin: Origin::Code,
@@ -362,6 +344,42 @@ fn directory_denial() -> Denial {
         Decision::Allow(_) | Decision::Ask { .. } => panic!("a wider directory was opened"),
     });
     denials.into_iter().next().unwrap()
+}
+
+/// What the host says when it cannot do as was decided.
+fn unconfinable() -> Denial {
+    Denial::unconfinable(
+        &allow_git().plugin,
+        "/usr/bin/git",
+        Confinement::Full,
+        "this kernel makes no user namespaces",
+        "to let it, set `user.max_user_namespaces`",
+    )
+}
+
+#[test]
+fn what_cannot_be_confined_is_not_started() {
+    let denial = unconfinable();
+    assert_eq!(
+        report(&denial),
+        "P0213: plugin `notes` may not run `/usr/bin/git`\n\
+         note: `confinement = \"full\"` cannot be enforced here: this kernel makes no user namespaces\n\
+         help: to let it, set `user.max_user_namespaces`"
+    );
+    assert_eq!(denial.guest, GuestError::CannotStart);
+}
+
+#[test]
+fn a_confinement_is_decided_in_every_mode() {
+    for mode in [Mode::Production, Mode::Dev] {
+        for tier in [Confinement::Full, Confinement::Limits] {
+            let grants = with(allow_git(), |grants| {
+                grants.mode = mode;
+                exec(grants).confinement = tier;
+            });
+            assert_eq!(allowed(&grants, git(&[])).terms().confinement, tier);
+        }
+    }
 }
 
 #[test]

@@ -5,13 +5,16 @@
     reason = "a helper that cannot go on fails its test"
 )]
 
+mod addresses;
 mod arguments;
 mod denials;
 mod environment;
+mod hosts;
 mod patterns;
 mod properties;
 mod random;
 mod reference;
+mod rights;
 mod support;
 mod types;
 mod urls;

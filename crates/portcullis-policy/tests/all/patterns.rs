@@ -232,6 +232,7 @@ fn patterns_without_meaning_are_refused() {
 fn fs(host: &str, access: FsAccess) -> FsGrant {
     FsGrant {
         host: host.into(),
+        kind: portcullis_policy::FsKind::Directory,
         guest: "/".to_owned(),
         access,
         origin: Origin::Code,

@@ -2,7 +2,7 @@
 //! numbers are always there; arguments, standard input and the network are not.
 
 use portcullis_policy::{
-    Authorized, Decision, FsAccess, Grants, HostEnvironment, PreopenRequest, decide,
+    Authorized, Decision, FsAccess, FsKind, Grants, HostEnvironment, PreopenRequest, decide,
 };
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
@@ -25,7 +25,9 @@ pub(crate) fn context(
     for (name, value) in host.readable(&grants.env) {
         wasi.env(name, value);
     }
-    for grant in &grants.fs {
+    // A single file is for commands only: WASI opens directories before the guest starts, and nothing smaller.
+    let directories = grants.fs.iter();
+    for grant in directories.filter(|grant| grant.kind == FsKind::Directory) {
         if let Decision::Allow(authorized) = decide(
             grants,
             PreopenRequest {

@@ -116,6 +116,7 @@ pub(crate) fn directory(
 ) -> portcullis::policy::FsGrant {
     portcullis::policy::FsGrant {
         host: host.canonicalize().unwrap(),
+        kind: portcullis::policy::FsKind::Directory,
         guest: guest.to_owned(),
         access,
         origin: portcullis::policy::Origin::Code,

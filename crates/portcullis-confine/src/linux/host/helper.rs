@@ -8,8 +8,7 @@ use std::{
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
-use super::enter;
-use crate::HelperError;
+use crate::{HelperError, linux::enter};
 
 /// The executable that is started as spawn server, opened once: what was checked is what runs.
 #[derive(Debug)]

@@ -12,12 +12,13 @@ use rustix::{
 
 use super::{
     child::{self, Limit, Script, Stack},
-    namespaces::Failure,
-    socket,
+    directory,
+    failure::Failure,
     turns::Turns,
 };
 use crate::{
     Step,
+    linux::socket,
     rlimits::RLIMIT_COUNT,
     wire::{self, MAX_REQUEST_BYTES, REQUEST_FDS, Request},
 };
@@ -76,6 +77,7 @@ impl Launched {
 pub(super) fn receive_and_start(
     socket: BorrowedFd<'_>,
     memory: Memory,
+    confined: bool,
 ) -> Result<Option<Launched>, Failure> {
     let Memory {
         message,
@@ -97,8 +99,18 @@ pub(super) fn receive_and_start(
     let request = wire::parse_request(&message[..received.bytes]).map_err(|_| invalid)?;
     let mut fds = received.fds;
     check_counts(&request, &fds).map_err(|()| invalid)?;
-    if let Some(directory) = own_view(&fds[4]) {
-        fds[4] = directory;
+    match own_view(&fds[4]) {
+        Some(View { directory, same }) if same || (confined && is_own(&directory)) => {
+            fds[4] = directory;
+        }
+        _ if !confined => {}
+        // From the host's descriptor a command could walk up and out of its cell.
+        _ => {
+            return Err(Failure {
+                step: Step::WorkingDirectory,
+                errno: libc::ENOENT,
+            });
+        }
     }
     check_program(&fds[3]).map_err(Failure::at(Step::CheckProgram))?;
     let script: &'static Script = Box::leak(Box::new(script(&request, &fds, turns)));
@@ -115,7 +127,7 @@ pub(super) fn receive_and_start(
 /// Without test points there are five descriptors and no flags; with one there is a sixth.
 fn check_counts(request: &Request<'_>, fds: &[OwnedFd]) -> Result<(), ()> {
     #[cfg(feature = "test-points")]
-    if super::TestPoint::from_flags(request.flags).is_some() && fds.len() == REQUEST_FDS + 1 {
+    if crate::TestPoint::from_flags(request.flags).is_some() && fds.len() == REQUEST_FDS + 1 {
         return Ok(());
     }
     if request.flags == 0 && fds.len() == REQUEST_FDS {
@@ -125,18 +137,34 @@ fn check_counts(request: &Request<'_>, fds: &[OwnedFd]) -> Result<(), ()> {
     }
 }
 
-/// The same directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the cell
-/// cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
+/// What lies in the cell where a directory of the host lies.
+struct View {
+    directory: OwnedFd,
+    /// Whether it is that very directory.
+    same: bool,
+}
+
+/// Looks for a directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the
+/// cell cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
 ///
-/// `None` if something else lies under that path by now: the directory that was decided on still stands.
-fn own_view(directory: &OwnedFd) -> Option<OwnedFd> {
+/// `None` if nothing lies there.
+fn own_view(directory: &OwnedFd) -> Option<View> {
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new()).ok()?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let own = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let [wanted, found] = [directory, &own].map(rustix::fs::fstat);
-    let (wanted, found) = (wanted.ok()?, found.ok()?);
-    (wanted.st_dev == found.st_dev && wanted.st_ino == found.st_ino).then_some(own)
+    let same = directory::same(directory, &own).ok()?;
+    Some(View {
+        directory: own,
+        same,
+    })
+}
+
+/// Whether a directory is one of those that the cell made, empty, in place of one that was not granted.
+fn is_own(directory: &OwnedFd) -> bool {
+    let device = |stat: rustix::io::Result<rustix::fs::Stat>| stat.ok().map(|stat| stat.st_dev);
+    let here = device(rustix::fs::fstat(directory));
+    ["/", "/tmp"].into_iter().any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
 }
 
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.
@@ -171,7 +199,7 @@ fn script(request: &Request<'static>, fds: &[OwnedFd], turns: Option<Turns>) -> 
         argv: strings(request.argv, request.argc),
         env: strings(request.env, request.envc),
         #[cfg(feature = "test-points")]
-        test_point: super::TestPoint::from_flags(request.flags).map(|point| (point, number(5))),
+        test_point: crate::TestPoint::from_flags(request.flags).map(|point| (point, number(5))),
     })
 }
 

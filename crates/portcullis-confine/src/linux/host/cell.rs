@@ -9,9 +9,9 @@ use std::{
 
 use rustix::{io::Errno, net::Shutdown, process::Signal};
 
-use super::socket::{self, Received};
 use crate::{
     Event, Report, Rlimits, SendError, ServerError,
+    linux::socket::{self, Received},
     wire::{self, EVENT_BYTES, REQUEST_FDS},
 };
 
@@ -26,6 +26,7 @@ pub struct Cell {
     pid: u32,
     report: Report,
     started: AtomicBool,
+    listener: Option<OwnedFd>,
 }
 
 /// The one command of a cell. All descriptors are borrowed; the cell gets copies.
@@ -58,18 +59,22 @@ pub struct CellCommand<'a> {
 const PEER: &str = "cell";
 
 impl Cell {
-    /// Takes over what the server sent, if it is what it should be.
-    pub(super) fn adopt(
-        pid: u32,
-        report: Report,
-        socket: OwnedFd,
-        pidfd: OwnedFd,
-    ) -> Result<Self, &'static str> {
+    /// Takes over what a template sent, if it is what it should be.
+    pub(super) fn adopt(pid: u32, report: Report, fds: Vec<OwnedFd>) -> Result<Self, &'static str> {
+        let mut fds = fds.into_iter();
+        let (Some(socket), Some(pidfd), listener, None) =
+            (fds.next(), fds.next(), fds.next(), fds.next())
+        else {
+            return Err("it has not the descriptors that it should have");
+        };
         if !socket::is_ours(socket.as_fd()) {
             return Err("its first descriptor is no cell's socket");
         }
         if pidfd_process(pidfd.as_fd()) != Some(pid) {
             return Err("its second descriptor is not of the process that it names");
+        }
+        if listener.as_ref().is_some_and(|fd| !socket::is_listener(fd.as_fd())) {
+            return Err("its third descriptor is no listener");
         }
         rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;
         Ok(Self {
@@ -78,7 +83,13 @@ impl Cell {
             pid,
             report,
             started: AtomicBool::new(false),
+            listener,
         })
+    }
+
+    /// The listener in the cell's own network, once; `None` for plans without [`Net::Proxy`](crate::Net::Proxy).
+    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
     }
 
     /// The socket: non-blocking, readable when [`Cell::receive`] has something to say.
@@ -122,7 +133,7 @@ impl Cell {
     pub fn start_stopping_at(
         &self,
         command: &CellCommand<'_>,
-        point: super::TestPoint,
+        point: crate::TestPoint,
         announce: BorrowedFd<'_>,
     ) -> Result<(), SendError> {
         self.send(command, point.flags(), Some(announce))

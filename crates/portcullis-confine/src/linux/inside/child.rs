@@ -17,7 +17,7 @@ use std::{
 
 use rustix::process::Pid;
 
-use super::{namespaces::Failure, turns::Turns};
+use super::{failure::Failure, turns::Turns};
 use crate::{Step, rlimits::RLIMIT_COUNT};
 
 const STACK_BYTES: usize = 32 * 1024;
@@ -63,7 +63,7 @@ pub(super) struct Parts {
     pub(super) argv: &'static [*const u8],
     pub(super) env: &'static [*const u8],
     #[cfg(feature = "test-points")]
-    pub(super) test_point: Option<(super::TestPoint, RawFd)>,
+    pub(super) test_point: Option<(crate::TestPoint, RawFd)>,
 }
 
 /// Everything that the clone does, prepared; and where it says what failed.
@@ -93,12 +93,12 @@ impl Script {
 
     #[cfg(feature = "test-points")]
     pub(super) fn stop_before_clone(&self) {
-        self.stop_at(super::TestPoint::BeforeClone);
+        self.stop_at(crate::TestPoint::BeforeClone);
     }
 
     /// Writes one byte to the test's socket and waits for one.
     #[cfg(feature = "test-points")]
-    fn stop_at(&self, here: super::TestPoint) {
+    fn stop_at(&self, here: crate::TestPoint) {
         if let Some((point, fd)) = self.parts.test_point
             && point == here
         {
@@ -137,7 +137,7 @@ extern "C" fn follow(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes a `Script` that lives for ever.
     let script = unsafe { &*argument.cast_const().cast::<Script>() };
     #[cfg(feature = "test-points")]
-    script.stop_at(super::TestPoint::BetweenCloneAndExec);
+    script.stop_at(crate::TestPoint::BetweenCloneAndExec);
     // SAFETY: this is the clone that the script was made for.
     if let Err((step, errno)) = unsafe { steps(&script.parts) } {
         let word = u64::from(step.code()) << 32 | u64::from(errno);

@@ -1,0 +1,12 @@
+//! What an application holds: the server, a template for each plan, and cells.
+
+mod cell;
+mod helper;
+mod remedy;
+mod server;
+mod template;
+
+pub use cell::{Cell, CellCommand};
+pub use helper::Helper;
+pub use server::SpawnServer;
+pub use template::Template;

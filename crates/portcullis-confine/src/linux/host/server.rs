@@ -1,0 +1,211 @@
+//! The host's handle of the spawn server.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    net::{Shutdown, SocketFlags},
+    process::{Pid, PidfdFlags},
+};
+
+use super::{helper::Helper, remedy, template::Template};
+use crate::{
+    COOKIE, Plan, ServerError, StartError,
+    linux::{SERVER_NAME, enter, socket},
+    wire,
+};
+
+/// How long a server may take to make its first cell; it takes about a millisecond.
+const START_TIMEOUT: Timespec = Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
+
+/// How long a server may take to end its cells before it is killed; a cell takes a millisecond.
+const END_TIMEOUT: Timespec = Timespec {
+    tv_sec: 2,
+    tv_nsec: 0,
+};
+
+const PEER: &str = "spawn server";
+
+/// The small process from which all cells descend.
+///
+/// Dropping it ends it, and with it every template and every cell, parked or running; that takes a few
+/// milliseconds, at most two seconds.
+#[derive(Debug)]
+pub struct SpawnServer {
+    socket: OwnedFd,
+    process: Child,
+    given_up: AtomicBool,
+}
+
+impl SpawnServer {
+    /// Starts `helper` as spawn server and has one cell of `plan` made, as proof that this system can: the cell
+    /// tries what it must not be able to do.
+    ///
+    /// # Authority
+    /// Ambient: the server runs as the user of this process.
+    ///
+    /// # Errors
+    /// [`StartError`]; [`StartError::Cell`] names the step that this system refused and, where it is
+    /// known, what to change.
+    pub fn start(helper: &Helper, plan: &Plan) -> Result<Self, StartError> {
+        enter::exit_if_reentered();
+        if enter::cookie().is_some() {
+            return Err(StartError::Reentered);
+        }
+        let failed = |source: io::Error| StartError::Run {
+            path: helper.path().into(),
+            source,
+        };
+        let (socket, theirs) = socket::pair(SocketFlags::empty()).map_err(failed)?;
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|errno| failed(errno.into()))?;
+        let process = spawn(helper, theirs).map_err(failed)?;
+        let server = Self {
+            socket,
+            process,
+            given_up: AtomicBool::new(false),
+        };
+        server.prove(helper, plan)?;
+        Ok(server)
+    }
+
+    /// The socket: readable when the server has ended.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The process number of the server.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks for a template of this plan. Never waits: what becomes of it shows when a cell is asked for.
+    ///
+    /// # Errors
+    /// [`ServerError::PlanTooLarge`], [`ServerError::Busy`] if hundreds are under way; otherwise the server has been
+    /// given up.
+    pub fn template(&self, plan: &Plan) -> Result<Template, ServerError> {
+        self.check()?;
+        let (message, roots) = wire::plan::encode(plan).ok_or(ServerError::PlanTooLarge)?;
+        let io = |source| ServerError::Io { peer: PEER, source };
+        let (ours, theirs) = socket::pair(SocketFlags::empty()).map_err(io)?;
+        rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| io(errno.into()))?;
+        let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(roots).collect();
+        match socket::send(&self.socket, &message, &fds) {
+            Ok(()) => Ok(Template::new(ours)),
+            Err(source) => Err(match Errno::from_io_error(&source) {
+                Some(Errno::AGAIN) => ServerError::Busy,
+                Some(Errno::PIPE | Errno::CONNRESET) => {
+                    self.give_up(ServerError::Gone { peer: PEER })
+                }
+                _ => self.give_up(io(source)),
+            }),
+        }
+    }
+
+    fn check(&self) -> Result<(), ServerError> {
+        if self.given_up.load(Ordering::Acquire) {
+            Err(ServerError::GivenUp)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the server end, and its cells with it, and passes on why.
+    fn give_up(&self, why: ServerError) -> ServerError {
+        self.given_up.store(true, Ordering::Release);
+        let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        why
+    }
+
+    /// Has one cell made and lets it go.
+    fn prove(&self, helper: &Helper, plan: &Plan) -> Result<(), StartError> {
+        let not_serving = |problem| StartError::NotServing {
+            path: helper.path().into(),
+            problem,
+        };
+        let template = match self.template(plan) {
+            Err(ServerError::Gone { .. }) => return Err(not_serving("ended at once")),
+            other => other?,
+        };
+        match template.request_cell() {
+            Err(ServerError::Gone { .. }) => return Err(not_serving("ended at once")),
+            other => other?,
+        }
+        let socket = template.socket();
+        let mut ready = [PollFd::new(&socket, PollFlags::IN)];
+        match rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, Some(&START_TIMEOUT))) {
+            Ok(0) => return Err(not_serving("did not answer within 10 seconds")),
+            Ok(_) => {}
+            Err(errno) => {
+                return Err(ServerError::Io {
+                    peer: PEER,
+                    source: errno.into(),
+                }
+                .into());
+            }
+        }
+        match template.receive_cell() {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) | Err(ServerError::Gone { .. }) => Err(not_serving("ended at once")),
+            Err(ServerError::Cell { step, errno }) => Err(StartError::Cell {
+                step,
+                errno,
+                remedy: remedy::find(step, errno),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for SpawnServer {
+    fn drop(&mut self) {
+        // Asked first, because it then reaps its inits; nothing but the time limit can be waited for.
+        let _: rustix::io::Result<()> = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        wait_for_end(&self.process);
+        // Neither can fail in a way that leaves something to do.
+        let _: io::Result<()> = self.process.kill();
+        let _: io::Result<std::process::ExitStatus> = self.process.wait();
+    }
+}
+
+/// Waits until a child has ended, but not for long.
+fn wait_for_end(child: &Child) {
+    // Not reaped yet, so the number is still the child's.
+    if let Ok(pidfd) = rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::empty()) {
+        let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+        let _: rustix::io::Result<usize> = rustix::event::poll(&mut ended, Some(&END_TIMEOUT));
+    }
+}
+
+/// Runs the helper with one socket, one variable and nothing else.
+///
+/// Nothing here may make the standard library fork (`pre_exec`, `uid`): the host may be large.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the spawn server itself, under no decision"
+)]
+fn spawn(helper: &Helper, socket: OwnedFd) -> io::Result<Child> {
+    Command::new(helper.exec_path())
+        .arg0(SERVER_NAME)
+        .env_clear()
+        .env(COOKIE, std::process::id().to_string())
+        .stdin(socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
+

@@ -1,0 +1,43 @@
+//! Taking away what a user namespace gave.
+
+use rustix::{
+    io::Errno,
+    thread::{CapabilitySet, CapabilitySets},
+};
+
+/// Empties the bounding set: nothing that is executed can ever get a capability.
+pub(super) fn empty_bounding_set() -> rustix::io::Result<()> {
+    for number in 0..u64::BITS {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::remove_capability_from_bounding_set(one) {
+            Ok(()) => {}
+            // Beyond the last one that this kernel knows.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Gives up every capability that this process has.
+pub(super) fn give_up() -> rustix::io::Result<()> {
+    let none = CapabilitySet::empty();
+    rustix::thread::clear_ambient_capability_set()?;
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
+    )
+}
+
+/// Takes from the command of root what undoes an unconfined cell: with the first it could unmount its `/proc` and find
+/// the host's processes below, with the second stop or take over the init. The init itself keeps both.
+pub(super) fn keep_from_command() -> rustix::io::Result<()> {
+    for capability in [CapabilitySet::SYS_ADMIN, CapabilitySet::SYS_PTRACE] {
+        rustix::thread::remove_capability_from_bounding_set(capability)?;
+    }
+    Ok(())
+}

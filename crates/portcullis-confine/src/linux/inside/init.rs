@@ -1,0 +1,294 @@
+//! The init of a cell: pid 1, one socket, one command.
+//!
+//! It blocks on nothing that its command controls: once there is a command its socket does not block,
+//! nothing is read from the command, and a process is waited for without a time limit only after
+//! SIGKILL. The socket is the leash. When the host's end closes, parked or running, everything in the namespace
+//! is killed.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags},
+    mount::{MountFlags, MountPropagationFlags},
+    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
+};
+
+use super::{
+    capabilities,
+    failure::Failure,
+    identity::{self, Identity},
+    landlock,
+    launch::{self, Launched, Memory},
+    leash, network, read_back, scratch,
+    template::Common,
+    tree::Tree,
+};
+use crate::{
+    Net, Report, Step, Tier,
+    linux::{process, socket},
+    wire::{self, CellReply, Outcome, REPLY_BYTES},
+};
+
+/// Runs this copy of the template as the init of a cell; never returns.
+pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
+    // A panic must not unwind into the template, of which this is a copy.
+    let ran = catch_unwind(AssertUnwindSafe(|| match set_up(socket, common) {
+        Ok(Ready {
+            report,
+            init,
+            listener,
+        }) => {
+            let parked = CellReply::Cell { pid: 0, report }.encode();
+            let sent = {
+                let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+                socket::send(&init.socket, &parked, &fds)
+            };
+            drop(listener);
+            if sent.is_ok() {
+                init.serve();
+            }
+        }
+        Err(Failure { step, errno }) => {
+            // If even this fails, the template sees the end of the socket.
+            let _: std::io::Result<()> =
+                socket::send(socket, &CellReply::Error { step, errno }.encode(), &[]);
+        }
+    }));
+    process::exit(i32::from(ran.is_err()))
+}
+
+/// An init that has been set up.
+struct Ready {
+    report: Report,
+    init: Init,
+    listener: Option<OwnedFd>,
+}
+
+fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+    let tree = if common.plan.tier == Tier::Landlock {
+        Tree::Subreaper
+    } else {
+        Tree::Namespace
+    };
+    match tree {
+        Tree::Namespace => leash::hang_on(&common.origin.maker)?,
+        // If it were killed, its command would not be. Its leash is the host's socket alone.
+        Tree::Subreaper => rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(Failure::at(Step::Leash))?,
+    }
+    rustix::thread::set_name(c"cell-init").map_err(Failure::at(Step::Hide))?;
+    // The command's session: without a terminal, and not led by the command, so it can get none. Made
+    // here because the kernel takes its time over a session's scheduling group.
+    rustix::process::setsid().map_err(Failure::at(Step::Session))?;
+    let listener = match common.plan.tier {
+        Tier::Full | Tier::Namespaces => enclose(common)?,
+        Tier::Landlock => {
+            hide()?;
+            None
+        }
+        Tier::Limits => {
+            limit(common)?;
+            None
+        }
+    };
+    let landlock_abi = confine(common)?;
+    let (socket, listener) =
+        process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
+            .map_err(Failure::at(Step::Signals))?;
+    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
+        .map_err(Failure::at(Step::ReadBack))?;
+    if report.missing(&common.plan).is_some() {
+        return Err(Failure {
+            step: Step::ReadBack,
+            errno: libc::ENOSYS,
+        });
+    }
+    let init = Init {
+        socket,
+        children,
+        tree,
+        confined: common.plan.tier.confines(),
+        memory: Memory::touched(common.origin.turns),
+    };
+    Ok(Ready {
+        report,
+        init,
+        listener,
+    })
+}
+
+/// The cell's own part of its template's root and network.
+fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
+    if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
+        scratch::mount(built)?;
+    }
+    scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
+    scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
+        network::loopback_up().map_err(Failure::at(Step::Network))?;
+    }
+    let listener = match common.plan.net {
+        Net::Proxy => Some(network::listen_for_proxy().map_err(Failure::at(Step::Network))?),
+        Net::None | Net::Loopback | Net::Open => None,
+    };
+    Ok(listener)
+}
+
+fn hide() -> Result<(), Failure> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(Failure::at(Step::Hide))
+}
+
+/// Namespaces for processes and mounts, and `/proc`: what an exact kill needs, and no more.
+fn limit(common: &Common) -> Result<(), Failure> {
+    if let Identity::Own { user, group } = common.identity
+        && common.namespaces & libc::CLONE_NEWUSER != 0
+    {
+        identity::map_own(user, group).map_err(Failure::at(Step::UserMap))?;
+    }
+    hide()?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).map_err(Failure::at(Step::PrivateMounts))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("proc", "/proc", "proc", flags, None)
+        .map_err(Failure::at(Step::MountProc))?;
+    capabilities::keep_from_command().map_err(Failure::at(Step::Hide))
+}
+
+/// The walls that a process puts around itself; says which Landlock is one of them.
+fn confine(common: &Common) -> Result<u8, Failure> {
+    let Some(filter) = &common.filter else {
+        return Ok(0);
+    };
+    capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
+    let landlock_abi = if common.plan.tier.has_landlock() {
+        landlock::restrict(&common.plan, scratch.unwrap_or_default())
+            .map_err(Failure::at(Step::Landlock))?
+    } else {
+        0
+    };
+    filter.install().map_err(Failure::at(Step::Seccomp))?;
+    Ok(landlock_abi)
+}
+
+struct Init {
+    socket: OwnedFd,
+    children: OwnedFd,
+    tree: Tree,
+    /// Whether the command may use nothing but what is in the cell.
+    confined: bool,
+    memory: Memory,
+}
+
+/// What the host wants of a running command.
+enum Control {
+    Nothing,
+    Terminate,
+    Kill,
+}
+
+impl Init {
+    /// Waits for the one command, runs it, and says what became of it.
+    fn serve(self) {
+        let Self {
+            socket,
+            children,
+            tree,
+            confined,
+            memory,
+        } = self;
+        let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
+            Ok(None) => return,
+            Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
+            Err(Failure { step, errno }) => Outcome::Failed { step, errno },
+        };
+        // The host may be gone; then nobody wants to know.
+        let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
+    }
+}
+
+/// Watches over the command until it has ended and everything that it started is gone.
+fn supervise(
+    socket: BorrowedFd<'_>,
+    children: BorrowedFd<'_>,
+    tree: Tree,
+    command: &Launched,
+) -> Outcome {
+    loop {
+        let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        if rustix::event::poll(&mut ready, None).is_err() {
+            return killed(tree);
+        }
+        let [control, child] = ready.map(|fd| !fd.revents().is_empty());
+        if child && let Some(status) = reap_until(command.pid, children) {
+            return ended(tree, command, status);
+        }
+        if control {
+            match read_control(socket) {
+                Control::Nothing => {}
+                Control::Terminate => terminate(command.pid),
+                Control::Kill => return killed(tree),
+            }
+        }
+    }
+}
+
+/// Reaps what has ended; stops at the command itself.
+fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
+    let reap = || {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid == command {
+                return Some(status);
+            }
+        }
+        None
+    };
+    // Mostly it is the command, and then the signal need not be read. If it is not, whoever ends
+    // after the signal has been read sends another.
+    reap().or_else(|| {
+        process::drain_signals(children);
+        reap()
+    })
+}
+
+fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {
+    let stragglers = tree.kill();
+    match command.failure() {
+        Some(Failure { step, errno }) => Outcome::Failed { step, errno },
+        None => Outcome::Exited {
+            wait_status: status.as_raw(),
+            stragglers,
+            usage: process::children_usage(),
+        },
+    }
+}
+
+fn killed(tree: Tree) -> Outcome {
+    Outcome::Killed {
+        processes: tree.kill(),
+        usage: process::children_usage(),
+    }
+}
+
+/// SIGTERM for the command and its process group.
+fn terminate(command: Pid) {
+    if rustix::process::kill_process_group(command, Signal::TERM).is_err() {
+        // It has not made its group yet. The signal waits until it unblocks signals.
+        let _: rustix::io::Result<()> = rustix::process::kill_process(command, Signal::TERM);
+    }
+}
+
+fn read_control(socket: BorrowedFd<'_>) -> Control {
+    let mut message = [0; REPLY_BYTES];
+    match socket::receive(socket, &mut message) {
+        Ok(received) if wire::is_terminate(&message[..received.bytes]) => Control::Terminate,
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Control::Nothing,
+        // The end of the socket is the leash; a message that makes no sense is no reason to go on.
+        Ok(_) | Err(_) => Control::Kill,
+    }
+}

@@ -1,0 +1,81 @@
+//! What each cell mounts for itself, on top of its template's root.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use rustix::{
+    fs::{AtFlags, Mode, OFlags},
+    mount::{MountFlags, UnmountFlags},
+};
+
+use super::{
+    directory, layout, mounts,
+    failure::Failure,
+    root::{self, Built, Staged},
+};
+use crate::Step;
+
+const PLACE: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+
+/// Mounts the scratch directories, and in them the roots that lie there.
+pub(super) fn mount(built: &Built) -> Result<(), Failure> {
+    let here = root_directory().map_err(Failure::at(Step::Scratch))?;
+    mount_parts(built, here.as_fd()).map_err(Failure::at(Step::Scratch))?;
+    place_staged(built, here.as_fd()).map_err(Failure::at(Step::Roots))
+}
+
+/// All scratch directories are parts of one file system, so that their sizes count together.
+fn mount_parts(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
+    let whole = mounts::tmpfs(layout::SCRATCH_BYTES, layout::SCRATCH_FILES, "0700")?;
+    let place = Path::new("/").join(layout::STAGE).join(layout::SCRATCH);
+    mounts::put(whole.as_fd(), directory::open(here, &place)?.as_fd())?;
+    for (number, path) in built.scratch.iter().enumerate() {
+        let everybody = path == Path::new("/tmp") || path == Path::new("/dev/shm");
+        let mode = Mode::from_raw_mode(if everybody { 0o1777 } else { 0o700 });
+        let name = number.to_string();
+        rustix::fs::mkdirat(&whole, &name, mode)?;
+        rustix::fs::chmodat(&whole, &name, mode, AtFlags::empty())?;
+        let part = rustix::fs::openat(&whole, &name, PLACE, Mode::empty())?;
+        let tree = mounts::clone_tree(part.as_fd())?;
+        mounts::put(tree.as_fd(), directory::open(here, path)?.as_fd())?;
+    }
+    Ok(())
+}
+
+fn root_directory() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open("/", PLACE, Mode::empty())?)
+}
+
+fn place_staged(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
+    for (number, Staged { path, kind }) in built.staged.iter().enumerate() {
+        let place = Path::new("/").join(layout::STAGE).join(number.to_string());
+        let tree = mounts::clone_tree(directory::open(here, &place)?.as_fd())?;
+        root::put(here, path, tree.as_fd(), *kind)?;
+    }
+    for path in &built.empty {
+        directory::make(here, path)?;
+    }
+    Ok(())
+}
+
+/// Mounts the cell's own `/proc`, in which nothing can be written, not by root either.
+pub(super) fn mount_proc() -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    Ok(rustix::mount::mount("proc", "/proc", "proc", flags, None)?)
+}
+
+/// Takes the stage away, and the host's `/proc` with it.
+pub(super) fn leave_stage() -> io::Result<()> {
+    let stage = Path::new("/").join(layout::STAGE);
+    Ok(rustix::mount::unmount(&stage, UnmountFlags::DETACH)?)
+}
+
+/// Where the host's `/proc` is until the stage is left.
+pub(super) fn host_proc() -> std::path::PathBuf {
+    Path::new("/").join(layout::STAGE).join(layout::HOST_PROC)
+}

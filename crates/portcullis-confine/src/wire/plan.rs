@@ -1,0 +1,149 @@
+//! The plan of a template, as it goes from the host to the spawn server: words and paths, and a descriptor for
+//! each root in the same order.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use super::{MAKE_TEMPLATE, MAX_REQUEST_BYTES, Refusal, Words};
+use crate::{Access, Net, Plan, Root, Tier};
+
+/// Longest path that the kernel takes (`PATH_MAX`).
+const MAX_PATH_BYTES: usize = 4096;
+
+/// The message and the descriptors that belong to it; `None` for a plan with more or longer paths than fit.
+pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
+    let mut message = Vec::with_capacity(256);
+    let mut word = |value: u32| message.extend(value.to_le_bytes());
+    word(MAKE_TEMPLATE);
+    word(plan.tier.code());
+    word(plan.net.code());
+    for flag in [plan.listed, plan.shared, plan.home.is_some()] {
+        word(u32::from(flag));
+    }
+    if plan.roots.len() + plan.empty.len() > Plan::MAX_ROOTS {
+        return None;
+    }
+    word(u32::try_from(plan.roots.len()).ok()?);
+    word(u32::try_from(plan.empty.len()).ok()?);
+    if let Some(home) = &plan.home {
+        path(&mut message, home)?;
+    }
+    for root in &plan.roots {
+        let code = Access::ALL.iter().position(|&access| access == root.access())?;
+        message.extend(u32::try_from(code).ok()?.to_le_bytes());
+        path(&mut message, root.path())?;
+    }
+    for directory in &plan.empty {
+        path(&mut message, directory)?;
+    }
+    let fds = plan.roots.iter().map(|root| root.file().as_fd()).collect();
+    (message.len() <= MAX_REQUEST_BYTES).then_some((message, fds))
+}
+
+fn path(message: &mut Vec<u8>, path: &Path) -> Option<()> {
+    let bytes = path.as_os_str().as_bytes();
+    let fits = bytes.len() <= MAX_PATH_BYTES && !bytes.contains(&0) && path.is_absolute();
+    fits.then(|| {
+        message.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        message.extend(bytes);
+    })
+}
+
+/// Reads a plan; the descriptors must be those of its roots.
+pub(crate) fn parse(message: &[u8], fds: Vec<OwnedFd>) -> Result<Plan, Refusal> {
+    let mut words = Words(message);
+    if words.u32()? != MAKE_TEMPLATE {
+        return Err("its kind is unknown");
+    }
+    let mut plan = Plan::new(Tier::from_code(words.u32()?).ok_or("its tier is unknown")?);
+    plan.net = Net::from_code(words.u32()?).ok_or("its network is unknown")?;
+    plan.listed = words.flag()?;
+    plan.shared = words.flag()?;
+    let has_home = words.flag()?;
+    let (roots, empty) = (words.u32()? as usize, words.u32()? as usize);
+    if roots != fds.len() || roots.saturating_add(empty) > Plan::MAX_ROOTS {
+        return Err("its descriptors are not what it says");
+    }
+    if has_home {
+        plan.home = Some(read_path(&mut words)?);
+    }
+    for fd in fds {
+        let access = Access::ALL.get(words.u32()? as usize);
+        let access = *access.ok_or("an access is unknown")?;
+        let path = read_path(&mut words)?;
+        let root = Root::new(&path, access, File::from(fd));
+        plan.roots.push(root.map_err(|_| "a root is none")?);
+    }
+    for _ in 0..empty {
+        plan.empty.push(read_path(&mut words)?);
+    }
+    words.end()?;
+    Ok(plan)
+}
+
+fn read_path(words: &mut Words<'_>) -> Result<PathBuf, Refusal> {
+    let length = words.u32()? as usize;
+    let (bytes, rest) = words
+        .0
+        .split_at_checked(length)
+        .filter(|_| length <= MAX_PATH_BYTES)
+        .ok_or("a path is longer than it can be")?;
+    words.0 = rest;
+    let path = Path::new(OsStr::from_bytes(bytes));
+    let plain = path
+        .components()
+        .all(|part| !matches!(part, std::path::Component::ParentDir));
+    if path.is_absolute() && plain && !bytes.contains(&0) {
+        Ok(path.to_owned())
+    } else {
+        Err("a path is not absolute")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let usr = Root::open(Path::new("/usr"), Access::Program).unwrap();
+        let share = Root::open(Path::new("/usr/share"), Access::Read).unwrap();
+        let plan = Plan::new(Tier::Full)
+            .root(share)
+            .root(usr)
+            .network(Net::Proxy)
+            .home("/home/ann")
+            .empty_directory("/srv/project")
+            .only_listed_programs()
+            .share_scratch();
+        let (message, fds) = encode(&plan).unwrap();
+        let copies = |fds: &[BorrowedFd<'_>]| -> Vec<OwnedFd> {
+            fds.iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect()
+        };
+        assert_eq!(parse(&message, copies(&fds)).unwrap(), plan);
+        assert!(parse(&message, copies(&fds[1..])).is_err());
+        for length in 0..message.len() {
+            assert!(parse(&message[..length], copies(&fds)).is_err(), "{length}");
+        }
+        let swapped = copies(&[fds[1], fds[0]]);
+        assert_ne!(parse(&message, swapped).unwrap(), plan, "identity counts");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_sent() {
+        let many = (0..=Plan::MAX_ROOTS).fold(Plan::limits(), |plan, n| {
+            plan.empty_directory(format!("/empty/{n}"))
+        });
+        assert!(encode(&many).is_none());
+        let long = Plan::limits().home(format!("/{}", "x".repeat(MAX_PATH_BYTES)));
+        assert!(encode(&long).is_none());
+        assert!(encode(&Plan::limits().home("relative")).is_none());
+    }
+}
