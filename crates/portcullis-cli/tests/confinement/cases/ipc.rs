@@ -35,6 +35,8 @@ pub(super) const CASES: &[Case] = &[
         title: "reads System V shared memory of its user",
         act: &["read-shm", "{key}"],
         prepare: Prepare::SharedMemory,
+        full: Refused("ENOENT"),
+        landlock: Refused("EPERM"),
         ..SHARED
     },
     Case {
@@ -42,6 +44,8 @@ pub(super) const CASES: &[Case] = &[
         title: "reads a message queue of its user",
         act: &["read-mq", "{key}"],
         prepare: Prepare::Queue,
+        full: Refused("ENOENT"),
+        landlock: Refused("EPERM"),
         ..SHARED
     },
     Case {

@@ -2,7 +2,7 @@
 
 use crate::kit::case::{
     Case,
-    Expect::{Own, Refused},
+    Expect::{Open, Refused},
     Layer::{Caps, Landlock, Mounts, Namespaces, Seccomp},
     Truth,
 };
@@ -51,7 +51,7 @@ pub(super) const CASES: &[Case] = &[
         title: "finds that user namespaces may be made",
         act: &["user-namespaces-left"],
         full: Refused("NOT_FOUND"),
-        landlock: Own,
+        landlock: Open,
         leans: &[Namespaces],
         ..CALL
     },

@@ -75,6 +75,8 @@ pub(crate) enum Expect {
     AsFull,
     /// The tier does not offer what the case is about.
     Absent,
+    /// This user's commands are not started in this tier at all.
+    NotStarted,
 }
 
 impl fmt::Display for Expect {
@@ -85,6 +87,7 @@ impl fmt::Display for Expect {
             Self::Open => out.write_str("**open**"),
             Self::AsFull => out.write_str("as full"),
             Self::Absent => out.write_str("–"),
+            Self::NotStarted => out.write_str("not started"),
         }
     }
 }
@@ -171,6 +174,8 @@ pub(crate) struct Case {
     pub(crate) landlock: Expect,
     /// Where the host is root and the kernel answers differently for it.
     pub(crate) full_as_root: Option<Expect>,
+    /// What the policy has in any case.
+    pub(crate) given: Grant,
     pub(crate) grant: Grant,
     pub(crate) truth: Truth,
     /// All of them left out, the act succeeds.
@@ -193,6 +198,7 @@ impl Case {
         namespaces: Expect::AsFull,
         landlock: Expect::AsFull,
         full_as_root: None,
+        given: Grant::Never,
         grant: Grant::Never,
         truth: Truth::Answer,
         leans: &[],
@@ -201,6 +207,10 @@ impl Case {
     };
 
     pub(crate) fn expected(&self, tier: Tier, root: bool) -> Expect {
+        // Without a user namespace the commands of root would be root's.
+        if root && tier == Tier::Landlock {
+            return Expect::NotStarted;
+        }
         let full = self.full_as_root.filter(|_| root).unwrap_or(self.full);
         let own = match tier {
             Tier::Full => full,

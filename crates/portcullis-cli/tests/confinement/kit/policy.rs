@@ -39,7 +39,7 @@ impl Policy {
                 self.rule.push(format!("exec = {programs:?}"));
             }
             Grant::WriteExec(path) => self
-                .rule
+                .exec
                 .push(format!("write_exec = [{:?}]", scene.fill(path))),
         }
         self
@@ -95,9 +95,6 @@ impl Policy {
         let mut rule = vec![format!("program = {:?}", scene.probe())];
         rule.extend(self.rule.iter().cloned());
         let mut lines = vec![format!("confinement = {:?}", tier.key())];
-        if !self.system.is_empty() {
-            lines.push(format!("exec.system = {:?}", self.system));
-        }
         lines.push("[[plugins]]\nid = \"p\"\npath = \"p.wasm\"".to_owned());
         lines.push(format!(
             "fs = {{ read = {:?}, write = {:?} }}\nnet = {net}",
@@ -108,6 +105,9 @@ impl Policy {
             "[plugins.exec]\nallow = [{{ {} }}]",
             rule.join(", ")
         ));
+        if !self.system.is_empty() {
+            lines.push(format!("system = {:?}", self.system));
+        }
         lines.extend(self.exec.iter().cloned());
         lines.push(String::new());
         lines.join("\n")

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    case::{Case, Expect, Grant, Prepare, Tier, Truth},
+    case::{Case, Expect, Grant, Layer, Prepare, Tier, Truth},
     machine::{User, is_root},
-    run::{Line, Ran, base_policy, write_policy},
+    run::{Line, Outcome, Ran, base_policy, write_policy},
     scene::Scene,
 };
 
@@ -49,7 +49,8 @@ pub(crate) fn judge(case: &'static Case, tier: Tier, user: User) -> Verdict {
         Verdict::Holds(_) => {}
         other => return other,
     }
-    if !matches!(case.grant, Grant::Never) && expected != Expect::Open {
+    let stopped = !matches!(expected, Expect::Open | Expect::NotStarted);
+    if !matches!(case.grant, Grant::Never) && stopped {
         let granted = attempt(case, user, With::Grant(tier));
         if !granted.ran.is_ok() || !granted.effect {
             return Verdict::Invalid(said("with the grant it does not succeed", &granted));
@@ -95,6 +96,7 @@ fn negative(case: &Case, tier: Tier, user: User, expected: Expect) -> Verdict {
         Expect::Own if case.truth == Truth::Answer => tried.ran.is_ok(),
         Expect::Own => tried.ran.is_ok() && !tried.effect,
         Expect::Open => tried.ran.is_ok() && tried.effect,
+        Expect::NotStarted => matches!(tried.ran.outcome(), Outcome::Silent) && !tried.effect,
         Expect::AsFull | Expect::Absent => unreachable!("resolved before"),
     };
     if holds {
@@ -104,14 +106,43 @@ fn negative(case: &Case, tier: Tier, user: User, expected: Expect) -> Verdict {
     }
 }
 
-/// Whether the act gets through, with no judgement of how it was refused: for layers that are left out.
-pub(crate) fn gets_through(case: &Case, tier: Tier, user: User) -> bool {
-    let tried = attempt(case, user, With::NoGrant(tier));
-    tried.ran.is_ok() && (tried.effect || case.truth == Truth::Answer)
+/// Whether an act came through a wall with holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    Yes,
+    No,
+    /// The act cannot be tried here.
+    Untried,
+}
+
+/// Tries an act with layers left out, with no judgement of how it was refused.
+pub(crate) fn gets_through(case: &Case, tier: Tier, user: User, without: &[Layer]) -> Through {
+    if !matches!(control(case, user), Verdict::Holds(_)) {
+        return Through::Untried;
+    }
+    let tried = attempt_without(case, user, With::NoGrant(tier), without);
+    if tried.ran.is_ok() && tried.effect {
+        Through::Yes
+    } else {
+        Through::No
+    }
+}
+
+/// How a build that can leave layers out is told which.
+fn leave_out(scene: &mut Scene, layers: &[Layer]) {
+    let names: Vec<_> = layers.iter().map(|layer| layer.name()).collect();
+    if !names.is_empty() {
+        scene.set_environment("PORTCULLIS_ABLATE", &names.join(","));
+    }
 }
 
 fn attempt(case: &Case, user: User, with: With) -> Attempt {
+    attempt_without(case, user, with, &[])
+}
+
+fn attempt_without(case: &Case, user: User, with: With, without: &[Layer]) -> Attempt {
     let mut scene = Scene::new(user, case.prepare);
+    leave_out(&mut scene, without);
     let line = match with {
         With::Nothing => Line::direct(&scene, case.free_act.unwrap_or(case.act)),
         With::Grant(tier) | With::NoGrant(tier) => {
@@ -119,7 +150,7 @@ fn attempt(case: &Case, user: User, with: With) -> Attempt {
             let policy = if matches!(with, With::Grant(_)) {
                 base.with(&scene, case.grant)
             } else {
-                base.without(case.grant)
+                base.with(&scene, case.given).without(case.grant)
             };
             write_policy(&scene, &policy, tier);
             Line::confined(&scene, &[case.act])
