@@ -1,0 +1,81 @@
+//! What processes share without a file: keys, memory, queues, the terminal.
+
+use crate::kit::case::{
+    Case,
+    Expect::Refused,
+    Layer::{Landlock, Mounts, Namespaces, Seccomp},
+    Prepare, Truth,
+};
+
+const SHARED: Case = Case {
+    full: Refused("EPERM"),
+    truth: Truth::Learned("{nonce}"),
+    leans: &[Seccomp, Namespaces],
+    ..Case::BASE
+};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        number: "53",
+        title: "reads a key of its user",
+        act: &["read-key", "{key}"],
+        prepare: Prepare::Key,
+        ..SHARED
+    },
+    Case {
+        number: "53b",
+        title: "adds a key to its user's ring",
+        act: &["add-key", "probe-added", "x"],
+        truth: Truth::Answer,
+        leans: &[Seccomp],
+        ..SHARED
+    },
+    Case {
+        number: "54",
+        title: "reads System V shared memory of its user",
+        act: &["read-shm", "{key}"],
+        prepare: Prepare::SharedMemory,
+        full: Refused("ENOENT"),
+        landlock: Refused("EPERM"),
+        ..SHARED
+    },
+    Case {
+        number: "54b",
+        title: "reads a message queue of its user",
+        act: &["read-mq", "{key}"],
+        prepare: Prepare::Queue,
+        full: Refused("ENOENT"),
+        landlock: Refused("EPERM"),
+        ..SHARED
+    },
+    Case {
+        number: "54c",
+        title: "reads a file of its user's shared memory",
+        act: &["read", "{shm}"],
+        prepare: Prepare::ShmFile,
+        full: Refused("ENOENT"),
+        landlock: Refused("EACCES"),
+        leans: &[Mounts, Landlock],
+        ..SHARED
+    },
+    Case {
+        number: "55",
+        title: "types into its standard input",
+        act: &["tiocsti", "0"],
+        prepare: Prepare::Terminal,
+        truth: Truth::Typed,
+        leans: &[Seccomp],
+        ..SHARED
+    },
+    Case {
+        number: "55b",
+        title: "types into the terminal of whoever started it",
+        act: &["tiocsti", "/dev/tty"],
+        prepare: Prepare::Terminal,
+        full: Refused("ENOENT"),
+        landlock: Refused("EACCES"),
+        truth: Truth::Typed,
+        leans: &[Mounts, Landlock, Seccomp],
+        ..SHARED
+    },
+];
