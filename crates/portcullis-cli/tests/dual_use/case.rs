@@ -80,12 +80,14 @@ impl Case {
         let status = run(&self.kit, self.mode, program, &self.entry, payload, &scene)?;
         let gains = scene.gains()?;
         let output = fs::read(scene.output())?;
+        // The end says why; some programs print without end.
+        let output = &output[output.len().saturating_sub(1500)..];
         let tried = scene.tried();
         let report = format!(
             "{status}; tried:\n{tried}output:\n{}",
-            String::from_utf8_lossy(&output)
+            String::from_utf8_lossy(output)
         );
-        if gains.contains(&Power::RunCode) && !tried.ends_with("done\n") {
+        if gains.contains(&Power::RunCode) && !tried.trim_end().ends_with("done") {
             return Err(format!("the payload did not come to its end: {report}").into());
         }
         Ok((gains, report))

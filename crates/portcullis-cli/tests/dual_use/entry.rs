@@ -29,6 +29,12 @@ pub(crate) struct Entry {
     pub(crate) category: String,
     /// The Debian package that has it.
     pub(crate) package: String,
+    /// Whether it refuses to run for a user that has no name.
+    #[serde(default)]
+    pub(crate) named: bool,
+    /// What the native payload can do where the program itself holds it back, besides running; all if it is not said.
+    #[serde(default = "all")]
+    gains: Powers,
     /// Arguments after the program.
     #[serde(default)]
     pub(crate) args: Vec<String>,
@@ -52,7 +58,7 @@ pub(crate) struct Own {
     pub(crate) args: Vec<String>,
     /// What the language can do besides running, all if it is not said. Unconfined it must do exactly this much.
     #[serde(default = "all")]
-    pub(crate) gains: Powers,
+    gains: Powers,
 }
 
 fn all() -> Powers {
@@ -95,7 +101,7 @@ impl Entry {
     pub(crate) fn gains(&self, payload: Payload) -> Powers {
         let mut gains = match (payload, &self.own) {
             (Payload::Own, Some(own)) => own.gains.clone(),
-            _ => all(),
+            _ => self.gains.clone(),
         };
         gains.insert(Power::RunCode);
         gains

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// A user who owns nothing, and is not the overflow user that stands for everybody in a user namespace.
 pub(crate) const ORDINARY: u32 = 61234;
 
+/// `games`, whom Debian gives this number everywhere: for programs that want a user with a name.
+pub(crate) const NAMED: u32 = 5;
+
 /// Built once for a run.
 #[derive(Debug)]
 pub(crate) struct Kit {

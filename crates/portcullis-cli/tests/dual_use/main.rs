@@ -20,7 +20,7 @@ mod scene;
 mod table;
 
 use case::{Case, Measured};
-use kit::{Kit, ORDINARY};
+use kit::{Kit, NAMED, ORDINARY};
 use libtest_mimic::Arguments;
 use mode::Mode;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
                 kit: kit.clone(),
                 entry: entry.clone(),
                 mode,
-                user: ordinary(),
+                user: ordinary(entry.named),
                 prefix: "",
                 bless,
             };
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
 }
 
 /// The user of the cases: an ordinary one where this is root.
-fn ordinary() -> Option<u32> {
-    rustix::process::geteuid().is_root().then_some(ORDINARY)
+fn ordinary(named: bool) -> Option<u32> {
+    let user = if named { NAMED } else { ORDINARY };
+    rustix::process::geteuid().is_root().then_some(user)
 }

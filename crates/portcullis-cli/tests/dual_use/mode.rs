@@ -40,7 +40,6 @@ impl Mode {
             Self::Single => "single",
         }
     }
-
 }
 
 /// Runs a program with a payload and waits for its end.

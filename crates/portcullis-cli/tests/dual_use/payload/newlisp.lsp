@@ -2,7 +2,9 @@
 (define (keep name data) (append-file (append "@grant@/" name) (string data "\n")))
 (keep "gain.run" (+ 1 (* 3 @nonce@)))
 (keep "gain.secret" (or (read-file "@secret@") ""))
-(keep "gain.environ" (or (read-file "@environ@") ""))
+; A file of /proc says that it is empty, which `read-file` believes.
+(let (file (open "@environ@" "read") data "")
+  (if file (begin (read file data 65536) (keep "gain.environ" data) (close file))))
 (write-file "@target@" "@nonce@")
 (net-connect "127.0.0.1" @port@ 1000)
 (net-connect "@socket@")

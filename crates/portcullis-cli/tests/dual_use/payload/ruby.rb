@@ -1,24 +1,21 @@
 # Payload in Ruby, also for the programs that evaluate Ruby.
-def attempt
-  yield
+attempt = lambda do |&act|
+  act.call
 rescue StandardError, LoadError
   nil
 end
+keep = lambda { |name, data| File.open("@grant@/#{name}", "ab") { |file| file.write(data) } }
 
-def keep(name, data)
-  File.open("@grant@/#{name}", "ab") { |file| file.write(data) }
-end
-
-keep("gain.run", @nonce@ * 3 + 1)
-attempt { keep("gain.secret", File.binread("@secret@")) }
-attempt { keep("gain.environ", File.binread("@environ@")) }
-attempt { File.write("@target@", "@nonce@") }
-attempt { File.chmod(0o640, "@moded@") }
-attempt do
+keep.call("gain.run", @nonce@ * 3 + 1)
+attempt.call { keep.call("gain.secret", File.binread("@secret@")) }
+attempt.call { keep.call("gain.environ", File.binread("@environ@")) }
+attempt.call { File.write("@target@", "@nonce@") }
+attempt.call { File.chmod(0o640, "@moded@") }
+attempt.call do
   require "socket"
-  attempt { TCPSocket.new("127.0.0.1", @port@).close }
-  attempt { UNIXSocket.new("@socket@").close }
+  attempt.call { TCPSocket.new("127.0.0.1", @port@).close }
+  attempt.call { UNIXSocket.new("@socket@").close }
 end
-attempt { keep("gain.id", IO.popen(["/usr/bin/id"], &:read)) }
-attempt { Process.kill("USR1", @victim@) }
-keep("tried", "done\n")
+attempt.call { keep.call("gain.id", IO.popen(["/usr/bin/id"], &:read)) }
+attempt.call { Process.kill("USR1", @victim@) }
+keep.call("tried", "done\n")
