@@ -49,7 +49,9 @@ fn packages_of(table: &str, installed: impl Fn(&str) -> bool) -> Result<Vec<Stri
     missing
         .map(|(name, entry)| {
             let package = entry["package"].as_str();
-            Ok(package.with_context(|| format!("no package for `{name}`"))?.to_owned())
+            Ok(package
+                .with_context(|| format!("no package for `{name}`"))?
+                .to_owned())
         })
         .collect()
 }
