@@ -2,7 +2,7 @@
 
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
-use crate::{Options, arrows, check, guests, ordinary, rebuild, shell};
+use crate::{Options, arrows, check, dual_use, guests, ordinary, rebuild, shell};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,6 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         guests::run(options).and_then(|()| rebuild::check()),
     );
     step("tests of guests", guests::unit_tests(options, &mut tally));
+    step("programs", dual_use::install(options));
     match build() {
         Ok(binaries) => {
             // First, so that the output ends with the test runner's own closing lines.

@@ -3,7 +3,7 @@
 //! Three ways, tried in order: the target is there already; rustup adds it; Debian's packages have the
 //! compiler and the sources of its standard library, which is then built once (see [`crate::sysroot`]).
 
-use crate::{Options, shell, sysroot};
+use crate::{Options, packages, shell, sysroot};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -196,7 +196,7 @@ const PACKAGES: [&str; 5] = [
 fn debian(options: &Options) -> Result<Toolchain> {
     let rustc = PathBuf::from("/usr/bin/rustc");
     if sysroot::linker().is_none() || sysroot::sources(&rustc).is_err() {
-        install(options)?;
+        packages::install(options, &PACKAGES)?;
     }
     let linker = sysroot::linker().context("no `wasm-ld` was found")?;
     let sysroot = sysroot::build(&rustc, Path::new("/usr/bin/cargo"))?;
@@ -207,34 +207,6 @@ fn debian(options: &Options) -> Result<Toolchain> {
         rustc,
         built: Some((sysroot, linker)),
     })
-}
-
-fn install(options: &Options) -> Result<()> {
-    if !shell::succeeds(shell::command("apt-get").arg("--version")) {
-        bail!("this system has no apt-get");
-    }
-    let sudo = if shell::is_root() { "" } else { "sudo " };
-    if !options.yes {
-        let line = format!(
-            "{sudo}apt-get install --no-install-recommends {}",
-            PACKAGES.join(" ")
-        );
-        bail!("packages are missing; install them, or say `--yes` to have it done:\n    {line}");
-    }
-    let apt = || {
-        let mut command = shell::command(if sudo.is_empty() { "apt-get" } else { "sudo" });
-        if !sudo.is_empty() {
-            command.args(["-n", "apt-get"]);
-        }
-        command.env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    };
-    shell::run(apt().arg("update"))?;
-    shell::run(
-        apt()
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(PACKAGES),
-    )
 }
 
 fn version(rustc: &Path) -> Result<String> {

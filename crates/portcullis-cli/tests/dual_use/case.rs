@@ -1,0 +1,137 @@
+//! One case: a program in a mode, with each payload it has.
+
+use crate::entry::{Entry, Payload};
+use crate::kit::Kit;
+use crate::mode::{Mode, run};
+use crate::power::{Power, Powers, letters};
+use crate::scene::Scene;
+use crate::table;
+use libtest_mimic::{Failed, Trial};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// What was measured, by program and mode.
+pub(crate) type Measured = Mutex<BTreeMap<(String, Mode), Powers>>;
+
+/// A program in a mode.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) kit: Arc<Kit>,
+    pub(crate) entry: Entry,
+    pub(crate) mode: Mode,
+    /// Who runs it, if not the one who runs the tests.
+    pub(crate) user: Option<u32>,
+    /// Before the name of the test.
+    pub(crate) prefix: &'static str,
+    /// Whether the committed table is about to be written, and so says nothing.
+    pub(crate) bless: bool,
+}
+
+impl Case {
+    /// The test. A program that is not installed is skipped by name; in continuous integration that is a failure.
+    pub(crate) fn trial(self, measured: &Arc<Measured>) -> Trial {
+        let name = format!("{}{}::{}", self.prefix, self.mode.name(), self.entry.name);
+        let measured = measured.clone();
+        let Some(program) = self.entry.program() else {
+            let reason = format!(
+                "no `{}`: install the package `{}`",
+                self.entry.name, self.entry.package
+            );
+            let required = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+            if !required {
+                eprintln!("skipped: {name}: {reason}");
+            }
+            return Trial::test(name, || Err(reason.into())).with_ignored_flag(!required);
+        };
+        Trial::test(name, move || {
+            let powers = self.measure(&program)?;
+            if self.prefix.is_empty() {
+                self.compare(&powers)?;
+                let key = (self.entry.name.clone(), self.mode);
+                measured.lock().unwrap().insert(key, powers);
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs each payload in a world of its own and returns what they gained together.
+    fn measure(&self, program: &Path) -> Result<Powers, Failed> {
+        let mut all = Powers::new();
+        for payload in self.entry.payloads() {
+            let (gains, report) = self
+                .attempt(program, payload)
+                .map_err(|error| format!("{payload:?}: {error}"))?;
+            self.judge(payload, &gains)
+                .map_err(|fault| format!("{payload:?}: {fault}\n{report}"))?;
+            all.extend(gains);
+        }
+        Ok(all)
+    }
+
+    fn attempt(
+        &self,
+        program: &Path,
+        payload: Payload,
+    ) -> Result<(Powers, String), Box<dyn Error>> {
+        let mut scene = Scene::new(&self.kit, &self.entry, payload, self.user)?;
+        let status = run(&self.kit, self.mode, program, &self.entry, payload, &scene)?;
+        let gains = scene.gains()?;
+        let output = fs::read(scene.output())?;
+        // The end says why; some programs print without end.
+        let output = &output[output.len().saturating_sub(1500)..];
+        let tried = scene.tried();
+        let report = format!(
+            "{status}; tried:\n{tried}output:\n{}",
+            String::from_utf8_lossy(output)
+        );
+        if gains.contains(&Power::RunCode) && !tried.trim_end().ends_with("done") {
+            return Err(format!("the payload did not come to its end: {report}").into());
+        }
+        Ok((gains, report))
+    }
+
+    /// Holds what a payload gained against what its mode promises.
+    fn judge(&self, payload: Payload, gains: &Powers) -> Result<(), String> {
+        let ceiling = self.entry.gains(payload);
+        let mut allowed = ceiling.clone();
+        match self.mode {
+            // The positive control: less than this and a refusal elsewhere shows nothing.
+            Mode::Names if *gains == ceiling => return Ok(()),
+            Mode::Names => {
+                let (gains, ceiling) = (letters(gains), letters(&ceiling));
+                return Err(format!("gained `{gains}`, the table says `{ceiling}`"));
+            }
+            Mode::Landlock => {}
+            Mode::Full => allowed.retain(|power| Power::INSIDE.contains(power)),
+            Mode::Single => {
+                let language = payload == Payload::Own || self.entry.category == "shells";
+                allowed.retain(|&power| language && power == Power::RunCode);
+            }
+        }
+        let beyond: Powers = gains.difference(&allowed).copied().collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = beyond.iter().map(|power| power.describe()).collect();
+        Err(format!("beyond what the mode allows: {}", names.join(", ")))
+    }
+
+    /// Holds the program's powers against its cell in the committed table.
+    fn compare(&self, powers: &Powers) -> Result<(), String> {
+        if self.bless || !table::comparable(self.mode) {
+            return Ok(());
+        }
+        let committed = table::committed(&self.entry.name, self.mode);
+        if committed.as_ref() == Some(powers) {
+            return Ok(());
+        }
+        Err(format!(
+            "gained `{}`, `docs/dual-use.md` says `{}`; `--table` writes it anew",
+            letters(powers),
+            committed.map_or_else(|| "nothing".to_owned(), |powers| letters(&powers))
+        ))
+    }
+}

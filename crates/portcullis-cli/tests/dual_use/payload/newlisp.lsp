@@ -1,0 +1,17 @@
+; Payload in newLISP.
+(define (keep name data) (append-file (append "@grant@/" name) (string data "\n")))
+(keep "gain.run" (+ 1 (* 3 @nonce@)))
+(keep "gain.secret" (or (read-file "@secret@") ""))
+; A file of /proc says that it is empty, which `read-file` believes.
+(let (file (open "@environ@" "read") data "")
+  (if file (begin (read file data 65536) (keep "gain.environ" data) (close file))))
+(write-file "@target@" "@nonce@")
+(net-connect "127.0.0.1" @port@ 1000)
+(net-connect "@socket@")
+(! "/usr/bin/id >@grant@/gain.id")
+(import "libc.so.6" "chmod")
+(chmod "@moded@" 416)
+(import "libc.so.6" "kill")
+(kill @victim@ 10)
+(keep "tried" "done")
+(exit)
