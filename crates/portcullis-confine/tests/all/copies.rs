@@ -54,7 +54,10 @@ fn run(plan: &Plan, script: &str) -> (String, String) {
     assert_eq!(status, Status::Code(0), "{output}{errors}");
     drop(cell);
     let mut changed = String::new();
-    File::open(copy).unwrap().read_to_string(&mut changed).unwrap();
+    File::open(copy)
+        .unwrap()
+        .read_to_string(&mut changed)
+        .unwrap();
     (output, changed)
 }
 
@@ -73,9 +76,15 @@ echo beside > $T/dir/file"#;
 fn assert_copied(tree: &Path, plan: &Plan) {
     let script = format!("T={}; {CHANGE}", tree.display());
     let (output, copy) = run(plan, &script);
-    assert_eq!((output.as_str(), copy.as_str()), ("filledchanged\n", "changed\n"));
+    assert_eq!(
+        (output.as_str(), copy.as_str()),
+        ("filledchanged\n", "changed\n")
+    );
     assert_eq!(fs::read_to_string(tree.join("dir/config")).unwrap(), "real");
-    assert_eq!(fs::read_to_string(tree.join("dir/file")).unwrap(), "beside\n");
+    assert_eq!(
+        fs::read_to_string(tree.join("dir/file")).unwrap(),
+        "beside\n"
+    );
 }
 
 fn a_command_changes_its_copy_and_not_the_file() {

@@ -107,7 +107,10 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
             errno: libc::ENOSYS,
         });
     }
-    let copies = common.built.as_ref().filter(|built| !built.copies.is_empty());
+    let copies = common
+        .built
+        .as_ref()
+        .filter(|built| !built.copies.is_empty());
     let copies = copies.map(|_| scratch::open_copies()).transpose();
     let copies = copies.map_err(Failure::at(Step::Scratch))?;
     let init = Init {

@@ -144,8 +144,14 @@ pub(super) fn build(plan: &Plan, sources: Vec<Source>) -> Result<Built, Failure>
 }
 
 fn copies(plan: &Plan) -> Vec<OsString> {
-    let copied = plan.roots.iter().filter(|root| root.access() == Access::Copied);
-    copied.filter_map(|root| root.path().file_name()).map(OsString::from).collect()
+    let copied = plan
+        .roots
+        .iter()
+        .filter(|root| root.access() == Access::Copied);
+    copied
+        .filter_map(|root| root.path().file_name())
+        .map(OsString::from)
+        .collect()
 }
 
 fn open_host(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
@@ -310,7 +316,11 @@ fn scratch_directories(plan: &Plan) -> Vec<PathBuf> {
             .filter(|home| !system(home) && !granted(home))
             .cloned(),
     );
-    if plan.roots.iter().any(|root| root.access() == Access::Copied) {
+    if plan
+        .roots
+        .iter()
+        .any(|root| root.access() == Access::Copied)
+    {
         scratch.push(layout::COPIES.into());
     }
     scratch
@@ -371,7 +381,9 @@ fn place_roots(
 /// A detached mount of a link that leads to a copy.
 fn link_to_copy(root: BorrowedFd<'_>, number: usize, of: &Path) -> io::Result<OwnedFd> {
     let name = of.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let target = Path::new(layout::COPIES).join(number.to_string()).join(name);
+    let target = Path::new(layout::COPIES)
+        .join(number.to_string())
+        .join(name);
     let place = Path::new("/")
         .join(layout::STAGE)
         .join(format!("link-{number}"));
