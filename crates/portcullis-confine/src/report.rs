@@ -47,7 +47,8 @@ protections! {
     OwnRoot = 7, "own read-only root";
     /// Set-user-id programs and file capabilities give nothing.
     NoNewPrivs = 8, "no_new_privs";
-    /// The command's effective, permitted and bounding sets are empty.
+    /// The command has no capability, and with `no_new_privs` cannot get one; in a user namespace of its own the
+    /// bounding set is empty too.
     NoCapabilities = 9, "no capabilities";
     /// The command is not the host's root: a user that owns nothing else where the host is root.
     Unprivileged = 10, "unprivileged user";
@@ -59,10 +60,11 @@ protections! {
     HiddenInit = 13, "hidden init";
 }
 
-/// What is in force in a cell, read back from the kernel by the cell itself.
+/// What is in force in a cell, read back from the kernel: by the cell itself, and what it inherits from its template
+/// and cannot undo by the template.
 ///
-/// A report is never an echo of the plan: each line is the answer of a system call that was made after the cell had
-/// been set up, or the refusal of an act that was tried. `Display` gives the line for a person.
+/// A report is never an echo of the plan: each line is the answer of a system call that was made after that part had
+/// been set up, or the refusal of an act that was tried in the cell. `Display` gives the line for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     tier: Tier,

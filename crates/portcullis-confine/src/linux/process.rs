@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::thread::UnshareFlags;
+
 use crate::Usage;
 
 /// Ends this process at once: no destructors, no `atexit`, which belong to the process it is a copy of.
@@ -51,6 +53,12 @@ pub(super) fn fork_into(namespaces: i32) -> io::Result<Side> {
             Ok(Side::Parent { pid, pidfd })
         }
     }
+}
+
+/// Moves this process, which must be single-threaded, into new namespaces.
+pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
+    // SAFETY: what rustix warns of is a table of descriptors that is no longer shared, and namespaces have none.
+    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces - UnshareFlags::FILES) }?)
 }
 
 /// Blocks every signal and gives every signal its default action.

@@ -21,6 +21,7 @@ use super::{failure::Failure, turns::Turns};
 use crate::{Step, rlimits::RLIMIT_COUNT};
 
 const STACK_BYTES: usize = 32 * 1024;
+const TOUCHED_BYTES: usize = 8 * 1024;
 
 /// The stack of the clone until it executes the program; never freed.
 pub(super) struct Stack(&'static mut [u128]);
@@ -28,7 +29,10 @@ pub(super) struct Stack(&'static mut [u128]);
 impl Stack {
     /// Makes a stack and touches the pages that will be used.
     pub(super) fn touched() -> Self {
-        Self(vec![1_u128; STACK_BYTES / size_of::<u128>()].leak())
+        let words = vec![0; STACK_BYTES / size_of::<u128>()].leak();
+        let used = words.len() - TOUCHED_BYTES / size_of::<u128>();
+        words[used..].fill(1);
+        Self(words)
     }
 
     /// The end, from which a stack grows down; aligned as both architectures want it.

@@ -19,8 +19,9 @@ use rustix::{
 use super::{
     capabilities,
     failure::Failure,
+    ground::Ground,
     identity::{self, Identity},
-    landlock,
+    landlock::Rules,
     launch::{self, Launched, Memory},
     leash, network, read_back, scratch,
     template::Common,
@@ -33,9 +34,9 @@ use crate::{
 };
 
 /// Runs this copy of the template as the init of a cell; never returns.
-pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
+pub(super) fn run(socket: &OwnedFd, common: &Common, ground: Ground) -> ! {
     // A panic must not unwind into the template, of which this is a copy.
-    let ran = catch_unwind(AssertUnwindSafe(|| match set_up(socket, common) {
+    let ran = catch_unwind(AssertUnwindSafe(|| match set_up(socket, common, ground) {
         Ok(Ready {
             report,
             init,
@@ -68,7 +69,8 @@ struct Ready {
     handed: Vec<OwnedFd>,
 }
 
-fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+fn set_up(socket: &OwnedFd, common: &Common, ground: Ground) -> Result<Ready, Failure> {
+    let Ground { rules, inherited } = ground;
     let tree = if common.plan.tier == Tier::Landlock {
         Tree::Subreaper
     } else {
@@ -95,18 +97,24 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
             None
         }
     };
-    let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
-    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
-    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
-        .map_err(Failure::at(Step::ReadBack))?;
+    let landlock_abi = confine(common, rules)?;
+    let report = read_back::report(
+        &common.plan,
+        common.origin.namespaces,
+        inherited,
+        landlock_abi,
+    )
+    .map_err(Failure::at(Step::ReadBack))?;
     if report.missing(&common.plan).is_some() {
         return Err(Failure {
             step: Step::ReadBack,
             errno: libc::ENOSYS,
         });
     }
+    // From here on a failure could not be told: the socket has another number.
+    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
+        .map_err(Failure::at(Step::Signals))?;
+    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
     let copies = common
         .built
         .as_ref()
@@ -127,21 +135,16 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     })
 }
 
-/// The cell's own part of its template's root and network.
+/// What the cell itself has to do in the namespaces that its template made ready.
 fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
-    if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
-        scratch::mount(built)?;
-    }
     scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
     scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
-    if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
-        network::loopback_up().map_err(Failure::at(Step::Network))?;
+    match common.plan.net {
+        Net::Proxy => Some(network::listen_for_proxy())
+            .transpose()
+            .map_err(Failure::at(Step::Network)),
+        Net::None | Net::Loopback | Net::Open => Ok(None),
     }
-    let listener = match common.plan.net {
-        Net::Proxy => Some(network::listen_for_proxy().map_err(Failure::at(Step::Network))?),
-        Net::None | Net::Loopback | Net::Open => None,
-    };
-    Ok(listener)
 }
 
 fn hide() -> Result<(), Failure> {
@@ -166,17 +169,14 @@ fn limit(common: &Common) -> Result<(), Failure> {
 }
 
 /// The walls that a process puts around itself; says which Landlock is one of them.
-fn confine(common: &Common) -> Result<u8, Failure> {
+fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
     capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
-    let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
-    let landlock_abi = if common.plan.tier.has_landlock() {
-        landlock::restrict(&common.plan, scratch.unwrap_or_default())
-            .map_err(Failure::at(Step::Landlock))?
-    } else {
-        0
+    let landlock_abi = match rules {
+        Some(rules) => rules.restrict().map_err(Failure::at(Step::Landlock))?,
+        None => 0,
     };
     filter.install().map_err(Failure::at(Step::Seccomp))?;
     Ok(landlock_abi)

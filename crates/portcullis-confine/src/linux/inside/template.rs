@@ -16,8 +16,9 @@ use rustix::{
 use super::{
     capabilities,
     failure::Failure,
+    ground::{self, Ground},
     identity::Identity,
-    init, leash, network,
+    init, leash,
     root::{self, Built, Source},
     scratch,
     seccomp::Filter,
@@ -77,12 +78,11 @@ fn shareable(plan: &Plan) -> i32 {
     }
 }
 
-/// The `CLONE_NEW*` flags of a template's cell, to be tried first.
+/// The `CLONE_NEW*` flags of a template's cell, to be tried first; the others it has from its ground.
 fn cell_namespaces(plan: &Plan) -> i32 {
     let tree = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
     match plan.tier {
-        Tier::Full | Tier::Namespaces if plan.shared => tree,
-        Tier::Full | Tier::Namespaces => tree | shareable(plan),
+        Tier::Full | Tier::Namespaces => libc::CLONE_NEWPID,
         Tier::Landlock => 0,
         // Root needs no user namespace to make the others.
         Tier::Limits if rustix::process::geteuid().is_root() => tree,
@@ -120,6 +120,9 @@ struct Template {
     host: OwnedFd,
     children: OwnedFd,
     common: Common,
+    grounds: ground::Source,
+    /// What the next cell will stand on; `None` if it could not be made, which will be told to who asks for a cell.
+    ground: Option<Ground>,
     /// The inits that have not been reaped; their numbers cannot go to anybody else.
     inits: Vec<Pid>,
 }
@@ -151,6 +154,7 @@ impl Template {
         };
         leash::hang_on(&origin.maker)?;
         let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+        let grounds = ground::Source::open(&plan)?;
         let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
         let origin = Origin {
             maker: own.map_err(Failure::at(Step::Leash))?,
@@ -167,8 +171,22 @@ impl Template {
                 built,
                 filter,
             },
+            grounds,
+            ground: None,
             inits: Vec::new(),
         })
+    }
+
+    /// Makes the ground of the next cell ready.
+    fn prepare(&mut self) -> Result<Ground, Failure> {
+        let Common {
+            plan,
+            origin,
+            built,
+            ..
+        } = &self.common;
+        self.grounds
+            .prepare(plan, origin.namespaces, built.as_ref())
     }
 
     fn serve(&mut self) -> io::Result<()> {
@@ -230,10 +248,16 @@ impl Template {
                 socket::send(&self.host, &CellReply::Error { step, errno }.encode(), &[])?;
             }
         }
+        // Now, while nobody waits for it.
+        self.ground = self.prepare().ok();
         Ok(true)
     }
 
     fn make_cell(&mut self) -> Result<Parked, Failure> {
+        let ground = match self.ground.take() {
+            Some(ground) => ground,
+            None => self.prepare()?,
+        };
         let (socket, init_end) =
             socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket))?;
         let namespaces = &mut self.common.namespaces;
@@ -250,7 +274,7 @@ impl Template {
             side => side,
         };
         match side.map_err(Failure::at(Step::Namespaces))? {
-            Side::Child => init::run(&init_end, &self.common),
+            Side::Child => init::run(&init_end, &self.common, ground),
             Side::Parent { pid, pidfd } => {
                 drop(init_end);
                 self.inits
@@ -294,9 +318,7 @@ fn build(plan: &Plan, sources: Option<Vec<Source>>) -> Result<Built, Failure> {
     rustix::system::sethostname(b"cell").map_err(Failure::at(Step::System))?;
     if plan.shared {
         scratch::mount(&built)?;
-        if matches!(plan.net, Net::Loopback | Net::Proxy) {
-            network::loopback_up().map_err(Failure::at(Step::Network))?;
-        }
+        ground::loopback(plan)?;
     }
     capabilities::empty_bounding_set().map_err(Failure::at(Step::Capabilities))?;
     Ok(built)

@@ -270,7 +270,18 @@ mod tests {
         ]
         .concat();
         let program = assemble(&list);
-        let values = [0, 1, 2, 8, 0o100, 0o4000, 0o4100, 0x5412, 0x1000_0000, u32::MAX];
+        let values = [
+            0,
+            1,
+            2,
+            8,
+            0o100,
+            0o4000,
+            0o4100,
+            0x5412,
+            0x1000_0000,
+            u32::MAX,
+        ];
         let numbers = (0..700).chain([0x3fff_ffff, 0x7fff_ffff, u32::MAX]);
         for number in numbers {
             for first in values {
@@ -301,7 +312,11 @@ mod tests {
         let program = assemble(&entries);
         for number in 0..4000 {
             let found = run(&program, ARCH, number, [0; 6]);
-            let expected = if number % 2 == 0 { errno(libc::EPERM) } else { ALLOW };
+            let expected = if number % 2 == 0 {
+                errno(libc::EPERM)
+            } else {
+                ALLOW
+            };
             assert_eq!(found, expected, "{number}");
         }
     }
