@@ -1,8 +1,8 @@
-//! The init of a cell: pid 1, one socket, one command.
+//! The init of a cell: pid 1, one command.
 //!
-//! It blocks on nothing that its command controls: once there is a command its socket does not block,
-//! nothing is read from the command, and a process is waited for without a time limit only after
-//! SIGKILL. The socket is the leash. When the host's end closes, parked or running, everything in the namespace
+//! The process that becomes the command waits for the host's request itself. The init blocks on nothing that its
+//! command controls: its socket does not block, nothing is read from the command, and a process is waited for without
+//! a time limit only after SIGKILL. The socket is the leash. When the host's end closes, parked or running, everything in the namespace
 //! is killed.
 
 use std::{
@@ -18,11 +18,11 @@ use rustix::{
 
 use super::{
     capabilities,
+    child::{Command, Wait},
     failure::Failure,
     ground::Ground,
     identity::{self, Identity},
     landlock::Rules,
-    launch::{self, Launched, Memory},
     leash, network, read_back, scratch,
     template::Common,
     tree::Tree,
@@ -34,42 +34,35 @@ use crate::{
 };
 
 /// Runs this copy of the template as the init of a cell; never returns.
-pub(super) fn run(socket: &OwnedFd, common: &Common, ground: Ground) -> ! {
+pub(super) fn run(sockets: Sockets<'_>, common: &Common, ground: Ground) -> ! {
     // A panic must not unwind into the template, of which this is a copy.
-    let ran = catch_unwind(AssertUnwindSafe(|| match set_up(socket, common, ground) {
-        Ok(Ready {
-            report,
-            init,
-            handed,
-        }) => {
-            let parked = CellReply::Cell { pid: 0, report }.encode();
-            let sent = {
-                let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
-                socket::send(&init.socket, &parked, &fds)
-            };
-            drop(handed);
-            if sent.is_ok() {
-                init.serve();
-            }
-        }
-        Err(Failure { step, errno }) => {
-            // If even this fails, the template sees the end of the socket.
-            let _: std::io::Result<()> =
-                socket::send(socket, &CellReply::Error { step, errno }.encode(), &[]);
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let set_up = set_up(common, ground);
+        let parked = set_up.and_then(|walls| park(sockets, common, walls));
+        if let Err(failure) = parked {
+            tell(sockets.control, failure);
         }
     }));
     process::exit(i32::from(ran.is_err()))
 }
 
-/// An init that has been set up.
-struct Ready {
-    report: Report,
-    init: Init,
-    /// For the host: the proxy's listener, the directory of copies.
-    handed: Vec<OwnedFd>,
+/// The cell's ends of its two sockets.
+#[derive(Clone, Copy)]
+pub(super) struct Sockets<'a> {
+    /// The leash: from the host what is to be done with a command, to it what became of one.
+    pub(super) control: BorrowedFd<'a>,
+    /// Where the one request comes.
+    pub(super) request: BorrowedFd<'a>,
 }
 
-fn set_up(socket: &OwnedFd, common: &Common, ground: Ground) -> Result<Ready, Failure> {
+/// A process behind its walls.
+struct Walls {
+    tree: Tree,
+    report: Report,
+    listener: Option<OwnedFd>,
+}
+
+fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
     let Ground { rules, inherited } = ground;
     let tree = if common.plan.tier == Tier::Landlock {
         Tree::Subreaper
@@ -98,41 +91,46 @@ fn set_up(socket: &OwnedFd, common: &Common, ground: Ground) -> Result<Ready, Fa
         }
     };
     let landlock_abi = confine(common, rules)?;
-    let report = read_back::report(
-        &common.plan,
-        common.origin.namespaces,
-        inherited,
-        landlock_abi,
-    )
-    .map_err(Failure::at(Step::ReadBack))?;
+    let host = common.origin.namespaces;
+    let report = read_back::report(&common.plan, host, inherited, landlock_abi)
+        .map_err(Failure::at(Step::ReadBack))?;
     if report.missing(&common.plan).is_some() {
         return Err(Failure {
             step: Step::ReadBack,
             errno: libc::ENOSYS,
         });
     }
-    // From here on a failure could not be told: the socket has another number.
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
-    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
-    let copies = common
-        .built
-        .as_ref()
-        .filter(|built| !built.copies.is_empty());
-    let copies = copies.map(|_| scratch::open_copies()).transpose();
-    let copies = copies.map_err(Failure::at(Step::Scratch))?;
-    let init = Init {
-        socket,
-        children,
+    Ok(Walls {
         tree,
-        confined: common.plan.tier.confines(),
-        memory: Memory::touched(common.origin.turns),
-    };
-    Ok(Ready {
         report,
-        init,
-        handed: listener.into_iter().chain(copies).collect(),
+        listener,
     })
+}
+
+/// Hands the cell out, waits for its one command and sees to it; an error only as long as it can be told by the socket
+/// that the process was made with.
+fn park(sockets: Sockets<'_>, common: &Common, walls: Walls) -> Result<(), Failure> {
+    let keep: Vec<_> = [sockets.control, sockets.request]
+        .into_iter()
+        .chain(walls.listener.as_ref().map(AsFd::as_fd))
+        .collect();
+    let kept = process::keep_only(&keep).map_err(Failure::at(Step::Signals))?;
+    // Its number belongs to another by now.
+    std::mem::forget(walls.listener);
+    let mut kept = kept.into_iter();
+    if let (Some(control), Some(request), listener) = (kept.next(), kept.next(), kept.next()) {
+        match Init::hand_out(&control, &request, listener, common, walls.tree, walls.report) {
+            Ok(init) => init.serve(),
+            Err(failure) => tell(control.as_fd(), failure),
+        }
+    }
+    Ok(())
+}
+
+/// Says to the template why there is no cell. If even this fails, it sees the end of the socket.
+fn tell(control: BorrowedFd<'_>, Failure { step, errno }: Failure) {
+    let message = CellReply::Error { step, errno }.encode();
+    let _: std::io::Result<()> = socket::send(control, &message, &[]);
 }
 
 /// What the cell itself has to do in the namespaces that its template made ready.
@@ -182,13 +180,12 @@ fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     Ok(landlock_abi)
 }
 
-struct Init {
-    socket: OwnedFd,
+struct Init<'a> {
+    control: BorrowedFd<'a>,
+    request: BorrowedFd<'a>,
     children: OwnedFd,
     tree: Tree,
-    /// Whether the command may use nothing but what is in the cell.
-    confined: bool,
-    memory: Memory,
+    command: Command,
 }
 
 /// What the host wants of a running command.
@@ -198,49 +195,101 @@ enum Control {
     Kill,
 }
 
-impl Init {
-    /// Waits for the one command, runs it, and says what became of it.
-    fn serve(self) {
-        let Self {
-            socket,
+impl<'a> Init<'a> {
+    /// Makes the process that waits for the request, and hands the cell to its template.
+    fn hand_out(
+        control: &'a OwnedFd,
+        request: &'a OwnedFd,
+        listener: Option<OwnedFd>,
+        common: &Common,
+        tree: Tree,
+        report: Report,
+    ) -> Result<Self, Failure> {
+        let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+        let wait = Wait {
+            request: request.as_fd(),
+            not_its: [control.as_fd(), children.as_fd()],
+            confined: common.plan.tier.confines(),
+            turns: common.origin.turns,
+        };
+        let command = Command::park(&wait).map_err(Failure::at(Step::Clone))?;
+        let has_copies = common.built.as_ref().is_some_and(|built| !built.copies.is_empty());
+        let copies = has_copies.then(scratch::open_copies).transpose();
+        let handed: Vec<_> = listener
+            .into_iter()
+            .chain(copies.map_err(Failure::at(Step::Scratch))?)
+            .collect();
+        let handed: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
+        let parked = CellReply::Cell { pid: 0, report }.encode();
+        socket::send(control, &parked, &handed).map_err(Failure::at(Step::Socket))?;
+        // From here on it waits for two things at once, and may block on neither.
+        rustix::io::ioctl_fionbio(control, true).map_err(Failure::at(Step::Signals))?;
+        Ok(Self {
+            control: control.as_fd(),
+            request: request.as_fd(),
             children,
             tree,
-            confined,
-            memory,
-        } = self;
-        let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
-            Ok(None) => return,
-            Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
-            Err(Failure { step, errno }) => Outcome::Failed { step, errno },
-        };
-        // The host may be gone; then nobody wants to know.
-        let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
+            command,
+        })
     }
-}
 
-/// Watches over the command until it has ended and everything that it started is gone.
-fn supervise(
-    socket: BorrowedFd<'_>,
-    children: BorrowedFd<'_>,
-    tree: Tree,
-    command: &Launched,
-) -> Outcome {
-    loop {
-        let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        if rustix::event::poll(&mut ready, None).is_err() {
-            return killed(tree);
+    /// Waits for the one command to end, and says what became of it; nothing if there was none.
+    fn serve(&self) {
+        if let Some(outcome) = self.supervise() {
+            // The host may be gone; then nobody wants to know.
+            let _: std::io::Result<()> =
+                socket::send(self.control, &wire::outcome(outcome), &[]);
         }
-        let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-        if child && let Some(status) = reap_until(command.pid, children) {
-            return ended(tree, command, status);
-        }
-        if control {
-            match read_control(socket) {
-                Control::Nothing => {}
-                Control::Terminate => terminate(command.pid),
-                Control::Kill => return killed(tree),
+    }
+
+    /// Watches over the command until it has ended and everything that it started is gone.
+    fn supervise(&self) -> Option<Outcome> {
+        let fds = [self.control, self.children.as_fd()];
+        loop {
+            let mut ready = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            if rustix::event::poll(&mut ready, None).is_err() {
+                return self.killed();
+            }
+            let [control, child] = ready.map(|fd| !fd.revents().is_empty());
+            if child && let Some(status) = reap_until(self.command.pid, self.children.as_fd()) {
+                return self.ended(status);
+            }
+            if control {
+                match read_control(self.control) {
+                    Control::Nothing => {}
+                    // A cell that is only parked ends.
+                    Control::Terminate if self.asked_for() => terminate(self.command.pid),
+                    Control::Terminate | Control::Kill => return self.killed(),
+                }
             }
         }
+    }
+
+    fn asked_for(&self) -> bool {
+        self.command.asked_for(self.request)
+    }
+
+    fn ended(&self, status: WaitStatus) -> Option<Outcome> {
+        let stragglers = self.tree.kill();
+        // Where nothing was asked for, the host had gone, or somebody killed the process that waited.
+        let outcome = || match self.command.failure() {
+            Some(Failure { step, errno }) => Outcome::Failed { step, errno },
+            None => Outcome::Exited {
+                wait_status: status.as_raw(),
+                stragglers,
+                usage: process::children_usage(),
+            },
+        };
+        self.asked_for().then(outcome)
+    }
+
+    fn killed(&self) -> Option<Outcome> {
+        let processes = self.tree.kill();
+        let outcome = || Outcome::Killed {
+            processes,
+            usage: process::children_usage(),
+        };
+        self.asked_for().then(outcome)
     }
 }
 
@@ -260,25 +309,6 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
         process::drain_signals(children);
         reap()
     })
-}
-
-fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {
-    let stragglers = tree.kill();
-    match command.failure() {
-        Some(Failure { step, errno }) => Outcome::Failed { step, errno },
-        None => Outcome::Exited {
-            wait_status: status.as_raw(),
-            stragglers,
-            usage: process::children_usage(),
-        },
-    }
-}
-
-fn killed(tree: Tree) -> Outcome {
-    Outcome::Killed {
-        processes: tree.kill(),
-        usage: process::children_usage(),
-    }
 }
 
 /// SIGTERM for the command and its process group.

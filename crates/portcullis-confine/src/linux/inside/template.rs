@@ -18,7 +18,8 @@ use super::{
     failure::Failure,
     ground::{self, Ground},
     identity::Identity,
-    init, leash,
+    init::{self, Sockets},
+    leash,
     root::{self, Built, Source},
     scratch,
     seccomp::Filter,
@@ -258,8 +259,8 @@ impl Template {
             Some(ground) => ground,
             None => self.prepare()?,
         };
-        let (socket, init_end) =
-            socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket))?;
+        let pair = || socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket));
+        let ((control, its_control), (request, its_request)) = (pair()?, pair()?);
         let namespaces = &mut self.common.namespaces;
         let side = match process::fork_into(*namespaces) {
             // Root without CAP_SYS_ADMIN, as in most containers, may still make a user namespace.
@@ -274,25 +275,31 @@ impl Template {
             side => side,
         };
         match side.map_err(Failure::at(Step::Namespaces))? {
-            Side::Child => init::run(&init_end, &self.common, ground),
+            Side::Child => {
+                let sockets = Sockets {
+                    control: its_control.as_fd(),
+                    request: its_request.as_fd(),
+                };
+                init::run(sockets, &self.common, ground)
+            }
             Side::Parent { pid, pidfd } => {
-                drop(init_end);
+                drop((its_control, its_request));
                 self.inits
                     .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
-                // `socket` is its leash.
-                let (report, handed) = self.await_parked(&socket)?;
-                let fds = [socket, pidfd].into_iter().chain(handed).collect();
+                // `control` is its leash.
+                let (report, handed) = self.await_parked(&control)?;
+                let fds = [control, request, pidfd].into_iter().chain(handed).collect();
                 Ok(Parked { pid, report, fds })
             }
         }
     }
 
     /// Waits until the init says that it is parked.
-    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
+    fn await_parked(&self, control: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
         let mut message = [0; REPLY_BYTES];
         let received =
-            socket::receive(socket, &mut message).map_err(Failure::at(Step::ReadBack))?;
+            socket::receive(control, &mut message).map_err(Failure::at(Step::ReadBack))?;
         match CellReply::parse(&message[..received.bytes]) {
             Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds)),
             Ok(CellReply::Error { step, errno }) => Err(Failure { step, errno }),
