@@ -100,7 +100,7 @@ impl Cells {
         Ok(())
     }
 
-    /// A cell for one of several commands at once; another one is asked for at the same time.
+    /// A cell for one of several commands at once, a parked one if there is one; another is asked for in its place.
     ///
     /// # Errors
     /// It cannot be made.
@@ -108,14 +108,16 @@ impl Cells {
         self.template.request_cell()?;
         loop {
             let mut parked = self.lock();
-            while let Some(cell) = self.template.receive_cell()? {
-                parked.push(cell);
-            }
-            if let Some(cell) = parked.pop() {
-                return Ok(cell);
-            }
+            // One at a time: another thread may wait for the next.
+            let found = match parked.pop() {
+                Some(cell) => Some(cell),
+                None => self.template.receive_cell()?,
+            };
             drop(parked);
-            wait_readable(self.template.socket());
+            match found {
+                Some(cell) => return Ok(cell),
+                None => wait_readable(self.template.socket()),
+            }
         }
     }
 

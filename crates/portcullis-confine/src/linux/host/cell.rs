@@ -69,7 +69,10 @@ impl Cell {
         else {
             return Err("it has not the descriptors that it should have");
         };
-        if ![&socket, &request].into_iter().all(|fd| socket::is_ours(fd.as_fd())) {
+        if ![&socket, &request]
+            .into_iter()
+            .all(|fd| socket::is_ours(fd.as_fd()))
+        {
             return Err("its first two descriptors are no cell's sockets");
         }
         if pidfd_process(pidfd.as_fd()) != Some(pid) {

@@ -103,8 +103,7 @@ impl Command {
         // SAFETY: the stack is used by nobody else and never freed; `shared` and all that it points to live for ever;
         // `follow` keeps to what may be done with shared memory. Without CLONE_FILES, CLONE_FS and CLONE_SIGHAND the
         // clone's descriptors, directory and signals are its own.
-        let pid =
-            unsafe { libc::clone(follow, stack(), libc::CLONE_VM | libc::SIGCHLD, argument) };
+        let pid = unsafe { libc::clone(follow, stack(), libc::CLONE_VM | libc::SIGCHLD, argument) };
         let pid = Pid::from_raw(pid)
             .filter(|_| pid > 0)
             .ok_or_else(io::Error::last_os_error)?;
@@ -131,7 +130,11 @@ impl Command {
 
 /// Makes the kernel give the first pages of some memory, without changing what is there.
 fn touched<T: Copy>(memory: &'static mut [T], bytes: usize) -> *mut T {
-    for place in memory.iter_mut().take(bytes / size_of::<T>()).step_by(PAGE / size_of::<T>()) {
+    for place in memory
+        .iter_mut()
+        .take(bytes / size_of::<T>())
+        .step_by(PAGE / size_of::<T>())
+    {
         // SAFETY: a reference is valid to read and to write. Volatile, because writing back what was read has no
         // effect that a compiler would keep.
         unsafe { std::ptr::from_mut(place).write_volatile(*place) };
@@ -186,13 +189,15 @@ unsafe fn wait_and_become(shared: &Shared) -> Result<(), (Step, u32)> {
     }
     launch::walk_ahead(request, room.path);
     let received = launch::receive(request, room.reborrow(), shared.confined);
-    let received =
-        received.map_err(|(step, errno)| (step, errno.raw_os_error().unsigned_abs()))?;
+    let received = received.map_err(|(step, errno)| (step, errno.raw_os_error().unsigned_abs()))?;
     let Some(order) = received else {
         return Ok(());
     };
     #[cfg(feature = "test-points")]
-    for point in [crate::TestPoint::BeforeClone, crate::TestPoint::BetweenCloneAndExec] {
+    for point in [
+        crate::TestPoint::BeforeClone,
+        crate::TestPoint::BetweenCloneAndExec,
+    ] {
         stop_at(point, &order);
     }
     // SAFETY: the strings lie in the message, which lives for ever.

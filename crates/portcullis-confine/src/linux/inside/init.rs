@@ -119,7 +119,14 @@ fn park(sockets: Sockets<'_>, common: &Common, walls: Walls) -> Result<(), Failu
     std::mem::forget(walls.listener);
     let mut kept = kept.into_iter();
     if let (Some(control), Some(request), listener) = (kept.next(), kept.next(), kept.next()) {
-        match Init::hand_out(&control, &request, listener, common, walls.tree, walls.report) {
+        match Init::hand_out(
+            &control,
+            &request,
+            listener,
+            common,
+            walls.tree,
+            walls.report,
+        ) {
             Ok(init) => init.serve(),
             Err(failure) => tell(control.as_fd(), failure),
         }
@@ -213,7 +220,10 @@ impl<'a> Init<'a> {
             turns: common.origin.turns,
         };
         let command = Command::park(&wait).map_err(Failure::at(Step::Clone))?;
-        let has_copies = common.built.as_ref().is_some_and(|built| !built.copies.is_empty());
+        let has_copies = common
+            .built
+            .as_ref()
+            .is_some_and(|built| !built.copies.is_empty());
         let copies = has_copies.then(scratch::open_copies).transpose();
         let handed: Vec<_> = listener
             .into_iter()
@@ -237,8 +247,7 @@ impl<'a> Init<'a> {
     fn serve(&self) {
         if let Some(outcome) = self.supervise() {
             // The host may be gone; then nobody wants to know.
-            let _: std::io::Result<()> =
-                socket::send(self.control, &wire::outcome(outcome), &[]);
+            let _: std::io::Result<()> = socket::send(self.control, &wire::outcome(outcome), &[]);
         }
     }
 

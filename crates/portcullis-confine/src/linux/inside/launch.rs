@@ -93,7 +93,14 @@ pub(super) fn receive<'a>(
     let invalid = (Step::Request, Errno::BADMSG);
     let message: &'a [u8] = room.message.get(..bytes).ok_or(invalid)?;
     let request = wire::parse_request(message).map_err(|_| invalid)?;
-    let [Some(stdin), Some(stdout), Some(stderr), Some(program), Some(directory), extra] = fds
+    let [
+        Some(stdin),
+        Some(stdout),
+        Some(stderr),
+        Some(program),
+        Some(directory),
+        extra,
+    ] = fds
     else {
         return Err(invalid);
     };
@@ -116,8 +123,7 @@ pub(super) fn receive<'a>(
         argv,
         env,
         #[cfg(feature = "test-points")]
-        test_point: crate::TestPoint::from_flags(request.flags)
-            .zip(extra.map(keep)),
+        test_point: crate::TestPoint::from_flags(request.flags).zip(extra.map(keep)),
     }))
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags},
+    event::{PollFd, PollFlags, Timespec},
     mount::MountPropagationFlags,
     net::SocketFlags,
     process::{Pid, PidfdFlags, Signal, WaitOptions},
@@ -250,8 +250,24 @@ impl Template {
             }
         }
         // Now, while nobody waits for it.
-        self.ground = self.prepare().ok();
+        self.prepare_ahead();
         Ok(true)
+    }
+
+    fn prepare_ahead(&mut self) {
+        if self.ground.is_none() {
+            self.ground = self.prepare().ok();
+        }
+    }
+
+    /// Whether more cells were asked for.
+    fn is_asked_again(&self) -> bool {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut ready = [PollFd::new(&self.host, PollFlags::IN)];
+        rustix::event::poll(&mut ready, Some(&now)) == Ok(1)
     }
 
     fn make_cell(&mut self) -> Result<Parked, Failure> {
@@ -286,10 +302,17 @@ impl Template {
                 drop((its_control, its_request));
                 self.inits
                     .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
+                if self.is_asked_again() {
+                    // At the same time as the init does its part.
+                    self.prepare_ahead();
+                }
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
                 // `control` is its leash.
                 let (report, handed) = self.await_parked(&control)?;
-                let fds = [control, request, pidfd].into_iter().chain(handed).collect();
+                let fds = [control, request, pidfd]
+                    .into_iter()
+                    .chain(handed)
+                    .collect();
                 Ok(Parked { pid, report, fds })
             }
         }
