@@ -57,6 +57,8 @@ protections! {
     Landlock = 12, "Landlock";
     /// The cell's init cannot be traced or read by its own command.
     HiddenInit = 13, "hidden init";
+    /// The cell's init can tell how much memory its tree has: a limit on it would be kept.
+    MemoryWatch = 14, "memory watch";
 }
 
 /// What is in force in a cell, read back from the kernel by the cell itself.

@@ -220,6 +220,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
         ..Rlimits::default()
     }

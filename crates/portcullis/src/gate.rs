@@ -13,8 +13,8 @@ use portcullis_exec::{
     resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,
-    Program, RuleId, decide,
+    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms, Grants,
+    GuestError, Program, RuleId, decide,
 };
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -195,6 +195,9 @@ impl Gate {
         match run {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped)?;
+                if completed.killed_for == Some(Code::LimitMemory) {
+                    self.activity.denial(self.over_memory(&program, &terms));
+                }
                 self.last_program.clone_from(&program);
                 self.activity.command(Command {
                     call,
@@ -234,6 +237,20 @@ impl Gate {
         let denial = self.limit(code, &self.last_program);
         self.activity.denial(denial);
         GuestError::OutputLimit
+    }
+
+    /// What the operator is told of a command that was killed for its memory; the guest has its status.
+    fn over_memory(&self, program: &str, terms: &ExecTerms) -> Denial {
+        let most = terms.rights.memory.unwrap_or_default();
+        Denial {
+            notes: vec![format!(
+                "it and what it started had more than {most} bytes (`memory` of its rule)"
+            )],
+            rule: None,
+            guest: GuestError::MemoryLimit,
+            action: format!("have more memory for `{program}`"),
+            ..self.limit(Code::LimitMemory, program)
+        }
     }
 
     fn limit(&self, code: Code, program: &str) -> Denial {
@@ -391,6 +408,9 @@ impl Gate {
         let key = self.parts.trail.key.as_deref();
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
+                _ if completed.killed_for == Some(Code::LimitMemory) => {
+                    audit::Ended::LimitReached("memory".to_owned())
+                }
                 _ if completed.killed_for.is_some() => {
                     audit::Ended::LimitReached("output".to_owned())
                 }

@@ -15,6 +15,7 @@ mod landlock;
 mod launch;
 mod layout;
 mod leash;
+mod memory;
 mod mounts;
 mod network;
 mod read_back;

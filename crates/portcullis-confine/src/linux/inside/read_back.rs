@@ -7,7 +7,7 @@ use rustix::{
     process::{DumpableBehavior, Pid},
 };
 
-use super::{landlock, seccomp};
+use super::{landlock, memory, seccomp};
 use crate::{Plan, Protection, Report};
 
 /// Which namespaces a process is in.
@@ -58,6 +58,7 @@ pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Res
         dumpable == DumpableBehavior::NotDumpable,
         Protection::HiddenInit,
     );
+    note(memory::can_watch(), Protection::MemoryWatch);
     Ok(Report::new(plan.tier, landlock_abi, found))
 }
 
