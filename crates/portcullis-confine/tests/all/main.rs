@@ -11,6 +11,7 @@ mod inside;
 mod kill;
 mod killed_host;
 mod limits;
+mod probe;
 mod server;
 mod start;
 mod status;
@@ -35,8 +36,9 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = fixture::play_role() {
         return code;
     }
+    let full = full::tests();
     let tests = [
-        full::TESTS,
+        &full[..],
         inside::TESTS,
         kill::TESTS,
         killed_host::TESTS,

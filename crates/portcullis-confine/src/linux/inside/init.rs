@@ -97,9 +97,6 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
-    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
     let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
         .map_err(Failure::at(Step::ReadBack))?;
     if report.missing(&common.plan).is_some() {
@@ -108,6 +105,10 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
             errno: libc::ENOSYS,
         });
     }
+    // Last, because an error is sent through the socket as it was.
+    let (socket, listener) =
+        process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
+    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
     let init = Init {
         socket,
         children,

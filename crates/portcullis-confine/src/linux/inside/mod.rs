@@ -27,4 +27,5 @@ mod template;
 mod tree;
 mod turns;
 
+pub(super) use identity::OUTSIDE;
 pub(super) use server::serve;
