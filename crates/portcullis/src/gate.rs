@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Status,
-    resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Sharer,
+    Status, resolve,
 };
 use portcullis_policy::{
     Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms, Grants,
@@ -130,6 +130,8 @@ pub(crate) struct Gate {
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
+    /// What its commands may have in common, they have with no other instance's.
+    sharer: Sharer,
     /// The program that ran last.
     last_program: String,
 }
@@ -142,6 +144,7 @@ impl Gate {
             calls: 0,
             deadline: None,
             overlay: Vec::new(),
+            sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
         }
@@ -164,6 +167,7 @@ impl Gate {
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
                     self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
+                    let permit = permit.of(&self.sharer);
                     self.act(call, authorized, opened, ask.stdin, permit).await
                 }
                 Err(code) => {
