@@ -25,7 +25,7 @@ use crate::pool::Yard;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Pipes, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Quota};
+use crate::{Completed, ExecFailure, Opened, Quota, Sharer};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -39,6 +39,7 @@ pub(crate) struct Run<'a> {
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
+    pub(crate) sharer: &'a Sharer,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -58,6 +59,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         started,
         deadline,
         quota,
+        sharer,
     } = run;
     let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
@@ -84,7 +86,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let mut stderr = Capture::new(terms.output);
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, &terms.rights.net, &command),
+        start(executor, &planned, sharer, &terms.rights.net, &command),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
@@ -231,6 +233,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
         ..Rlimits::default()
     }
@@ -276,12 +279,13 @@ struct Started {
 async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
+    sharer: &Sharer,
     net: &PolicyNet,
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let (mut cell, yard) = executor.pool.cell(&planned.plan).await?;
+        let (mut cell, yard) = executor.pool.cell(&planned.plan, sharer).await?;
         let prepared = Prepared::of(planned, &mut cell)?;
         let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {
