@@ -20,6 +20,7 @@
 //!
 //! Read first: [`enter`], [`SpawnServer`], [`Cell`], [`CellCommand`].
 
+mod ablation;
 mod error;
 mod event;
 mod plan;
@@ -42,6 +43,8 @@ mod unsupported;
 ))]
 mod wire;
 
+#[cfg(feature = "ablation")]
+pub use ablation::{Layer, is_left_out};
 pub use error::{HelperError, SendError, ServerError, StartError};
 pub use event::{Event, Status, Step, Usage};
 #[cfg(all(

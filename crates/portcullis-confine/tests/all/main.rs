@@ -10,6 +10,7 @@ mod full;
 mod inside;
 mod kill;
 mod killed_host;
+mod landlock;
 mod limits;
 mod server;
 mod start;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         inside::TESTS,
         kill::TESTS,
         killed_host::TESTS,
+        landlock::TESTS,
         limits::TESTS,
         server::TESTS,
         start::TESTS,

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     Net, Report, Step, Tier,
+    ablation::{Layer, is_left_out},
     linux::{process, socket},
     wire::{self, CellReply, Outcome, REPLY_BYTES},
 };
@@ -68,11 +69,7 @@ struct Ready {
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
-    let tree = if common.plan.tier == Tier::Landlock {
-        Tree::Subreaper
-    } else {
-        Tree::Namespace
-    };
+    let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
         // If it were killed, its command would not be. Its leash is the host's socket alone.
@@ -95,23 +92,21 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
+    let report = read_back(common, landlock_abi)?;
+    // Last, because a failure is told through the socket's old number.
+    let (socket, listener) =
+        process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
     let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
-    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
-        .map_err(Failure::at(Step::ReadBack))?;
-    if report.missing(&common.plan).is_some() {
-        return Err(Failure {
-            step: Step::ReadBack,
-            errno: libc::ENOSYS,
-        });
-    }
+    let domain = match common.plan.tier {
+        Tier::Landlock => Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?),
+        Tier::Full | Tier::Namespaces | Tier::Limits => None,
+    };
     let init = Init {
         socket,
         children,
         tree,
         confined: common.plan.tier.confines(),
-        memory: Memory::touched(common.origin.turns),
+        memory: Memory::touched(common.origin.turns, domain),
     };
     Ok(Ready {
         report,
@@ -120,13 +115,40 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     })
 }
 
+/// What the kernel says is in force; an error if anything is missing that the plan promises.
+fn read_back(common: &Common, landlock_abi: u8) -> Result<Report, Failure> {
+    #[cfg(feature = "ablation")]
+    if crate::ablation::is_any_left_out() {
+        // Trying what the layers refuse would do it.
+        return Ok(Report::new(common.plan.tier, landlock_abi, []));
+    }
+    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
+        .map_err(Failure::at(Step::ReadBack))?;
+    match report.missing(&common.plan) {
+        None => Ok(report),
+        Some(_) => Err(Failure {
+            step: Step::ReadBack,
+            errno: libc::ENOSYS,
+        }),
+    }
+}
+
 /// The cell's own part of its template's root and network.
 fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
         scratch::mount(built)?;
     }
-    scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
-    scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    if common.namespaces & libc::CLONE_NEWPID != 0 {
+        scratch::mount_proc(common.built.is_some()).map_err(Failure::at(Step::MountProc))?;
+    } else if common.built.is_some() {
+        scratch::bind_proc().map_err(Failure::at(Step::MountProc))?;
+    }
+    if common.built.is_some() {
+        scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    }
+    if is_left_out(Layer::Namespaces) {
+        return Ok(None);
+    }
     if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
         network::loopback_up().map_err(Failure::at(Step::Network))?;
     }
@@ -137,7 +159,7 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     Ok(listener)
 }
 
-fn hide() -> Result<(), Failure> {
+pub(super) fn hide() -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at(Step::Hide))
 }
@@ -163,15 +185,21 @@ fn confine(common: &Common) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
-    capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    if is_left_out(Layer::Caps) {
+        capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
+    } else {
+        capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    }
     let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
-    let landlock_abi = if common.plan.tier.has_landlock() {
+    let landlock_abi = if common.plan.tier.has_landlock() && !is_left_out(Layer::Landlock) {
         landlock::restrict(&common.plan, scratch.unwrap_or_default())
             .map_err(Failure::at(Step::Landlock))?
     } else {
         0
     };
-    filter.install().map_err(Failure::at(Step::Seccomp))?;
+    if !is_left_out(Layer::Seccomp) {
+        filter.install().map_err(Failure::at(Step::Seccomp))?;
+    }
     Ok(landlock_abi)
 }
 

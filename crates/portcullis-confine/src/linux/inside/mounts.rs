@@ -93,6 +93,16 @@ pub(super) fn put(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()
     Ok(move_mount(tree, c"", target, c"", flags)?)
 }
 
+/// Gives this user namespace a list of its own, an empty one, of handlers for formats that the kernel does not know
+/// (binfmt_misc). It stays when the file system that shows it is gone.
+///
+/// Before Linux 6.7 there is one list for all, and no way around the machine's handlers.
+pub(super) fn forget_handlers() {
+    if let Ok(context) = fsopen("binfmt_misc", FsOpenFlags::FSOPEN_CLOEXEC) {
+        let _: rustix::io::Result<()> = fsconfig_create(context.as_fd());
+    }
+}
+
 /// Makes an empty file system in memory, of so many bytes and files at most.
 pub(super) fn tmpfs(bytes: u64, files: u64, mode: &str) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
