@@ -164,16 +164,16 @@ pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Res
     }
 }
 
-/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `listener`, which becomes number 4, and closes
+/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `other`, which becomes number 4, and closes
 /// everything else.
 ///
 /// Only for a copy of a process that will never drop the values of the process it is a copy of.
 pub(super) fn keep_only(
     socket: BorrowedFd<'_>,
-    listener: Option<OwnedFd>,
+    other: Option<OwnedFd>,
 ) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    // The listener may be number 3 or 4 itself.
-    let listener = listener
+    // The other may be number 3 or 4 itself.
+    let other = other
         .map(|fd| {
             let copy = rustix::io::fcntl_dupfd_cloexec(&fd, 5);
             // Its number is closed below with all others, and must not be closed twice.
@@ -182,18 +182,18 @@ pub(super) fn keep_only(
         })
         .transpose()?;
     place(socket, 3, true)?;
-    if let Some(listener) = &listener {
-        place(listener.as_fd(), 4, true)?;
+    if let Some(other) = &other {
+        place(other.as_fd(), 4, true)?;
     }
-    close_from(if listener.is_some() { 5 } else { 4 })?;
+    close_from(if other.is_some() { 5 } else { 4 })?;
     // SAFETY: numbers 3 and 4 have just been made; what they were before belonged to values that this copy never
-    // touches again. The listener's own value is forgotten, because its number has been closed or is 4.
-    let listener = listener.map(|fd| unsafe {
+    // touches again. The other's own value is forgotten, because its number has been closed or is 4.
+    let other = other.map(|fd| unsafe {
         std::mem::forget(fd);
         OwnedFd::from_raw_fd(4)
     });
     // SAFETY: as above.
-    Ok((unsafe { OwnedFd::from_raw_fd(3) }, listener))
+    Ok((unsafe { OwnedFd::from_raw_fd(3) }, other))
 }
 
 /// Kills every process that this one can see, except itself. For the init of a pid namespace.

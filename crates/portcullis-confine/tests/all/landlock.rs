@@ -2,11 +2,17 @@
 
 use portcullis_confine::{Helper, Plan, Protection, SpawnServer, StartError, Step, Tier};
 
-use crate::fixture::{Cells, Run, Witness, cell_of, event_of, read_all};
+use std::time::Duration;
+
+use crate::fixture::{
+    Cells, PATIENCE, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, event_of, read_all,
+    wait_readable,
+};
 
 crate::tests![
     everything_that_can_be_is_in_force,
     a_command_cannot_kill_what_is_to_kill_it,
+    nothing_outlives_the_server,
 ];
 
 /// Root's commands would be root, so there are no such cells for them.
@@ -58,4 +64,26 @@ fn a_command_cannot_kill_what_is_to_kill_it() {
     let event = event_of(&cell);
     assert!(witness.is_at_end(), "something outlived it: {event:?}");
     assert_eq!(read_all(&mut pipes.stdout), "up\n", "{event:?}");
+}
+
+fn nothing_outlives_the_server() {
+    let Some(cells) = cells() else { return };
+    let mut witness = Witness::new();
+    let run = Run {
+        stdin: witness.hand_over(),
+        ..Run::shell(STUBBORN_TREE)
+    };
+    let parked = cell_of(&cells);
+    let cell = cell_of(&cells);
+    let _pipes = run.start(&cell).unwrap();
+    drop(run);
+    witness.wait_for_lines(STUBBORN_TREE_LINES);
+    let server = i32::try_from(cells.server.pid()).unwrap();
+    let server = rustix::process::Pid::from_raw(server).unwrap();
+    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+    assert!(witness.wait_for_end() < Duration::from_secs(1));
+    assert!(
+        wait_readable(parked.pidfd(), PATIENCE),
+        "a parked cell is left"
+    );
 }

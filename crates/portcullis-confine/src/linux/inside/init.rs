@@ -72,9 +72,12 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
-        // If it were killed, its command would not be. Its leash is the host's socket alone.
-        Tree::Subreaper => rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(Failure::at(Step::Leash))?,
+        // If it were killed, its command would not be: it is told, and kills it.
+        Tree::Subreaper => {
+            leash::be_told(&common.origin.maker, Signal::TERM)?;
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .map_err(Failure::at(Step::Leash))?;
+        }
     }
     rustix::thread::set_name(c"cell-init").map_err(Failure::at(Step::Hide))?;
     // The command's session: without a terminal, and not led by the command, so it can get none. Made
@@ -229,6 +232,9 @@ impl Init {
             confined,
             memory,
         } = self;
+        if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
+            return;
+        }
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
             Ok(None) => return,
             Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
@@ -237,6 +243,13 @@ impl Init {
         // The host may be gone; then nobody wants to know.
         let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
     }
+}
+
+/// Waits for the request; true if the maker ended instead.
+fn is_told_to_end(socket: BorrowedFd<'_>, children: BorrowedFd<'_>) -> bool {
+    let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    // Every signal is blocked, so nothing interrupts it. There is no child yet: the only signal is the maker's end.
+    rustix::event::poll(&mut ready, None).is_err() || !ready[1].revents().is_empty()
 }
 
 /// Watches over the command until it has ended and everything that it started is gone.
@@ -252,8 +265,10 @@ fn supervise(
             return killed(tree);
         }
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-        if child && let Some(status) = reap_until(command.pid, children) {
-            return ended(tree, command, status);
+        match child.then(|| reap_until(command.pid, children)) {
+            Some(Reaped::Command(status)) => return ended(tree, command, status),
+            Some(Reaped::ToEnd) => return killed(tree),
+            Some(Reaped::Others) | None => {}
         }
         if control {
             match read_control(socket) {
@@ -265,8 +280,16 @@ fn supervise(
     }
 }
 
+/// What signals were about.
+enum Reaped {
+    Command(WaitStatus),
+    Others,
+    /// Not a child: the maker has ended.
+    ToEnd,
+}
+
 /// Reaps what has ended; stops at the command itself.
-fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
+fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Reaped {
     let reap = || {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
@@ -277,10 +300,15 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
     };
     // Mostly it is the command, and then the signal need not be read. If it is not, whoever ends
     // after the signal has been read sends another.
-    reap().or_else(|| {
-        process::drain_signals(children);
-        reap()
-    })
+    if let Some(status) = reap() {
+        return Reaped::Command(status);
+    }
+    let to_end = process::drain_signals(children);
+    match reap() {
+        Some(status) => Reaped::Command(status),
+        None if to_end => Reaped::ToEnd,
+        None => Reaped::Others,
+    }
 }
 
 fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {

@@ -26,8 +26,9 @@ pub(super) const WRITABLE_DATA: u64 =
     libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 /// Writable, and what is there can be executed.
 pub(super) const WRITABLE_PROGRAMS: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-/// A device node: it must work, and nothing else.
-pub(super) const DEVICE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+/// A device node: it must work, and nothing else. What is written to a device is not written to its file system.
+pub(super) const DEVICE: u64 =
+    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
 
 /// Clones the tree that starts at `of`, with everything mounted in it. Nobody sees it before [`put`].
 pub(super) fn clone_tree(of: BorrowedFd<'_>) -> io::Result<OwnedFd> {
