@@ -3,6 +3,8 @@ use std::time::Duration;
 use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
+use crate::care::TreeNote;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -42,6 +44,8 @@ pub struct Completed {
     pub usage: Usage,
     /// What the kernel enforced, read back by the cell.
     pub report: Report,
+    /// What became of the working trees that it could write.
+    pub trees: Vec<TreeNote>,
 }
 
 impl Completed {

@@ -15,6 +15,7 @@
 //!
 //! Read first: [`ExecAsk`], [`resolve`], [`Executor`], [`Completed`], [`ExecFailure`].
 
+mod aftermath;
 mod ask;
 mod capture;
 pub mod care;

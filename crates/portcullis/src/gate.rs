@@ -17,6 +17,8 @@ use portcullis_policy::{
     Program, RuleId, decide,
 };
 
+use crate::{Diagnostic, notice};
+
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
 pub(crate) struct GateParts {
@@ -81,7 +83,9 @@ pub struct Activity {
     pub denials: Vec<Denial>,
     /// Failures of the host that the guest saw as an error, in words.
     pub failures: Vec<String>,
-    /// How many commands, denials and failures came after the first [`Activity::KEPT`] of each, and are not in the
+    /// What commands left that needs a look, in order.
+    pub notices: Vec<Diagnostic>,
+    /// How many commands, denials, failures and notices came after the first [`Activity::KEPT`] of each, and are not in the
     /// lists. The audit trail has them.
     pub not_kept: u64,
 }
@@ -104,6 +108,10 @@ impl Activity {
 
     fn denial(&mut self, denial: Denial) {
         Self::keep(&mut self.denials, &mut self.not_kept, denial);
+    }
+
+    fn notice(&mut self, notice: Diagnostic) {
+        Self::keep(&mut self.notices, &mut self.not_kept, notice);
     }
 
     fn failure(&mut self, why: String) {
@@ -196,6 +204,12 @@ impl Gate {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped)?;
                 self.last_program.clone_from(&program);
+                for note in &completed.trees {
+                    let notice = notice::of_tree(&parts.grants.plugin, &program, note);
+                    notice
+                        .into_iter()
+                        .for_each(|notice| self.activity.notice(notice));
+                }
                 self.activity.command(Command {
                     call,
                     program,

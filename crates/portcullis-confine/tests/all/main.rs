@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod copies;
 mod fixture;
 mod full;
 mod inside;
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         return code;
     }
     let tests = [
+        copies::TESTS,
         full::TESTS,
         inside::TESTS,
         kill::TESTS,

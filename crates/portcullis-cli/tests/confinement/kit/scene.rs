@@ -91,10 +91,7 @@ impl Scene {
         self.set("secret", self.root.join("outside/secret").display());
         fs::copy(machine().guest(), self.root.join("p.wasm")).unwrap();
         self.user.own(&self.root.join("p.wasm"));
-        for (name, from) in [
-            ("elf", machine().probe()),
-            ("library", machine().library()),
-        ] {
+        for (name, from) in [("elf", machine().probe()), ("library", machine().library())] {
             let to = self.root.join("project/ro").join(name);
             fs::copy(from, &to).unwrap();
             self.user.own(&to);
@@ -167,7 +164,14 @@ impl Scene {
     /// The command line with what this scene needs around it.
     pub(crate) fn wrap(&self, words: &[String]) -> Vec<String> {
         const INHERIT: &str = "exec 9<\"$1\"; shift; exec \"$@\"";
-        let shell = |script: &str| vec!["/bin/sh".to_owned(), "-c".into(), script.into(), "sh".into()];
+        let shell = |script: &str| {
+            vec![
+                "/bin/sh".to_owned(),
+                "-c".into(),
+                script.into(),
+                "sh".into(),
+            ]
+        };
         let before = match self.prepare {
             Prepare::Terminal => vec![self.probe(), "with-terminal".into()],
             Prepare::InheritedFile => [shell(INHERIT), vec![self.fill("{secret}")]].concat(),

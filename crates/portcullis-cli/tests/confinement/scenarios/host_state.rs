@@ -35,7 +35,11 @@ fn scene_with_state(tier: Tier, user: User) -> Scene {
     assert!(first.is_ok(), "INVALID: {}", first.text);
     for file in state(user) {
         let free = Line::direct(&scene, &["read", &file]).run(&scene, user);
-        assert!(free.is_ok() && !free.details[0].is_empty(), "INVALID: {}", free.text);
+        assert!(
+            free.is_ok() && !free.details[0].is_empty(),
+            "INVALID: {}",
+            free.text
+        );
     }
     scene
 }
@@ -61,7 +65,11 @@ fn a_grant_to_write_the_home_does_not_reach_the_hosts_state(tier: Tier, user: Us
         let before = fs::read(&file).unwrap();
         let ran = Line::confined(&scene, &[&["truncate", &file]]).run(&scene, user);
         assert!(ran.details.is_empty(), "a command ran: {}", ran.text);
-        assert!(fs::read(&file).unwrap().starts_with(&before), "{}", ran.text);
+        assert!(
+            fs::read(&file).unwrap().starts_with(&before),
+            "{}",
+            ran.text
+        );
     }
 }
 

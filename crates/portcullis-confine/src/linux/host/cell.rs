@@ -27,6 +27,7 @@ pub struct Cell {
     report: Report,
     started: AtomicBool,
     listener: Option<OwnedFd>,
+    copies: Option<OwnedFd>,
 }
 
 /// The one command of a cell. All descriptors are borrowed; the cell gets copies.
@@ -62,9 +63,7 @@ impl Cell {
     /// Takes over what a template sent, if it is what it should be.
     pub(super) fn adopt(pid: u32, report: Report, fds: Vec<OwnedFd>) -> Result<Self, &'static str> {
         let mut fds = fds.into_iter();
-        let (Some(socket), Some(pidfd), listener, None) =
-            (fds.next(), fds.next(), fds.next(), fds.next())
-        else {
+        let (Some(socket), Some(pidfd)) = (fds.next(), fds.next()) else {
             return Err("it has not the descriptors that it should have");
         };
         if !socket::is_ours(socket.as_fd()) {
@@ -73,11 +72,16 @@ impl Cell {
         if pidfd_process(pidfd.as_fd()) != Some(pid) {
             return Err("its second descriptor is not of the process that it names");
         }
-        if listener
-            .as_ref()
-            .is_some_and(|fd| !socket::is_listener(fd.as_fd()))
-        {
-            return Err("its third descriptor is no listener");
+        let (mut listener, mut copies) = (None, None);
+        for fd in fds {
+            let place = match () {
+                () if socket::is_listener(fd.as_fd()) => &mut listener,
+                () if is_memory_directory(fd.as_fd()) => &mut copies,
+                () => return Err("a descriptor is neither a listener nor a directory of copies"),
+            };
+            if place.replace(fd).is_some() {
+                return Err("it has two descriptors of a kind");
+            }
         }
         rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;
         Ok(Self {
@@ -87,12 +91,22 @@ impl Cell {
             report,
             started: AtomicBool::new(false),
             listener,
+            copies,
         })
     }
 
     /// The listener in the cell's own network, once; `None` for plans without [`Net::Proxy`](crate::Net::Proxy).
     pub fn take_listener(&mut self) -> Option<OwnedFd> {
         self.listener.take()
+    }
+
+    /// The directory of the cell's copies, once; `None` for plans without [`Access::Copied`](crate::Access::Copied).
+    ///
+    /// In it is one directory for each, `0`, `1` and so on in the order of [`Plan::roots`](crate::Plan::roots), and there
+    /// an empty file of the name that it is a copy of. Fill it before the command is started and read it when the
+    /// command's tree is gone; what it is by then, the command alone decided. The descriptor outlives the cell.
+    pub fn take_copies(&mut self) -> Option<OwnedFd> {
+        self.copies.take()
     }
 
     /// The socket: non-blocking, readable when [`Cell::receive`] has something to say.
@@ -217,6 +231,15 @@ impl Drop for Cell {
         let _: rustix::io::Result<()> =
             rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
+}
+
+/// Whether it is a directory of a file system in memory: what a cell has for itself is, the user's files are not.
+fn is_memory_directory(fd: BorrowedFd<'_>) -> bool {
+    // Linux, `include/uapi/linux/magic.h`.
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    let directory = rustix::fs::fstat(fd)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir());
+    directory && rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
 }
 
 /// One message from a peer that may be hostile; `None` if there is none yet.

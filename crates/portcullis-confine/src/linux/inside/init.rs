@@ -40,14 +40,14 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
         Ok(Ready {
             report,
             init,
-            listener,
+            handed,
         }) => {
             let parked = CellReply::Cell { pid: 0, report }.encode();
             let sent = {
-                let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+                let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
                 socket::send(&init.socket, &parked, &fds)
             };
-            drop(listener);
+            drop(handed);
             if sent.is_ok() {
                 init.serve();
             }
@@ -65,7 +65,8 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
 struct Ready {
     report: Report,
     init: Init,
-    listener: Option<OwnedFd>,
+    /// For the host: the proxy's listener, the directory of copies.
+    handed: Vec<OwnedFd>,
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
@@ -104,6 +105,12 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         Tier::Landlock => Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?),
         Tier::Full | Tier::Namespaces | Tier::Limits => None,
     };
+    let copies = common
+        .built
+        .as_ref()
+        .filter(|built| !built.copies.is_empty());
+    let copies = copies.map(|_| scratch::open_copies()).transpose();
+    let copies = copies.map_err(Failure::at(Step::Scratch))?;
     let init = Init {
         socket,
         children,
@@ -114,7 +121,7 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     Ok(Ready {
         report,
         init,
-        listener,
+        handed: listener.into_iter().chain(copies).collect(),
     })
 }
 
