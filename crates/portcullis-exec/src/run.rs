@@ -220,6 +220,10 @@ fn environment(
             }
         }
     }
+    #[cfg(feature = "ablation")]
+    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
+        vars.extend(std::env::vars());
+    }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
@@ -227,6 +231,8 @@ fn environment(
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
+/// Open descriptors of each of its processes.
+const DESCRIPTORS: u64 = 4096;
 
 fn limits(terms: &ExecTerms) -> Rlimits {
     if terms.confinement == Confinement::Limits {
@@ -235,6 +241,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
     Rlimits {
         memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
     }
 }
