@@ -24,8 +24,10 @@ mod failure;
 mod plan;
 mod pool;
 mod quota;
+mod relay;
 mod resolve;
 mod run;
+mod stdio;
 mod supervise;
 mod watch;
 
@@ -36,6 +38,7 @@ pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{
     Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,
