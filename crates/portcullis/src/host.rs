@@ -79,9 +79,9 @@ pub struct HostBuilder {
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
     cache: Option<Arc<CodeCache>>,
-    host_env: HostEnvironment,
+    pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
-    own_state: OwnState,
+    pub(crate) own_state: OwnState,
     stdio: GuestStdio,
     pooling: bool,
     upstream_proxy: Option<Target>,
@@ -246,6 +246,10 @@ impl Host {
         HostBuilder::default()
     }
 
+    pub(crate) fn settings(&self) -> &HostBuilder {
+        &self.0.settings
+    }
+
     /// The real path of the project directory.
     pub fn project(&self) -> &Path {
         &self.0.project
@@ -326,7 +330,7 @@ impl Host {
     }
 
     /// The spawn server for a confinement, started once.
-    fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
+    pub(crate) fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
         let settings = &self.0.settings;
         let start = || {
             let helper =
@@ -425,7 +429,7 @@ impl Host {
         })))
     }
 
-    fn trail(&self) -> Trail {
+    pub(crate) fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),
