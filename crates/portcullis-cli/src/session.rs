@@ -40,7 +40,15 @@ pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) ->
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
-    let host = Host::builder()
+    let mut host = Host::builder();
+    let network = settings.policy.network();
+    if let Some(proxy) = &network.upstream_proxy {
+        host = host.upstream_proxy(proxy.clone());
+    }
+    if let Some(file) = &network.ca_file {
+        host = host.ca_file(file);
+    }
+    let host = host
         .project(&settings.project)
         .host_env(settings.env.host())
         .own_state(settings.own_state())
