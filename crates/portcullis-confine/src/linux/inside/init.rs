@@ -96,7 +96,7 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
+    let (socket, listener) = process::keep_only(socket.as_fd(), listener)
         .map_err(Failure::at(Step::Signals))?;
     let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
     let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
