@@ -239,7 +239,7 @@ fn is_memory_directory(fd: BorrowedFd<'_>) -> bool {
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     let directory = rustix::fs::fstat(fd)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir());
-    directory && rustix::fs::fstatfs(fd).is_ok_and(|stat| i64::from(stat.f_type) == TMPFS_MAGIC)
+    directory && rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
 }
 
 /// One message from a peer that may be hostile; `None` if there is none yet.

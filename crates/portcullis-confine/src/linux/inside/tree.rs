@@ -60,7 +60,7 @@ fn kill_by_walking() -> u32 {
         for pid in descendants() {
             // The number could go to another process before the signal; the descriptor could not.
             if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-                && parent(pid).is_some_and(|parent| is_ours(parent))
+                && parent(pid).is_some_and(&is_ours)
             {
                 let _: rustix::io::Result<()> =
                     rustix::process::pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
