@@ -148,7 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust besides those of the system.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
