@@ -38,6 +38,9 @@ pub(crate) struct Entry {
     /// What the native payload can do where the program itself holds it back, besides running; all if it is not said.
     #[serde(default = "all")]
     gains: Powers,
+    /// Where its own configuration lies, which an operator grants so that it works at all.
+    #[serde(default)]
+    pub(crate) read: Vec<PathBuf>,
     /// Arguments after the program.
     #[serde(default)]
     pub(crate) args: Vec<String>,

@@ -115,6 +115,7 @@ pub(crate) fn run(
 /// native payload runs and is stopped by what it tries, not by where it lies.
 fn policy(kit: &Kit, mode: Mode, tier: &str, entry: &Entry, scene: &Scene) -> String {
     let (tools, grant) = (scene.tools(), scene.grant());
+    let read: Vec<_> = [&tools].into_iter().chain(&entry.read).collect();
     let (rule, system) = match mode {
         Mode::Single => (format!("{{ program = {:?}, exec = [] }}", entry.name), ""),
         _ => (
@@ -129,7 +130,7 @@ fn policy(kit: &Kit, mode: Mode, tier: &str, entry: &Entry, scene: &Scene) -> St
          [[plugins]]\n\
          id = \"p\"\n\
          path = {:?}\n\
-         fs = {{ read = [{tools:?}], write = [{grant:?}] }}\n\
+         fs = {{ read = {read:?}, write = [{grant:?}] }}\n\
          net = \"none\"\n\
          limits = {limits}\n\
          [plugins.exec]\n\
