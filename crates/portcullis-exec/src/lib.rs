@@ -15,6 +15,7 @@
 //!
 //! Read first: [`ExecAsk`], [`resolve`], [`Executor`], [`Completed`], [`ExecFailure`].
 
+mod aftermath;
 mod ask;
 mod capture;
 pub mod care;
@@ -26,6 +27,7 @@ mod pool;
 mod quota;
 mod resolve;
 mod run;
+mod sharer;
 mod supervise;
 mod watch;
 
@@ -36,6 +38,7 @@ pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use sharer::Sharer;
 
 pub use portcullis_confine::{
     Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,

@@ -17,6 +17,7 @@ use portcullis_proxy::{Proxy, Serving};
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
+use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::executor::Inner;
 use crate::plan::{Planned, Wanted};
@@ -24,7 +25,7 @@ use crate::pool::Yard;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Pipes, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Quota};
+use crate::{Completed, ExecFailure, Opened, Quota, Sharer};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -38,6 +39,7 @@ pub(crate) struct Run<'a> {
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
+    pub(crate) sharer: &'a Sharer,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -57,6 +59,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         started,
         deadline,
         quota,
+        sharer,
     } = run;
     let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
@@ -83,9 +86,15 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let mut stderr = Capture::new(terms.output);
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned.plan, &terms.rights.net, &command),
+        start(executor, &planned, sharer, &terms.rights.net, &command),
     );
-    let Started { cell, yard, proxy } = started_cell
+    // The cell comes last, so that it is dropped first.
+    let Started {
+        aftermath,
+        yard,
+        proxy,
+        cell,
+    } = started_cell
         .await
         .map_err(|_elapsed| ExecFailure::TimeUp)??;
     executor.pool.refill(&yard);
@@ -101,7 +110,6 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         quota,
     )
     .await?;
-    planned.used();
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
@@ -118,6 +126,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
+        trees: aftermath.settle().await,
     })
 }
 
@@ -220,6 +229,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
         ..Rlimits::default()
     }
@@ -255,26 +265,35 @@ fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
 
 /// A command under way, and what must live as long as it does.
 struct Started {
-    cell: Leash,
+    aftermath: Aftermath,
     yard: Arc<Yard>,
     proxy: Option<Serving>,
+    cell: Leash,
 }
 
 /// Gives the command to a cell; a parked one if there is one that is alive.
 async fn start(
     executor: &Inner,
-    plan: &Plan,
+    planned: &Arc<Planned>,
+    sharer: &Sharer,
     net: &PolicyNet,
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let (mut cell, yard) = executor.pool.cell(plan).await?;
+        let (mut cell, yard) = executor.pool.cell(&planned.plan, sharer).await?;
+        let prepared = Prepared::of(planned, &mut cell)?;
         let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {
             Ok(()) => {
+                let aftermath = Aftermath::of(prepared);
                 let cell = watch(Held(cell), Interest::READABLE).map_err(ExecFailure::Pipe)?;
-                return Ok(Started { cell, yard, proxy });
+                return Ok(Started {
+                    aftermath,
+                    yard,
+                    proxy,
+                    cell,
+                });
             }
             // It never read the command, so the command did not run.
             Err(SendError::Gone) if dead < MAX_DEAD_CELLS => dead += 1,

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Status,
-    resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Sharer,
+    Status, resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,
-    Program, RuleId, decide,
+    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms, Grants,
+    GuestError, Program, RuleId, decide,
 };
+
+use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -81,7 +83,9 @@ pub struct Activity {
     pub denials: Vec<Denial>,
     /// Failures of the host that the guest saw as an error, in words.
     pub failures: Vec<String>,
-    /// How many commands, denials and failures came after the first [`Activity::KEPT`] of each, and are not in the
+    /// What commands left that needs a look, in order.
+    pub notices: Vec<Diagnostic>,
+    /// How many commands, denials, failures and notices came after the first [`Activity::KEPT`] of each, and are not in the
     /// lists. The audit trail has them.
     pub not_kept: u64,
 }
@@ -106,6 +110,10 @@ impl Activity {
         Self::keep(&mut self.denials, &mut self.not_kept, denial);
     }
 
+    fn notice(&mut self, notice: Diagnostic) {
+        Self::keep(&mut self.notices, &mut self.not_kept, notice);
+    }
+
     fn failure(&mut self, why: String) {
         Self::keep(&mut self.failures, &mut self.not_kept, why);
     }
@@ -122,6 +130,8 @@ pub(crate) struct Gate {
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
+    /// What its commands may have in common, they have with no other instance's.
+    sharer: Sharer,
     /// The program that ran last.
     last_program: String,
 }
@@ -134,6 +144,7 @@ impl Gate {
             calls: 0,
             deadline: None,
             overlay: Vec::new(),
+            sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
         }
@@ -156,6 +167,7 @@ impl Gate {
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
                     self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
+                    let permit = permit.of(&self.sharer);
                     self.act(call, authorized, opened, ask.stdin, permit).await
                 }
                 Err(code) => {
@@ -195,7 +207,16 @@ impl Gate {
         match run {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped)?;
+                if completed.killed_for == Some(Code::LimitMemory) {
+                    self.activity.denial(self.over_memory(&program, &terms));
+                }
                 self.last_program.clone_from(&program);
+                for note in &completed.trees {
+                    let notice = notice::of_tree(&parts.grants.plugin, &program, note);
+                    notice
+                        .into_iter()
+                        .for_each(|notice| self.activity.notice(notice));
+                }
                 self.activity.command(Command {
                     call,
                     program,
@@ -234,6 +255,20 @@ impl Gate {
         let denial = self.limit(code, &self.last_program);
         self.activity.denial(denial);
         GuestError::OutputLimit
+    }
+
+    /// What the operator is told of a command that was killed for its memory; the guest has its status.
+    fn over_memory(&self, program: &str, terms: &ExecTerms) -> Denial {
+        let most = terms.rights.memory.unwrap_or_default();
+        Denial {
+            notes: vec![format!(
+                "it and what it started had more than {most} bytes (`memory` of its rule)"
+            )],
+            rule: None,
+            guest: GuestError::MemoryLimit,
+            action: format!("have more memory for `{program}`"),
+            ..self.limit(Code::LimitMemory, program)
+        }
     }
 
     fn limit(&self, code: Code, program: &str) -> Denial {
@@ -391,6 +426,9 @@ impl Gate {
         let key = self.parts.trail.key.as_deref();
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
+                _ if completed.killed_for == Some(Code::LimitMemory) => {
+                    audit::Ended::LimitReached("memory".to_owned())
+                }
                 _ if completed.killed_for.is_some() => {
                     audit::Ended::LimitReached("output".to_owned())
                 }

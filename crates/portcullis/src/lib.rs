@@ -36,6 +36,7 @@ mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod notice;
 mod own_state;
 mod plugin;
 mod recognize;

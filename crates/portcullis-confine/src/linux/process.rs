@@ -147,11 +147,11 @@ pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Res
 /// Only for a copy of a process that will never drop the values of the process it is a copy of.
 pub(super) fn keep_only(
     socket: BorrowedFd<'_>,
-    listener: Option<BorrowedFd<'_>>,
+    listener: Option<OwnedFd>,
 ) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    // The listener may be number 3 or 4 itself.
+    // The listener may be number 3 or 4 itself. Its own number is closed below, and must not be once more.
     let listener = listener
-        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 5))
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(std::mem::ManuallyDrop::new(fd).as_fd(), 5))
         .transpose()?;
     place(socket, 3, true)?;
     if let Some(listener) = &listener {

@@ -53,8 +53,9 @@ impl Tier {
         Self::ALL.into_iter().find(|tier| tier.code() == code)
     }
 
-    /// Whether the cell has namespaces and a root of its own.
-    pub(crate) const fn has_own_root(self) -> bool {
+    /// Whether its cells have namespaces and a root of their own.
+    #[must_use]
+    pub const fn has_own_root(self) -> bool {
         matches!(self, Self::Full | Self::Namespaces)
     }
 

@@ -22,7 +22,9 @@ use super::{
     identity::{self, Identity},
     landlock,
     launch::{self, Launched, Memory},
-    leash, network, read_back, scratch,
+    leash,
+    memory::Watch,
+    network, read_back, scratch,
     template::Common,
     tree::Tree,
 };
@@ -39,14 +41,14 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
         Ok(Ready {
             report,
             init,
-            listener,
+            handed,
         }) => {
             let parked = CellReply::Cell { pid: 0, report }.encode();
             let sent = {
-                let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+                let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
                 socket::send(&init.socket, &parked, &fds)
             };
-            drop(listener);
+            drop(handed);
             if sent.is_ok() {
                 init.serve();
             }
@@ -64,7 +66,8 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
 struct Ready {
     report: Report,
     init: Init,
-    listener: Option<OwnedFd>,
+    /// For the host: the proxy's listener, the directory of copies.
+    handed: Vec<OwnedFd>,
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
@@ -95,9 +98,6 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
-    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
     let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
         .map_err(Failure::at(Step::ReadBack))?;
     if report.missing(&common.plan).is_some() {
@@ -106,17 +106,28 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
             errno: libc::ENOSYS,
         });
     }
+    // Last, because an error is sent through the socket as it was.
+    let (socket, listener) =
+        process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
+    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+    let copies = common
+        .built
+        .as_ref()
+        .filter(|built| !built.copies.is_empty());
+    let copies = copies.map(|_| scratch::open_copies()).transpose();
+    let copies = copies.map_err(Failure::at(Step::Scratch))?;
     let init = Init {
         socket,
         children,
         tree,
         confined: common.plan.tier.confines(),
+        has_scratch: common.built.is_some(),
         memory: Memory::touched(common.origin.turns),
     };
     Ok(Ready {
         report,
         init,
-        listener,
+        handed: listener.into_iter().chain(copies).collect(),
     })
 }
 
@@ -181,6 +192,8 @@ struct Init {
     tree: Tree,
     /// Whether the command may use nothing but what is in the cell.
     confined: bool,
+    /// Whether the cell has scratch directories of its own.
+    has_scratch: bool,
     memory: Memory,
 }
 
@@ -199,11 +212,17 @@ impl Init {
             children,
             tree,
             confined,
+            has_scratch,
             memory,
         } = self;
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
             Ok(None) => return,
-            Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
+            Ok(Some(command)) => {
+                let watch = command
+                    .memory
+                    .map(|most| Watch::new(most, tree, has_scratch));
+                supervise(socket.as_fd(), children.as_fd(), tree, &command, watch)
+            }
             Err(Failure { step, errno }) => Outcome::Failed { step, errno },
         };
         // The host may be gone; then nobody wants to know.
@@ -217,10 +236,12 @@ fn supervise(
     children: BorrowedFd<'_>,
     tree: Tree,
     command: &Launched,
+    mut watch: Option<Watch>,
 ) -> Outcome {
     loop {
         let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        if rustix::event::poll(&mut ready, None).is_err() {
+        let until = watch.as_ref().map(Watch::due_in);
+        if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
             return killed(tree);
         }
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
@@ -233,6 +254,12 @@ fn supervise(
                 Control::Terminate => terminate(command.pid),
                 Control::Kill => return killed(tree),
             }
+        }
+        if watch.as_mut().is_some_and(Watch::is_over) {
+            return Outcome::OverMemory {
+                processes: tree.kill(),
+                usage: process::children_usage(),
+            };
         }
     }
 }

@@ -38,7 +38,8 @@ fn rights(access: Access) -> Option<BitFlags<AccessFs>> {
         Access::Program => Some(PROGRAM),
         Access::Write => Some(write()),
         Access::WriteExec => Some(write() | AccessFs::Execute),
-        Access::Masked => None,
+        // What is copied lies in a scratch directory.
+        Access::Masked | Access::Copied => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What each cell mounts for itself, on top of its template's root.
 
 use std::{
+    ffi::OsString,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -40,10 +41,27 @@ fn mount_parts(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
         rustix::fs::mkdirat(&whole, &name, mode)?;
         rustix::fs::chmodat(&whole, &name, mode, AtFlags::empty())?;
         let part = rustix::fs::openat(&whole, &name, PLACE, Mode::empty())?;
+        if path == Path::new(layout::COPIES) {
+            make_copies(part.as_fd(), &built.copies)?;
+        }
         let tree = mounts::clone_tree(part.as_fd())?;
         mounts::put(tree.as_fd(), directory::open(here, path)?.as_fd())?;
     }
     Ok(())
+}
+
+/// An empty file for each copy. The host writes into it: as root it could not make a file that the cell's user owns.
+fn make_copies(place: BorrowedFd<'_>, copies: &[OsString]) -> io::Result<()> {
+    for (number, name) in copies.iter().enumerate() {
+        directory::make_file(place, &Path::new("/").join(number.to_string()).join(name))?;
+    }
+    Ok(())
+}
+
+/// The directory of the cell's copies, for the host.
+pub(super) fn open_copies() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(layout::COPIES, flags, Mode::empty())?)
 }
 
 fn root_directory() -> io::Result<OwnedFd> {

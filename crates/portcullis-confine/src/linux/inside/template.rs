@@ -257,20 +257,20 @@ impl Template {
                     .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
                 // `socket` is its leash.
-                let (report, listener) = self.await_parked(&socket)?;
-                let fds = [socket, pidfd].into_iter().chain(listener).collect();
+                let (report, handed) = self.await_parked(&socket)?;
+                let fds = [socket, pidfd].into_iter().chain(handed).collect();
                 Ok(Parked { pid, report, fds })
             }
         }
     }
 
     /// Waits until the init says that it is parked.
-    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Option<OwnedFd>), Failure> {
+    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
         let mut message = [0; REPLY_BYTES];
         let received =
             socket::receive(socket, &mut message).map_err(Failure::at(Step::ReadBack))?;
         match CellReply::parse(&message[..received.bytes]) {
-            Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds.into_iter().next())),
+            Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds)),
             Ok(CellReply::Error { step, errno }) => Err(Failure { step, errno }),
             // An init that ended while it was set up was killed; there is no better number.
             Err(_) => Err(Failure {
