@@ -41,7 +41,8 @@ pub(crate) enum Editing {
 impl Target {
     /// Finds and reads what `selector` means.
     pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
-        let entry = settings.policy.plugin(selector)?;
+        let mut entry = settings.policy.plugin(selector)?;
+        entry.grants = portcullis::with_repositories(entry.grants)?;
         let plugin = entry.id.clone();
         let failed = |source| LoadError::Read {
             plugin: plugin.clone(),

@@ -277,6 +277,10 @@ pub(crate) struct Fs {
     /// Where files may also be created, changed and removed.
     #[serde(default)]
     pub(crate) write: Vec<At<Directory>>,
+    /// Tops of git working trees, to write, with the directories outside of them where git keeps its things: those of a
+    /// linked working tree or a submodule.
+    #[serde(default)]
+    pub(crate) repository: Vec<At<Directory>>,
 }
 
 /// A directory with the name under which the plugin sees it, or a file.

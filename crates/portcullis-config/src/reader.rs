@@ -8,6 +8,7 @@ use portcullis_policy::{
 };
 
 use crate::context::Base;
+use crate::draft::Wanted;
 use crate::error::{ConfigCode, ConfigError, Report, is_invisible};
 use crate::raw::{ConfinementWord, Directory, ModeWord, SizeText, Text, Texts, TimeText};
 use crate::source::{At, Source};
@@ -154,7 +155,12 @@ impl Reader<'_> {
     }
 
     /// A granted directory with the name that a guest sees, or a granted file: its real path.
-    pub(crate) fn fs_grant(&mut self, entry: &At<Directory>, access: FsAccess) -> Option<FsGrant> {
+    pub(crate) fn fs_grant(
+        &mut self,
+        entry: &At<Directory>,
+        access: FsAccess,
+        wanted: Wanted,
+    ) -> Option<FsGrant> {
         let (path, guest) = match &**entry {
             Directory::Path(path) => (path.as_str(), None),
             Directory::Named(named) => (named.path.as_str(), Some(&named.guest)),
@@ -173,11 +179,20 @@ impl Reader<'_> {
             self.wrong(ConfigCode::Value, guest, message);
             return None;
         }
+        let kind = match (wanted, place.kind) {
+            (Wanted::Any, kind) => kind,
+            (Wanted::Repository, FsKind::File) => {
+                let message = format!("`{}` is not a working tree", place.path.display());
+                self.wrong(ConfigCode::Value, entry, message);
+                return None;
+            }
+            (Wanted::Repository, _) => FsKind::Repository,
+        };
         let origin = self.origin(entry);
         let guest = guest.map_or(place.guest, |guest| (**guest).clone());
         let grant = FsGrant {
             host: place.path,
-            kind: place.kind,
+            kind,
             guest,
             access,
             origin,

@@ -176,12 +176,16 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
 }
 
 /// Variables by which programs are told which certificates to trust.
-const CA_NAMES: [&str; 5] = [
+const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
 ];
 
 /// What the policy says, and what a command needs to find its way in its cell.
@@ -216,6 +220,10 @@ fn environment(
             }
         }
     }
+    #[cfg(feature = "ablation")]
+    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
+        vars.extend(std::env::vars());
+    }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
@@ -223,6 +231,8 @@ fn environment(
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
+/// Open descriptors of each of its processes.
+const DESCRIPTORS: u64 = 4096;
 
 fn limits(terms: &ExecTerms) -> Rlimits {
     if terms.confinement == Confinement::Limits {
@@ -231,6 +241,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
     Rlimits {
         memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
     }
 }

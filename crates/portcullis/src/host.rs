@@ -25,6 +25,7 @@ use crate::instance;
 use crate::own_state::OwnState;
 use crate::plugin::{Exports, Loaded, Plugin};
 use crate::recognize::Kind;
+use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -275,6 +276,7 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
+        let grants = with_repositories(grants)?;
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });

@@ -40,6 +40,7 @@ mod notice;
 mod own_state;
 mod plugin;
 mod recognize;
+mod repositories;
 mod state;
 mod stdio;
 
@@ -57,4 +58,5 @@ pub use portcullis_config as config;
 pub use portcullis_exec::{ExecAsk, Status, enter};
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
+pub use repositories::with_repositories;
 pub use stdio::GuestStdio;

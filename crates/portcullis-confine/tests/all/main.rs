@@ -14,6 +14,7 @@ mod inside;
 mod kill;
 mod killed_host;
 mod killed_server;
+mod landlock;
 mod limits;
 mod probe;
 mod server;
@@ -61,6 +62,7 @@ fn cases() -> Vec<Case> {
     let others = [
         copies::TESTS,
         inside::TESTS,
+        landlock::TESTS,
         limits::TESTS,
         server::TESTS,
         start::TESTS,
