@@ -13,8 +13,8 @@ use portcullis_exec::{
     ServerError, Sharer, Status, Stdio, resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms, Grants,
-    GuestError, Program, RuleId, decide,
+    Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
+    Grants, GuestError, Program, Protect, RuleId, decide,
 };
 
 use crate::{Diagnostic, notice};
@@ -198,6 +198,27 @@ impl Gate {
                 Err(self.refuse(call, &object, *denial)?.into())
             }
         }
+    }
+
+    /// Decides on a change that the guest makes to a file itself. Only denials are written down.
+    pub(crate) fn change(
+        &mut self,
+        request: ChangeRequest,
+    ) -> Result<Authorized<ChangeRequest>, GuestError> {
+        let object = Masked::new(&request.path.display().to_string());
+        match decide(&self.parts.grants, request) {
+            Decision::Allow(authorized) => Ok(authorized),
+            Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+                self.calls += 1;
+                Err(self.refuse(self.calls, &object, *denial)?)
+            }
+        }
+    }
+
+    /// The names that neither the guest nor its commands change.
+    pub(crate) fn protect(&self) -> Protect {
+        let exec = self.parts.grants.exec.as_ref();
+        exec.map(|exec| exec.protect.clone()).unwrap_or_default()
     }
 
     async fn act(
@@ -402,7 +423,11 @@ impl Gate {
             run: self.run.to_string(),
             call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: Capability::Exec.name().to_owned(),
+            capability: verdict
+                .err()
+                .map_or(Capability::Exec, |denial| denial.capability)
+                .name()
+                .to_owned(),
             object: object.clone(),
             verdict: if verdict.is_ok() {
                 Verdict::Allow

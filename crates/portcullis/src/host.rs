@@ -15,7 +15,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::abi;
-use crate::capability::wasi;
+use crate::capability::{fs_guard, wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, Nowhere, Trail, with_causes};
@@ -196,6 +196,7 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
+        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
