@@ -71,6 +71,8 @@ struct Ready {
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+    #[cfg(feature = "test-points")]
+    common.plan.stop_at(crate::TestPoint::InCell);
     let tree = if common.plan.tier == Tier::Landlock {
         Tree::Subreaper
     } else {
