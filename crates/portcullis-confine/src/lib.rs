@@ -22,6 +22,7 @@
 
 mod error;
 mod event;
+mod obstacle;
 mod plan;
 mod report;
 mod rlimits;
@@ -55,6 +56,7 @@ pub use linux::TestPoint;
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
+pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;

@@ -191,10 +191,7 @@ pub(crate) async fn feed(
     let pipe = descriptor::watch(pipe, tokio::io::Interest::WRITABLE).map_err(Interrupted::Pipe)?;
     let mut buffer = vec![0; BUFFER];
     loop {
-        let read = source
-            .read(&mut buffer)
-            .await
-            .map_err(Interrupted::Relay)?;
+        let read = source.read(&mut buffer).await.map_err(Interrupted::Relay)?;
         if read == 0 || !write_all(&pipe, &buffer[..read]).await? {
             return Ok(());
         }

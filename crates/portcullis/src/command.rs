@@ -66,7 +66,9 @@ impl Host {
             Some(confinement) => {
                 let host = self.clone();
                 let starting = tokio::task::spawn_blocking(move || host.executor(confinement));
-                let started = starting.await.unwrap_or_else(|panic| Err(panic.to_string()));
+                let started = starting
+                    .await
+                    .unwrap_or_else(|panic| Err(panic.to_string()));
                 Some(started.map_err(|why| LoadError::Executor {
                     plugin: plugin.clone(),
                     why,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report, ServerError,
-    Status, Stdio, resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
+    ServerError, Status, Stdio, resolve,
 };
 use portcullis_policy::{
     Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,

@@ -91,7 +91,10 @@ fn falls(case: &Case) -> Result<(), Failed> {
             Err(format!("it is stopped without {layers:?}, too: by what?").into())
         }
         None => {
-            println!("SKIP ablation case {}: this machine has no such thing", case.number);
+            println!(
+                "SKIP ablation case {}: this machine has no such thing",
+                case.number
+            );
             Ok(())
         }
     }
@@ -99,11 +102,16 @@ fn falls(case: &Case) -> Result<(), Failed> {
 
 /// One layer left out, at least one case that leans on it gets through.
 fn carries(layer: Layer) -> Result<(), Failed> {
-    let leaning = cases::all().into_iter().filter(|case| case.leans.contains(&layer) && is_stopped(case));
+    let leaning = cases::all()
+        .into_iter()
+        .filter(|case| case.leans.contains(&layer) && is_stopped(case));
     // Those that lean on nothing else first: one is enough.
     let mut leaning: Vec<_> = leaning.collect();
     leaning.sort_by_key(|case| case.leans.len());
-    if leaning.iter().any(|case| through(case, &[layer]) == Some(true)) {
+    if leaning
+        .iter()
+        .any(|case| through(case, &[layer]) == Some(true))
+    {
         Ok(())
     } else {
         Err(format!("nothing gets through without `{}` alone", layer.name()).into())

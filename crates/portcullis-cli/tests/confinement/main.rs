@@ -29,7 +29,10 @@ fn main() -> ExitCode {
             trials.extend(Tier::ALL.map(|tier| trial(case, tier, user)));
         }
     }
-    trials.push(Trial::test("every_layer_carries_a_case", every_layer_carries_a_case));
+    trials.push(Trial::test(
+        "every_layer_carries_a_case",
+        every_layer_carries_a_case,
+    ));
     trials.extend(scenarios::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     if arguments.list {
@@ -37,7 +40,10 @@ fn main() -> ExitCode {
     }
     results::print();
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
-    let published = libtest_mimic::run(&arguments, if whole { vec![published()] } else { Vec::new() });
+    let published = libtest_mimic::run(
+        &arguments,
+        if whole { vec![published()] } else { Vec::new() },
+    );
     machine().remove();
     if published.has_failed() {
         published.exit_code()

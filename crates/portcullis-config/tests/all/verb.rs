@@ -104,7 +104,10 @@ fn a_plugin_of_that_name_keeps_it() {
     let text = "[[plugins]]\nid = \"exec\"\npath = \"plugins/p.wasm\"\n";
     let set = project.load(&[project.trusted(text)]).unwrap();
     assert!(matches!(set.verb(), Err(SelectError::IsPlugin { .. })));
-    assert_eq!(set.plugin("exec").unwrap().path, project.path("plugins/p.wasm"));
+    assert_eq!(
+        set.plugin("exec").unwrap().path,
+        project.path("plugins/p.wasm")
+    );
     let set = project
         .load(&[project.trusted("[[plugins]]\nid = \"exec\"\n")])
         .unwrap();

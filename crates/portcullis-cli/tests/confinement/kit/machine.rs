@@ -125,7 +125,15 @@ impl Machine {
         let sources = repository().join("crates/portcullis-cli/tests/confinement/probe");
         let source = |name: &&str| sources.join(name).with_extension("c");
         let parts = [
-            "main", "exec", "files", "ipc", "limits", "namespaces", "network", "processes", "trees",
+            "main",
+            "exec",
+            "files",
+            "ipc",
+            "limits",
+            "namespaces",
+            "network",
+            "processes",
+            "trees",
         ];
         compile(&["-O1"], &parts.each_ref().map(source), &self.probe());
         compile(

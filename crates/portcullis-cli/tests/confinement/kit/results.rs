@@ -50,7 +50,10 @@ pub(crate) fn print() {
 }
 
 /// Whether the table is to be written instead of compared.
-#[expect(clippy::disallowed_methods, reason = "a switch for whoever runs the tests")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a switch for whoever runs the tests"
+)]
 pub(crate) fn is_asked_to_write() -> bool {
     std::env::var("PORTCULLIS_TABLE").is_ok_and(|value| value == "write")
 }

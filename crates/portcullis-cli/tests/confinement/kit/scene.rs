@@ -88,10 +88,7 @@ impl Scene {
         self.set("secret", self.root.join("outside/secret").display());
         fs::copy(machine().guest(), self.root.join("p.wasm")).unwrap();
         self.user.own(&self.root.join("p.wasm"));
-        for (name, from) in [
-            ("elf", machine().probe()),
-            ("library", machine().library()),
-        ] {
+        for (name, from) in [("elf", machine().probe()), ("library", machine().library())] {
             let to = self.root.join("project/ro").join(name);
             fs::copy(from, &to).unwrap();
             self.user.own(&to);
@@ -161,7 +158,14 @@ impl Scene {
     pub(crate) fn wrap(&self, words: &[String]) -> Vec<String> {
         const INHERIT: &str = "exec 9<\"$1\"; shift; exec \"$@\"";
         const HANDLER: &str = ":probe:M::MZPROBE::/bin/echo:";
-        let shell = |script: &str| vec!["/bin/sh".to_owned(), "-c".into(), script.into(), "sh".into()];
+        let shell = |script: &str| {
+            vec![
+                "/bin/sh".to_owned(),
+                "-c".into(),
+                script.into(),
+                "sh".into(),
+            ]
+        };
         let before = match self.prepare {
             Prepare::Terminal => vec![self.probe(), "with-terminal".into()],
             Prepare::InheritedFile => [shell(INHERIT), vec![self.fill("{secret}")]].concat(),

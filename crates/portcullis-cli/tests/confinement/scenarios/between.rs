@@ -37,7 +37,10 @@ fn a_third_command_finds_what_the_first_found(tier: Tier, user: User) {
         "INVALID: it could leave nothing: {}",
         ran.details[1]
     );
-    assert_eq!(ran.details[0], ran.details[2], "what the second left was found");
+    assert_eq!(
+        ran.details[0], ran.details[2],
+        "what the second left was found"
+    );
 }
 
 fn nothing_of_a_command_is_left_outside(tier: Tier, user: User) {
@@ -49,24 +52,48 @@ fn nothing_of_a_command_is_left_outside(tier: Tier, user: User) {
     let ran = Line::confined(&scene, &[&["leave-behind", &mark]]).run(&scene, user);
     assert!(ran.is_ok(), "{}", ran.text);
     for place in &places {
-        assert!(!Path::new(place).exists(), "`{place}` was left: {}", ran.text);
+        assert!(
+            !Path::new(place).exists(),
+            "`{place}` was left: {}",
+            ran.text
+        );
     }
-    assert!(!scene.helper(&["read-shm", "0x70726f62"]), "shared memory was left");
+    assert!(
+        !scene.helper(&["read-shm", "0x70726f62"]),
+        "shared memory was left"
+    );
     assert!(!scene.helper(&["read-mq", "/planted"]), "a queue was left");
 }
 
 /// The control, which has to clean up after itself.
 fn unconfined_it_is_left(scene: &Scene, mark: &str, places: &[String]) {
     let free = Line::direct(scene, &["leave-behind", mark]).run(scene, scene.user());
-    let daemon = free.details[0].rsplit("daemon ").next().unwrap().parse().unwrap();
+    let daemon = free.details[0]
+        .rsplit("daemon ")
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     kill_process(Pid::from_raw(daemon).unwrap(), Signal::KILL).unwrap();
     for place in places {
         assert!(fs::remove_file(place).is_ok(), "INVALID: {}", free.text);
     }
     let home = crate::kit::machine::machine().home(scene.user());
-    assert!(fs::remove_file(home.join(mark)).is_ok(), "INVALID: {}", free.text);
-    assert!(scene.helper(&["remove-shm", "0x70726f62"]), "INVALID: {}", free.text);
-    assert!(scene.helper(&["remove-mq", "/planted"]), "INVALID: {}", free.text);
+    assert!(
+        fs::remove_file(home.join(mark)).is_ok(),
+        "INVALID: {}",
+        free.text
+    );
+    assert!(
+        scene.helper(&["remove-shm", "0x70726f62"]),
+        "INVALID: {}",
+        free.text
+    );
+    assert!(
+        scene.helper(&["remove-mq", "/planted"]),
+        "INVALID: {}",
+        free.text
+    );
 }
 
 /// What one command does to another, by the number that the host gives it.
@@ -102,10 +129,17 @@ fn two_commands_at_once_cannot_reach_each_other(tier: Tier, user: User) {
     victim_scene.file("project/rw/done", "");
     let end = ran(&victim.wait_with_output().unwrap());
     assert!(ready && end.is_ok(), "the victim: {}", end.text);
-    assert_eq!(end.details[0], format!("{nonce} nice 0"), "the victim was changed");
+    assert_eq!(
+        end.details[0],
+        format!("{nonce} nice 0"),
+        "the victim was changed"
+    );
     assert_eq!(results.len(), ATTACKS.len(), "{results:?}");
     for (attack, result) in ATTACKS.iter().zip(&results) {
-        assert!(matches!(result, Outcome::Said { ok: false, .. }), "{attack:?} got through");
+        assert!(
+            matches!(result, Outcome::Said { ok: false, .. }),
+            "{attack:?} got through"
+        );
     }
 }
 
@@ -129,7 +163,10 @@ fn host_pid(text: &str) -> u32 {
         };
         let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).into_owned();
-        if arguments.contains("bin/probe\0victim-in-cell") && arguments.contains(text) && !arguments.contains("portcullis\0") {
+        if arguments.contains("bin/probe\0victim-in-cell")
+            && arguments.contains(text)
+            && !arguments.contains("portcullis\0")
+        {
             return pid;
         }
     }

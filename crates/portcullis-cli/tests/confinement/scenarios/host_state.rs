@@ -22,11 +22,19 @@ fn state(scene: &Scene) -> String {
     let home = machine().home(scene.user());
     let mut found = Vec::new();
     for part in ["share", "state"] {
-        walk(&home.join(".local").join(part).join("portcullis"), &mut found);
+        walk(
+            &home.join(".local").join(part).join("portcullis"),
+            &mut found,
+        );
     }
     walk(&home.join(".cache/portcullis"), &mut found);
-    let first = found.into_iter().find(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0));
-    first.expect("INVALID: the host has no state to protect").display().to_string()
+    let first = found
+        .into_iter()
+        .find(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0));
+    first
+        .expect("INVALID: the host has no state to protect")
+        .display()
+        .to_string()
 }
 
 fn walk(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
@@ -69,7 +77,11 @@ fn a_grant_to_write_the_home_does_not_reach_the_hosts_state(tier: Tier, user: Us
     let ran = Line::confined(&scene, &[&["truncate", &state]]).run(&scene, user);
     assert!(ran.details.is_empty(), "a command ran: {}", ran.text);
     // The trail grows, but nothing of it is lost.
-    assert!(fs::read(&state).unwrap().starts_with(&before), "{}", ran.text);
+    assert!(
+        fs::read(&state).unwrap().starts_with(&before),
+        "{}",
+        ran.text
+    );
 }
 
 fn a_grant_to_write_does_not_reach_the_executable(tier: Tier, user: User) {

@@ -25,7 +25,12 @@ fn confined(scene: &Scene, policy: &Policy, tier: Tier, acts: &[&[&str]]) -> Ran
 
 fn signals_are_told_as_128_and_their_number(tier: Tier, user: User) {
     let scene = Scene::new(user, Prepare::Nothing);
-    let acts: [&[&str]; 4] = [&["raise", "15"], &["raise", "13"], &["raise", "6"], &["ran"]];
+    let acts: [&[&str]; 4] = [
+        &["raise", "15"],
+        &["raise", "13"],
+        &["raise", "6"],
+        &["ran"],
+    ];
     let ran = confined(&scene, &Policy::base(&scene), tier, &acts);
     assert_eq!(ran.statuses, ["143", "141", "134", "0"], "{}", ran.text);
 }
@@ -54,7 +59,10 @@ fn output_beyond_its_limit_is_an_error(tier: Tier, user: User) {
     let policy = Policy::base(&scene).with_rule("output = \"2MiB\"");
     let ran = confined(&scene, &policy, tier, &act);
     assert!(ran.text.contains("output limit"), "{}", ran.text);
-    assert!(ran.text.len() < 1 << 20, "what is cut may not pass as whole");
+    assert!(
+        ran.text.len() < 1 << 20,
+        "what is cut may not pass as whole"
+    );
     let policy = Policy::base(&scene).with_rule("output = \"4MiB\"");
     let ran = confined(&scene, &policy, tier, &act);
     assert!(ran.text.len() > 3 << 20, "INVALID: {}", ran.text);
@@ -63,7 +71,10 @@ fn output_beyond_its_limit_is_an_error(tier: Tier, user: User) {
 fn memory_beyond_its_limit_is_not_had(tier: Tier, user: User) {
     let scene = Scene::new(user, Prepare::Nothing);
     let act: [&[&str]; 1] = [&["memory", "600"]];
-    assert!(Line::direct(&scene, act[0]).run(&scene, user).is_ok(), "INVALID");
+    assert!(
+        Line::direct(&scene, act[0]).run(&scene, user).is_ok(),
+        "INVALID"
+    );
     for (limit, fits) in [("128MiB", false), ("1GiB", true)] {
         let policy = Policy::base(&scene).with_rule(&format!("memory = \"{limit}\""));
         let ran = confined(&scene, &policy, tier, &act);

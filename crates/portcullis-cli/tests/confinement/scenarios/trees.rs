@@ -51,7 +51,10 @@ fn unconfined_the_daemon_stays(user: User) {
     let ran = Line::direct(&scene, &["leave-daemon", "{rw}/fifo"]).run(&scene, user);
     fifo.wait_for_letters(1);
     assert!(!fifo.is_at_end(), "INVALID: {}", ran.text);
-    let pid = ran.details[0].trim_start_matches("daemon ").parse().unwrap();
+    let pid = ran.details[0]
+        .trim_start_matches("daemon ")
+        .parse()
+        .unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     fifo.wait_for_end();
 }
@@ -98,7 +101,11 @@ fn nothing_is_left_of_a_killed_spawn_server(tier: Tier, user: User) {
     assert!(time < GONE, "it took {time:?}");
     let output = host.wait_with_output().unwrap();
     let ran = ran(&output);
-    assert!(!output.status.success(), "a command was lost, and nobody said so: {}", ran.text);
+    assert!(
+        !output.status.success(),
+        "a command was lost, and nobody said so: {}",
+        ran.text
+    );
 }
 
 /// The processes that this process started, whichever of its threads did.

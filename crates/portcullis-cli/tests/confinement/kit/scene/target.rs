@@ -25,7 +25,9 @@ pub(super) enum Target {
     Unix(UnixListener),
     Datagram(UnixDatagram),
     /// Both ends, of which the first is inherited.
-    Pair { _ends: (UnixStream, UnixStream) },
+    Pair {
+        _ends: (UnixStream, UnixStream),
+    },
     Victim(Victim),
 }
 
@@ -39,7 +41,10 @@ pub(super) struct Victim {
 impl Target {
     pub(super) fn make(scene: &mut Scene, prepare: Prepare) -> Self {
         match prepare {
-            Prepare::Nothing | Prepare::InheritedFile | Prepare::Terminal | Prepare::ReplacedRoot => {}
+            Prepare::Nothing
+            | Prepare::InheritedFile
+            | Prepare::Terminal
+            | Prepare::ReplacedRoot => {}
             Prepare::TcpService => return Self::tcp(scene),
             Prepare::UdpService => return Self::udp(scene),
             Prepare::UnixService => return Self::unix(scene),
@@ -109,7 +114,8 @@ impl Target {
 
     fn abstract_name(scene: &mut Scene) -> Self {
         let name = unique("probe-abstract");
-        let service = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let service =
+            UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         service.set_nonblocking(true).unwrap();
         scene.set("abstract", format!("@{name}"));
         Self::Unix(service)
@@ -119,7 +125,9 @@ impl Target {
         let (inherited, kept) = UnixStream::pair().unwrap();
         // Every child that this process starts from here on has it; `portcullis` may pass it to none of its own.
         rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
-        Self::Pair { _ends: (inherited, kept) }
+        Self::Pair {
+            _ends: (inherited, kept),
+        }
     }
 
     /// Whether anybody came.
