@@ -173,13 +173,17 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust.
-const CA_NAMES: [&str; 5] = [
+/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
+/// installation has configured.
+const CA_NAMES: [&str; 8] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "PIP_CERT",
+    "npm_config_cafile",
 ];
 
 /// What the policy says, and what a command needs to find its way in its cell.
@@ -189,6 +193,11 @@ fn environment(
     plan: &Plan,
 ) -> Result<Vec<CString>, ExecFailure> {
     let mut vars = authorized.terms().environment.vars.clone();
+    let options = "NODE_OPTIONS";
+    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
+        // One that is there was let through by name, and so may say otherwise.
+        vars.push((options.to_owned(), portcullis_proxy::node_options()));
+    }
     let mut set = |name: &str, value: String| {
         // Whatever was set would lead nowhere in a cell.
         vars.retain(|(other, _)| other != name);
