@@ -18,12 +18,14 @@ use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
+use crate::connections::Ledger;
+use crate::hint::{self, Failed, Hint};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::executor::Inner;
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Times, supervise};
+use crate::supervise::{Ended, Held, Leash, Pipes, Times, supervise};
 use crate::watch::watch;
 use crate::{Completed, ExecFailure, Opened, Quota};
 
@@ -68,6 +70,8 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     }
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
+    let args = authorized.request().args.iter().map(|arg| arg.as_str().to_owned()).collect();
+    let cwd = directory.real.clone();
     let env = environment(executor, &authorized, &planned.plan)?;
     let (pipes, feed, ends) = pipes(stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
@@ -82,9 +86,10 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     };
     let mut stdout = Capture::new(terms.output);
     let mut stderr = Capture::new(terms.output);
+    let ledger = Ledger::default();
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, &terms.rights.net, &command),
+        start(executor, &planned, (&terms.rights.net, &ledger), &command),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
@@ -111,6 +116,14 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let connections = ledger.take();
+    let failed = Failed {
+        rights: terms.rights.clone(),
+        cwd,
+        args,
+        asked_proxy: !connections.is_empty(),
+    };
+    let explained = explained(failed, planned.plan.tier(), &ended, &stderr.kept).await;
     Ok(Completed {
         status: ended.status,
         stdout_truncated: stdout.truncated(),
@@ -125,7 +138,21 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         usage: ended.usage,
         report,
         trees: aftermath.settle().await,
+        connections,
+        hints: explained,
     })
+}
+
+/// What confinement kept from a command that failed, as far as it says so itself.
+async fn explained(failed: Failed, tier: Tier, ended: &Ended, stderr: &[u8]) -> Vec<Hint> {
+    if tier == Tier::Limits || ended.killed_for.is_some() || !hint::is_failure(ended.status) {
+        return Vec::new();
+    }
+    let stderr = hint::end_of(stderr);
+    // It looks paths up, which may take a while where file systems are far away.
+    let found = tokio::task::spawn_blocking(move || hint::hints(&failed, &stderr)).await;
+    // A panic was printed where it happened, and nothing depends on this.
+    found.unwrap_or_default()
 }
 
 /// The opened things, if they are those of the request that was decided on.
@@ -281,7 +308,7 @@ struct Started {
 async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
-    net: &PolicyNet,
+    net: (&PolicyNet, &Ledger),
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
@@ -307,16 +334,16 @@ async fn start(
     }
 }
 
-/// The proxy of one cell, to the hosts that its command was granted.
+/// The proxy of one cell, to the hosts that its command was granted, and where it writes down what it was asked for.
 fn proxy(
     executor: &Inner,
-    net: &PolicyNet,
+    (net, ledger): (&PolicyNet, &Ledger),
     cell: &mut Cell,
 ) -> Result<Option<Serving>, ExecFailure> {
     let (PolicyNet::Hosts(hosts), Some(listener)) = (net, cell.take_listener()) else {
         return Ok(None);
     };
-    let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
+    let proxy = Proxy::new(hosts.clone(), ledger.told(&executor.proxy));
     proxy
         .serve(listener.into())
         .map(Some)
