@@ -91,6 +91,8 @@ pub(crate) fn wider(before: Option<PolicyNet>, more: &PolicyNet) -> PolicyNet {
         (Some(PolicyNet::Open), _) | (_, PolicyNet::Open) => PolicyNet::Open,
         (before @ Some(PolicyNet::Hosts(_)), PolicyNet::Hosts(_)) => later(before, more.clone()),
         (_, PolicyNet::Hosts(hosts)) => PolicyNet::Hosts(hosts.clone()),
+        (None | Some(PolicyNet::None), PolicyNet::Loopback) => PolicyNet::Loopback,
+        // The proxy to hosts is reached over the loopback.
         (before, PolicyNet::None | PolicyNet::Loopback) => before.unwrap_or_default(),
     }
 }

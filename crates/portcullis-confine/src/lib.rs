@@ -28,6 +28,7 @@
     allow(dead_code, reason = "messages and reports, which only cells exchange")
 )]
 
+mod ablation;
 mod error;
 mod event;
 mod plan;
@@ -42,6 +43,8 @@ mod unsupported;
 #[cfg(cells)]
 mod wire;
 
+#[cfg(feature = "ablation")]
+pub use ablation::{Layer, is_left_out};
 pub use error::{HelperError, SendError, ServerError, StartError};
 pub use event::{Event, Status, Step, Usage};
 #[cfg(all(feature = "test-points", cells))]

@@ -27,8 +27,11 @@ mod hint;
 mod plan;
 mod pool;
 mod quota;
+mod relay;
 mod resolve;
 mod run;
+mod sharer;
+mod stdio;
 mod supervise;
 mod watch;
 
@@ -41,6 +44,8 @@ pub use failure::ExecFailure;
 pub use hint::Hint;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use sharer::Sharer;
+pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{
     Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,

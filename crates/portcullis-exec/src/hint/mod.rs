@@ -77,7 +77,10 @@ pub(crate) fn hints(failed: &Failed, stderr: &str) -> Vec<Hint> {
     };
     let mut hints = Vec::new();
     for complaint in text::complaints(stderr) {
-        let hint = complaint.candidates.iter().find_map(|candidate| reach.judge(complaint.error, candidate));
+        let hint = complaint
+            .candidates
+            .iter()
+            .find_map(|candidate| reach.judge(complaint.error, candidate));
         hints.extend(hint);
     }
     if failed.rights.net != Net::Open {

@@ -23,7 +23,13 @@ const TEXTS: [&str; 15] = [
     "failed to connect",
 ];
 /// What is meant where no port is written.
-const PORTS: [(&str, u16); 5] = [("https://", 443), ("http://", 80), ("ssh://", 22), ("git://", 9418), ("ftp://", 21)];
+const PORTS: [(&str, u16); 5] = [
+    ("https://", 443),
+    ("http://", 80),
+    ("ssh://", 22),
+    ("git://", 9418),
+    ("ftp://", 21),
+];
 const ELSE: u16 = 443;
 
 /// The hint that explains it, if confinement does.
@@ -49,7 +55,9 @@ pub(super) fn hint(stderr: &str, failed: &Failed) -> Option<Hint> {
 /// The host and port of a URL.
 fn url(word: &str) -> Option<String> {
     let word = word.trim_matches(|char: char| "'\"`<>,;()".contains(char));
-    let (rest, port) = PORTS.iter().find_map(|(scheme, port)| Some((word.split_once(scheme)?.1, *port)))?;
+    let (rest, port) = PORTS
+        .iter()
+        .find_map(|(scheme, port)| Some((word.split_once(scheme)?.1, *port)))?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let (_, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
     target(authority, port)
@@ -63,14 +71,23 @@ fn host_of(complaint: &str) -> Option<String> {
         .split_whitespace()
         .map(|word| word.trim_matches(|char: char| "'\"`<>,;:()".contains(char)))
         .collect();
-    let port = words.windows(2).find(|pair| pair[0] == "port").and_then(|pair| pair[1].parse().ok());
-    let named = words.iter().rev().filter(|word| word.contains('.') || word.contains(':'));
-    named.into_iter().find_map(|word| target(word, port.unwrap_or(ELSE)))
+    let port = words
+        .windows(2)
+        .find(|pair| pair[0] == "port")
+        .and_then(|pair| pair[1].parse().ok());
+    let named = words
+        .iter()
+        .rev()
+        .filter(|word| word.contains('.') || word.contains(':'));
+    named
+        .into_iter()
+        .find_map(|word| target(word, port.unwrap_or(ELSE)))
 }
 
 /// In the form of a rule, if it is one.
 fn target(authority: &str, port: u16) -> Option<String> {
-    let rule = HostRule::parse(authority).or_else(|_| HostRule::parse(&format!("{authority}:{port}")));
+    let rule =
+        HostRule::parse(authority).or_else(|_| HostRule::parse(&format!("{authority}:{port}")));
     let rule = rule.ok()?.to_string();
     // Any host below a domain is nothing that a program asks for.
     (!rule.contains('*')).then_some(rule)

@@ -28,19 +28,27 @@ impl Reach<'_> {
         }
         match (error, named.canonicalize()) {
             (Error::Missing, Ok(real)) => self.unread(real),
-            (Error::Denied | Error::ReadOnly | Error::Busy, Ok(real)) => self.unchanged(error, real),
-            (Error::NotMade, Ok(real)) => self.unread(real.clone()).or_else(|| self.unwritten(real)),
+            (Error::Denied | Error::ReadOnly | Error::Busy, Ok(real)) => {
+                self.unchanged(error, real)
+            }
+            (Error::NotMade, Ok(real)) => {
+                self.unread(real.clone()).or_else(|| self.unwritten(real))
+            }
             // Any word could be meant to be a file: ssh says it of a key.
             (Error::Denied, Err(_)) if !is_path(candidate) => None,
             // What was to be made is not there, on the host neither.
-            (Error::Denied | Error::ReadOnly | Error::NotMade, Err(_)) => self.unmade(error, &named),
+            (Error::Denied | Error::ReadOnly | Error::NotMade, Err(_)) => {
+                self.unmade(error, &named)
+            }
             (Error::Missing | Error::Busy, Err(_)) => None,
         }
     }
 
     /// Something that is there on the host, and not in the cell.
     fn unread(&self, real: PathBuf) -> Option<Hint> {
-        let visible = self.rights.reads(&real) || self.executes_all(&real) || is_above_a_root(self.rights, &real);
+        let visible = self.rights.reads(&real)
+            || self.executes_all(&real)
+            || is_above_a_root(self.rights, &real);
         (!visible && host_can(&real, Access::READ_OK)).then_some(Hint::Read(real))
     }
 
@@ -50,14 +58,22 @@ impl Reach<'_> {
             return Some(Hint::Protected { path: real, name });
         }
         if self.rights.writes(&real) {
-            let file = real.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-            let executed = self.rights.write_exec.iter().any(|place| real.starts_with(place));
+            let file = real
+                .metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+            let executed = self
+                .rights
+                .write_exec
+                .iter()
+                .any(|place| real.starts_with(place));
             let kept = error == Error::Denied && file && !executed;
             return kept.then_some(Hint::Execute(real));
         }
         if self.rights.exec.is_some() && is_system(&real) && error == Error::Denied {
             let is_listed = |program: &ProgramRef| match program {
-                ProgramRef::Name(name) => real.file_name().is_some_and(|file| file == name.as_str()),
+                ProgramRef::Name(name) => {
+                    real.file_name().is_some_and(|file| file == name.as_str())
+                }
                 ProgramRef::Path(path) => *path == real,
             };
             let listed = self.rights.exec.iter().flatten().any(is_listed);
@@ -69,7 +85,9 @@ impl Reach<'_> {
 
     /// Something that is there, is read, and could be written by the host's user.
     fn unwritten(&self, real: PathBuf) -> Option<Hint> {
-        let kept = !self.rights.writes(&real) && !self.executes_all(&real) && host_can(&real, Access::WRITE_OK);
+        let kept = !self.rights.writes(&real)
+            && !self.executes_all(&real)
+            && host_can(&real, Access::WRITE_OK);
         kept.then_some(Hint::Write(real))
     }
 
@@ -89,14 +107,21 @@ impl Reach<'_> {
     /// The name by which a path is protected, inside a directory that is written otherwise; for something that could
     /// not be renamed also the first protected name inside of it.
     fn protected(&self, path: &Path, error: Error) -> Option<String> {
-        let inside = self.rights.write.iter().find_map(|root| path.strip_prefix(root).ok())?;
+        let inside = self
+            .rights
+            .write
+            .iter()
+            .find_map(|root| path.strip_prefix(root).ok())?;
         let parts: Vec<_> = inside.components().map(Component::as_os_str).collect();
         let names = self.rights.protect.names().iter();
         let fits = |name: &&String| {
             let wanted: Vec<_> = name.split('/').collect();
             (0..parts.len()).any(|start| {
                 let rest = &parts[start..];
-                let same = rest.iter().zip(&wanted).all(|(part, name)| *name == "*" || *part == *name);
+                let same = rest
+                    .iter()
+                    .zip(&wanted)
+                    .all(|(part, name)| *name == "*" || *part == *name);
                 same && (rest.len() >= wanted.len() || error == Error::Busy)
             })
         };
@@ -106,7 +131,11 @@ impl Reach<'_> {
 
 /// A directory that is in the cell because a root lies below it.
 fn is_above_a_root(rights: &ChildRights, real: &Path) -> bool {
-    rights.read.iter().chain(&rights.system).any(|root| root.starts_with(real))
+    rights
+        .read
+        .iter()
+        .chain(&rights.system)
+        .any(|root| root.starts_with(real))
 }
 
 /// A path without `.` and `..`, read as it is written; `None` for one that nobody means.

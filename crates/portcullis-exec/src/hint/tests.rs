@@ -44,7 +44,12 @@ impl World {
             write: vec![project],
             ..ChildRights::default()
         };
-        Self { dir, rights, args: Vec::new(), asked_proxy: false }
+        Self {
+            dir,
+            rights,
+            args: Vec::new(),
+            asked_proxy: false,
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -99,8 +104,14 @@ fn what_is_there_and_not_granted_is_named() {
         &Hint::Read(world.path("outside/text")),
     );
     let blank = Hint::Read(world.path("outside/with blank"));
-    world.said(&["cat: '{}/outside/with blank': No such file or directory"], &blank);
-    world.said(&["sort: {}/outside/with blank: No such file or directory"], &blank);
+    world.said(
+        &["cat: '{}/outside/with blank': No such file or directory"],
+        &blank,
+    );
+    world.said(
+        &["sort: {}/outside/with blank: No such file or directory"],
+        &blank,
+    );
 }
 
 #[test]
@@ -203,13 +214,22 @@ fn protected_names_are_told_with_the_name_that_lifts_them() {
 fn what_was_written_and_is_not_executed_is_named() {
     let mut world = World::new();
     world.said(
-        &["sh: 1: ./tool: Permission denied", "PermissionError: [Errno 13] Permission denied: './tool'"],
+        &[
+            "sh: 1: ./tool: Permission denied",
+            "PermissionError: [Errno 13] Permission denied: './tool'",
+        ],
         &Hint::Execute(world.path("project/tool")),
     );
-    world.silent(&["sh: 1: target/tool: Permission denied", "sh: 1: ./text: Permission denied"]);
+    world.silent(&[
+        "sh: 1: target/tool: Permission denied",
+        "sh: 1: ./text: Permission denied",
+    ]);
     world.rights.exec = Some(vec![ProgramRef::parse("cat").unwrap()]);
     let program = PathBuf::from("/usr/bin/env").canonicalize().unwrap();
-    world.said(&["sh: 1: /usr/bin/env: Permission denied"], &Hint::Program(program));
+    world.said(
+        &["sh: 1: /usr/bin/env: Permission denied"],
+        &Hint::Program(program),
+    );
     let listed = PathBuf::from("/usr/bin/cat").canonicalize().unwrap();
     if listed.ends_with("cat") {
         world.silent(&["sh: 1: /usr/bin/cat: Permission denied"]);
@@ -236,8 +256,14 @@ fn a_host_is_named_when_there_is_no_network() {
         &["socket.gaierror: [Errno -3] Temporary failure in name resolution"],
         &Hint::NoNetwork(None),
     );
-    world.args = vec!["clone".to_owned(), "http://ann:secret@example.org:8080/x".to_owned()];
-    world.said(&["fatal: Could not resolve host: example.org"], &wanted("example.org:8080"));
+    world.args = vec![
+        "clone".to_owned(),
+        "http://ann:secret@example.org:8080/x".to_owned(),
+    ];
+    world.said(
+        &["fatal: Could not resolve host: example.org"],
+        &wanted("example.org:8080"),
+    );
     world.rights.net = Net::Open;
     world.silent(&["curl: (6) Could not resolve host: example.org"]);
     world.rights.net = Net::Loopback;
@@ -249,7 +275,10 @@ fn a_host_is_named_when_there_is_no_network() {
 fn who_does_not_ask_the_proxy_is_told_of_it() {
     let mut world = World::new();
     world.rights.net = Net::Hosts(vec![HostRule::parse("example.org:443").unwrap()]);
-    world.said(&["curl: (6) Could not resolve host: example.org"], &Hint::NotThroughProxy);
+    world.said(
+        &["curl: (6) Could not resolve host: example.org"],
+        &Hint::NotThroughProxy,
+    );
     world.asked_proxy = true;
     world.silent(&["curl: (6) Could not resolve host: example.org"]);
 }

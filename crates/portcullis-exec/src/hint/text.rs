@@ -54,7 +54,10 @@ pub(super) fn complaints(text: &str) -> Vec<Complaint<'_>> {
     let mut complaints: Vec<_> = last_lines(text)
         .filter_map(|line| {
             let error = error(line)?;
-            Some(Complaint { error, candidates: candidates(line) })
+            Some(Complaint {
+                error,
+                candidates: candidates(line),
+            })
         })
         .collect();
     complaints.reverse();
@@ -85,13 +88,22 @@ fn error(line: &str) -> Option<Error> {
 
 /// What may be a path: what stands between quotation marks, what stands between colons, and words.
 fn candidates(line: &str) -> Vec<&str> {
-    const MARKS: [(char, char); 5] = [('\'', '\''), ('"', '"'), ('`', '`'), ('`', '\''), ('\u{2018}', '\u{2019}')];
-    let quoted = MARKS.iter().flat_map(|&(open, close)| between(line, open, close));
+    const MARKS: [(char, char); 5] = [
+        ('\'', '\''),
+        ('"', '"'),
+        ('`', '`'),
+        ('`', '\''),
+        ('\u{2018}', '\u{2019}'),
+    ];
+    let quoted = MARKS
+        .iter()
+        .flat_map(|&(open, close)| between(line, open, close));
     let parts = line.split(": ");
     let words = line.split_whitespace();
     let mut kept = Vec::new();
     for candidate in quoted.chain(parts).chain(words) {
-        let candidate = candidate.trim_matches(|char: char| char.is_whitespace() || ":,;()'\"`".contains(char));
+        let candidate =
+            candidate.trim_matches(|char: char| char.is_whitespace() || ":,;()'\"`".contains(char));
         let plausible = !candidate.is_empty() && !candidate.contains(char::is_control);
         if plausible && kept.len() < MAX_CANDIDATES && !kept.contains(&candidate) {
             kept.push(candidate);
