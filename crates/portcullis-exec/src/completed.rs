@@ -21,9 +21,9 @@ pub enum Status {
 pub struct Completed {
     /// How it ended.
     pub status: Status,
-    /// Its standard output, up to the cap.
+    /// Its standard output, up to the cap; empty when it was passed on.
     pub stdout: Vec<u8>,
-    /// Its standard error, up to the cap.
+    /// Its standard error, up to the cap; empty when it was passed on.
     pub stderr: Vec<u8>,
     /// Whether it wrote more to standard output than is in `stdout`.
     pub stdout_truncated: bool,

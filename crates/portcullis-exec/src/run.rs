@@ -22,10 +22,11 @@ use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::executor::Inner;
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
+use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Times, supervise};
+use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Quota, Sharer};
+use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -35,7 +36,7 @@ const MAX_DEAD_CELLS: usize = 4;
 pub(crate) struct Run<'a> {
     pub(crate) authorized: Authorized<ExecRequest>,
     pub(crate) opened: Opened,
-    pub(crate) stdin: Option<Vec<u8>>,
+    pub(crate) stdio: Stdio,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
@@ -55,7 +56,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let Run {
         authorized,
         opened,
-        stdin,
+        stdio,
         started,
         deadline,
         quota,
@@ -71,7 +72,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
     let env = environment(executor, &authorized, &planned.plan)?;
-    let (pipes, feed, ends) = pipes(stdin).map_err(ExecFailure::Pipe)?;
+    let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
         program: program.file.as_fd(),
         argv: &argv,
@@ -82,8 +83,8 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         stderr: ends.stderr.as_fd(),
         limits: limits(terms),
     };
-    let mut stdout = Capture::new(terms.output);
-    let mut stderr = Capture::new(terms.output);
+    let mut stdout = sink(stdio.stdout, terms.output);
+    let mut stderr = sink(stdio.stderr, terms.output);
     let started_cell = timeout_at(
         times.kill,
         start(executor, &planned, sharer, &terms.rights.net, &command),
@@ -104,7 +105,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let ended = supervise(
         &cell,
         &pipes,
-        feed,
+        source,
         [&mut stdout, &mut stderr],
         times,
         quota,
@@ -113,14 +114,16 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
+    let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
         status: ended.status,
-        stdout_truncated: stdout.truncated(),
-        stderr_truncated: stderr.truncated(),
-        stdout_written: stdout.written,
-        stderr_written: stderr.written,
-        stdout: stdout.kept,
-        stderr: stderr.kept,
+        stdout,
+        stderr,
+        stdout_truncated,
+        stderr_truncated,
+        stdout_written,
+        stderr_written,
         killed_for: ended.killed_for,
         stragglers: ended.stragglers,
         duration: started.elapsed(),
@@ -251,15 +254,27 @@ fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
 }
 
-fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
+fn sink(output: Output, cap: u64) -> Sink {
+    match output {
+        Output::Capture => Sink::Capture(Capture::new(cap)),
+        Output::Relay(out) => Sink::Relay(Relay::new(out, cap)),
+    }
+}
+
+fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
     let (stdout, child_stdout) = capture::pipe(HostEnd::Read)?;
     let (stderr, child_stderr) = capture::pipe(HostEnd::Read)?;
-    let (feed, child_stdin) = match stdin.filter(|bytes| !bytes.is_empty()) {
-        Some(bytes) => {
+    let (source, child_stdin) = match stdin {
+        Input::Bytes(bytes) if !bytes.is_empty() => {
             let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
-            (Feed::begin(write, bytes)?, Some(child_stdin))
+            let feed = Feed::begin(write, bytes)?;
+            (feed.map(Source::Bytes), Some(child_stdin))
         }
-        None => (None, None),
+        Input::Relay(from) => {
+            let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
+            (Some(Source::Relay(write, from)), Some(child_stdin))
+        }
+        Input::Bytes(_) | Input::Nothing => (None, None),
     };
     let readable = |pipe| watch(pipe, Interest::READABLE);
     let pipes = Pipes {
@@ -271,7 +286,7 @@ fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
         stdout: child_stdout,
         stderr: child_stderr,
     };
-    Ok((pipes, feed, ends))
+    Ok((pipes, source, ends))
 }
 
 /// A command under way, and what must live as long as it does.
