@@ -133,6 +133,8 @@ pub struct Plan {
     pub(crate) home: Option<PathBuf>,
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
+    #[cfg(feature = "test-points")]
+    pub(crate) stop: Option<crate::linux::Stop>,
 }
 
 impl Plan {
@@ -150,6 +152,8 @@ impl Plan {
             home: None,
             roots: Vec::new(),
             empty: Vec::new(),
+            #[cfg(feature = "test-points")]
+            stop: None,
         }
     }
 
