@@ -125,13 +125,24 @@ mod tests {
             // A file in place of a directory is the name all the same.
             (".config/git", ".config/git"),
         ] {
-            assert_eq!(bound(path), Some((name.to_owned(), Standing::Within)), "{path}");
+            assert_eq!(
+                bound(path),
+                Some((name.to_owned(), Standing::Within)),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn directories_above_a_name_are_bound_by_it() {
-        for path in [".git", "x/.git", ".git/modules", ".git/modules/a", ".config", ".local"] {
+        for path in [
+            ".git",
+            "x/.git",
+            ".git/modules",
+            ".git/modules/a",
+            ".config",
+            ".local",
+        ] {
             let standing = bound(path).map(|(_, standing)| standing);
             assert_eq!(standing, Some(Standing::Above), "{path}");
         }
@@ -185,7 +196,11 @@ mod tests {
         assert_eq!(protect.binds(Path::new(".git/hooks/pre-commit")), None);
         assert_eq!(protect.binds_in_git_dir(Path::new("hooks/x")), None);
         assert!(protect.binds(Path::new(".git/config")).is_some());
-        assert!(protect.first_in_git_dir().all(|(_, first)| first != "hooks"));
+        assert!(
+            protect
+                .first_in_git_dir()
+                .all(|(_, first)| first != "hooks")
+        );
         assert!(Protect::nothing().binds(Path::new(".git/config")).is_none());
     }
 }

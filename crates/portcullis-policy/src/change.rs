@@ -137,14 +137,17 @@ fn bounds<'a>(
     let granted = |dir: &&PathBuf| covering.iter().any(|grant| dir.starts_with(&grant.host));
     let git_dirs = request.git_dirs.iter().filter(granted);
     let git_dirs = git_dirs.filter_map(|dir| inside(dir));
-    let mut bounds: Vec<_> = tops.flat_map(|path| protect.bounds(&path).collect::<Vec<_>>()).collect();
+    let mut bounds: Vec<_> = tops
+        .flat_map(|path| protect.bounds(&path).collect::<Vec<_>>())
+        .collect();
     bounds.extend(git_dirs.flat_map(|path| protect.bounds_in_git_dir(&path).collect::<Vec<_>>()));
-    bounds.retain(|bound| {
-        bound.standing == Standing::Within || !request.act.spares_what_is_below()
-    });
+    bounds
+        .retain(|bound| bound.standing == Standing::Within || !request.act.spares_what_is_below());
     let completed = protect.first_in_git_dir().filter(|(_, first)| {
         let beside = request.completes.iter();
-        beside.into_iter().any(|name| name.eq_ignore_ascii_case(first))
+        beside
+            .into_iter()
+            .any(|name| name.eq_ignore_ascii_case(first))
     });
     bounds.extend(completed.map(|(name, _)| Bound {
         name,

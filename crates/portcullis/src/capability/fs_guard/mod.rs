@@ -203,7 +203,9 @@ impl HostDescriptor for FsGuard<'_> {
         }
         let at = self.allow(&dir, spot, request)?;
         let here = Resource::new_borrow(at.dir.rep());
-        let opened = self.inner.open_at(here, PathFlags::empty(), at.name, open_flags, flags);
+        let opened = self
+            .inner
+            .open_at(here, PathFlags::empty(), at.name, open_flags, flags);
         let opened = opened.await;
         self.done(at.dir)?;
         opened
@@ -291,10 +293,7 @@ impl HostDescriptor for FsGuard<'_> {
     ) -> FsResult<()> {
         let dirs = (self.writable(&fd)?, self.writable(&new_fd)?);
         let (Some(old_dir), Some(new_dir)) = dirs else {
-            return self
-                .inner
-                .rename_at(fd, old_path, new_fd, new_path)
-                .await;
+            return self.inner.rename_at(fd, old_path, new_fd, new_path).await;
         };
         let old = self.ask(&old_dir, named(old_path, FsAct::Rename)).await?;
         let new = match self.ask(&new_dir, named(new_path, FsAct::RenameTo)).await {
