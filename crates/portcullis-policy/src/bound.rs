@@ -89,10 +89,30 @@ fn parts(path: &Path) -> Vec<&[u8]> {
 }
 
 fn stands(name: &str, parts: &[&[u8]]) -> Option<Standing> {
+    let wanted = name.split('/').map(str::as_bytes);
+    follows(wanted, parts, |wanted, part| {
+        wanted == b"*" || wanted.eq_ignore_ascii_case(part)
+    })
+}
+
+/// How a path stands to another, letter case aside.
+pub(crate) fn stands_to(path: &Path, other: &Path) -> Option<Standing> {
+    follows(
+        parts(other).into_iter(),
+        &parts(path),
+        <[u8]>::eq_ignore_ascii_case,
+    )
+}
+
+fn follows<'a>(
+    wanted: impl Iterator<Item = &'a [u8]>,
+    parts: &[&[u8]],
+    is: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<Standing> {
     let mut parts = parts.iter();
-    for (index, wanted) in name.split('/').enumerate() {
+    for (index, wanted) in wanted.enumerate() {
         match parts.next() {
-            Some(part) if wanted == "*" || part.eq_ignore_ascii_case(wanted.as_bytes()) => {}
+            Some(part) if is(wanted, part) => {}
             None if index > 0 => return Some(Standing::Above),
             Some(_) | None => return None,
         }

@@ -1,7 +1,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::authorized::Authorized;
-use crate::bound::{Bound, Standing};
+use crate::bound::{Bound, Standing, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
@@ -78,6 +78,17 @@ pub struct ChangeRequest {
     pub git_dirs: Vec<PathBuf>,
     /// Names beside `path`, if this is what makes the directory one of git's: what git would then find there.
     pub completes: Vec<String>,
+    /// What is protected besides the names of the list, in any directory.
+    pub kept: Vec<Kept>,
+}
+
+/// A path that is protected under whatever name, such as the hooks that a configuration of git's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// A real path.
+    pub path: PathBuf,
+    /// Why, as a clause.
+    pub why: String,
 }
 
 impl Request for ChangeRequest {
@@ -110,19 +121,32 @@ fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
         let note = "no `fs.write` rule matches; the default is deny".to_owned();
         return Some(denial(Code::FsNotGranted, grants, request, vec![note]));
     };
-    let default = Protect::default();
-    let protect = grants.exec.as_ref().map_or(&default, |exec| &exec.protect);
-    let bounds = bounds(protect, &covering, request);
-    let nearest = bounds.iter().max_by_key(|bound| bound.standing)?;
-    let mut notes = vec![because(request, *nearest)];
-    notes.push(format!(
+    let bounds = bounds(grants.protect(), &covering, request);
+    let nearest = bounds.iter().max_by_key(|bound| bound.standing);
+    let because = nearest
+        .map(|bound| because(request, *bound))
+        .or_else(|| kept(request))?;
+    let except = format!(
         "`{}` may be written ({}), except for what others execute",
         shown(&grant.host.display().to_string()),
         grant.origin
-    ));
-    let mut denial = denial(Code::FsProtected, grants, request, notes);
-    denial.remedies.push(lifting(grants, &bounds));
+    );
+    let mut denial = denial(Code::FsProtected, grants, request, vec![because, except]);
+    if !bounds.is_empty() {
+        denial.remedies.push(lifting(grants, &bounds));
+    }
     Some(denial)
+}
+
+/// Why the request is refused for a path that is kept, if it is.
+fn kept(request: &ChangeRequest) -> Option<String> {
+    request.kept.iter().find_map(|kept| {
+        let standing = stands_to(&request.path, &kept.path)?;
+        (standing == Standing::Within || !request.act.spares_what_is_below()).then(|| {
+            let path = shown(&kept.path.display().to_string());
+            format!("`{path}` is protected: {}", kept.why)
+        })
+    })
 }
 
 /// Every protected name that stands against the request, sorted.

@@ -17,6 +17,7 @@ tests![
     no_way_leads_round_by_links_and_renames,
     a_repository_cannot_be_put_together_around_a_configuration,
     a_git_directory_of_any_name_is_known,
+    what_a_configuration_names_is_guarded,
     a_lifted_name_is_free,
     names_count_from_what_was_granted,
     times_are_guarded_too,
@@ -341,6 +342,41 @@ fn a_git_directory_of_any_name_is_known() {
     let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
     assert_eq!(answers, [REFUSED, REFUSED, "ok"]);
     tree.is_as_before();
+}
+
+fn what_a_configuration_names_is_guarded() {
+    let tree = Tree::new();
+    let config = "[core]\n\thooksPath = tools/hooks\n[include]\n\tpath = ../shared.config\n";
+    let config_file = tree.top.join(".git/config");
+    fs::write(&config_file, config).unwrap();
+    fs::create_dir_all(tree.top.join("tools/real")).unwrap();
+    symlink("real", tree.top.join("tools/hooks")).unwrap();
+    tree.all_are(
+        REFUSED,
+        &[
+            "write /data/tools/hooks/pre-commit x",
+            "write /data/tools/real/pre-commit x",
+            "unlink /data/tools/hooks",
+            "rename /data/tools /data/t",
+            "write /data/shared.config x",
+        ],
+    );
+    tree.all_are("ok", &["write /data/tools/other x", "mkdir /data/real"]);
+    let (_, activity) = tree.run(tree.grants(), &["acts", "write /data/shared.config x"]);
+    let denial = &activity.denials[0];
+    assert_eq!(
+        denial.notes[0],
+        format!(
+            "`{}/shared.config` is protected: a git configuration names it, and git runs or reads what lies there",
+            tree.top.display()
+        )
+    );
+    assert!(
+        denial.remedies.is_empty(),
+        "no name of the list stands against it"
+    );
+    fs::write(&config_file, "before").unwrap();
+    tree.all_are("ok", &["write /data/shared.config x"]);
 }
 
 fn a_lifted_name_is_free() {

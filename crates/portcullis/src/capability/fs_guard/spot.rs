@@ -130,6 +130,7 @@ impl Spot {
             path,
             git_dirs,
             completes,
+            kept: Vec::new(),
         }
     }
 
