@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::authorized::Authorized;
@@ -121,11 +122,17 @@ fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
         let note = "no `fs.write` rule matches; the default is deny".to_owned();
         return Some(denial(Code::FsNotGranted, grants, request, vec![note]));
     };
-    let bounds = bounds(grants.protect(), &covering, request);
+    let protect = grants.protect();
+    let mut bounds = placed(protect, &covering, request);
     let nearest = bounds.iter().max_by_key(|bound| bound.standing);
-    let because = nearest
-        .map(|bound| because(request, *bound))
-        .or_else(|| kept(request))?;
+    let by_place = nearest.map(|bound| by_place(*bound));
+    let completed = completed(protect, request);
+    let by_completion = completed.first().map(|name| by_completion(request, name));
+    let because = by_place.or(by_completion).or_else(|| kept(request))?;
+    bounds.extend(completed.into_iter().map(|name| Bound {
+        name,
+        standing: Standing::Within,
+    }));
     let except = format!(
         "`{}` may be written ({}), except for what others execute",
         shown(&grant.host.display().to_string()),
@@ -149,8 +156,8 @@ fn kept(request: &ChangeRequest) -> Option<String> {
     })
 }
 
-/// Every protected name that stands against the request, sorted.
-fn bounds<'a>(
+/// Every protected name that the request's path is, lies in or leads to.
+fn placed<'a>(
     protect: &'a Protect,
     covering: &[&FsGrant],
     request: &ChangeRequest,
@@ -161,52 +168,56 @@ fn bounds<'a>(
     let granted = |dir: &&PathBuf| covering.iter().any(|grant| dir.starts_with(&grant.host));
     let git_dirs = request.git_dirs.iter().filter(granted);
     let git_dirs = git_dirs.filter_map(|dir| inside(dir));
-    let mut bounds: Vec<_> = tops
-        .flat_map(|path| protect.bounds(&path).collect::<Vec<_>>())
-        .collect();
-    bounds.extend(git_dirs.flat_map(|path| protect.bounds_in_git_dir(&path).collect::<Vec<_>>()));
+    let mut bounds = Vec::new();
+    tops.for_each(|path| bounds.extend(protect.bounds(&path)));
+    git_dirs.for_each(|path| bounds.extend(protect.bounds_in_git_dir(&path)));
     bounds
         .retain(|bound| bound.standing == Standing::Within || !request.act.spares_what_is_below());
-    let completed = protect.first_in_git_dir().filter(|(_, first)| {
-        let beside = request.completes.iter();
-        beside
-            .into_iter()
-            .any(|name| name.eq_ignore_ascii_case(first))
-    });
-    bounds.extend(completed.map(|(name, _)| Bound {
-        name,
-        standing: Standing::Within,
-    }));
-    // Of the same name, where the path lies in it comes first.
-    bounds.sort_by(|one, other| (one.name, other.standing).cmp(&(other.name, one.standing)));
-    bounds.dedup_by_key(|bound| bound.name);
     bounds
 }
 
-fn because(request: &ChangeRequest, bound: Bound<'_>) -> String {
-    let Bound { name, standing } = bound;
-    let built_in = Protect::BUILT_IN.iter();
-    let why = built_in
-        .filter(|protected| protected.name == name)
+/// The protected names that git would find beside the path once it is there.
+fn completed<'a>(protect: &'a Protect, request: &ChangeRequest) -> Vec<&'a str> {
+    let beside = |first: &str| {
+        let mut beside = request.completes.iter();
+        beside.any(|name| name.eq_ignore_ascii_case(first))
+    };
+    let names = protect.first_in_git_dir();
+    names
+        .filter_map(|(name, first)| beside(first).then_some(name))
+        .collect()
+}
+
+/// Who executes what has the name, as the end of a clause.
+fn why(name: &str) -> String {
+    let mut built_in = Protect::BUILT_IN.iter();
+    built_in
+        .find(|protected| protected.name == name)
         .map(|protected| format!(": {}", protected.why))
-        .next()
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn by_place(bound: Bound<'_>) -> String {
+    let Bound { name, standing } = bound;
+    let why = why(name);
     match standing {
-        _ if !request.completes.is_empty() => {
-            let beside = request.completes.join("`, `");
-            format!("git would take its directory for a repository, and find `{beside}` in it{why}")
-        }
         Standing::Within => format!("`{name}` is protected{why}"),
         Standing::Above => format!("`{name}`, which is protected, is found through it{why}"),
     }
 }
 
+fn by_completion(request: &ChangeRequest, name: &str) -> String {
+    let beside = request.completes.join("`, `");
+    format!(
+        "git would take its directory for a repository, and find `{beside}` there{}",
+        why(name)
+    )
+}
+
 /// What to write so that exactly these names bind neither the plugin nor its commands.
 fn lifting(grants: &Grants, bounds: &[Bound<'_>]) -> Remedy {
-    let names: Vec<_> = bounds
-        .iter()
-        .map(|bound| format!("\"{}\"", bound.name))
-        .collect();
+    let names: BTreeSet<_> = bounds.iter().map(|bound| bound.name).collect();
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let key = if grants.exec.is_some() {
         format!("exec.unprotect = [{names}]")
