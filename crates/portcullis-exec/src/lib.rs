@@ -25,8 +25,11 @@ mod failure;
 mod plan;
 mod pool;
 mod quota;
+mod relay;
 mod resolve;
 mod run;
+mod sharer;
+mod stdio;
 mod supervise;
 mod watch;
 
@@ -37,6 +40,8 @@ pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use sharer::Sharer;
+pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{
     Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,

@@ -22,10 +22,11 @@ use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::executor::Inner;
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
+use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Times, supervise};
+use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Quota};
+use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -35,10 +36,11 @@ const MAX_DEAD_CELLS: usize = 4;
 pub(crate) struct Run<'a> {
     pub(crate) authorized: Authorized<ExecRequest>,
     pub(crate) opened: Opened,
-    pub(crate) stdin: Option<Vec<u8>>,
+    pub(crate) stdio: Stdio,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
+    pub(crate) sharer: &'a Sharer,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -54,10 +56,11 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let Run {
         authorized,
         opened,
-        stdin,
+        stdio,
         started,
         deadline,
         quota,
+        sharer,
     } = run;
     let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
@@ -69,7 +72,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
     let env = environment(executor, &authorized, &planned.plan)?;
-    let (pipes, feed, ends) = pipes(stdin).map_err(ExecFailure::Pipe)?;
+    let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
         program: program.file.as_fd(),
         argv: &argv,
@@ -80,11 +83,11 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         stderr: ends.stderr.as_fd(),
         limits: limits(terms),
     };
-    let mut stdout = Capture::new(terms.output);
-    let mut stderr = Capture::new(terms.output);
+    let mut stdout = sink(stdio.stdout, terms.output);
+    let mut stderr = sink(stdio.stderr, terms.output);
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, &terms.rights.net, &command),
+        start(executor, &planned, sharer, &terms.rights.net, &command),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
@@ -102,7 +105,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let ended = supervise(
         &cell,
         &pipes,
-        feed,
+        source,
         [&mut stdout, &mut stderr],
         times,
         quota,
@@ -111,14 +114,16 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
+    let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
         status: ended.status,
-        stdout_truncated: stdout.truncated(),
-        stderr_truncated: stderr.truncated(),
-        stdout_written: stdout.written,
-        stderr_written: stderr.written,
-        stdout: stdout.kept,
-        stderr: stderr.kept,
+        stdout,
+        stderr,
+        stdout_truncated,
+        stderr_truncated,
+        stdout_written,
+        stderr_written,
         killed_for: ended.killed_for,
         stragglers: ended.stragglers,
         duration: started.elapsed(),
@@ -174,12 +179,16 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
 }
 
 /// Variables by which programs are told which certificates to trust.
-const CA_NAMES: [&str; 5] = [
+const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
 ];
 
 /// What the policy says, and what a command needs to find its way in its cell.
@@ -214,6 +223,10 @@ fn environment(
             }
         }
     }
+    #[cfg(feature = "ablation")]
+    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
+        vars.extend(std::env::vars());
+    }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
@@ -221,13 +234,17 @@ fn environment(
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
+/// Open descriptors of each of its processes.
+const DESCRIPTORS: u64 = 4096;
 
 fn limits(terms: &ExecTerms) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
     }
 }
@@ -237,15 +254,27 @@ fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
 }
 
-fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
+fn sink(output: Output, cap: u64) -> Sink {
+    match output {
+        Output::Capture => Sink::Capture(Capture::new(cap)),
+        Output::Relay(out) => Sink::Relay(Relay::new(out, cap)),
+    }
+}
+
+fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
     let (stdout, child_stdout) = capture::pipe(HostEnd::Read)?;
     let (stderr, child_stderr) = capture::pipe(HostEnd::Read)?;
-    let (feed, child_stdin) = match stdin.filter(|bytes| !bytes.is_empty()) {
-        Some(bytes) => {
+    let (source, child_stdin) = match stdin {
+        Input::Bytes(bytes) if !bytes.is_empty() => {
             let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
-            (Feed::begin(write, bytes)?, Some(child_stdin))
+            let feed = Feed::begin(write, bytes)?;
+            (feed.map(Source::Bytes), Some(child_stdin))
         }
-        None => (None, None),
+        Input::Relay(from) => {
+            let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
+            (Some(Source::Relay(write, from)), Some(child_stdin))
+        }
+        Input::Bytes(_) | Input::Nothing => (None, None),
     };
     let readable = |pipe| watch(pipe, Interest::READABLE);
     let pipes = Pipes {
@@ -257,7 +286,7 @@ fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
         stdout: child_stdout,
         stderr: child_stderr,
     };
-    Ok((pipes, feed, ends))
+    Ok((pipes, source, ends))
 }
 
 /// A command under way, and what must live as long as it does.
@@ -272,12 +301,13 @@ struct Started {
 async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
+    sharer: &Sharer,
     net: &PolicyNet,
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let (mut cell, yard) = executor.pool.cell(&planned.plan).await?;
+        let (mut cell, yard) = executor.pool.cell(&planned.plan, sharer).await?;
         let prepared = Prepared::of(planned, &mut cell)?;
         let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {

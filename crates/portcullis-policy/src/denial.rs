@@ -102,6 +102,10 @@ codes! {
     ///
     /// Raise `limits.total_output`.
     LimitTotalOutput = "P0224",
+    /// A command and everything it started had more memory than the rule gives them, and was killed.
+    ///
+    /// Raise the rule's `memory`. What several processes share counts for each of them.
+    LimitMemory = "P0225",
     /// The preopened directory is not one that was granted.
     ///
     /// Grant it with `fs.read` or `fs.write`.
@@ -140,6 +144,8 @@ pub enum GuestError {
     Limit,
     /// The command wrote more than it may.
     OutputLimit,
+    /// The command had more memory than it may and was killed, which its status says too.
+    MemoryLimit,
     /// The command could not be started.
     CannotStart,
 }
@@ -153,6 +159,7 @@ impl GuestError {
             Self::Invalid => "invalid request",
             Self::Limit => "limit reached: too many commands",
             Self::OutputLimit => "output limit reached",
+            Self::MemoryLimit => "memory limit reached",
             Self::CannotStart => "cannot start the command",
         }
     }

@@ -79,9 +79,9 @@ pub struct HostBuilder {
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
     cache: Option<Arc<CodeCache>>,
-    host_env: HostEnvironment,
+    pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
-    own_state: OwnState,
+    pub(crate) own_state: OwnState,
     stdio: GuestStdio,
     pooling: bool,
     upstream_proxy: Option<Target>,
@@ -148,7 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust besides those of the system.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -247,6 +247,10 @@ impl Host {
         HostBuilder::default()
     }
 
+    pub(crate) fn settings(&self) -> &HostBuilder {
+        &self.0.settings
+    }
+
     /// The real path of the project directory.
     pub fn project(&self) -> &Path {
         &self.0.project
@@ -327,7 +331,7 @@ impl Host {
     }
 
     /// The spawn server for a confinement, started once.
-    fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
+    pub(crate) fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
         let settings = &self.0.settings;
         let start = || {
             let helper =
@@ -427,7 +431,7 @@ impl Host {
         })))
     }
 
-    fn trail(&self) -> Trail {
+    pub(crate) fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),

@@ -12,7 +12,7 @@ use std::{
 
 use portcullis_confine::{
     Cell, CellCommand, Event, Helper, Plan, Rlimits, SendError, SpawnServer, Status, Template,
-    TestPoint,
+    TestPoint, Tier,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -34,14 +34,46 @@ impl Cells {
     }
 }
 
+thread_local! {
+    static TIER: std::cell::Cell<Tier> = const { std::cell::Cell::new(Tier::Limits) };
+}
+
+/// The tier in which the running test has its cells, unless it says otherwise.
+pub(crate) fn tier() -> Tier {
+    TIER.get()
+}
+
+/// Runs a test with its cells in this tier. A test has a thread to itself.
+pub(crate) fn in_tier<T>(tier: Tier, test: impl FnOnce() -> T) -> T {
+    TIER.set(tier);
+    let result = test();
+    TIER.set(Tier::Limits);
+    result
+}
+
+/// How often a long count is repeated: all of it in `cargo xtask soak`, a tenth otherwise.
+pub(crate) fn soak(count: usize) -> usize {
+    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
+        count
+    } else {
+        count / 10
+    }
+}
+
 /// The server that most tests share.
 pub(crate) fn shared_server() -> &'static Cells {
-    static SERVER: OnceLock<Cells> = OnceLock::new();
-    SERVER.get_or_init(new_server)
+    static LIMITS: OnceLock<Cells> = OnceLock::new();
+    static FULL: OnceLock<Cells> = OnceLock::new();
+    let server = if tier() == Tier::Limits {
+        &LIMITS
+    } else {
+        &FULL
+    };
+    server.get_or_init(new_server)
 }
 
 pub(crate) fn new_server() -> Cells {
-    Cells::of(&Plan::limits())
+    Cells::of(&Plan::new(tier()))
 }
 
 /// Waits until `fd` is readable or at its end; `false` when `time` has passed.
@@ -272,6 +304,7 @@ pub(crate) fn play_role() -> Option<ExitCode> {
     match (arguments.next()?.as_str(), arguments.next()) {
         ("--role", Some(role)) => Some(match role.as_str() {
             "start-server" => crate::server::play_starter(),
+            "probe" => crate::probe::play(arguments),
             "host" => crate::killed_host::play_host(arguments),
             other => panic!("no role `{other}`"),
         }),

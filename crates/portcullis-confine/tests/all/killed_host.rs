@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use portcullis_confine::TestPoint;
+use portcullis_confine::{TestPoint, Tier};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::fixture::{
-    Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, new_server,
-    this_executable, wait_readable,
+    Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, in_tier, new_server, soak,
+    this_executable, tier, wait_readable,
 };
 
 crate::tests![
@@ -23,13 +23,9 @@ crate::tests![
     between_clone_and_exec
 ];
 
-/// How often each point is killed at: ten times, a hundred in `cargo xtask soak`.
+/// How often the host is killed at each of the four points.
 fn times() -> usize {
-    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
-        100
-    } else {
-        10
-    }
+    soak(50)
 }
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -45,7 +41,7 @@ struct Host {
 impl Host {
     fn start(how: &str, witness: OwnedFd) -> Self {
         let mut process = command(this_executable())
-            .args(["--role", "host", how])
+            .args(["--role", "host", tier().name(), how])
             .stdin(witness)
             .stdout(Stdio::piped())
             .spawn()
@@ -129,7 +125,11 @@ fn between_clone_and_exec() {
 /// The host that is going to be killed: two cells, one of which is used.
 #[expect(clippy::print_stdout, reason = "its parent reads it")]
 pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let server = new_server();
+    let tier = match arguments.next().unwrap().as_str() {
+        "full" => Tier::Full,
+        _ => Tier::Limits,
+    };
+    let server = in_tier(tier, new_server);
     let cells = [cell_of(&server), cell_of(&server)];
     println!(
         "{} {} {}",

@@ -2,7 +2,7 @@
 
 use crate::kit::case::{
     Case,
-    Expect::Refused,
+    Expect::{Open, Own, Refused},
     Layer::{Landlock, Mounts, Namespaces, Seccomp},
     Prepare, Truth,
 };
@@ -28,6 +28,17 @@ pub(super) const CASES: &[Case] = &[
         act: &["add-key", "probe-added", "x"],
         truth: Truth::Answer,
         leans: &[Seccomp],
+        ..SHARED
+    },
+    Case {
+        number: "53c",
+        title: "reads the names of its user's keys",
+        act: &["read", "/proc/keys"],
+        prepare: Prepare::Key,
+        full: Own,
+        landlock: Open,
+        truth: Truth::Learned("{key}"),
+        leans: &[Mounts],
         ..SHARED
     },
     Case {

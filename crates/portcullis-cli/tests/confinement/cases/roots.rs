@@ -87,6 +87,22 @@ pub(super) const CASES: &[Case] = &[
         ..PROTECTED
     },
     Case {
+        number: "18e",
+        title: "gives a protected file another name and writes it there",
+        act: &["link-and-write", "{git}/config", "{rw}/linked", "evil"],
+        full: Refused("EXDEV"),
+        truth: Truth::Changed("{git}/config"),
+        ..PROTECTED
+    },
+    Case {
+        number: "18f",
+        title: "has a directory change places with the protected one",
+        act: &["exchange", "{git}", "{repository}/.g2"],
+        full: Refused("EBUSY"),
+        truth: Truth::Changed("{git}"),
+        ..PROTECTED
+    },
+    Case {
         number: "47",
         title: "finds a socket that its starter had open",
         act: &["inherited"],

@@ -56,7 +56,7 @@ pub(crate) fn markdown(cases: &[&Case], elsewhere: &[(&str, &str, &str)]) -> Str
         .unwrap();
     }
     for (number, title, place) in elsewhere {
-        writeln!(text, "| {number} | {title} | `{place}` | | |").unwrap();
+        writeln!(text, "| {number} | {title} | {place} | | |").unwrap();
     }
     text
 }

@@ -47,7 +47,8 @@ impl Target {
             | Prepare::ReplacedRoot => {}
             Prepare::TcpService => return Self::tcp(scene),
             Prepare::UdpService => return Self::udp(scene),
-            Prepare::UnixService => return Self::unix(scene),
+            Prepare::UnixService => return Self::unix(scene, "outside/socket"),
+            Prepare::GrantedUnixService => return Self::unix(scene, "project/ro/socket"),
             Prepare::UnixDatagramService => return Self::datagram(scene),
             Prepare::AbstractService => return Self::abstract_name(scene),
             Prepare::InheritedSocket => return Self::pair(),
@@ -76,6 +77,7 @@ impl Target {
             }
             Prepare::SetId => scene.make_set_id(),
             Prepare::ForeignFormat => scene.make_foreign(),
+            Prepare::OwnProgram => scene.make_own_program(),
         }
         Self::Nothing
     }
@@ -94,8 +96,8 @@ impl Target {
         Self::Udp(service)
     }
 
-    fn unix(scene: &mut Scene) -> Self {
-        let path = scene.root().join("outside/socket");
+    fn unix(scene: &mut Scene, place: &str) -> Self {
+        let path = scene.root().join(place);
         let service = UnixListener::bind(&path).unwrap();
         scene.user().own(&path);
         service.set_nonblocking(true).unwrap();
