@@ -47,8 +47,8 @@ protections! {
     OwnRoot = 7, "own read-only root";
     /// Set-user-id programs and file capabilities give nothing.
     NoNewPrivs = 8, "no_new_privs";
-    /// The command has no capability, and with `no_new_privs` cannot get one; in a user namespace of its own the
-    /// bounding set is empty too.
+    /// The command's sets of capabilities are empty. Without a user namespace the bounding set is what it was; nothing
+    /// is gained from it under `no_new_privs`.
     NoCapabilities = 9, "no capabilities";
     /// The command is not the host's root: a user that owns nothing else where the host is root.
     Unprivileged = 10, "unprivileged user";
@@ -58,6 +58,8 @@ protections! {
     Landlock = 12, "Landlock";
     /// The cell's init cannot be traced or read by its own command.
     HiddenInit = 13, "hidden init";
+    /// The cell's init can tell how much memory its tree has: a limit on it would be kept.
+    MemoryWatch = 14, "memory watch";
 }
 
 /// What is in force in a cell, read back from the kernel: by the cell itself, and what it inherits from its template

@@ -35,6 +35,8 @@ const FAILED: u32 = 0x5043_0006;
 const EXITED: u32 = 0x5043_0007;
 const KILLED: u32 = 0x5043_0008;
 const MAKE_TEMPLATE: u32 = 0x5043_0009;
+const OVER_MEMORY: u32 = 0x5043_000a;
+const WATCH: u32 = 0x5043_000b;
 
 /// Stands for "keep the host's limit"; the kernel's own "no limit" lowers nothing either.
 const UNSET: u64 = u64::MAX;
@@ -184,6 +186,24 @@ pub(crate) fn is_terminate(message: &[u8]) -> bool {
     message == terminate()
 }
 
+/// Asks the init to kill a tree that has more bytes of memory than this. Comes before the request, which the init does
+/// not see.
+pub(crate) fn watch_memory(most: u64) -> [u8; REPLY_BYTES] {
+    let mut message = reply([WATCH, 0, 0, 0]);
+    message[8..].copy_from_slice(&most.to_le_bytes());
+    message
+}
+
+pub(crate) fn parse_watch(message: &[u8]) -> Option<u64> {
+    let mut words = Words(message);
+    let (WATCH, 0) = (words.u32().ok()?, words.u32().ok()?) else {
+        return None;
+    };
+    let most = words.u64().ok()?;
+    words.end().ok()?;
+    Some(most)
+}
+
 /// The command of a cell, as it goes over the socket.
 pub(crate) fn request(
     argv: &[CString],
@@ -297,6 +317,10 @@ pub(crate) enum Outcome {
         processes: u32,
         usage: Usage,
     },
+    OverMemory {
+        processes: u32,
+        usage: Usage,
+    },
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> [u8; EVENT_BYTES] {
@@ -311,6 +335,7 @@ pub(crate) fn outcome(outcome: Outcome) -> [u8; EVENT_BYTES] {
             usage,
         } => ([EXITED, wait_status.cast_unsigned(), stragglers, 0], usage),
         Outcome::Killed { processes, usage } => ([KILLED, 0, processes, 0], usage),
+        Outcome::OverMemory { processes, usage } => ([OVER_MEMORY, 0, processes, 0], usage),
     };
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut message = [0; EVENT_BYTES];
@@ -359,6 +384,10 @@ pub(crate) fn parse_event(message: &[u8]) -> Result<Event, Refusal> {
             processes: second,
             usage,
         }),
+        OVER_MEMORY if first == 0 => Ok(Event::OverMemory {
+            processes: second,
+            usage,
+        }),
         _ => Err("its kind is unknown"),
     }
 }
@@ -393,6 +422,10 @@ mod tests {
         assert_eq!((parsed.argc, parsed.argv), (3, &b"sh\0-c\0\0"[..]));
         assert_eq!((parsed.envc, parsed.env), (1, &b"A=1\0"[..]));
         assert_eq!(parsed.limits, limits.values());
+        let watch = watch_memory(u64::MAX - 7);
+        assert_eq!(parse_watch(&watch), Some(u64::MAX - 7));
+        assert_eq!(parse_watch(&terminate()), None);
+        assert!(!is_terminate(&watch));
     }
 
     #[test]
@@ -457,6 +490,17 @@ mod tests {
                 usage
             })
         );
+        let over_memory = outcome(Outcome::OverMemory {
+            processes: 4,
+            usage,
+        });
+        assert_eq!(
+            parse_event(&over_memory),
+            Ok(Event::OverMemory {
+                processes: 4,
+                usage
+            })
+        );
         let failed = outcome(Outcome::Failed {
             step: Step::Exec,
             errno: 8,
@@ -498,6 +542,10 @@ mod tests {
                 }
                 Ok(Event::Killed { processes, usage }) => {
                     let again = outcome(Outcome::Killed { processes, usage });
+                    prop_assert_eq!(&again[..], &message[..]);
+                }
+                Ok(Event::OverMemory { processes, usage }) => {
+                    let again = outcome(Outcome::OverMemory { processes, usage });
                     prop_assert_eq!(&again[..], &message[..]);
                 }
             }

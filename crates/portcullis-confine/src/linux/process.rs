@@ -10,7 +10,10 @@ use std::{
 
 use rustix::thread::UnshareFlags;
 
-use crate::Usage;
+use crate::{
+    Usage,
+    ablation::{Layer, is_left_out},
+};
 
 /// Ends this process at once: no destructors, no `atexit`, which belong to the process it is a copy of.
 pub(super) fn exit(code: i32) -> ! {
@@ -55,10 +58,11 @@ pub(super) fn fork_into(namespaces: i32) -> io::Result<Side> {
     }
 }
 
-/// Moves this process, which must be single-threaded, into new namespaces.
-pub(super) fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
+/// Moves this process, which must be single-threaded, into new namespaces (`CLONE_NEW*`).
+pub(super) fn unshare(namespaces: i32) -> io::Result<()> {
+    let flags = UnshareFlags::from_bits_retain(namespaces.cast_unsigned());
     // SAFETY: what rustix warns of is a table of descriptors that is no longer shared, and namespaces have none.
-    Ok(unsafe { rustix::thread::unshare_unsafe(namespaces - UnshareFlags::FILES) }?)
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags - UnshareFlags::FILES) }?)
 }
 
 /// Blocks every signal and gives every signal its default action.
@@ -131,12 +135,32 @@ pub(super) fn drain_signals(signals: BorrowedFd<'_>) -> bool {
 ///
 /// Only for a process that owns all its descriptors and will never drop a value that holds one.
 pub(super) fn close_from(first: RawFd) -> io::Result<()> {
+    if is_left_out(Layer::Fds) {
+        return close_ours_from(first);
+    }
     let first = first.cast_unsigned();
     // SAFETY: no memory is involved.
     match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// As [`close_from`], but only what this program itself has opened, which is closed on exec.
+fn close_ours_from(first: RawFd) -> io::Result<()> {
+    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers.into_iter().filter(|&number| number >= first) {
+        // SAFETY: no memory is involved.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags & libc::FD_CLOEXEC != 0 {
+            // SAFETY: as the caller vouches, no value that holds it will be dropped. What the directory was read
+            // with is closed already, and flags of nothing are all set.
+            unsafe { libc::close(number) };
+        }
+    }
+    Ok(())
 }
 
 /// Puts a copy of `fd` at the number `target`, closed on exec if `cloexec`.

@@ -23,7 +23,12 @@ use super::{
     launch::{self, Order, PATH_BYTES, Room},
     turns::Turns,
 };
-use crate::{MAX_ARGV_BYTES, MAX_ENV_BYTES, Step, linux::socket, wire::MAX_REQUEST_BYTES};
+use crate::{
+    MAX_ARGV_BYTES, MAX_ENV_BYTES, Step,
+    ablation::{Layer, is_left_out},
+    linux::socket,
+    wire::MAX_REQUEST_BYTES,
+};
 
 const STACK_BYTES: usize = 32 * 1024;
 /// What is touched ahead, because a page fault then is none on the way of a command: of the stack all that is used,
@@ -56,6 +61,10 @@ pub(super) struct Wait<'a> {
     pub(super) request: BorrowedFd<'a>,
     /// Descriptors of the init that are none of its business.
     pub(super) not_its: [BorrowedFd<'a>; 2],
+    /// A Landlock domain of its own.
+    pub(super) domain: Option<BorrowedFd<'a>>,
+    /// Whether it is to be killed when the init ends, for want of a namespace that would do that.
+    pub(super) tied: bool,
     pub(super) confined: bool,
     /// The turns on the processor that the command is to have.
     pub(super) turns: Option<Turns>,
@@ -65,7 +74,11 @@ pub(super) struct Wait<'a> {
 struct Shared {
     request: RawFd,
     not_its: [RawFd; 2],
+    domain: Option<RawFd>,
+    tied: bool,
     confined: bool,
+    /// Only in tests: the command inherits what the host has open.
+    keeps_descriptors: bool,
     turns: Option<Turns>,
     /// [`MAX_REQUEST_BYTES`], zero until the kernel writes the request there.
     message: *mut u8,
@@ -92,6 +105,9 @@ impl Command {
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             request: wait.request.as_raw_fd(),
             not_its: wait.not_its.map(|fd| fd.as_raw_fd()),
+            domain: wait.domain.map(|fd| fd.as_raw_fd()),
+            tied: wait.tied,
+            keeps_descriptors: is_left_out(Layer::Fds),
             confined: wait.confined,
             turns: wait.turns,
             message: touched(vec![0; MAX_REQUEST_BYTES].leak(), TOUCHED_MESSAGE),
@@ -186,6 +202,16 @@ unsafe fn wait_and_become(shared: &Shared) -> Result<(), (Step, u32)> {
             let _: Result<usize, u32> = syscall(libc::SYS_close, [fd_argument(fd), 0, 0, 0, 0]);
         }
         syscall(libc::SYS_setpgid, [0; 5]).map_err(|errno| (Step::ProcessGroup, errno))?;
+        if shared.tied {
+            let arguments = [libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0];
+            let arguments = arguments.map(|word| word.cast_unsigned() as usize);
+            syscall(libc::SYS_prctl, arguments).map_err(|errno| (Step::Leash, errno))?;
+        }
+        if let Some(domain) = shared.domain {
+            let arguments = [fd_argument(domain), 0, 0, 0, 0];
+            syscall(libc::SYS_landlock_restrict_self, arguments)
+                .map_err(|errno| (Step::Landlock, errno))?;
+        }
     }
     launch::walk_ahead(request, room.path);
     let received = launch::receive(request, room.reborrow(), shared.confined);
@@ -201,7 +227,7 @@ unsafe fn wait_and_become(shared: &Shared) -> Result<(), (Step, u32)> {
         stop_at(point, &order);
     }
     // SAFETY: the strings lie in the message, which lives for ever.
-    unsafe { steps(&order, shared.turns.as_ref()) }
+    unsafe { steps(&order, shared) }
 }
 
 /// Writes one byte to the test's socket and waits for one.
@@ -224,7 +250,7 @@ fn stop_at(here: crate::TestPoint, order: &Order<'_>) {
 ///
 /// # Safety
 /// Only for the clone made by [`Command::park`].
-unsafe fn steps(order: &Order<'_>, turns: Option<&Turns>) -> Result<(), (Step, u32)> {
+unsafe fn steps(order: &Order<'_>, shared: &Shared) -> Result<(), (Step, u32)> {
     let at = |step: Step| move |errno: u32| (step, errno);
     // SAFETY: the addresses passed are those of values in `order` or of constants, of the size that
     // each call expects, and live until it returns; `execve` copies what it reads.
@@ -246,14 +272,16 @@ unsafe fn steps(order: &Order<'_>, turns: Option<&Turns>) -> Result<(), (Step, u
             [fd_argument(order.working_directory), 0, 0, 0, 0],
         )
         .map_err(at(Step::WorkingDirectory))?;
-        // Marked, not closed: the program's own descriptor is among them.
-        let to_the_end = u32::MAX as usize;
-        syscall(
-            libc::SYS_close_range,
-            [3, to_the_end, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0],
-        )
-        .map_err(at(Step::CloseDescriptors))?;
-        if let Some(turns) = turns {
+        if !shared.keeps_descriptors {
+            // Marked, not closed: the program's own descriptor is among them.
+            let to_the_end = u32::MAX as usize;
+            syscall(
+                libc::SYS_close_range,
+                [3, to_the_end, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0],
+            )
+            .map_err(at(Step::CloseDescriptors))?;
+        }
+        if let Some(turns) = &shared.turns {
             // That it worked for the init is all that is known; the command runs without it too.
             let address = std::ptr::from_ref(turns) as usize;
             let _: Result<usize, u32> = syscall(libc::SYS_sched_setattr, [0, address, 0, 0, 0]);

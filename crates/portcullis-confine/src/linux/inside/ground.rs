@@ -8,11 +8,12 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{Mode, OFlags},
-    thread::{LinkNameSpaceType, UnshareFlags},
+    thread::LinkNameSpaceType,
 };
 
 use super::{
@@ -21,9 +22,13 @@ use super::{
     network,
     read_back::{self, Inherited},
     root::Built,
-    scratch,
+    scratch, template,
 };
-use crate::{Net, Plan, Step, linux::process};
+use crate::{
+    Net, Plan, Step,
+    ablation::{Layer, is_left_out},
+    linux::process,
+};
 
 /// The ground of one cell.
 pub(super) struct Ground {
@@ -42,8 +47,9 @@ pub(super) struct Source {
 
 impl Source {
     /// To be opened in the mount namespace that grounds are made from.
-    pub(super) fn open(plan: &Plan) -> Result<Self, Failure> {
-        let mounts = plan.tier.has_own_root().then(own_mounts).transpose();
+    pub(super) fn open(plan: &Plan, built: Option<&Built>) -> Result<Self, Failure> {
+        let own = namespaces(plan) & libc::CLONE_NEWNS != 0;
+        let mounts = own.then(|| own_mounts(&host_proc(built))).transpose();
         Ok(Self {
             mounts: mounts.map_err(Failure::at(Step::Namespaces))?,
             lasting: Lasting::open(plan),
@@ -59,22 +65,22 @@ impl Source {
         host: read_back::Namespaces,
         built: Option<&Built>,
     ) -> Result<Ground, Failure> {
-        let inherited = match (&self.mounts, built) {
-            (Some(mounts), Some(built)) => {
+        let inherited = match &self.mounts {
+            Some(mounts) => {
                 enter_new(mounts, plan).map_err(Failure::at(Step::Namespaces))?;
-                if !plan.shared {
+                if let Some(built) = built.filter(|_| !plan.shared) {
                     scratch::mount(built)?;
+                }
+                if !plan.shared {
                     loopback(plan)?;
                 }
-                let inherited = Inherited::read(host).map_err(Failure::at(Step::ReadBack))?;
-                Some(inherited)
+                let inherited = Inherited::read(host, host_proc(built));
+                Some(inherited.map_err(Failure::at(Step::ReadBack))?)
             }
-            _ => None,
+            None => None,
         };
         let scratch = built.map_or(&[][..], |built| &built.scratch);
-        let rules = plan
-            .tier
-            .has_landlock()
+        let rules = (plan.tier.has_landlock() && !is_left_out(Layer::Landlock))
             .then(|| Rules::new(plan, &self.lasting, scratch))
             .transpose()
             .map_err(Failure::at(Step::Landlock))?;
@@ -82,21 +88,30 @@ impl Source {
     }
 }
 
-fn own_mounts() -> io::Result<OwnedFd> {
-    let path = scratch::host_proc().join("self/ns/mnt");
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+/// Where the host's `/proc` is in the namespaces of a template.
+fn host_proc(built: Option<&Built>) -> PathBuf {
+    // Without a root of its own, which only tests leave out, it is where it always is.
+    built.map_or_else(|| PathBuf::from("/proc"), |_| scratch::host_proc())
 }
 
-/// The namespaces that a ground has for itself.
-fn own(plan: &Plan) -> UnshareFlags {
-    let network = match plan.net {
-        Net::Open => UnshareFlags::empty(),
-        Net::None | Net::Loopback | Net::Proxy => UnshareFlags::NEWNET,
-    };
-    match plan.shared {
-        true => UnshareFlags::NEWNS,
-        false => UnshareFlags::NEWNS | UnshareFlags::NEWIPC | network,
+fn own_mounts(proc: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(
+        proc.join("self/ns/mnt"),
+        flags,
+        Mode::empty(),
+    )?)
+}
+
+/// The `CLONE_NEW*` flags of a ground.
+fn namespaces(plan: &Plan) -> i32 {
+    let template = template::namespaces(plan);
+    if is_left_out(Layer::Namespaces) || plan.shared {
+        return template & libc::CLONE_NEWNS;
+    }
+    match template {
+        0 => 0,
+        _ => libc::CLONE_NEWNS | template::shareable(plan),
     }
 }
 
@@ -104,7 +119,7 @@ fn enter_new(mounts: &OwnedFd, plan: &Plan) -> io::Result<()> {
     // Back from where the last cell is: nothing that was mounted for one is seen by another.
     let kind = Some(LinkNameSpaceType::Mount);
     rustix::thread::move_into_link_name_space(mounts.as_fd(), kind)?;
-    process::unshare(own(plan))
+    process::unshare(namespaces(plan))
 }
 
 /// Switches the loopback interface on where there is to be one.

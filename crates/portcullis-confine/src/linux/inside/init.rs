@@ -22,13 +22,18 @@ use super::{
     failure::Failure,
     ground::Ground,
     identity::{self, Identity},
-    landlock::Rules,
-    leash, network, read_back, scratch,
+    landlock::{self, Rules},
+    leash,
+    memory::Watch,
+    network,
+    read_back::{self, Inherited},
+    scratch,
     template::Common,
     tree::Tree,
 };
 use crate::{
     Net, Report, Step, Tier,
+    ablation::{Layer, is_left_out},
     linux::{process, socket},
     wire::{self, CellReply, Outcome, REPLY_BYTES},
 };
@@ -64,16 +69,17 @@ struct Walls {
 
 fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
     let Ground { rules, inherited } = ground;
-    let tree = if common.plan.tier == Tier::Landlock {
-        Tree::Subreaper
-    } else {
-        Tree::Namespace
-    };
+    #[cfg(feature = "test-points")]
+    common.plan.stop_at(crate::TestPoint::InCell);
+    let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
-        // If it were killed, its command would not be. Its leash is the host's socket alone.
-        Tree::Subreaper => rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(Failure::at(Step::Leash))?,
+        // If it were killed, its command would not be: it is told, and kills it.
+        Tree::Subreaper => {
+            leash::be_told(&common.origin.maker, Signal::TERM)?;
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .map_err(Failure::at(Step::Leash))?;
+        }
     }
     rustix::thread::set_name(c"cell-init").map_err(Failure::at(Step::Hide))?;
     // The command's session: without a terminal, and not led by the command, so it can get none. Made
@@ -91,20 +97,34 @@ fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
         }
     };
     let landlock_abi = confine(common, rules)?;
+    Ok(Walls {
+        tree,
+        report: read_back(common, inherited, landlock_abi)?,
+        listener,
+    })
+}
+
+/// What the kernel says is in force; an error if anything is missing that the plan promises.
+fn read_back(
+    common: &Common,
+    inherited: Option<Inherited>,
+    landlock_abi: u8,
+) -> Result<Report, Failure> {
+    #[cfg(feature = "ablation")]
+    if crate::ablation::is_any_left_out() {
+        // Trying what the layers refuse would do it.
+        return Ok(Report::new(common.plan.tier, landlock_abi, []));
+    }
     let host = common.origin.namespaces;
     let report = read_back::report(&common.plan, host, inherited, landlock_abi)
         .map_err(Failure::at(Step::ReadBack))?;
-    if report.missing(&common.plan).is_some() {
-        return Err(Failure {
+    match report.missing(&common.plan) {
+        None => Ok(report),
+        Some(_) => Err(Failure {
             step: Step::ReadBack,
             errno: libc::ENOSYS,
-        });
+        }),
     }
-    Ok(Walls {
-        tree,
-        report,
-        listener,
-    })
 }
 
 /// Hands the cell out, waits for its one command and sees to it; an error only as long as it can be told by the socket
@@ -142,9 +162,16 @@ fn tell(control: BorrowedFd<'_>, Failure { step, errno }: Failure) {
 
 /// What the cell itself has to do in the namespaces that its template made ready.
 fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
-    scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
-    scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    if common.namespaces & libc::CLONE_NEWPID != 0 {
+        scratch::mount_proc(common.built.is_some()).map_err(Failure::at(Step::MountProc))?;
+    } else if common.built.is_some() {
+        scratch::bind_proc().map_err(Failure::at(Step::MountProc))?;
+    }
+    if common.built.is_some() {
+        scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    }
     match common.plan.net {
+        _ if is_left_out(Layer::Namespaces) => Ok(None),
         Net::Proxy => Some(network::listen_for_proxy())
             .transpose()
             .map_err(Failure::at(Step::Network)),
@@ -152,7 +179,7 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     }
 }
 
-fn hide() -> Result<(), Failure> {
+pub(super) fn hide() -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at(Step::Hide))
 }
@@ -178,12 +205,18 @@ fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
-    capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    if is_left_out(Layer::Caps) {
+        capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
+    } else {
+        capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    }
     let landlock_abi = match rules {
         Some(rules) => rules.restrict().map_err(Failure::at(Step::Landlock))?,
         None => 0,
     };
-    filter.install().map_err(Failure::at(Step::Seccomp))?;
+    if !is_left_out(Layer::Seccomp) {
+        filter.install().map_err(Failure::at(Step::Seccomp))?;
+    }
     Ok(landlock_abi)
 }
 
@@ -192,6 +225,8 @@ struct Init<'a> {
     request: BorrowedFd<'a>,
     children: OwnedFd,
     tree: Tree,
+    /// Whether the cell has scratch directories of its own.
+    has_scratch: bool,
     command: Command,
 }
 
@@ -199,6 +234,8 @@ struct Init<'a> {
 enum Control {
     Nothing,
     Terminate,
+    /// To kill a tree that has more memory than this.
+    Watch(u64),
     Kill,
 }
 
@@ -213,9 +250,17 @@ impl<'a> Init<'a> {
         report: Report,
     ) -> Result<Self, Failure> {
         let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+        let domain = match common.plan.tier {
+            Tier::Landlock => {
+                Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?)
+            }
+            Tier::Full | Tier::Namespaces | Tier::Limits => None,
+        };
         let wait = Wait {
             request: request.as_fd(),
             not_its: [control.as_fd(), children.as_fd()],
+            domain: domain.as_ref().map(AsFd::as_fd),
+            tied: tree == Tree::Subreaper,
             confined: common.plan.tier.confines(),
             turns: common.origin.turns,
         };
@@ -239,6 +284,7 @@ impl<'a> Init<'a> {
             request: request.as_fd(),
             children,
             tree,
+            has_scratch: common.built.is_some(),
             command,
         })
     }
@@ -254,14 +300,19 @@ impl<'a> Init<'a> {
     /// Watches over the command until it has ended and everything that it started is gone.
     fn supervise(&self) -> Option<Outcome> {
         let fds = [self.control, self.children.as_fd()];
+        let mut watch: Option<Watch> = None;
         loop {
             let mut ready = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-            if rustix::event::poll(&mut ready, None).is_err() {
+            let until = watch.as_ref().map(Watch::due_in);
+            if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
                 return self.killed();
             }
             let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-            if child && let Some(status) = reap_until(self.command.pid, self.children.as_fd()) {
-                return self.ended(status);
+            match child.then(|| reap_until(self.command.pid, self.children.as_fd())) {
+                Some(Reaped::Command(status)) => return self.ended(status),
+                // The first process of a namespace is killed with its maker; there the signal is somebody else's.
+                Some(Reaped::ToEnd) if self.tree == Tree::Subreaper => return self.killed(),
+                Some(Reaped::ToEnd | Reaped::Others) | None => {}
             }
             if control {
                 match read_control(self.control) {
@@ -269,7 +320,16 @@ impl<'a> Init<'a> {
                     // A cell that is only parked ends.
                     Control::Terminate if self.asked_for() => terminate(self.command.pid),
                     Control::Terminate | Control::Kill => return self.killed(),
+                    Control::Watch(most) => {
+                        watch = Some(Watch::new(most, self.tree, self.has_scratch));
+                    }
                 }
+            }
+            if watch.as_mut().is_some_and(Watch::is_over) {
+                return Some(Outcome::OverMemory {
+                    processes: self.tree.kill(),
+                    usage: process::children_usage(),
+                });
             }
         }
     }
@@ -302,8 +362,16 @@ impl<'a> Init<'a> {
     }
 }
 
+/// What signals were about.
+enum Reaped {
+    Command(WaitStatus),
+    Others,
+    /// Not a child: the maker has ended.
+    ToEnd,
+}
+
 /// Reaps what has ended; stops at the command itself.
-fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
+fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Reaped {
     let reap = || {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
@@ -314,10 +382,15 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
     };
     // Mostly it is the command, and then the signal need not be read. If it is not, whoever ends
     // after the signal has been read sends another.
-    reap().or_else(|| {
-        process::drain_signals(children);
-        reap()
-    })
+    if let Some(status) = reap() {
+        return Reaped::Command(status);
+    }
+    let to_end = process::drain_signals(children);
+    match reap() {
+        Some(status) => Reaped::Command(status),
+        None if to_end => Reaped::ToEnd,
+        None => Reaped::Others,
+    }
 }
 
 /// SIGTERM for the command and its process group.
@@ -332,6 +405,9 @@ fn read_control(socket: BorrowedFd<'_>) -> Control {
     let mut message = [0; REPLY_BYTES];
     match socket::receive(socket, &mut message) {
         Ok(received) if wire::is_terminate(&message[..received.bytes]) => Control::Terminate,
+        Ok(received) if let Some(most) = wire::parse_watch(&message[..received.bytes]) => {
+            Control::Watch(most)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Control::Nothing,
         // The end of the socket is the leash; a message that makes no sense is no reason to go on.
         Ok(_) | Err(_) => Control::Kill,

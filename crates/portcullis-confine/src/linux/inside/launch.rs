@@ -17,6 +17,7 @@ use rustix::{
 use super::{child::Limit, directory};
 use crate::{
     Step,
+    ablation::{Layer, is_left_out},
     linux::socket,
     rlimits::RLIMIT_COUNT,
     wire::{self, REQUEST_FDS, Request},
@@ -107,13 +108,19 @@ pub(super) fn receive<'a>(
     if count != REQUEST_FDS + usize::from(extra.is_some()) || !agrees(&request, extra.as_ref()) {
         return Err(invalid);
     }
-    let directory = match own_view(&directory, room.path) {
+    let directory = match own_view(&directory, OFlags::DIRECTORY, room.path) {
         Some(View { own, same }) if same || (confined && is_own(&own)) => own,
         _ if !confined => directory,
         // From the host's descriptor a command could walk up and out of its cell.
         _ => return Err((Step::WorkingDirectory, Errno::NOENT)),
     };
     check_program(&program).map_err(at(Step::CheckProgram))?;
+    let program = match own_view(&program, OFlags::empty(), room.path) {
+        Some(View { own, same: true }) => own,
+        _ if !confined => program,
+        // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
+        _ => return Err((Step::CheckProgram, Errno::NOENT)),
+    };
     let (argv, env) = strings(&request, room.strings).ok_or(invalid)?;
     Ok(Some(Order {
         stdio: [stdin, stdout, stderr].map(keep),
@@ -141,27 +148,27 @@ fn agrees(request: &Request<'_>, extra: Option<&OwnedFd>) -> bool {
     request.flags == 0 && extra.is_none()
 }
 
-/// What lies in the cell where a directory of the host lies.
+/// What lies in the cell where a file or directory of the host lies.
 struct View {
     own: OwnedFd,
-    /// Whether it is that very directory.
+    /// Whether it is that very one.
     same: bool,
 }
 
-/// Looks for a directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the
+/// Looks for a file or directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the
 /// cell cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
 ///
 /// `None` if nothing lies there.
-fn own_view(directory: &OwnedFd, room: &mut [u8; PATH_BYTES]) -> Option<View> {
+fn own_view(host: &OwnedFd, kind: OFlags, room: &mut [u8; PATH_BYTES]) -> Option<View> {
     let mut link = [0; LINK_BYTES];
-    let link = link_of(directory.as_raw_fd(), &mut link)?;
+    let link = link_of(host.as_raw_fd(), &mut link)?;
     let path = rustix::fs::readlinkat_raw(CWD, link, &mut room[..]).ok()?;
     // A path that fills the room may have been cut.
     *room.get_mut(path)? = 0;
     let path = CStr::from_bytes_until_nul(room).ok()?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
     let own = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let same = directory::same(directory, &own).ok()?;
+    let same = directory::same(host, &own).ok()?;
     Some(View { own, same })
 }
 
@@ -223,6 +230,7 @@ fn limits(request: &Request<'_>) -> [Option<Limit>; RLIMIT_COUNT] {
     for ((limit, wanted), (resource, number)) in
         limits.iter_mut().zip(request.limits).zip(RESOURCES)
     {
+        let wanted = wanted.filter(|_| !is_left_out(Layer::Rlimits));
         *limit = wanted.map(|wanted| {
             // An ordinary user cannot raise a hard limit, and need not: it only asks for less.
             let most = rustix::process::getrlimit(resource).maximum;
@@ -275,11 +283,11 @@ mod tests {
         let opened = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
         let mut room = [0xff; PATH_BYTES];
         walk_ahead(opened.as_fd(), &mut room);
-        let view = own_view(&opened, &mut room).unwrap();
+        let view = own_view(&opened, OFlags::DIRECTORY, &mut room).unwrap();
         assert!(view.same);
         let moved = dir.path().with_extension("moved");
         std::fs::rename(dir.path(), &moved).unwrap();
         std::fs::remove_dir(&moved).unwrap();
-        assert!(own_view(&opened, &mut room).is_none());
+        assert!(own_view(&opened, OFlags::DIRECTORY, &mut room).is_none());
     }
 }

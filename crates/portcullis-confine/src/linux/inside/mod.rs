@@ -16,6 +16,7 @@ mod landlock;
 mod launch;
 mod layout;
 mod leash;
+mod memory;
 mod mounts;
 mod network;
 mod read_back;
@@ -27,4 +28,5 @@ mod template;
 mod tree;
 mod turns;
 
+pub(super) use identity::OUTSIDE;
 pub(super) use server::serve;

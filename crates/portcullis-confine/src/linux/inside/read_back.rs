@@ -13,7 +13,7 @@ use rustix::{
     thread::SecureComputingMode,
 };
 
-use super::{capabilities, landlock, scratch, seccomp};
+use super::{capabilities, landlock, memory, seccomp};
 use crate::{Plan, Protection, Report};
 
 /// Which namespaces a process is in.
@@ -59,9 +59,8 @@ impl Namespaces {
 pub(super) struct Inherited(Vec<Protection>);
 
 impl Inherited {
-    /// To be read in the namespaces of the next copy, while the host's `/proc` is on the stage.
-    pub(super) fn read(host: Namespaces) -> io::Result<Self> {
-        let proc = scratch::host_proc();
+    /// To be read in the namespaces of the next copy, where the host's `/proc` is at `proc`.
+    pub(super) fn read(host: Namespaces, proc: PathBuf) -> io::Result<Self> {
         let unprivileged = unprivileged(&proc)?.then_some(Protection::Unprivileged);
         let own = Namespaces::read_in(proc)?.own(host);
         Ok(Self(own.chain(unprivileged).collect()))
@@ -104,6 +103,7 @@ pub(super) fn report(
         dumpable == DumpableBehavior::NotDumpable,
         Protection::HiddenInit,
     );
+    note(memory::can_watch(), Protection::MemoryWatch);
     Ok(Report::new(plan.tier, landlock_abi, found))
 }
 
@@ -115,17 +115,20 @@ fn own_proc() -> io::Result<bool> {
     Ok(is_init && fs::read_link("/proc/self")? == Path::new("1") && flags.contains(wanted))
 }
 
-/// Whether the root cannot be written, nor the system in it; the second is tried.
+/// Whether the root cannot be written, nor the system in it; the second is tried, unless it is the host's.
 fn own_root() -> io::Result<bool> {
     let root = rustix::fs::statvfs("/")?.f_flag;
+    let here = rustix::fs::statfs("/")?.f_type;
+    let in_memory = u64::try_from(here).is_ok_and(|kind| kind == TMPFS);
+    if !in_memory || !root.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(false);
+    }
     let tried = rustix::fs::open(
         "/usr/.portcullis",
         OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
         Mode::RUSR,
     );
-    let here = rustix::fs::statfs("/")?.f_type;
-    let in_memory = u64::try_from(here).is_ok_and(|kind| kind == TMPFS);
-    Ok(in_memory && root.contains(StatVfsMountFlags::RDONLY) && tried.is_err())
+    Ok(tried.is_err())
 }
 
 /// `TMPFS_MAGIC`.
