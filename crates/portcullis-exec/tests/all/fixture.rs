@@ -66,7 +66,6 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// How often a long count is repeated: all of it in `cargo xtask soak`, a tenth otherwise.
-#[expect(clippy::disallowed_methods, reason = "the one switch of these tests")]
 pub(crate) fn soak(count: usize) -> usize {
     if std::env::var_os("PORTCULLIS_SOAK").is_some() {
         count
