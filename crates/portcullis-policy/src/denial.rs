@@ -110,6 +110,12 @@ codes! {
     ///
     /// Grant it with `fs.read` or `fs.write`.
     FsNotGranted = "P0301",
+    /// The plugin may write the directory, but not this name: somebody who is not confined executes what lies there.
+    ///
+    /// `.git/hooks`, `.git/config`, `.envrc`, `.vscode` and others are protected in every directory that may be written,
+    /// at any depth, and so are the directories that lead to them. If the plugin and its commands are meant to change
+    /// one, name it in `exec.unprotect`; `portcullis inspect --json` lists them.
+    FsProtected = "P0302",
 }
 
 impl fmt::Display for Code {

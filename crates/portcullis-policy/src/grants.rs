@@ -1,4 +1,5 @@
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -50,6 +51,14 @@ impl Grants {
             late: false,
             limits: Limits::default(),
         }
+    }
+
+    /// What neither the plugin nor its commands change: as the `exec` grant says, and without one the built-in list.
+    pub fn protect(&self) -> &Protect {
+        static BUILT_IN: LazyLock<Protect> = LazyLock::new(Protect::default);
+        self.exec
+            .as_ref()
+            .map_or_else(|| &*BUILT_IN, |exec| &exec.protect)
     }
 
     /// The grant that covers a real path with this access, if one does.
@@ -142,8 +151,17 @@ pub enum FsKind {
     /// A directory and everything below it.
     #[default]
     Directory,
+    /// The top of a git working tree, as [`FsKind::Directory`]; the host adds where git keeps its things for it.
+    Repository,
     /// One file, for commands. The guest does not see it.
     File,
+}
+
+impl FsKind {
+    /// Whether it is a directory, of whatever kind.
+    pub fn is_directory(self) -> bool {
+        matches!(self, Self::Directory | Self::Repository)
+    }
 }
 
 /// One host directory or file, and what may be done with it.
@@ -151,7 +169,7 @@ pub enum FsKind {
 pub struct FsGrant {
     /// The real path: absolute, without links.
     pub host: PathBuf,
-    /// Which of the two it is.
+    /// What it is.
     pub kind: FsKind,
     /// The name under which the guest sees it.
     pub guest: String,

@@ -15,7 +15,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::abi;
-use crate::capability::wasi;
+use crate::capability::{fs_guard, wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, Nowhere, Trail, with_causes};
@@ -25,6 +25,7 @@ use crate::instance;
 use crate::own_state::OwnState;
 use crate::plugin::{Exports, Loaded, Plugin};
 use crate::recognize::Kind;
+use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -78,9 +79,9 @@ pub struct HostBuilder {
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
     cache: Option<Arc<CodeCache>>,
-    host_env: HostEnvironment,
+    pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
-    own_state: OwnState,
+    pub(crate) own_state: OwnState,
     stdio: GuestStdio,
     pooling: bool,
     upstream_proxy: Option<Target>,
@@ -147,7 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust besides those of the system.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -195,6 +196,7 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
+        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
@@ -245,6 +247,10 @@ impl Host {
         HostBuilder::default()
     }
 
+    pub(crate) fn settings(&self) -> &HostBuilder {
+        &self.0.settings
+    }
+
     /// The real path of the project directory.
     pub fn project(&self) -> &Path {
         &self.0.project
@@ -275,6 +281,7 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
+        let grants = with_repositories(grants)?;
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
@@ -324,7 +331,7 @@ impl Host {
     }
 
     /// The spawn server for a confinement, started once.
-    fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
+    pub(crate) fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
         let settings = &self.0.settings;
         let start = || {
             let helper =
@@ -408,6 +415,7 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            named_by_git: Arc::default(),
             trail: self.trail(),
         });
         Ok(Plugin(Arc::new(Loaded {
@@ -423,7 +431,7 @@ impl Host {
         })))
     }
 
-    fn trail(&self) -> Trail {
+    pub(crate) fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),

@@ -18,7 +18,9 @@ mod tied;
 
 use std::{fs, path::PathBuf};
 
-use portcullis_confine::{Access, Event, Plan, Protection, Root, ServerError, Status, Step, Tier};
+use portcullis_confine::{
+    Access, Event, Net, Plan, Protection, Root, ServerError, Status, Step, Tier,
+};
 
 use crate::{
     Test,
@@ -30,6 +32,9 @@ crate::tests![
     everything_is_in_force,
     landlock_is_not_claimed_without_it,
     the_tier_without_namespaces_is_not_for_root,
+    a_listener_for_a_proxy_is_handed_out,
+    a_program_cannot_be_written_by_way_of_itself,
+    names_of_keys_are_not_shown,
 ];
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -139,4 +144,43 @@ fn the_tier_without_namespaces_is_not_for_root() {
         assert!(report.has(Protection::Landlock) && report.has(Protection::Seccomp));
         assert!(!report.has(Protection::PidNamespace), "{report}");
     }
+}
+
+fn a_listener_for_a_proxy_is_handed_out() {
+    let cells = Cells::of(&Plan::new(Tier::Full).network(Net::Proxy));
+    let mut cell = cell_of(&cells);
+    let listener = std::net::TcpListener::from(cell.take_listener().unwrap());
+    let address = listener.local_addr().unwrap();
+    assert_eq!(address.port(), portcullis_confine::PROXY_PORT);
+    let without = Cells::of(&Plan::new(Tier::Full).network(Net::Loopback));
+    assert!(cell_of(&without).take_listener().is_none());
+}
+
+/// `/proc/self/exe` is no way to the file on a mount of the host, where its owner may write it.
+fn a_program_cannot_be_written_by_way_of_itself() {
+    let program = crate::fixture::copy_of("/bin/sh", "own-program", 0o755);
+    let program = program.canonicalize().unwrap();
+    let before = fs::read(&program).unwrap();
+    // Namespaces alone: Landlock would refuse it, too.
+    let plan = Plan::new(Tier::Namespaces).root(Root::open(&program, Access::Program).unwrap());
+    // Once nothing executes the file any more, it could be opened for writing.
+    let script = "exec 3</proc/self/exe; exec /usr/bin/env sh -c 'echo x >>/proc/self/fd/3'";
+    let path = program.to_str().unwrap();
+    let run = Run::program(path, &[path, "-c", script]);
+    let cells = Cells::of(&plan);
+    let (event, output, errors) = run.finish_in(&cell_of(&cells));
+    assert!(
+        errors.contains("Read-only file system"),
+        "{event:?} {output}{errors}"
+    );
+    assert_eq!(fs::read(&program).unwrap(), before);
+}
+
+fn names_of_keys_are_not_shown() {
+    let host = fs::read_to_string("/proc/keys").unwrap_or_default();
+    let inside = output(
+        &cells_of(Plan::new(Tier::Full)),
+        "cat /proc/keys /proc/key-users",
+    );
+    assert_eq!(inside, "", "outside it is {host}");
 }

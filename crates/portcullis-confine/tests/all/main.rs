@@ -13,6 +13,7 @@ mod inside;
 mod kill;
 mod killed_host;
 mod killed_server;
+mod landlock;
 mod limits;
 mod probe;
 mod server;
@@ -57,6 +58,7 @@ fn cases() -> Vec<Case> {
     let others = [
         copies::TESTS,
         inside::TESTS,
+        landlock::TESTS,
         limits::TESTS,
         server::TESTS,
         start::TESTS,

@@ -176,7 +176,7 @@ impl SpawnServer {
             Err(ServerError::Cell { step, errno }) => Err(StartError::Cell {
                 step,
                 errno,
-                remedy: remedy::find(step, errno),
+                remedy: remedy::find(plan.tier(), step, errno, helper.path()),
             }),
             Err(error) => Err(error.into()),
         }
@@ -211,10 +211,14 @@ fn wait_for_end(child: &Child) {
     reason = "the spawn server itself, under no decision"
 )]
 fn spawn(helper: &Helper, socket: OwnedFd) -> io::Result<Child> {
-    Command::new(helper.exec_path())
+    let mut command = Command::new(helper.exec_path());
+    command
         .arg0(SERVER_NAME)
         .env_clear()
-        .env(COOKIE, std::process::id().to_string())
+        .env(COOKIE, std::process::id().to_string());
+    #[cfg(feature = "ablation")]
+    command.envs(crate::ablation::variable());
+    command
         .stdin(socket)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

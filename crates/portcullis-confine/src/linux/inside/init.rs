@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     Net, Report, Step, Tier,
+    ablation::{Layer, is_left_out},
     linux::{process, socket},
     wire::{self, CellReply, Outcome, REPLY_BYTES},
 };
@@ -73,16 +74,15 @@ struct Ready {
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     #[cfg(feature = "test-points")]
     common.plan.stop_at(crate::TestPoint::InCell);
-    let tree = if common.plan.tier == Tier::Landlock {
-        Tree::Subreaper
-    } else {
-        Tree::Namespace
-    };
+    let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
-        // If it were killed, its command would not be. Its leash is the host's socket alone.
-        Tree::Subreaper => rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(Failure::at(Step::Leash))?,
+        // If it were killed, its command would not be: it is told, and kills it.
+        Tree::Subreaper => {
+            leash::be_told(&common.origin.maker, Signal::TERM)?;
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .map_err(Failure::at(Step::Leash))?;
+        }
     }
     rustix::thread::set_name(c"cell-init").map_err(Failure::at(Step::Hide))?;
     // The command's session: without a terminal, and not led by the command, so it can get none. Made
@@ -100,18 +100,15 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
-        .map_err(Failure::at(Step::ReadBack))?;
-    if report.missing(&common.plan).is_some() {
-        return Err(Failure {
-            step: Step::ReadBack,
-            errno: libc::ENOSYS,
-        });
-    }
-    // Last, because an error is sent through the socket as it was.
+    let report = read_back(common, landlock_abi)?;
+    // Last, because a failure is told through the socket's old number.
     let (socket, listener) =
         process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
     let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+    let domain = match common.plan.tier {
+        Tier::Landlock => Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?),
+        Tier::Full | Tier::Namespaces | Tier::Limits => None,
+    };
     let copies = common
         .built
         .as_ref()
@@ -124,7 +121,7 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         tree,
         confined: common.plan.tier.confines(),
         has_scratch: common.built.is_some(),
-        memory: Memory::touched(common.origin.turns),
+        memory: Memory::touched(common.origin.turns, domain),
     };
     Ok(Ready {
         report,
@@ -133,13 +130,40 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     })
 }
 
+/// What the kernel says is in force; an error if anything is missing that the plan promises.
+fn read_back(common: &Common, landlock_abi: u8) -> Result<Report, Failure> {
+    #[cfg(feature = "ablation")]
+    if crate::ablation::is_any_left_out() {
+        // Trying what the layers refuse would do it.
+        return Ok(Report::new(common.plan.tier, landlock_abi, []));
+    }
+    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
+        .map_err(Failure::at(Step::ReadBack))?;
+    match report.missing(&common.plan) {
+        None => Ok(report),
+        Some(_) => Err(Failure {
+            step: Step::ReadBack,
+            errno: libc::ENOSYS,
+        }),
+    }
+}
+
 /// The cell's own part of its template's root and network.
 fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
         scratch::mount(built)?;
     }
-    scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
-    scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    if common.namespaces & libc::CLONE_NEWPID != 0 {
+        scratch::mount_proc(common.built.is_some()).map_err(Failure::at(Step::MountProc))?;
+    } else if common.built.is_some() {
+        scratch::bind_proc().map_err(Failure::at(Step::MountProc))?;
+    }
+    if common.built.is_some() {
+        scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    }
+    if is_left_out(Layer::Namespaces) {
+        return Ok(None);
+    }
     if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
         network::loopback_up().map_err(Failure::at(Step::Network))?;
     }
@@ -150,7 +174,7 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     Ok(listener)
 }
 
-fn hide() -> Result<(), Failure> {
+pub(super) fn hide() -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at(Step::Hide))
 }
@@ -176,15 +200,21 @@ fn confine(common: &Common) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
-    capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    if is_left_out(Layer::Caps) {
+        capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
+    } else {
+        capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    }
     let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
-    let landlock_abi = if common.plan.tier.has_landlock() {
+    let landlock_abi = if common.plan.tier.has_landlock() && !is_left_out(Layer::Landlock) {
         landlock::restrict(&common.plan, scratch.unwrap_or_default())
             .map_err(Failure::at(Step::Landlock))?
     } else {
         0
     };
-    filter.install().map_err(Failure::at(Step::Seccomp))?;
+    if !is_left_out(Layer::Seccomp) {
+        filter.install().map_err(Failure::at(Step::Seccomp))?;
+    }
     Ok(landlock_abi)
 }
 
@@ -217,6 +247,9 @@ impl Init {
             has_scratch,
             memory,
         } = self;
+        if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
+            return;
+        }
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
             Ok(None) => return,
             Ok(Some(command)) => {
@@ -230,6 +263,13 @@ impl Init {
         // The host may be gone; then nobody wants to know.
         let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
     }
+}
+
+/// Waits for the request; true if the maker ended instead.
+fn is_told_to_end(socket: BorrowedFd<'_>, children: BorrowedFd<'_>) -> bool {
+    let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    // Every signal is blocked, so nothing interrupts it. There is no child yet: the only signal is the maker's end.
+    rustix::event::poll(&mut ready, None).is_err() || !ready[1].revents().is_empty()
 }
 
 /// Watches over the command until it has ended and everything that it started is gone.
@@ -247,8 +287,10 @@ fn supervise(
             return killed(tree);
         }
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-        if child && let Some(status) = reap_until(command.pid, children) {
-            return ended(tree, command, status);
+        match child.then(|| reap_until(command.pid, children)) {
+            Some(Reaped::Command(status)) => return ended(tree, command, status),
+            Some(Reaped::ToEnd) => return killed(tree),
+            Some(Reaped::Others) | None => {}
         }
         if control {
             match read_control(socket) {
@@ -266,8 +308,16 @@ fn supervise(
     }
 }
 
+/// What signals were about.
+enum Reaped {
+    Command(WaitStatus),
+    Others,
+    /// Not a child: the maker has ended.
+    ToEnd,
+}
+
 /// Reaps what has ended; stops at the command itself.
-fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
+fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Reaped {
     let reap = || {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
@@ -278,10 +328,15 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
     };
     // Mostly it is the command, and then the signal need not be read. If it is not, whoever ends
     // after the signal has been read sends another.
-    reap().or_else(|| {
-        process::drain_signals(children);
-        reap()
-    })
+    if let Some(status) = reap() {
+        return Reaped::Command(status);
+    }
+    let to_end = process::drain_signals(children);
+    match reap() {
+        Some(status) => Reaped::Command(status),
+        None if to_end => Reaped::ToEnd,
+        None => Reaped::Others,
+    }
 }
 
 fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {

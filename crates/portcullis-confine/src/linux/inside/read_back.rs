@@ -46,8 +46,7 @@ pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Res
     note(own_proc()?, Protection::OwnProc);
     note(own_root()?, Protection::OwnRoot);
     note(rustix::thread::no_new_privs()?, Protection::NoNewPrivs);
-    let empty = status.no_capabilities(plan.tier.has_own_root());
-    note(empty, Protection::NoCapabilities);
+    note(status.no_capabilities(plan), Protection::NoCapabilities);
     note(unprivileged()?, Protection::Unprivileged);
     note(status.filtered() && seccomp::refuses(), Protection::Seccomp);
     note(
@@ -120,13 +119,16 @@ impl Status {
             .map(str::trim)
     }
 
-    /// `bounding` too, where it can be emptied: that takes a capability, which a user has only in a namespace of its own.
-    fn no_capabilities(&self, bounding: bool) -> bool {
-        let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
-        sets.iter().chain(bounding.then_some(&"CapBnd")).all(|set| {
-            self.field(set)
-                .is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))
-        })
+    fn no_capabilities(&self, plan: &Plan) -> bool {
+        // Emptying the bounding set takes a capability; where there is none, `no_new_privs` does the same.
+        let bounding = plan.tier.has_own_root().then_some("CapBnd");
+        ["CapInh", "CapPrm", "CapEff", "CapAmb"]
+            .into_iter()
+            .chain(bounding)
+            .all(|set| {
+                self.field(set)
+                    .is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))
+            })
     }
 
     fn filtered(&self) -> bool {

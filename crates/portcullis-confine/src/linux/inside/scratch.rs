@@ -80,10 +80,40 @@ fn place_staged(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the cell's own `/proc`, in which nothing can be written, not by root either.
-pub(super) fn mount_proc() -> io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-    Ok(rustix::mount::mount("proc", "/proc", "proc", flags, None)?)
+/// Mounts the cell's own `/proc`, in which nothing can be written if it is `read_only`, not by root either.
+pub(super) fn mount_proc(read_only: bool) -> io::Result<()> {
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    flags.set(MountFlags::RDONLY, read_only);
+    rustix::mount::mount("proc", "/proc", "proc", flags, None)?;
+    if read_only { hide_keys() } else { Ok(()) }
+}
+
+/// Files of `/proc` that show what the user has in the kernel's key store, which is no part of any namespace.
+const KEYS: [&str; 2] = ["/proc/keys", "/proc/key-users"];
+
+fn hide_keys() -> io::Result<()> {
+    let here = root_directory()?;
+    let nothing = directory::open(here.as_fd(), Path::new("/dev/null"))?;
+    for path in KEYS {
+        match directory::open(here.as_fd(), Path::new(path)) {
+            Ok(target) => {
+                mounts::put(mounts::clone_tree(nothing.as_fd())?.as_fd(), target.as_fd())?
+            }
+            // A kernel without a key store.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Puts the host's `/proc`, read-only, where a cell without processes of its own has none.
+pub(super) fn bind_proc() -> io::Result<()> {
+    let here = root_directory()?;
+    let host = directory::open(here.as_fd(), &host_proc())?;
+    let tree = mounts::clone_restricted(host.as_fd(), mounts::READ_ONLY_DATA)?;
+    let target = directory::open(here.as_fd(), Path::new("/proc"))?;
+    mounts::put(tree.as_fd(), target.as_fd())
 }
 
 /// Takes the stage away, and the host's `/proc` with it.
