@@ -63,7 +63,7 @@ impl Victim {
     }
 
     /// Nothing has happened to it.
-    fn is_well(mut self) {
+    fn expect_well(mut self) {
         drop(self.stdin);
         assert_eq!(read_all(&mut self.pipes.stdout), "well\n");
         let event = event_of(&self.cell);
@@ -123,7 +123,7 @@ fn processes_side_by_side() {
         for (cells, net) in plans(share) {
             let victim = Victim::start(&cells, net);
             assert_eq!(output(&cells, ATTACKS), "[]\n", "share: {share}");
-            victim.is_well();
+            victim.expect_well();
         }
     }
 }
@@ -151,7 +151,7 @@ fn memory_and_queues_side_by_side() {
             let queues = share && cell_of(&cells).report().landlock_abi() == 0;
             let queue = probe(&cells, &["queue", "/victim"]);
             assert_eq!(queue == Tried::Done, queues, "{net}: {queue:?}");
-            victim.is_well();
+            victim.expect_well();
         }
     }
 }
@@ -173,7 +173,7 @@ fn sockets_side_by_side() {
                 let reached = probe(&cells, &["connect", "127.0.0.1:4711"]) == Tried::Done;
                 assert_eq!(reached, share);
             }
-            victim.is_well();
+            victim.expect_well();
         }
     }
 }
@@ -193,7 +193,7 @@ fn files_side_by_side() {
             "find / -name victim -not -path '/proc/*' 2>/dev/null; true",
         );
         assert_eq!(text, "");
-        victim.is_well();
+        victim.expect_well();
     }
 }
 
@@ -206,7 +206,7 @@ fn what_share_shares_and_what_not() {
         }
         let processes = output(&cells, "ls -d /proc/[0-9]* | wc -l");
         assert!(processes.trim().parse::<u32>().unwrap() <= 4, "{processes}");
-        victim.is_well();
+        victim.expect_well();
     }
 }
 
