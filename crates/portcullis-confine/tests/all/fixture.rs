@@ -310,6 +310,7 @@ pub(crate) fn play_role() -> Option<ExitCode> {
             "start-server" => crate::server::play_starter(),
             "racer" => crate::full::racer::play(arguments),
             "probe" => crate::probe::play(arguments),
+            "killed-start" => crate::killed_server::play_starter(arguments),
             "host" => crate::killed_host::play_host(arguments),
             other => panic!("no role `{other}`"),
         }),
