@@ -11,10 +11,12 @@ crate::tests![
     without_a_limit_there_is_none,
 ];
 
-/// Fills memory that is the command's own, in three processes.
+/// Three processes that fill memory of their own, and the command once they have.
 const THREE_TIMES_32_MIB: &str = "for i in 1 2 3; do
-    (setsid sh -c 'head -c 32M /dev/zero | tail -n 1 | (head -c 1; sleep 1000)' &) ; done
-    sleep 2; exit 4";
+    (setsid sh -c 'head -c 32M /dev/zero | tail -n 1 | (head -c 1; exec sleep 1000)' &) ; done
+    until [ \"$(cat /proc/[0-9]*/status 2>/dev/null | grep -c '^RssAnon:[^0-9]*3[0-9][0-9][0-9][0-9] kB')\" -ge 3 ]; do
+        sleep 0.02; done
+    sleep 0.1; exit 4";
 
 fn limited(memory: Option<u64>) -> Plugin {
     let mut plugin = Plugin::new(&[]);
