@@ -111,7 +111,8 @@ impl Pool {
 
     /// Lets go of what is of no more use after an error.
     fn lose(&self, error: &ServerError, yard: &Arc<Yard>) {
-        if matches!(error, ServerError::Cell { .. } | ServerError::Busy) {
+        let passing = matches!(error, ServerError::Cell { .. } | ServerError::Busy);
+        if passing && !yard.is_lost() {
             return;
         }
         let mut state = self.state();
