@@ -14,6 +14,7 @@ crate::tests![
     writing,
     executing_what_was_written,
     a_place_to_execute_in_is_made,
+    what_one_command_made_is_kept_from_the_next,
     toolchains_outside_the_system,
     other_programs,
     processes,
@@ -117,6 +118,29 @@ async fn a_place_to_execute_in_is_made() {
     assert!(succeeds(&plugin, &script).await);
     assert!(plugin.path("one/target/copy").exists());
     assert!(!plugin.path("one/no").exists(), "only the last part");
+}
+
+/// A repository that was not there when the plan was made: its hooks and its configuration are executed by others.
+async fn what_one_command_made_is_kept_from_the_next() {
+    let mut plugin = Plugin::new(&["sh", "git"]);
+    let project = plugin.place.project().to_owned();
+    plugin.grants.fs = vec![grant(&project, "/project", FsAccess::ReadWrite)];
+    let hook = "inner/.git/hooks/pre-commit";
+    let plant = format!("echo evil > {hook}");
+    let write = "echo x > inner/file && echo x > inner/.git/description";
+    let made = "git init -q inner && mkdir -p inner/.git/hooks";
+    assert!(succeeds(&plugin, made).await);
+    assert!(succeeds(&plugin, write).await, "the control");
+    for evil in [
+        plant.as_str(),
+        "echo '[core] fsmonitor = evil' >> inner/.git/config",
+        "mv inner/.git inner/moved",
+        "mv inner/.git/hooks inner/.git/moved",
+        "mv inner moved",
+    ] {
+        assert!(!succeeds(&plugin, evil).await, "{evil}");
+    }
+    assert!(!plugin.path(hook).exists());
 }
 
 async fn toolchains_outside_the_system() {
