@@ -23,10 +23,10 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> std::process::ExitCode {
     portcullis::enter();
     let words: Vec<_> = std::env::args().collect();
-    if let [_, role, point, project] = &words[..]
+    if let [_, role, point, confinement, project] = &words[..]
         && role == "host-role"
     {
-        return killed_host::play(point, project);
+        return killed_host::play(point, confinement, project);
     }
     let tests = [
         attacks::TESTS,
