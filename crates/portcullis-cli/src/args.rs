@@ -1,11 +1,15 @@
 //! The command line as it is written: plain records, nothing looked up.
 
+mod exec;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portcullis_config::{AllowExec, FlagSet};
 use portcullis_policy::{Confinement, Mode};
+
+pub(crate) use exec::ExecArgs;
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -24,6 +28,7 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run a plugin.
     Run(RunArgs),
+    Exec(ExecArgs),
     /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it.
     Inspect(InspectArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
@@ -129,7 +134,7 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_write: Vec<String>,
-    /// Let commands reach these hosts, or with `open` all that you can reach.
+    /// Let commands reach these hosts, with `loopback` their own, or with `open` all that you can reach.
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -189,12 +194,19 @@ impl Permissions {
                 ModeWord::Production => Mode::Production,
                 ModeWord::Dev => Mode::Dev,
             }),
-            confinement: self.confinement.map(|tier| match tier {
-                ConfinementWord::Full => Confinement::Full,
-                ConfinementWord::Namespaces => Confinement::Namespaces,
-                ConfinementWord::Landlock => Confinement::Landlock,
-                ConfinementWord::Limits => Confinement::Limits,
-            }),
+            confinement: self.confinement.map(Into::into),
+            ..FlagSet::default()
+        }
+    }
+}
+
+impl From<ConfinementWord> for Confinement {
+    fn from(word: ConfinementWord) -> Self {
+        match word {
+            ConfinementWord::Full => Self::Full,
+            ConfinementWord::Namespaces => Self::Namespaces,
+            ConfinementWord::Landlock => Self::Landlock,
+            ConfinementWord::Limits => Self::Limits,
         }
     }
 }
@@ -378,6 +390,7 @@ impl Verb {
     pub(crate) fn output(&self) -> Output {
         match self {
             Self::Run(args) => args.common.output,
+            Self::Exec(args) => args.output,
             Self::Inspect(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,

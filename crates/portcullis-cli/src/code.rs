@@ -140,7 +140,8 @@ codes! {
     FILE_NOT_OURS = "P0908",
     /// The output cannot be written.
     ///
-    /// The disk is full, or the file or terminal is gone.
+    /// The disk is full, or the file or terminal is gone. `portcullis exec` also says so when its standard input cannot
+    /// be read; the command was killed.
     OUTPUT = "P0909",
     /// A command that was allowed could not be started.
     ///

@@ -13,10 +13,14 @@ impl Exit {
     pub(crate) const USAGE: Self = Self(2);
     /// This machine cannot do it.
     pub(crate) const UNAVAILABLE: Self = Self(3);
-    /// `run`: our own failure, as other programs that run programs report it.
+    /// `exec`: the command's time was over, as `timeout` reports it.
+    pub(crate) const TIMED_OUT: Self = Self(124);
+    /// `run` and `exec`: our own failure, as other programs that run programs report it.
     pub(crate) const OURS: Self = Self(125);
-    /// `run`: the plugin gave up and something had been denied.
+    /// `run`: the plugin gave up and something had been denied. `exec`: the command was denied.
     pub(crate) const DENIED: Self = Self(126);
+    /// `exec`: there is no such program, as other programs that run programs report it.
+    pub(crate) const NOT_FOUND: Self = Self(127);
     /// Whoever read our output went away: what a shell reports for a program that died of SIGPIPE, as `git` does.
     pub(crate) const BROKEN_PIPE: Self = Self(128 + 13);
 

@@ -63,7 +63,7 @@ fn serve(verb: &Verb, out: Printer) -> Result<Exit> {
 /// Reports a failure, also as JSON where that was asked for, and says how the process ends for it.
 fn fail(verb: &Verb, failure: Failure, out: Printer) -> Exit {
     let exit = match verb {
-        Verb::Run(_) if failure.exit != Exit::BROKEN_PIPE => Exit::OURS,
+        Verb::Run(_) | Verb::Exec(_) if failure.exit != Exit::BROKEN_PIPE => Exit::OURS,
         _ => failure.exit,
     };
     if verb.output().json && !failure.reports.is_empty() {
@@ -80,8 +80,13 @@ fn usage(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if printed.is_ok() => Exit::OK,
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::BROKEN_PIPE,
-        // What `run` returns is the plugin's own, so our failures have a code that plugins do not use.
-        _ if std::env::args_os().nth(1).is_some_and(|verb| verb == "run") => Exit::OURS,
+        // What `run` and `exec` return is not ours, so our failures have a code that others do not use.
+        _ if std::env::args_os()
+            .nth(1)
+            .is_some_and(|verb| verb == "run" || verb == "exec") =>
+        {
+            Exit::OURS
+        }
         _ => Exit::USAGE,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use portcullis::{CodeCache, GuestStdio, Host};
+use portcullis::{CodeCache, GuestStdio, Host, HostBuilder};
 use portcullis_audit::{
     DigestKey, Event, Folding, Head, Masked, Options, RunEnded, RunStarted, Sink, Trail,
 };
@@ -40,16 +40,30 @@ pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) ->
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
-    let host = Host::builder()
-        .project(&settings.project)
-        .host_env(settings.env.host())
-        .own_state(settings.own_state())
+    let host = builder(settings)
         .code_cache(open_cache(directories)?)
         .audit(trail)
         .digest_key(key)
         .guest_stdio(stdio)
         .build()?;
     Ok(host)
+}
+
+/// What does not depend on whether anything is run: where the host is, and how it reaches the network.
+pub(crate) fn builder(settings: &Settings) -> HostBuilder {
+    let host = Host::builder()
+        .project(&settings.project)
+        .host_env(settings.env.host())
+        .own_state(settings.own_state());
+    let network = settings.policy.network();
+    let host = match &network.upstream_proxy {
+        Some(proxy) => host.upstream_proxy(proxy.clone()),
+        None => host,
+    };
+    match &network.ca_file {
+        Some(file) => host.ca_file(file),
+        None => host,
+    }
 }
 
 /// One run of a plugin in the trail.

@@ -42,6 +42,13 @@ impl Target {
     /// Finds and reads what `selector` means.
     pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
         let mut entry = settings.policy.plugin(selector)?;
+        if entry.path.as_os_str().is_empty() {
+            return Err(Failure::usage(
+                diagnostic(code::NO_PLUGIN, format!("`{selector}` is no plugin"))
+                    .note("its entry in the policy has no `path`: it is about `portcullis exec`")
+                    .help("portcullis exec --dry-run -- <program> [args]"),
+            ));
+        }
         entry.grants = portcullis::with_repositories(entry.grants)?;
         let plugin = entry.id.clone();
         let failed = |source| LoadError::Read {

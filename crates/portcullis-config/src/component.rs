@@ -15,7 +15,7 @@ pub const MANIFEST_FILE: &str = "plugin.toml";
 const MAX_MANIFEST_BYTES: u64 = 64 * 1024;
 
 /// A component file, and its manifest if one speaks for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Component {
     /// The real path of the component, or where it would be.
     pub file: PathBuf,

@@ -1,6 +1,7 @@
 //! One plugin while the layers are put on top of each other: scalars, later wins; lists are united.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use portcullis_policy::{
     Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Limits, Mode, Net, Origin, PluginId,
@@ -9,6 +10,9 @@ use portcullis_policy::{
 
 use crate::network::Network;
 use crate::raw;
+
+/// The id of the entry that is no plugin's: what `portcullis exec` may do.
+pub(crate) const VERB: &str = "exec";
 
 /// What the trusted files say for all plugins.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +98,27 @@ impl Draft {
             deny: Vec::new(),
             env_allow_prefixes: None,
         }
+    }
+
+    /// The entry without a file. A person who types a command waits for it as long as it takes: only limits that are
+    /// written hold.
+    pub(crate) fn of_the_verb(id: PluginId, origin: Origin) -> Self {
+        let limits = Limits {
+            timeout: Duration::MAX,
+            output: u64::MAX,
+            total_output: u64::MAX,
+            call: Duration::MAX,
+            ..Limits::default()
+        };
+        Self {
+            limits,
+            ..Self::new(id, origin, PathBuf::new())
+        }
+    }
+
+    /// Whether it stands for no plugin.
+    pub(crate) fn is_of_the_verb(&self) -> bool {
+        self.path.as_os_str().is_empty()
     }
 
     /// Adds a directory. The same directory under the same name is one grant with the greater access.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use portcullis_policy::{PluginId, ProgramRule};
 
 use crate::component;
-use crate::draft::{Draft, ExecDraft, Settings, directories, unite};
+use crate::draft::{Draft, ExecDraft, Settings, VERB, directories, unite};
 use crate::error::ConfigCode;
 use crate::network;
 use crate::raw::{Exec, Limits, Plugin, PolicyFile, ShareWord, Text};
@@ -83,6 +83,9 @@ impl Reader<'_> {
     fn draft(&mut self, id: PluginId, entry: &At<Plugin>, drafts: &Drafts) -> Option<Draft> {
         let before = drafts.plugins.get(&id);
         let Some(text) = &entry.path else {
+            if before.is_none() && id.as_str() == VERB {
+                return Some(Draft::of_the_verb(id, self.origin(entry)));
+            }
             if before.is_none() {
                 let error = self.error(
                     ConfigCode::Value,

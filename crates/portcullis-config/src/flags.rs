@@ -31,12 +31,34 @@ pub struct FlagSet {
     pub allow_read: Vec<String>,
     /// `--allow-write`: directories and files, relative to the working directory, to read and write.
     pub allow_write: Vec<String>,
-    /// `--allow-net`: what commands may reach, `host:port` each, or `open`.
+    /// `--allow-net`: what commands may reach, `host:port` each, `loopback` or `open`.
     pub allow_net: Vec<String>,
     /// `--mode`, over the files.
     pub mode: Option<Mode>,
     /// `--confinement`, over the files; a stronger one also holds where a rule has a weaker one.
     pub confinement: Option<Confinement>,
+    /// How the flags are called in reports.
+    pub spelling: Spelling,
+}
+
+/// How flags are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// `--allow-read=PATH`, as for `portcullis run`.
+    #[default]
+    Plugin,
+    /// `--read PATH`, as for `portcullis exec`.
+    Command,
+}
+
+impl Spelling {
+    /// The flag with its value.
+    fn of(self, flag: &str, value: &str) -> String {
+        match self {
+            Self::Plugin => format!("--allow-{flag}={value}"),
+            Self::Command => format!("--{flag} {value}"),
+        }
+    }
 }
 
 /// The programs of `--allow-exec`.
@@ -88,7 +110,7 @@ impl Flags {
         }
         for path in &set.allow_read {
             flags.fs.extend(directory(
-                &format!("--allow-read={path}"),
+                &set.spelling.of("read", path),
                 path,
                 FsAccess::Read,
                 &base,
@@ -97,15 +119,21 @@ impl Flags {
         }
         for path in &set.allow_write {
             flags.fs.extend(directory(
-                &format!("--allow-write={path}"),
+                &set.spelling.of("write", path),
                 path,
                 FsAccess::ReadWrite,
                 &base,
                 report,
             ));
         }
+        if set.spelling == Spelling::Command {
+            // There is no guest that would see the directories under other names.
+            for grant in &mut flags.fs {
+                grant.guest = grant.host.display().to_string();
+            }
+        }
         for text in &set.allow_net {
-            if let Some(net) = net(text, report) {
+            if let Some(net) = net(text, set.spelling, report) {
                 flags.net = Some(network::wider(flags.net.take(), &net));
             }
         }
@@ -269,16 +297,18 @@ fn directory(
     })
 }
 
-fn net(text: &str, report: &mut Report) -> Option<Net> {
-    if text == "open" {
-        return Some(Net::Open);
+fn net(text: &str, spelling: Spelling, report: &mut Report) -> Option<Net> {
+    match text {
+        "open" => return Some(Net::Open),
+        "loopback" => return Some(Net::Loopback),
+        _ => {}
     }
     match HostRule::parse(text) {
         Ok(rule) => Some(Net::Hosts(vec![rule])),
         Err(wrong) => {
-            let flag = format!("--allow-net={text}");
+            let flag = spelling.of("net", text);
             let error = error(ConfigCode::Pattern, &flag, wrong.to_string());
-            report.push(error.label("expected `host:port`, or `open`"));
+            report.push(error.label("expected `host:port`, `loopback` or `open`"));
             None
         }
     }

@@ -17,7 +17,7 @@ use crate::source::At;
 pub struct Network {
     /// An HTTP proxy through which everything goes. Addresses are then checked by it, not by the host.
     pub upstream_proxy: Option<Target>,
-    /// The real path of a file of certificates in PEM that commands trust besides those of the system.
+    /// The real path of a file of certificates in PEM that commands trust, most of them instead of those of the system.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -91,6 +91,8 @@ pub(crate) fn wider(before: Option<PolicyNet>, more: &PolicyNet) -> PolicyNet {
         (Some(PolicyNet::Open), _) | (_, PolicyNet::Open) => PolicyNet::Open,
         (before @ Some(PolicyNet::Hosts(_)), PolicyNet::Hosts(_)) => later(before, more.clone()),
         (_, PolicyNet::Hosts(hosts)) => PolicyNet::Hosts(hosts.clone()),
+        (None | Some(PolicyNet::None), PolicyNet::Loopback) => PolicyNet::Loopback,
+        // The proxy to hosts is reached over the loopback.
         (before, PolicyNet::None | PolicyNet::Loopback) => before.unwrap_or_default(),
     }
 }

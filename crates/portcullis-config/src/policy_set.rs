@@ -4,7 +4,7 @@ use portcullis_policy::{Grants, InvalidPluginId, Origin, PluginId};
 
 use crate::component::{self, Component, LocateError};
 use crate::context::{Base, Context, OwnState};
-use crate::draft::Draft;
+use crate::draft::{Draft, ExecDraft, VERB};
 use crate::entries::Drafts;
 use crate::error::{ConfigErrors, Report};
 use crate::flags::{FlagSet, Flags};
@@ -56,7 +56,7 @@ pub struct PolicySet {
 pub struct PluginEntry {
     /// Its name in the policy, or one made from its manifest or file.
     pub id: PluginId,
-    /// The real path of the component; it need not be there.
+    /// The real path of the component; it need not be there. Empty for the entry of `portcullis exec`, which is no plugin.
     pub path: PathBuf,
     /// The SHA-256 the component must have. Whoever loads it checks that.
     pub sha256: Option<[u8; 32]>,
@@ -66,6 +66,17 @@ pub struct PluginEntry {
     pub origin: Option<Origin>,
     /// The manifest that speaks for the component, and where it is.
     pub manifest: Option<(PathBuf, Manifest)>,
+}
+
+/// What was granted to commands that are run without a plugin.
+#[derive(Clone, Debug)]
+pub struct VerbEntry {
+    /// What was granted. No limit of time or output that is not written.
+    pub grants: Grants,
+    /// The policy's entry, if it has one.
+    pub origin: Option<Origin>,
+    /// Whether the entry lists the programs that it allows: then no others are.
+    pub lists_programs: bool,
 }
 
 /// Why a selector means no plugin.
@@ -89,6 +100,14 @@ pub enum SelectError {
         id: PluginId,
         /// The file that the policy has under this name.
         other: PathBuf,
+    },
+    /// The name that stands for `portcullis exec` is taken by a plugin.
+    #[error("plugin `{id}` of the policy has the name that stands for `portcullis exec`")]
+    IsPlugin {
+        /// The name.
+        id: PluginId,
+        /// The file that the policy has under this name.
+        path: PathBuf,
     },
     /// The name of a file without entry cannot be a plugin id.
     #[error("the file name gives no plugin id; give the plugin an entry in the policy")]
@@ -184,6 +203,9 @@ impl PolicySet {
             .ok()
             .and_then(|id| self.drafts.plugins.get(&id))
         {
+            if draft.is_of_the_verb() {
+                return self.entry(draft, true, Component::default());
+            }
             return self.entry(draft, true, component::locate(&draft.path)?);
         }
         let path = self.cwd.join(selector);
@@ -226,6 +248,37 @@ impl PolicySet {
             false,
             component,
         )
+    }
+
+    /// What `portcullis exec` may do: the entry with the id `exec` and without `path`, if there is one, and the flags.
+    /// Without an entry nothing but what the flags grant, and no program.
+    ///
+    /// # Errors
+    /// [`SelectError::IsPlugin`] when the policy has a plugin of that name.
+    pub fn verb(&self) -> Result<VerbEntry, SelectError> {
+        let id = PluginId::new(VERB)?;
+        let written = self.drafts.plugins.get(&id);
+        if let Some(draft) = written.filter(|draft| !draft.is_of_the_verb()) {
+            return Err(SelectError::IsPlugin {
+                id,
+                path: draft.path.clone(),
+            });
+        }
+        let flag = Origin::Flag {
+            flag: "portcullis exec".to_owned(),
+        };
+        let mut draft = written
+            .cloned()
+            .unwrap_or_else(|| Draft::of_the_verb(id, flag.clone()));
+        let exec = draft.exec.get_or_insert_with(|| ExecDraft::new(flag));
+        let lists_programs = exec.allow.is_some();
+        exec.allow.get_or_insert_default();
+        let entry = self.entry(&draft, written.is_some(), Component::default())?;
+        Ok(VerbEntry {
+            grants: entry.grants,
+            origin: entry.origin,
+            lists_programs,
+        })
     }
 
     fn entry(

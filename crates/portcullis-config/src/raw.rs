@@ -38,7 +38,7 @@ pub(crate) struct PolicyFile {
 pub(crate) struct Network {
     /// An HTTP proxy through which everything goes, such as `"http://proxy.corp:3128"`. It then checks addresses.
     pub(crate) upstream_proxy: Option<Text>,
-    /// A file of certificates in PEM that commands trust besides those of the system; relative to this file.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system; relative to this file.
     pub(crate) ca_file: Option<Text>,
 }
 

@@ -136,12 +136,15 @@ impl Reader<'_> {
         None
     }
 
-    /// Absolute directories; they need not be there.
+    /// Absolute directories, `~` among them; they need not be there. Never below the project, whose files anybody writes.
     pub(crate) fn search_path(&mut self, texts: &Texts) -> Vec<PathBuf> {
         let mut dirs = Vec::new();
         for text in texts.iter() {
-            let dir = PathBuf::from(text.as_str());
-            if dir.is_absolute() && !text.contains([':', '\0']) {
+            let home = text.starts_with('~').then(|| self.base.expand(text));
+            let home = home.and_then(Result::ok).map(|expanded| expanded.path);
+            let dir = home.unwrap_or_else(|| PathBuf::from(text.as_str()));
+            let fits = dir.to_str().is_some_and(|dir| !dir.contains([':', '\0']));
+            if dir.is_absolute() && fits {
                 dirs.push(dir);
             } else {
                 self.wrong(

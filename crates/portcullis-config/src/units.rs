@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// Reads `"500ms"`, `"30s"`, `"2m"` or `"1h"`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What is wrong with the text, as a clause.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let milliseconds: u64 = match unit {
         "ms" => 1,

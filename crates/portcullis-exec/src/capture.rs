@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use portcullis_policy::Code;
 use rustix::io::Errno;
@@ -11,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::coop::consume_budget;
 
 use crate::quota::Quota;
+use crate::relay::Gone;
 use crate::watch::watch;
 
 /// How often a stream's cap may be written, kept or not, before the command is killed.
@@ -18,6 +20,9 @@ const HARD_FACTOR: u64 = 64;
 /// Room for one read: what most commands write, and what a pipe holds.
 const SMALLEST_READ: usize = 4 * 1024;
 const LARGEST_READ: usize = 64 * 1024;
+/// How long a pipe may stay open after the last process is gone. It closes with it; this is for the case that somebody
+/// outside holds it.
+const EOF_WAIT: Duration = Duration::from_millis(250);
 
 /// Why a stream came to its end before the command did.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) enum Interrupted {
     Limit(Code),
     /// The pipe failed.
     Pipe(io::Error),
+    /// Whoever gives or takes what is passed on failed.
+    Relay(io::Error),
 }
 
 /// Makes a pipe whose host end never blocks. `(read, write)`, both closed on exec.
@@ -73,6 +80,23 @@ impl Capture {
     /// that is not read from stops, and one whose pipe is closed fails. For the same reason the pipe is
     /// only borrowed: it stays open until the command is gone.
     pub(crate) async fn drain(
+        &mut self,
+        pipe: &AsyncFd<OwnedFd>,
+        quota: &Quota,
+        gone: &Gone,
+    ) -> Result<(), Interrupted> {
+        let long_gone = async {
+            gone.wait().await;
+            tokio::time::sleep(EOF_WAIT).await;
+        };
+        tokio::select! {
+            biased;
+            ended = self.read_to_end(pipe, quota) => ended,
+            () = long_gone => Ok(()),
+        }
+    }
+
+    async fn read_to_end(
         &mut self,
         pipe: &AsyncFd<OwnedFd>,
         quota: &Quota,

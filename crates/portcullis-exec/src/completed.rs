@@ -4,6 +4,7 @@ use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
 use crate::care::TreeNote;
+use crate::{Connections, Hint};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,9 @@ pub enum Status {
 pub struct Completed {
     /// How it ended.
     pub status: Status,
-    /// Its standard output, up to the cap.
+    /// Its standard output, up to the cap; empty when it was passed on.
     pub stdout: Vec<u8>,
-    /// Its standard error, up to the cap.
+    /// Its standard error, up to the cap; empty when it was passed on.
     pub stderr: Vec<u8>,
     /// Whether it wrote more to standard output than is in `stdout`.
     pub stdout_truncated: bool,
@@ -34,7 +35,8 @@ pub struct Completed {
     /// Bytes that were read from standard error, those not kept included.
     pub stderr_written: u64,
     /// The limit for which it was killed: [`Code::LimitOutput`] when it wrote far more than its cap,
-    /// [`Code::LimitTotalOutput`] when the plugin's total was used up. Its status is then SIGKILL.
+    /// [`Code::LimitTotalOutput`] when the plugin's total was used up, [`Code::LimitMemory`] when its tree had more
+    /// memory than its rule gives it. Its status is then SIGKILL.
     pub killed_for: Option<Code>,
     /// Processes that were still running when it ended and were killed before this was returned.
     pub stragglers: u32,
@@ -46,6 +48,10 @@ pub struct Completed {
     pub report: Report,
     /// What became of the working trees that it could write.
     pub trees: Vec<TreeNote>,
+    /// What it asked its proxy for, if it may reach hosts; never for the guest.
+    pub connections: Vec<Connections>,
+    /// What confinement kept from it, if it failed and said so; never for the guest.
+    pub hints: Vec<Hint>,
 }
 
 impl Completed {

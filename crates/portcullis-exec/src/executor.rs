@@ -13,7 +13,7 @@ use crate::care::GitIdentity;
 use crate::plan::{self, Planner};
 use crate::pool::Pool;
 use crate::run::{self, Run};
-use crate::{Completed, ExecFailure, Opened, Permit};
+use crate::{Completed, ExecFailure, Opened, Permit, Stdio};
 
 /// Most cells that are worth parking: each is a process.
 const MAX_PARKED: usize = 16;
@@ -107,6 +107,8 @@ impl Executor {
     /// timeout and `deadline`, from this call on; what has not ended by then is killed, and its
     /// output so far is kept. Whether truncated output is an error is for the caller to say.
     ///
+    /// What is [relayed](crate::Output::Relay) is passed on as it comes, and all of it has been when this returns.
+    ///
     /// Must run in a Tokio runtime with I/O and time. Writing to a command that closed its standard
     /// input raises SIGPIPE, which every Rust program ignores unless it was told otherwise.
     ///
@@ -119,17 +121,18 @@ impl Executor {
         &self,
         authorized: Authorized<ExecRequest>,
         opened: Opened,
-        stdin: Option<Vec<u8>>,
+        stdio: impl Into<Stdio>,
         deadline: Option<Instant>,
         permit: Permit,
     ) -> Result<Completed, ExecFailure> {
         let run = Run {
             authorized,
             opened,
-            stdin,
+            stdio: stdio.into(),
             started: Instant::now(),
             deadline,
             quota: permit.quota(),
+            sharer: permit.sharer(),
         };
         run::run(&self.0, run).await
     }

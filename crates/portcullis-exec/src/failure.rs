@@ -24,6 +24,9 @@ pub enum ExecFailure {
     /// The pipes to the command failed.
     #[error("cannot talk to the command")]
     Pipe(#[source] io::Error),
+    /// What the command reads could not be had, or what it wrote could not be passed on. It was killed.
+    #[error("cannot pass on what the command reads or writes")]
+    Relay(#[source] io::Error),
     /// The opened files are not those that were decided on; nothing was started.
     #[error("the opened files are not those that the decision was about")]
     NotDecided,

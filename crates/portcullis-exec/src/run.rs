@@ -19,13 +19,16 @@ use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
+use crate::connections::Ledger;
 use crate::executor::Inner;
+use crate::hint::{self, Failed, Hint};
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
+use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Times, supervise};
+use crate::supervise::{Ended, Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Quota};
+use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -35,10 +38,11 @@ const MAX_DEAD_CELLS: usize = 4;
 pub(crate) struct Run<'a> {
     pub(crate) authorized: Authorized<ExecRequest>,
     pub(crate) opened: Opened,
-    pub(crate) stdin: Option<Vec<u8>>,
+    pub(crate) stdio: Stdio,
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
+    pub(crate) sharer: &'a Sharer,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -54,10 +58,11 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let Run {
         authorized,
         opened,
-        stdin,
+        stdio,
         started,
         deadline,
         quota,
+        sharer,
     } = run;
     let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
@@ -68,8 +73,15 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     }
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
+    let args = authorized
+        .request()
+        .args
+        .iter()
+        .map(|arg| arg.as_str().to_owned())
+        .collect();
+    let cwd = directory.real.clone();
     let env = environment(executor, &authorized, &planned.plan)?;
-    let (pipes, feed, ends) = pipes(stdin).map_err(ExecFailure::Pipe)?;
+    let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
         program: program.file.as_fd(),
         argv: &argv,
@@ -80,11 +92,18 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         stderr: ends.stderr.as_fd(),
         limits: limits(terms),
     };
-    let mut stdout = Capture::new(terms.output);
-    let mut stderr = Capture::new(terms.output);
+    let mut stdout = sink(stdio.stdout, terms.output);
+    let mut stderr = sink(stdio.stderr, terms.output);
+    let ledger = Ledger::default();
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, &terms.rights.net, &command),
+        start(
+            executor,
+            &planned,
+            sharer,
+            (&terms.rights.net, &ledger),
+            &command,
+        ),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
@@ -102,7 +121,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let ended = supervise(
         &cell,
         &pipes,
-        feed,
+        source,
         [&mut stdout, &mut stderr],
         times,
         quota,
@@ -111,21 +130,45 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let connections = ledger.take();
+    let failed = Failed {
+        rights: terms.rights.clone(),
+        cwd,
+        args,
+        asked_proxy: !connections.is_empty(),
+    };
+    let explained = explained(failed, planned.plan.tier(), &ended, stderr.end()).await;
+    let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
+    let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
         status: ended.status,
-        stdout_truncated: stdout.truncated(),
-        stderr_truncated: stderr.truncated(),
-        stdout_written: stdout.written,
-        stderr_written: stderr.written,
-        stdout: stdout.kept,
-        stderr: stderr.kept,
+        stdout,
+        stderr,
+        stdout_truncated,
+        stderr_truncated,
+        stdout_written,
+        stderr_written,
         killed_for: ended.killed_for,
         stragglers: ended.stragglers,
         duration: started.elapsed(),
         usage: ended.usage,
         report,
         trees: aftermath.settle().await,
+        connections,
+        hints: explained,
     })
+}
+
+/// What confinement kept from a command that failed, as far as it says so itself.
+async fn explained(failed: Failed, tier: Tier, ended: &Ended, stderr: &[u8]) -> Vec<Hint> {
+    if tier == Tier::Limits || ended.killed_for.is_some() || !hint::is_failure(ended.status) {
+        return Vec::new();
+    }
+    let stderr = hint::end_of(stderr);
+    // It looks paths up, which may take a while where file systems are far away.
+    let found = tokio::task::spawn_blocking(move || hint::hints(&failed, &stderr)).await;
+    // A panic was printed where it happened, and nothing depends on this.
+    found.unwrap_or_default()
 }
 
 /// The opened things, if they are those of the request that was decided on.
@@ -173,13 +216,18 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust.
-const CA_NAMES: [&str; 5] = [
+/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
+/// installation has configured.
+const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
 ];
 
 /// What the policy says, and what a command needs to find its way in its cell.
@@ -189,6 +237,11 @@ fn environment(
     plan: &Plan,
 ) -> Result<Vec<CString>, ExecFailure> {
     let mut vars = authorized.terms().environment.vars.clone();
+    let options = "NODE_OPTIONS";
+    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
+        // One that is there was let through by name, and so may say otherwise.
+        vars.push((options.to_owned(), portcullis_proxy::node_options()));
+    }
     let mut set = |name: &str, value: String| {
         // Whatever was set would lead nowhere in a cell.
         vars.retain(|(other, _)| other != name);
@@ -233,6 +286,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
         open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
@@ -244,15 +298,27 @@ fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
 }
 
-fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
+fn sink(output: Output, cap: u64) -> Sink {
+    match output {
+        Output::Capture => Sink::Capture(Capture::new(cap)),
+        Output::Relay(out) => Sink::Relay(Relay::new(out, cap)),
+    }
+}
+
+fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
     let (stdout, child_stdout) = capture::pipe(HostEnd::Read)?;
     let (stderr, child_stderr) = capture::pipe(HostEnd::Read)?;
-    let (feed, child_stdin) = match stdin.filter(|bytes| !bytes.is_empty()) {
-        Some(bytes) => {
+    let (source, child_stdin) = match stdin {
+        Input::Bytes(bytes) if !bytes.is_empty() => {
             let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
-            (Feed::begin(write, bytes)?, Some(child_stdin))
+            let feed = Feed::begin(write, bytes)?;
+            (feed.map(Source::Bytes), Some(child_stdin))
         }
-        None => (None, None),
+        Input::Relay(from) => {
+            let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
+            (Some(Source::Relay(write, from)), Some(child_stdin))
+        }
+        Input::Bytes(_) | Input::Nothing => (None, None),
     };
     let readable = |pipe| watch(pipe, Interest::READABLE);
     let pipes = Pipes {
@@ -264,7 +330,7 @@ fn pipes(stdin: Option<Vec<u8>>) -> io::Result<(Pipes, Option<Feed>, Ends)> {
         stdout: child_stdout,
         stderr: child_stderr,
     };
-    Ok((pipes, feed, ends))
+    Ok((pipes, source, ends))
 }
 
 /// A command under way, and what must live as long as it does.
@@ -279,12 +345,13 @@ struct Started {
 async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
-    net: &PolicyNet,
+    sharer: &Sharer,
+    net: (&PolicyNet, &Ledger),
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let (mut cell, yard) = executor.pool.cell(&planned.plan).await?;
+        let (mut cell, yard) = executor.pool.cell(&planned.plan, sharer).await?;
         let prepared = Prepared::of(planned, &mut cell)?;
         let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {
@@ -305,16 +372,16 @@ async fn start(
     }
 }
 
-/// The proxy of one cell, to the hosts that its command was granted.
+/// The proxy of one cell, to the hosts that its command was granted, and where it writes down what it was asked for.
 fn proxy(
     executor: &Inner,
-    net: &PolicyNet,
+    (net, ledger): (&PolicyNet, &Ledger),
     cell: &mut Cell,
 ) -> Result<Option<Serving>, ExecFailure> {
     let (PolicyNet::Hosts(hosts), Some(listener)) = (net, cell.take_listener()) else {
         return Ok(None);
     };
-    let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
+    let proxy = Proxy::new(hosts.clone(), ledger.told(&executor.proxy));
     proxy
         .serve(listener.into())
         .map(Some)

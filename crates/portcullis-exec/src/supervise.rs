@@ -1,20 +1,20 @@
 //! Watching over a running command: its pipes, its time, its end.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use portcullis_confine::{self as confine, Cell, Event, ServerError, Usage};
 use portcullis_policy::Code;
+use tokio::io::AsyncRead;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::sleep_until;
 
-use crate::capture::{Capture, Feed, Interrupted};
+use crate::capture::{Feed, Interrupted};
+use crate::relay::{self, Gone, Sink};
 use crate::{ExecFailure, Quota, Status};
 
-/// How long the pipes may stay open after the last process is gone. They close with it; this is for
-/// the case that somebody outside holds them.
-const EOF_WAIT: Duration = Duration::from_millis(250);
 /// How long a cell may take to confirm a kill.
 const KILL_WAIT: Duration = Duration::from_secs(1);
 
@@ -45,6 +45,14 @@ impl Times {
             kill: kill.into(),
         }
     }
+}
+
+/// What is still to be written to the command.
+pub(crate) enum Source {
+    /// All that it gets, as far as the pipe did not hold it at once.
+    Bytes(Feed),
+    /// What comes while it runs.
+    Relay(OwnedFd, Box<dyn AsyncRead + Send + Unpin>),
 }
 
 /// The host's ends of the outputs. They close after the command is gone: one that is killed is not to
@@ -103,12 +111,13 @@ async fn event(cell: &Leash) -> Result<Event, ExecFailure> {
 pub(crate) async fn supervise(
     cell: &Leash,
     pipes: &Pipes,
-    feed: Option<Feed>,
-    captures: [&mut Capture; 2],
+    source: Option<Source>,
+    sinks: [&mut Sink; 2],
     times: Times,
     quota: &Quota,
 ) -> Result<Ended, ExecFailure> {
-    let mut streams = pin!(exchange(pipes, feed, captures, quota));
+    let (tell, gone) = Gone::channel();
+    let mut streams = pin!(exchange(pipes, source, sinks, quota, &gone));
     let mut open = true;
     let mut watch = Watch::new(times);
     let mut event = pin!(event(cell));
@@ -125,37 +134,54 @@ pub(crate) async fn supervise(
                         watch.killed_for = Some(code);
                         watch.kill(cell);
                     }
+                    Err(Interrupted::Relay(error)) => {
+                        watch.cut_off = Some(error);
+                        watch.kill(cell);
+                    }
                 }
             }
             () = sleep_until(watch.next()) => watch.expired(cell)?,
         }
     };
+    tell.send_replace(true);
     if open {
-        let end = tokio::time::Instant::now() + EOF_WAIT;
-        match timeout_at(end, &mut streams).await {
-            Ok(Err(Interrupted::Pipe(error))) => return Err(ExecFailure::Pipe(error)),
+        match streams.await {
+            Err(Interrupted::Pipe(error)) => return Err(ExecFailure::Pipe(error)),
+            Err(Interrupted::Relay(error)) => watch.cut_off = Some(error),
             // What came after the end of the command was only counted; the command is over.
-            Ok(Ok(()) | Err(Interrupted::Limit(_))) | Err(_) => {}
+            Ok(()) | Err(Interrupted::Limit(_)) => {}
         }
     }
-    ended(event, &watch)
+    match watch.cut_off.take() {
+        Some(error) => Err(ExecFailure::Relay(error)),
+        None => ended(event, &watch),
+    }
 }
 
-/// Writes standard input and reads both outputs until all three are at their end.
+/// Writes standard input and reads both outputs until all three are at their end, or the command is gone.
 async fn exchange(
     pipes: &Pipes,
-    feed: Option<Feed>,
-    [stdout, stderr]: [&mut Capture; 2],
+    source: Option<Source>,
+    [stdout, stderr]: [&mut Sink; 2],
     quota: &Quota,
+    gone: &Gone,
 ) -> Result<(), Interrupted> {
     let feed = async {
-        match feed {
-            Some(feed) => feed.finish().await,
+        match source {
+            Some(Source::Bytes(feed)) => feed.finish().await,
+            Some(Source::Relay(pipe, source)) => relay::feed(pipe, source).await,
             None => Ok(()),
         }
     };
-    let out = stdout.drain(&pipes.stdout, quota);
-    let err = stderr.drain(&pipes.stderr, quota);
+    let feed = async {
+        tokio::select! {
+            fed = feed => fed,
+            // Nobody is left to read it, and whoever gives it may have nothing more to give for ever.
+            () = gone.wait() => Ok(()),
+        }
+    };
+    let out = stdout.drain(&pipes.stdout, quota, gone);
+    let err = stderr.drain(&pipes.stderr, quota, gone);
     tokio::try_join!(out, err, feed).map(|_| ())
 }
 
@@ -168,6 +194,8 @@ struct Watch {
     confirm: Option<tokio::time::Instant>,
     timed_out: bool,
     killed_for: Option<Code>,
+    /// Why its streams could not be passed on.
+    cut_off: Option<io::Error>,
 }
 
 impl Watch {
@@ -178,6 +206,7 @@ impl Watch {
             confirm: None,
             timed_out: false,
             killed_for: None,
+            cut_off: None,
         }
     }
 
@@ -249,5 +278,11 @@ fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
                 killed_for,
             })
         }
+        Event::OverMemory { processes, usage } => Ok(Ended {
+            status: Status::Signalled(rustix::process::Signal::KILL.as_raw()),
+            stragglers: processes.saturating_sub(1),
+            usage,
+            killed_for: Some(Code::LimitMemory),
+        }),
     }
 }

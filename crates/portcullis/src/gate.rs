@@ -9,14 +9,19 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Opened, Permit, Place, Quota, ServerError, Status,
-    resolve,
+    Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
+<<<<<<< ours
+    ServerError, Sharer, Status, Stdio, resolve,
+=======
+    ServerError, Status, Stdio, resolve,
+>>>>>>> theirs
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,
-    Program, RuleId, decide,
+    Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
+    Grants, GuestError, Program, RuleId, decide,
 };
 
+use crate::capability::fs_guard::NamedByGit;
 use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -26,6 +31,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
 }
 
@@ -70,6 +76,8 @@ pub struct Command {
     pub stragglers: u32,
     /// What the kernel enforced on it, in words.
     pub confinement: String,
+    /// The same as data: the tier, and each protection that was in force, read back by its cell.
+    pub report: Report,
     /// Keys of its rules that only the kernel could enforce and that were not in force.
     pub not_in_force: Vec<&'static str>,
 }
@@ -130,6 +138,8 @@ pub(crate) struct Gate {
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
+    /// What its commands may have in common, they have with no other instance's.
+    sharer: Sharer,
     /// The program that ran last.
     last_program: String,
 }
@@ -142,6 +152,7 @@ impl Gate {
             calls: 0,
             deadline: None,
             overlay: Vec::new(),
+            sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
         }
@@ -149,13 +160,29 @@ impl Gate {
 
     /// Runs a native command for the guest.
     pub(crate) async fn exec(&mut self, mut ask: ExecAsk) -> Result<Completed, GuestError> {
+        let stdio = Stdio::from(ask.stdin.take());
+        match self.command(ask, stdio).await {
+            Ok(completed) => Ok(completed),
+            Err(NotRun::Guest(error)) => Err(error),
+            // Nothing of a guest's command is relayed.
+            Err(NotRun::CutOff(_)) => Err(GuestError::CannotStart),
+        }
+    }
+
+    /// Runs a native command with these streams.
+    pub(crate) async fn command(
+        &mut self,
+        mut ask: ExecAsk,
+        stdio: Stdio,
+    ) -> Result<Completed, NotRun> {
         self.calls += 1;
         let call = self.calls;
         if !self.overlay.is_empty() {
             ask.env = self.overlay.iter().cloned().chain(ask.env).collect();
         }
         let parts = Arc::clone(&self.parts);
-        let (request, opened) = resolve(&parts.grants, &parts.place, &ask);
+        let (mut request, opened) = resolve(&parts.grants, &parts.place, &ask);
+        request.stdin = !matches!(stdio.stdin, Input::Nothing);
         let object = Masked::argv(
             std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
         );
@@ -164,18 +191,44 @@ impl Gate {
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
                     self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
-                    self.act(call, authorized, opened, ask.stdin, permit).await
+                    let permit = permit.of(&self.sharer);
+                    self.act(call, authorized, opened, stdio, permit).await
                 }
                 Err(code) => {
                     let denial = self.limit(code, &program_of(authorized.request()));
-                    Err(self.refuse(call, &object, denial)?)
+                    Err(self.refuse(call, &object, denial)?.into())
                 }
             },
             // Nobody is there to be asked: the denial stands.
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-                Err(self.refuse(call, &object, *denial)?)
+                Err(self.refuse(call, &object, *denial)?.into())
             }
         }
+    }
+
+    /// Decides on a change that the guest makes to a file itself. Only denials are written down.
+    pub(crate) fn change(
+        &mut self,
+        request: ChangeRequest,
+    ) -> Result<Authorized<ChangeRequest>, GuestError> {
+        let object = Masked::new(&request.path.display().to_string());
+        match decide(&self.parts.grants, request) {
+            Decision::Allow(authorized) => Ok(authorized),
+            Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+                self.calls += 1;
+                Err(self.refuse(self.calls, &object, *denial)?)
+            }
+        }
+    }
+
+    /// What the plugin was granted.
+    pub(crate) fn grants(&self) -> Arc<Grants> {
+        Arc::clone(&self.parts.grants)
+    }
+
+    /// What the configurations of repositories name that the plugin may write.
+    pub(crate) fn named_by_git(&self) -> Arc<NamedByGit> {
+        Arc::clone(&self.parts.named_by_git)
     }
 
     async fn act(
@@ -183,26 +236,31 @@ impl Gate {
         call: u64,
         authorized: Authorized<ExecRequest>,
         opened: Opened,
-        stdin: Option<Vec<u8>>,
+        stdio: Stdio,
         permit: Permit,
-    ) -> Result<Completed, GuestError> {
+    ) -> Result<Completed, NotRun> {
         let parts = Arc::clone(&self.parts);
         let terms = authorized.terms().clone();
         let program = program_of(authorized.request());
         let Some(executor) = &parts.executor else {
-            return self.failed(call, "the host was built without a spawn server".to_owned());
+            let why = "the host was built without a spawn server".to_owned();
+            return Err(self.failed(call, why)?.into());
         };
+        let relayed = stdio.is_relayed();
         let mut running = Running {
             trail: parts.trail.clone(),
             given_up: Some(self.outcome(call)),
         };
         let run = executor
-            .run(authorized, opened, stdin, self.deadline, permit)
+            .run(authorized, opened, stdio, self.deadline, permit)
             .await;
         running.given_up = None;
         match run {
             Ok(completed) => {
-                self.record_outcome(call, &completed, &terms.environment.dropped)?;
+                self.record_outcome(call, &completed, &terms.environment.dropped, relayed)?;
+                if completed.killed_for == Some(Code::LimitMemory) {
+                    self.activity.denial(self.over_memory(&program, &terms));
+                }
                 self.last_program.clone_from(&program);
                 for note in &completed.trees {
                     let notice = notice::of_tree(&parts.grants.plugin, &program, note);
@@ -219,6 +277,7 @@ impl Gate {
                     dropped: terms.environment.dropped,
                     stragglers: completed.stragglers,
                     confinement: completed.report.to_string(),
+                    report: completed.report,
                     not_in_force: terms.not_in_force,
                 });
                 Ok(completed)
@@ -233,12 +292,17 @@ impl Gate {
                     &with_causes(&failure),
                     "see what is missing here, and what adds it: `portcullis doctor`",
                 );
-                self.not_confined(call, denial)
+                Err(self.not_confined(call, denial)?.into())
             }
-            Err(failure) => self.failed(
-                call,
-                format!("`{program}` did not run: {}", with_causes(&failure)),
-            ),
+            Err(ExecFailure::Relay(error)) => {
+                // It ran, and was killed because nobody reads what it says.
+                self.append(&Event::Outcome(self.outcome(call)))?;
+                Err(NotRun::CutOff(error))
+            }
+            Err(failure) => {
+                let why = format!("`{program}` did not run: {}", with_causes(&failure));
+                Err(self.failed(call, why)?.into())
+            }
         }
     }
 
@@ -248,6 +312,20 @@ impl Gate {
         let denial = self.limit(code, &self.last_program);
         self.activity.denial(denial);
         GuestError::OutputLimit
+    }
+
+    /// What the operator is told of a command that was killed for its memory; the guest has its status.
+    fn over_memory(&self, program: &str, terms: &ExecTerms) -> Denial {
+        let most = terms.rights.memory.unwrap_or_default();
+        Denial {
+            notes: vec![format!(
+                "it and what it started had more than {most} bytes (`memory` of its rule)"
+            )],
+            rule: None,
+            guest: GuestError::MemoryLimit,
+            action: format!("have more memory for `{program}`"),
+            ..self.limit(Code::LimitMemory, program)
+        }
     }
 
     fn limit(&self, code: Code, program: &str) -> Denial {
@@ -312,18 +390,18 @@ impl Gate {
         Ok(guest)
     }
 
-    fn failed<T>(&mut self, call: u64, why: String) -> Result<T, GuestError> {
+    fn failed(&mut self, call: u64, why: String) -> Result<GuestError, GuestError> {
         let event = Event::Outcome(audit::Outcome {
             ended: audit::Ended::FailedToStart(Masked::new(&why)),
             ..self.outcome(call)
         });
         self.append(&event)?;
         self.activity.failure(why);
-        Err(GuestError::CannotStart)
+        Ok(GuestError::CannotStart)
     }
 
     /// A command that was allowed, and cannot be confined as it was allowed: it does not run.
-    fn not_confined<T>(&mut self, call: u64, denial: Denial) -> Result<T, GuestError> {
+    fn not_confined(&mut self, call: u64, denial: Denial) -> Result<GuestError, GuestError> {
         let why = format!("{}: {}", denial.code, denial.notes.join("; "));
         let event = Event::Outcome(audit::Outcome {
             ended: audit::Ended::FailedToStart(Masked::new(&why)),
@@ -332,7 +410,7 @@ impl Gate {
         self.append(&event)?;
         let guest = denial.guest;
         self.activity.denial(denial);
-        Err(guest)
+        Ok(guest)
     }
 
     fn record_decision(
@@ -355,7 +433,11 @@ impl Gate {
             run: self.run.to_string(),
             call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: Capability::Exec.name().to_owned(),
+            capability: verdict
+                .err()
+                .map_or(Capability::Exec, |denial| denial.capability)
+                .name()
+                .to_owned(),
             object: object.clone(),
             verdict: if verdict.is_ok() {
                 Verdict::Allow
@@ -401,10 +483,15 @@ impl Gate {
         call: u64,
         completed: &Completed,
         dropped: &[Dropped],
+        relayed: bool,
     ) -> Result<(), GuestError> {
-        let key = self.parts.trail.key.as_deref();
+        // Of what was passed on nothing is left to make a digest of.
+        let key = self.parts.trail.key.as_deref().filter(|_| !relayed);
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
+                _ if completed.killed_for == Some(Code::LimitMemory) => {
+                    audit::Ended::LimitReached("memory".to_owned())
+                }
                 _ if completed.killed_for.is_some() => {
                     audit::Ended::LimitReached("output".to_owned())
                 }
@@ -437,6 +524,21 @@ impl Gate {
                 Err(GuestError::CannotStart)
             }
         }
+    }
+}
+
+/// Why a command has no status.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// It was refused or failed; the activity says why.
+    Guest(GuestError),
+    /// It was killed, because its streams could not be passed on.
+    CutOff(std::io::Error),
+}
+
+impl From<GuestError> for NotRun {
+    fn from(error: GuestError) -> Self {
+        Self::Guest(error)
     }
 }
 

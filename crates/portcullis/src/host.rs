@@ -15,7 +15,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::abi;
-use crate::capability::wasi;
+use crate::capability::{fs_guard, wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, Nowhere, Trail, with_causes};
@@ -79,9 +79,9 @@ pub struct HostBuilder {
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
     cache: Option<Arc<CodeCache>>,
-    host_env: HostEnvironment,
+    pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
-    own_state: OwnState,
+    pub(crate) own_state: OwnState,
     stdio: GuestStdio,
     pooling: bool,
     upstream_proxy: Option<Target>,
@@ -148,7 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust besides those of the system.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -196,6 +196,7 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
+        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
@@ -244,6 +245,10 @@ impl Host {
     /// Starts with the closed defaults of [`HostBuilder`].
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
+    }
+
+    pub(crate) fn settings(&self) -> &HostBuilder {
+        &self.0.settings
     }
 
     /// The real path of the project directory.
@@ -326,7 +331,7 @@ impl Host {
     }
 
     /// The spawn server for a confinement, started once.
-    fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
+    pub(crate) fn executor(&self, confinement: Confinement) -> Result<Executor, String> {
         let settings = &self.0.settings;
         let start = || {
             let helper =
@@ -410,6 +415,7 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            named_by_git: Arc::default(),
             trail: self.trail(),
         });
         Ok(Plugin(Arc::new(Loaded {
@@ -425,7 +431,7 @@ impl Host {
         })))
     }
 
-    fn trail(&self) -> Trail {
+    pub(crate) fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),

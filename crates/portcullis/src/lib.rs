@@ -28,6 +28,7 @@
 
 mod abi;
 mod capability;
+mod command;
 mod diagnostic;
 mod engine;
 mod error;
@@ -44,6 +45,7 @@ mod repositories;
 mod state;
 mod stdio;
 
+pub use command::{Ending, Native, Ran};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use gate::{Activity, Command};
@@ -55,7 +57,14 @@ pub use plugin::Plugin;
 pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
-pub use portcullis_exec::{ExecAsk, Status, enter};
+<<<<<<< HEAD
+pub use portcullis_exec::{ExecAsk, Input, Output, Protection, Report, Status, Stdio, Tier, enter};
+=======
+pub use portcullis_exec::{
+    Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
+    Stdio, Tier, enter, obstacles,
+};
+>>>>>>> cli
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;

@@ -45,13 +45,10 @@ fn narrowed(grants: &Grants) -> impl Iterator<Item = (&ProgramRule, ChildRights,
 
 /// What these commands can reach: a line that says how they are confined, then one for each kind of thing.
 pub(super) fn lines(who: &str, rights: &ChildRights, confinement: Confinement) -> Vec<String> {
-    let name = confinement.name();
+    let mut lines = vec![in_force(who, confinement.name())];
     if confinement == Confinement::Limits {
-        return vec![format!(
-            "{who}: not confined ({name}): they can do what you can do"
-        )];
+        return lines;
     }
-    let mut lines = vec![format!("{who}: confined ({name})")];
     let mut fact = |label: &str, facts: Vec<String>| {
         for (at, fact) in facts.iter().enumerate() {
             let label = if at == 0 { label } else { "" };
@@ -89,6 +86,15 @@ pub(super) fn lines(who: &str, rights: &ChildRights, confinement: Confinement) -
         );
     }
     lines
+}
+
+/// How they are confined by the tier of this name.
+pub(super) fn in_force(who: &str, tier: &str) -> String {
+    if tier == Confinement::Limits.name() {
+        format!("{who}: not confined ({tier}): they can do what you can do")
+    } else {
+        format!("{who}: confined ({tier})")
+    }
 }
 
 /// The same as data. Without confinement there are no rights that would say anything.

@@ -103,7 +103,7 @@ fn decision(
     }
 }
 
-fn variable(pair: &str) -> Result<(String, String)> {
+pub(super) fn variable(pair: &str) -> Result<(String, String)> {
     let (name, value) = pair.split_once('=').ok_or_else(|| {
         Failure::usage(diagnostic(
             code::ARGUMENT,

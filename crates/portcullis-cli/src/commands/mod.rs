@@ -7,6 +7,7 @@ pub(crate) mod children;
 mod completions;
 mod doctor;
 mod edit;
+mod exec;
 mod explain;
 mod inspect;
 mod plan;
@@ -23,6 +24,7 @@ use crate::settings::Environment;
 pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Result<Exit> {
     match verb {
         Verb::Run(args) => run::run(args, env, out).await,
+        Verb::Exec(args) => exec::exec(args, env, out).await,
         Verb::Inspect(args) => inspect::inspect(args, env, out),
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::{Activity, Plugin, Status};
+use portcullis::{Activity, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
     Confinement, ExecGrant, FsAccess, FsKind, Grants, Limits, Mode, ProgramRule,
 };
@@ -13,9 +13,6 @@ use crate::failure::Result;
 use crate::render::{Printer, line};
 use crate::settings::Settings;
 use crate::target::Target;
-
-/// What is true of every child until the kernel confines them.
-const NOT_CONFINED: &str = "children: not confined";
 
 /// Where policy and plugin come from.
 pub(super) fn details(settings: &Settings, target: &Target, out: Printer) {
@@ -230,12 +227,20 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
     json!({ "mode": grants.mode, "exec": exec, "fs": fs, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
 }
 
-/// Says once that children were not confined, what was left out of their environment, and which keys were wishes.
+/// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and
+/// which keys were wishes.
 pub(super) fn children(activity: &Activity, out: Printer) {
     if activity.commands.is_empty() {
         return;
     }
-    out.tell(NOT_CONFINED);
+    let tiers = tiers(activity);
+    for tier in &tiers {
+        let mut text = children::in_force("children", tier.name());
+        if tiers.len() > 1 {
+            text.push_str(&format!(": {}", quoted(&programs(activity, *tier))));
+        }
+        out.tell(&line(&text));
+    }
     let (dropped, not_in_force) = summary(activity);
     if !dropped.is_empty() {
         out.tell(&format!(
@@ -259,6 +264,32 @@ pub(super) fn children(activity: &Activity, out: Printer) {
             command.confinement
         ));
     }
+}
+
+/// The tiers that were in force, the strongest first.
+fn tiers(activity: &Activity) -> Vec<Tier> {
+    [Tier::Full, Tier::Namespaces, Tier::Landlock, Tier::Limits]
+        .into_iter()
+        .filter(|tier| {
+            let mut commands = activity.commands.iter();
+            commands.any(|command| command.report.tier() == *tier)
+        })
+        .collect()
+}
+
+/// The programs that ran in a tier, each once.
+fn programs(activity: &Activity, tier: Tier) -> Vec<&str> {
+    let commands = activity.commands.iter();
+    let of_it = commands.filter(|command| command.report.tier() == tier);
+    let names: BTreeSet<_> = of_it.map(|command| command.program.as_str()).collect();
+    names.into_iter().collect()
+}
+
+/// Phrases of the protections that were in force, and of those that were not.
+fn protections(report: Report) -> [Vec<&'static str>; 2] {
+    let all = Protection::ALL.iter().copied();
+    let (in_force, missing): (Vec<_>, Vec<_>) = all.partition(|&protection| report.has(protection));
+    [in_force, missing].map(|list| list.into_iter().map(Protection::text).collect())
 }
 
 fn summary(activity: &Activity) -> (Vec<&str>, Vec<&'static str>) {
@@ -293,6 +324,7 @@ pub(super) fn children_json(activity: &Activity) -> Value {
         .commands
         .iter()
         .map(|command| {
+            let [in_force, missing] = protections(command.report);
             json!({
                 "call": command.call,
                 "program": command.program,
@@ -301,15 +333,19 @@ pub(super) fn children_json(activity: &Activity) -> Value {
                 "duration_us": u64::try_from(command.duration.as_micros()).unwrap_or(u64::MAX),
                 "dropped": command.dropped,
                 "stragglers": command.stragglers,
-                "in_force": command.confinement,
+                "confinement": command.report.tier().name(),
+                "landlock_abi": command.report.landlock_abi(),
+                "in_force": in_force,
+                "missing": missing,
                 "not_in_force": command.not_in_force,
             })
         })
         .collect();
-    json!({ "confinement": "not confined", "dropped": dropped, "not_in_force": not_in_force, "commands": commands })
+    let tiers: Vec<_> = tiers(activity).into_iter().map(Tier::name).collect();
+    json!({ "confinement": tiers, "dropped": dropped, "not_in_force": not_in_force, "commands": commands })
 }
 
-fn status_json(status: Status) -> Value {
+pub(super) fn status_json(status: Status) -> Value {
     match status {
         Status::Exited(code) => json!({ "exited": code }),
         Status::Signalled(signal) => json!({ "signalled": signal }),

@@ -1,7 +1,7 @@
 //! All that was denied in one run: equal denials once, and the one command that allows everything that was missing.
 
 use portcullis::Diagnostic;
-use portcullis_policy::Denial;
+use portcullis_policy::{Denial, Remedy};
 use serde::Serialize;
 
 use super::{Level, Printer, report, shell};
@@ -38,6 +38,20 @@ impl Denials {
             }
         }
         Self(counted)
+    }
+
+    /// Denials of `portcullis exec`, for which there is no plugin to grant anything to.
+    pub(crate) fn of_a_command(denials: &[Denial], help: Option<&str>) -> Self {
+        let told = denials.iter().map(|denial| {
+            let mut denial = denial.clone();
+            denial.remedies.retain(|remedy| remedy.command.is_none());
+            denial.remedies.extend(help.map(|help| Remedy {
+                text: help.to_owned(),
+                command: None,
+            }));
+            Counted { denial, count: 1 }
+        });
+        Self(told.collect())
     }
 
     /// The commands that together allow everything that a command can allow, each once.

@@ -5,6 +5,7 @@ pub(crate) mod denials;
 mod escape;
 pub(crate) mod guest;
 pub(crate) mod progress;
+pub(crate) mod relayed;
 mod report;
 mod terminal;
 

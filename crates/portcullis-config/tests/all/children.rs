@@ -225,8 +225,8 @@ fn flags_add_files_and_hosts() {
     };
     assert_eq!(
         project.mistakes(&[Layer::Flags(wrong)]),
-        "`--allow-net=example.org`: error[P0105]: `example.org` is not `host:port`: the port is missing: expected `host:port`, or `open`\n\
-         `--allow-net=all`: error[P0105]: `all` is not `host:port`: the port is missing: expected `host:port`, or `open`"
+        "`--allow-net=example.org`: error[P0105]: `example.org` is not `host:port`: the port is missing: expected `host:port`, `loopback` or `open`\n\
+         `--allow-net=all`: error[P0105]: `all` is not `host:port`: the port is missing: expected `host:port`, `loopback` or `open`"
     );
 }
 

@@ -9,3 +9,4 @@ mod layers;
 mod manifest;
 mod model;
 mod support;
+mod verb;

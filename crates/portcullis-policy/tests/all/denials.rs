@@ -302,12 +302,15 @@ fn every_denial_reads_as_it_should() {
     }
     codes.insert(directory_denial().code);
     codes.insert(unconfinable().code);
+    // In `changes.rs`.
+    codes.insert(Code::FsProtected);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,
         Code::LimitRate,
         Code::LimitOutput,
         Code::LimitTotalOutput,
+        Code::LimitMemory,
     ]);
     assert_eq!(codes, Code::ALL.iter().copied().collect());
 }

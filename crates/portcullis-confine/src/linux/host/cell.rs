@@ -7,11 +7,18 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::{io::Errno, net::Shutdown, process::Signal};
+use rustix::{
+    io::Errno,
+    net::Shutdown,
+    process::{Gid, Signal, Uid},
+};
 
 use crate::{
-    Event, Report, Rlimits, SendError, ServerError,
-    linux::socket::{self, Received},
+    Event, Protection, Report, Rlimits, SendError, ServerError,
+    linux::{
+        inside::OUTSIDE,
+        socket::{self, Received},
+    },
     wire::{self, EVENT_BYTES, REQUEST_FDS},
 };
 
@@ -174,6 +181,9 @@ impl Cell {
             cwd,
             ..
         } = *command;
+        if self.report.has(Protection::OwnRoot) && rustix::process::geteuid().is_root() {
+            [stdin, stdout, stderr].into_iter().for_each(hand_over);
+        }
         // Unused unless there is a sixth, which then takes its place.
         let all = [stdin, stdout, stderr, program, cwd, extra.unwrap_or(cwd)];
         let count = REQUEST_FDS + usize::from(extra.is_some());
@@ -233,10 +243,24 @@ impl Drop for Cell {
     }
 }
 
+/// Gives a pipe to the user that root's commands are, who could not open it again as `/dev/stdout` otherwise.
+fn hand_over(fd: BorrowedFd<'_>) {
+    // What has a name in a file system keeps its owner.
+    let is_pipe = rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == PIPEFS);
+    if is_pipe {
+        let owner = (Uid::from_raw(OUTSIDE), Gid::from_raw(OUTSIDE));
+        // The pipe works all the same, as a descriptor.
+        let _: rustix::io::Result<()> = rustix::fs::fchown(fd, Some(owner.0), Some(owner.1));
+    }
+}
+
+/// `PIPEFS_MAGIC`.
+const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
+
 /// Whether it is a directory of a file system in memory: what a cell has for itself is, the user's files are not.
 fn is_memory_directory(fd: BorrowedFd<'_>) -> bool {
     // Linux, `include/uapi/linux/magic.h`.
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
     let directory = rustix::fs::fstat(fd)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir());
     directory && rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)

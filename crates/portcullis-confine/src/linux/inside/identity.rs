@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The user and group that root's commands are outside. Above what systemd, containers and subordinate ids use.
-const OUTSIDE: u32 = 2_000_000_000;
+pub(in crate::linux) const OUTSIDE: u32 = 2_000_000_000;
 /// What they are inside: a user that every system's `/etc/passwd` has.
 const INSIDE: u32 = 65534;
 

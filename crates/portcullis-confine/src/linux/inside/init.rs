@@ -22,7 +22,9 @@ use super::{
     identity::{self, Identity},
     landlock,
     launch::{self, Launched, Memory},
-    leash, network, read_back, scratch,
+    leash,
+    memory::Watch,
+    network, read_back, scratch,
     template::Common,
     tree::Tree,
 };
@@ -70,6 +72,8 @@ struct Ready {
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+    #[cfg(feature = "test-points")]
+    common.plan.stop_at(crate::TestPoint::InCell);
     let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
@@ -116,6 +120,7 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         children,
         tree,
         confined: common.plan.tier.confines(),
+        has_scratch: common.built.is_some(),
         memory: Memory::touched(common.origin.turns, domain),
     };
     Ok(Ready {
@@ -219,6 +224,8 @@ struct Init {
     tree: Tree,
     /// Whether the command may use nothing but what is in the cell.
     confined: bool,
+    /// Whether the cell has scratch directories of its own.
+    has_scratch: bool,
     memory: Memory,
 }
 
@@ -237,6 +244,7 @@ impl Init {
             children,
             tree,
             confined,
+            has_scratch,
             memory,
         } = self;
         if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
@@ -244,7 +252,12 @@ impl Init {
         }
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
             Ok(None) => return,
-            Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
+            Ok(Some(command)) => {
+                let watch = command
+                    .memory
+                    .map(|most| Watch::new(most, tree, has_scratch));
+                supervise(socket.as_fd(), children.as_fd(), tree, &command, watch)
+            }
             Err(Failure { step, errno }) => Outcome::Failed { step, errno },
         };
         // The host may be gone; then nobody wants to know.
@@ -265,10 +278,12 @@ fn supervise(
     children: BorrowedFd<'_>,
     tree: Tree,
     command: &Launched,
+    mut watch: Option<Watch>,
 ) -> Outcome {
     loop {
         let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        if rustix::event::poll(&mut ready, None).is_err() {
+        let until = watch.as_ref().map(Watch::due_in);
+        if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
             return killed(tree);
         }
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
@@ -283,6 +298,12 @@ fn supervise(
                 Control::Terminate => terminate(command.pid),
                 Control::Kill => return killed(tree),
             }
+        }
+        if watch.as_mut().is_some_and(Watch::is_over) {
+            return Outcome::OverMemory {
+                processes: tree.kill(),
+                usage: process::children_usage(),
+            };
         }
     }
 }

@@ -67,6 +67,8 @@ impl Memory {
 /// The running command.
 pub(super) struct Launched {
     pub(super) pid: Pid,
+    /// Bytes of memory that the whole tree may have.
+    pub(super) memory: Option<u64>,
     script: &'static Script,
 }
 
@@ -132,7 +134,11 @@ pub(super) fn receive_and_start(
     drop(fds);
     // From here on the init waits for two things at once, and may block on neither.
     rustix::io::ioctl_fionbio(socket, true).map_err(Failure::at(Step::Clone))?;
-    Ok(Some(Launched { pid, script }))
+    Ok(Some(Launched {
+        pid,
+        memory: request.memory,
+        script,
+    }))
 }
 
 /// Without test points there are five descriptors and no flags; with one there is a sixth.

@@ -1,0 +1,358 @@
+//! `portcullis exec`: a native command without a plugin, behind the same gate and the same wall.
+
+use std::io;
+use std::time::Duration;
+
+use portcullis::{
+    Activity, Diagnostic, Ending, ExecAsk, GuestStdio, Host, Input, LoadError, Native, Output, Ran,
+    Status, Stdio, Tier,
+};
+use portcullis_audit::Head;
+use portcullis_config::VerbEntry;
+use portcullis_policy::{
+    Code, Decision, Denial, Grants, Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId,
+};
+use serde_json::{Value, json};
+
+use super::{children, explain, plan};
+use crate::args::ExecArgs;
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
+use crate::render::denials::Denials;
+use crate::render::guest::{Channel, GuestOutput};
+use crate::render::relayed::Relayed;
+use crate::render::{Level, Printer, line};
+use crate::session::{self, Run};
+use crate::settings::{Environment, Settings};
+use crate::signals::Signals;
+
+/// How long a command may take to be dropped.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What helps against a denial by a policy that lists programs.
+const LISTED: &str =
+    "write it into `exec.allow` of the entry `exec` in the policy, or read none: `--no-config`";
+
+/// A command that was asked for.
+struct Asked {
+    grants: Grants,
+    ask: ExecAsk,
+    help: Option<&'static str>,
+}
+
+pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let signals = Signals::install()?;
+    let settings = Settings::load(&args.common(), args.flags(), env)?;
+    let asked = asked(args, &settings)?;
+    if args.dry_run {
+        return dry_run(&settings, &asked, args.output.json, out);
+    }
+    let trail = session::open_trail(&settings.directories)?;
+    let host = session::host(&settings, trail.clone(), GuestStdio::default())?;
+    // No component of a plugin is run, so there is no digest of one.
+    let run = Run::start(&settings, trail, &asked.grants.plugin, "", &args.command)?;
+    let native = Native {
+        grants: asked.grants,
+        ask: asked.ask,
+        stdio: stdio(args),
+    };
+    match call(host, &run.id, native, signals).await {
+        Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
+        Ended::Refused(error) => {
+            run.end(Exit::OURS)?;
+            Err(refused(*error))
+        }
+        Ended::Stopped(exit) => {
+            run.end(exit)?;
+            Ok(exit)
+        }
+    }
+}
+
+/// What the flags and the policy's entry come to.
+fn asked(args: &ExecArgs, settings: &Settings) -> Result<Asked> {
+    let VerbEntry {
+        mut grants,
+        lists_programs,
+        ..
+    } = settings.policy.verb()?;
+    let (program, rest) = args
+        .command
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let program = whole_path(program, settings);
+    if args.without_net() {
+        if args.net.len() > 1 {
+            return Err(Failure::usage(diagnostic(
+                code::ARGUMENT,
+                "`--net none` stands alone: it takes the network away",
+            )));
+        }
+        grants.net = Net::None;
+    }
+    if let Some(text) = &args.timeout {
+        let timeout = portcullis_config::duration(text).map_err(|why| {
+            Failure::usage(
+                diagnostic(code::ARGUMENT, why)
+                    .note("expected a whole number and `ms`, `s`, `m` or `h`, such as 30s"),
+            )
+        })?;
+        grants.limits.timeout = grants.limits.timeout.min(timeout);
+    }
+    let mut ask = ExecAsk {
+        program,
+        args: rest.to_vec(),
+        ..ExecAsk::default()
+    };
+    if let Some(exec) = &mut grants.exec {
+        if !lists_programs {
+            exec.allow.extend(typed(&ask.program));
+        }
+        if let Some(programs) = args.programs() {
+            let programs = programs_of(&programs)?;
+            for rule in &mut exec.allow {
+                rule.narrowing.exec.get_or_insert_with(|| programs.clone());
+            }
+        }
+        for text in &args.env {
+            if text.contains('=') {
+                let (name, value) = explain::variable(text)?;
+                // Whoever writes a name out knows what it does, and it does it in the cell.
+                exec.allow_dangerous_env.push(name.clone());
+                ask.env.push((name, value));
+            } else {
+                exec.pass_env.push(text.clone());
+            }
+        }
+    }
+    Ok(Asked {
+        grants,
+        ask,
+        help: lists_programs.then_some(LISTED),
+    })
+}
+
+/// A program that is named by a path that does not begin at the root is meant from here.
+fn whole_path(program: &str, settings: &Settings) -> String {
+    if program.contains('/') && !program.starts_with('/') {
+        let path = settings.env.cwd.join(program);
+        return path.canonicalize().unwrap_or(path).display().to_string();
+    }
+    program.to_owned()
+}
+
+/// The rule that somebody who types a command writes by that.
+fn typed(program: &str) -> Option<ProgramRule> {
+    let origin = Origin::Flag {
+        flag: "portcullis exec".to_owned(),
+    };
+    Some(ProgramRule {
+        id: RuleId("command line".to_owned()),
+        origin,
+        program: ProgramRef::parse(program)?,
+        sha256: None,
+        arguments: Default::default(),
+        narrowing: Narrowing::default(),
+    })
+}
+
+fn programs_of(texts: &[&str]) -> Result<Vec<ProgramRef>> {
+    let parse = |text: &&str| {
+        ProgramRef::parse(text).ok_or_else(|| {
+            Failure::usage(
+                diagnostic(code::ARGUMENT, format!("`{text}` is not a program"))
+                    .note("expected a bare name or an absolute path, or `none`"),
+            )
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Pipes of its own, whose other ends are ours: what we were given may be more than it is used for.
+fn stdio(args: &ExecArgs) -> Stdio {
+    let output = |channel| Output::Relay(Box::new(Relayed::new(GuestOutput::new(channel))));
+    Stdio {
+        stdin: if args.no_stdin {
+            Input::Nothing
+        } else {
+            Input::Relay(Box::new(tokio::io::stdin()))
+        },
+        stdout: output(if args.output.json {
+            Channel::Stderr
+        } else {
+            Channel::Stdout
+        }),
+        stderr: output(Channel::Stderr),
+    }
+}
+
+fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Result<Exit> {
+    let host = session::builder(settings).build()?;
+    let decision = host.explain(&asked.grants, &asked.ask).map_err(|error| {
+        Failure::unusable("open the working directory", &settings.project, &error)
+    })?;
+    let terms = match &decision {
+        Decision::Allow(authorized) => authorized.terms(),
+        Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+            let denials = Denials::of_a_command(&[(**denial).clone()], asked.help);
+            if json {
+                out.json(json!({ "allowed": false, "denials": denials.0 }))?;
+            }
+            report_denials(&denials, out);
+            return Ok(Exit::DENIED);
+        }
+    };
+    if json {
+        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement) }))?;
+        return Ok(Exit::OK);
+    }
+    for text in children::lines("command", &terms.rights, terms.confinement) {
+        out.line(&line(&text))?;
+    }
+    Ok(Exit::OK)
+}
+
+/// Why nothing was run, without the plugin that there is not.
+fn refused(error: LoadError) -> Failure {
+    let mut failure = Failure::from(error);
+    for report in &mut failure.reports {
+        if let Report::Plain(report) = report {
+            report.message = report
+                .message
+                .replace("cannot load plugin `exec`: ", "cannot run the command: ");
+        }
+    }
+    failure
+}
+
+/// How the command came to its end, or did not begin.
+enum Ended {
+    Ran(Box<Ran>),
+    Refused(Box<LoadError>),
+    /// Dropped, with everything it had started.
+    Stopped(Exit),
+}
+
+/// Runs the command in a task of its own, so that signals are heard whatever it does.
+async fn call(host: Host, run: &str, native: Native, mut signals: Signals) -> Ended {
+    let run = run.to_owned();
+    let mut task = tokio::spawn(async move { host.exec(&run, native).await });
+    let exit = tokio::select! {
+        done = &mut task => {
+            signals.end_at_the_first();
+            return match done {
+                Ok(Ok(ran)) => Ended::Ran(Box::new(ran)),
+                Ok(Err(error)) => Ended::Refused(Box::new(error)),
+                // A panic was printed where it happened.
+                Err(_) => Ended::Stopped(Exit::OURS),
+            };
+        }
+        exit = signals.next() => exit,
+    };
+    signals.end_at_the_second();
+    task.abort();
+    // Dropping the command kills it; the end of this process does as well.
+    let _ = tokio::time::timeout(GRACE, task).await;
+    Ended::Stopped(exit)
+}
+
+fn finish(
+    ran: Ran,
+    run: Run,
+    help: Option<&'static str>,
+    json: bool,
+    out: Printer,
+) -> Result<Exit> {
+    let Ran { ending, activity } = ran;
+    let exit = exit_of(&ending, &activity);
+    let id = run.id.clone();
+    let head = run.end(exit)?;
+    let denials = Denials::of_a_command(&activity.denials, help);
+    if json {
+        out.json(document(exit, &id, &ending, &activity, &denials, head))?;
+    }
+    report_denials(&denials, out);
+    for failure in failures(&activity) {
+        out.report(Level::Error, &Report::Plain(failure));
+    }
+    let weak = |command: &portcullis::Command| {
+        command.report.tier() == Tier::Limits || !command.not_in_force.is_empty()
+    };
+    if out.verbose || activity.commands.iter().any(weak) {
+        plan::children(&activity, out);
+    }
+    out.detail(&format!("run `{id}` in the audit trail"));
+    match ending {
+        Ending::CutOff(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::unavailable(
+                diagnostic(
+                    code::OUTPUT,
+                    "cannot pass on what the command reads or writes",
+                )
+                .note(system(&error)),
+            ))
+        }
+        Ending::CutOff(_) | Ending::Ended(_) | Ending::NotRun => Ok(exit),
+    }
+}
+
+fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
+    match ending {
+        Ending::Ended(Status::Exited(code)) => Exit(*code),
+        Ending::Ended(Status::Signalled(signal)) => {
+            Exit::signal(u8::try_from(*signal).unwrap_or_default())
+        }
+        Ending::Ended(Status::TimedOut) => Exit::TIMED_OUT,
+        Ending::CutOff(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::BROKEN_PIPE,
+        Ending::CutOff(_) => Exit::OURS,
+        Ending::NotRun => match activity.denials.first() {
+            Some(denial) if denial.code == Code::ExecNotFound => Exit::NOT_FOUND,
+            Some(_) => Exit::DENIED,
+            None => Exit::OURS,
+        },
+    }
+}
+
+fn report_denials(denials: &Denials, out: Printer) {
+    for counted in &denials.0 {
+        let mut report = Diagnostic::from(&counted.denial);
+        report.message = headline(&counted.denial);
+        out.report(Level::Error, &Report::Plain(report));
+    }
+}
+
+/// As that of a plugin's denial, without a plugin.
+fn headline(denial: &Denial) -> String {
+    format!("`portcullis exec` may not {}", denial.action)
+}
+
+fn failures(activity: &Activity) -> Vec<Diagnostic> {
+    let failures = activity.failures.iter();
+    failures
+        .map(|why| diagnostic(code::START, why.as_str()))
+        .collect()
+}
+
+fn document(
+    exit: Exit,
+    run: &str,
+    ending: &Ending,
+    activity: &Activity,
+    denials: &Denials,
+    head: Option<Head>,
+) -> Value {
+    let status = match ending {
+        Ending::Ended(status) => plan::status_json(*status),
+        Ending::NotRun | Ending::CutOff(_) => Value::Null,
+    };
+    json!({
+        "run": run,
+        "exit_code": exit.0,
+        "status": status,
+        "denials": denials.0,
+        "failures": failures(activity),
+        "children": plan::children_json(activity),
+        "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
+    })
+}
