@@ -49,7 +49,7 @@ fn is_stopped(case: &Case) -> bool {
 }
 
 /// Tries a case with layers left out: whether any user gets through. Untried where this machine has no such thing.
-fn through(case: &Case, without: &[Layer]) -> Through {
+fn through(case: &'static Case, without: &[Layer]) -> Through {
     let mut stopped = Vec::new();
     for &user in User::available() {
         match gets_through(case, Tier::Full, user, without) {
@@ -85,7 +85,7 @@ fn can_leave_out() -> Result<(), Failed> {
 }
 
 /// All layers that the case leans on left out, the act succeeds: nothing else stopped it, and it is no empty case.
-fn falls(case: &Case) -> Result<(), Failed> {
+fn falls(case: &'static Case) -> Result<(), Failed> {
     match through(case, case.leans) {
         Through::Yes => Ok(()),
         Through::No(seen) => {
