@@ -4,6 +4,10 @@
 //! out; a release cannot have it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what cannot be tried is told to whoever runs the tests"
+)]
 #![allow(
     dead_code,
     reason = "the cases and their kit are those of the confinement tests"

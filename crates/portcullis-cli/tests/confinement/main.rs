@@ -4,6 +4,10 @@
 //! anew from what was measured.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what cannot be tried is told to whoever runs the tests"
+)]
 
 mod cases;
 mod kit;
