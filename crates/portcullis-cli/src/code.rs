@@ -82,6 +82,25 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Nothing is known of its state then; make a new instance.
     "P0704",
+    /// A command changed where a repository's remote or upstream leads.
+    ///
+    /// The next `git push` or `git pull` goes there. If that was not meant, set it back with `git remote set-url` or
+    /// `git branch --set-upstream-to`.
+    "P0801",
+    /// A command changed its copy of a repository's configuration, and that was not carried over.
+    ///
+    /// git executes what its configuration names, so commands get a copy of it. Only upstreams and remotes with https
+    /// and ssh addresses are carried over, all together or not at all. Set what you want yourself, with `git config`.
+    "P0802",
+    /// A command made a file that your shell, editor or git executes.
+    ///
+    /// It has another name now, so that nothing executes it. Look at it before you rename it back. To let commands write
+    /// such a name, list it in `unprotect`.
+    "P0803",
+    /// A protected file was replaced by another program while a command ran.
+    ///
+    /// A rename over a name takes away what protected it in running commands. Look at what it says.
+    "P0804",
 };
 
 codes! {

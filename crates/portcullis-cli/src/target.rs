@@ -41,7 +41,7 @@ pub(crate) enum Editing {
 impl Target {
     /// Finds and reads what `selector` means.
     pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
-        let entry = settings.policy.plugin(selector)?;
+        let mut entry = settings.policy.plugin(selector)?;
         if entry.path.as_os_str().is_empty() {
             return Err(Failure::usage(
                 diagnostic(code::NO_PLUGIN, format!("`{selector}` is no plugin"))
@@ -49,6 +49,7 @@ impl Target {
                     .help("portcullis exec --dry-run -- <program> [args]"),
             ));
         }
+        entry.grants = portcullis::with_repositories(entry.grants)?;
         let plugin = entry.id.clone();
         let failed = |source| LoadError::Read {
             plugin: plugin.clone(),

@@ -212,7 +212,7 @@ impl Base<'_> {
     pub(crate) fn directory(&self, text: &str) -> Result<PathBuf, String> {
         let place = self.place(text)?;
         match place.kind {
-            FsKind::Directory => Ok(place.path),
+            FsKind::Directory | FsKind::Repository => Ok(place.path),
             FsKind::File => Err(format!("`{}` is not a directory", place.path.display())),
         }
     }
@@ -222,7 +222,9 @@ impl Base<'_> {
         let place = self.place(text)?;
         match place.kind {
             FsKind::File => Ok(place.path),
-            FsKind::Directory => Err(format!("`{}` is not a file", place.path.display())),
+            FsKind::Directory | FsKind::Repository => {
+                Err(format!("`{}` is not a file", place.path.display()))
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, PluginId,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Limits, Mode, Net, Origin, PluginId,
     ProgramRule, Protect,
 };
 
@@ -129,7 +129,9 @@ impl Draft {
         match self.fs.iter_mut().find(|other| other.guest == grant.guest) {
             None => self.fs.push(grant),
             Some(other) if other.host != grant.host => return Err(other.host.clone()),
-            Some(other) if other.access < grant.access => *other = grant,
+            Some(other) if other.access < grant.access || grant.kind == FsKind::Repository => {
+                *other = grant;
+            }
             Some(_) => {}
         }
         Ok(())
@@ -191,10 +193,30 @@ pub(crate) fn unite<T: PartialEq>(list: &mut Vec<T>, more: impl IntoIterator<Ite
     }
 }
 
-/// Both lists of a policy's `fs` table, with what they grant.
+/// The lists of a policy's `fs` table, with what they grant.
 pub(crate) fn directories(
     fs: &raw::Fs,
-) -> impl Iterator<Item = (&crate::source::At<raw::Directory>, FsAccess)> {
-    let read = fs.read.iter().map(|entry| (entry, FsAccess::Read));
-    read.chain(fs.write.iter().map(|entry| (entry, FsAccess::ReadWrite)))
+) -> impl Iterator<Item = (&crate::source::At<raw::Directory>, FsAccess, Wanted)> {
+    let any = |list, access| listed(list, access, Wanted::Any);
+    let repositories = listed(&fs.repository, FsAccess::ReadWrite, Wanted::Repository);
+    any(&fs.read, FsAccess::Read)
+        .chain(any(&fs.write, FsAccess::ReadWrite))
+        .chain(repositories)
+}
+
+/// What an entry of a list has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Any,
+    Repository,
+}
+
+type Entries = [crate::source::At<raw::Directory>];
+
+fn listed(
+    list: &Entries,
+    access: FsAccess,
+    wanted: Wanted,
+) -> impl Iterator<Item = (&crate::source::At<raw::Directory>, FsAccess, Wanted)> {
+    list.iter().map(move |entry| (entry, access, wanted))
 }

@@ -148,8 +148,8 @@ impl Reader<'_> {
             report: &mut *self.report,
         };
         if let Some(fs) = &entry.fs {
-            for (directory, access) in directories(fs) {
-                let Some(grant) = inner.fs_grant(directory, access) else {
+            for (directory, access, wanted) in directories(fs) {
+                let Some(grant) = inner.fs_grant(directory, access, wanted) else {
                     continue;
                 };
                 let guest = grant.guest.clone();

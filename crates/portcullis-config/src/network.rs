@@ -17,7 +17,7 @@ use crate::source::At;
 pub struct Network {
     /// An HTTP proxy through which everything goes. Addresses are then checked by it, not by the host.
     pub upstream_proxy: Option<Target>,
-    /// The real path of a file of certificates in PEM that commands trust besides those of the system.
+    /// The real path of a file of certificates in PEM that commands trust, most of them instead of those of the system.
     pub ca_file: Option<PathBuf>,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct PolicyFile {
 pub(crate) struct Network {
     /// An HTTP proxy through which everything goes, such as `"http://proxy.corp:3128"`. It then checks addresses.
     pub(crate) upstream_proxy: Option<Text>,
-    /// A file of certificates in PEM that commands trust besides those of the system; relative to this file.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system; relative to this file.
     pub(crate) ca_file: Option<Text>,
 }
 
@@ -277,6 +277,10 @@ pub(crate) struct Fs {
     /// Where files may also be created, changed and removed.
     #[serde(default)]
     pub(crate) write: Vec<At<Directory>>,
+    /// Tops of git working trees, to write, with the directories outside of them where git keeps its things: those of a
+    /// linked working tree or a submodule.
+    #[serde(default)]
+    pub(crate) repository: Vec<At<Directory>>,
 }
 
 /// A directory with the name under which the plugin sees it, or a file.

@@ -8,6 +8,7 @@ use portcullis_policy::{
 };
 
 use crate::context::Base;
+use crate::draft::Wanted;
 use crate::error::{ConfigCode, ConfigError, Report, is_invisible};
 use crate::raw::{ConfinementWord, Directory, ModeWord, SizeText, Text, Texts, TimeText};
 use crate::source::{At, Source};
@@ -135,12 +136,15 @@ impl Reader<'_> {
         None
     }
 
-    /// Absolute directories; they need not be there.
+    /// Absolute directories, `~` among them; they need not be there. Never below the project, whose files anybody writes.
     pub(crate) fn search_path(&mut self, texts: &Texts) -> Vec<PathBuf> {
         let mut dirs = Vec::new();
         for text in texts.iter() {
-            let dir = PathBuf::from(text.as_str());
-            if dir.is_absolute() && !text.contains([':', '\0']) {
+            let home = text.starts_with('~').then(|| self.base.expand(text));
+            let home = home.and_then(Result::ok).map(|expanded| expanded.path);
+            let dir = home.unwrap_or_else(|| PathBuf::from(text.as_str()));
+            let fits = dir.to_str().is_some_and(|dir| !dir.contains([':', '\0']));
+            if dir.is_absolute() && fits {
                 dirs.push(dir);
             } else {
                 self.wrong(
@@ -154,7 +158,12 @@ impl Reader<'_> {
     }
 
     /// A granted directory with the name that a guest sees, or a granted file: its real path.
-    pub(crate) fn fs_grant(&mut self, entry: &At<Directory>, access: FsAccess) -> Option<FsGrant> {
+    pub(crate) fn fs_grant(
+        &mut self,
+        entry: &At<Directory>,
+        access: FsAccess,
+        wanted: Wanted,
+    ) -> Option<FsGrant> {
         let (path, guest) = match &**entry {
             Directory::Path(path) => (path.as_str(), None),
             Directory::Named(named) => (named.path.as_str(), Some(&named.guest)),
@@ -173,11 +182,20 @@ impl Reader<'_> {
             self.wrong(ConfigCode::Value, guest, message);
             return None;
         }
+        let kind = match (wanted, place.kind) {
+            (Wanted::Any, kind) => kind,
+            (Wanted::Repository, FsKind::File) => {
+                let message = format!("`{}` is not a working tree", place.path.display());
+                self.wrong(ConfigCode::Value, entry, message);
+                return None;
+            }
+            (Wanted::Repository, _) => FsKind::Repository,
+        };
         let origin = self.origin(entry);
         let guest = guest.map_or(place.guest, |guest| (**guest).clone());
         let grant = FsGrant {
             host: place.path,
-            kind: place.kind,
+            kind,
             guest,
             access,
             origin,

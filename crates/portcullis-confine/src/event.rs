@@ -63,6 +63,13 @@ pub enum Event {
         /// What the tree used.
         usage: Usage,
     },
+    /// The tree had more memory than [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes), and nothing of it is left.
+    OverMemory {
+        /// Processes that were killed, the command included.
+        processes: u32,
+        /// What the tree used.
+        usage: Usage,
+    },
 }
 
 macro_rules! steps {

@@ -1,69 +1,63 @@
 //! What the kernel enforces on a child process, and starting it.
 //!
-//! The host never forks. A small single-threaded **spawn server**, which is the same executable
-//! entered through [`enter`], makes one-use **cells** ahead of need: a pid namespace with an init of
-//! ours in it, parked on a socket. A command goes from the host straight to a parked init, which
-//! runs it, kills what it left behind, says how it ended and is gone. That socket is also the leash:
-//! when the host's end closes, for whatever reason, the whole tree dies.
+//! The host never forks. A small single-threaded **spawn server**, which is the same executable entered through
+//! [`enter`], makes one-use **cells** ahead of need: namespaces with an init of ours in them, parked on a socket. A
+//! command goes from the host straight to a parked init, which runs it, kills what it left behind, says how it ended
+//! and is gone. That socket is also the leash: when the host's end closes, for whatever reason, the whole tree dies.
 //!
 //! ```text
-//! host ──MakeCell──> server ──clone(new pid, mount, user)──> init (parked)
-//! host <──Cell{socket, pidfd}── server
-//! host ──────────────Request{argv, env, descriptors}───────> init ──clone──> command
-//! host <─────────────Exited{status} after the tree is gone── init
+//! host ──MakeTemplate{plan}──> server ──clone──> template (one for each plan)
+//! host ──MakeCell─────────────> template ──clone(new pid, mount, ipc, net)──> init (parked)
+//! host <──Cell{socket, pidfd}── template
+//! host ──Request{argv, env, descriptors}───────> init ──clone──> command
+//! host <─Exited{status} after the tree is gone── init
 //! ```
 //!
-//! This crate decides nothing: which program runs, with which arguments and environment, is settled
-//! by its caller. It does not confine files or network yet; [`Report`] says what is in force.
-//! A command that runs as root can leave its cell, as root can leave anything without further
-//! confinement.
+//! A [`Plan`] says what is wanted: a [`Tier`], the files and directories a command may use, its network. A template
+//! builds the root of such cells once; what no two commands may share each cell makes for itself. Every cell reads back
+//! from the kernel what is in force, tries what must be refused, and says so in its [`Report`]; one that lacks
+//! something that its plan promises is never handed out.
 //!
-//! Read first: [`enter`], [`SpawnServer`], [`Cell`], [`CellCommand`].
+//! This crate decides nothing: which program runs, with which arguments, environment and rights, is settled by its
+//! caller.
+//!
+//! Read first: [`enter`], [`Plan`], [`SpawnServer`], [`Template`], [`Cell`].
 
+#![cfg_attr(
+    not(cells),
+    allow(dead_code, reason = "messages and reports, which only cells exchange")
+)]
+
+mod ablation;
 mod error;
 mod event;
 mod obstacle;
 mod plan;
 mod report;
 mod rlimits;
+mod seatbelt;
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(cells)]
 mod linux;
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(cells))]
 mod unsupported;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(cells)]
 mod wire;
 
+#[cfg(feature = "ablation")]
+pub use ablation::{Layer, is_left_out};
 pub use error::{HelperError, SendError, ServerError, StartError};
 pub use event::{Event, Status, Step, Usage};
-#[cfg(all(
-    feature = "test-points",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(all(feature = "test-points", cells))]
 pub use linux::TestPoint;
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(cells)]
 pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+pub use seatbelt::{SeatbeltError, seatbelt_profile};
+#[cfg(not(cells))]
 pub use unsupported::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.

@@ -47,7 +47,8 @@ protections! {
     OwnRoot = 7, "own read-only root";
     /// Set-user-id programs and file capabilities give nothing.
     NoNewPrivs = 8, "no_new_privs";
-    /// The command's effective, permitted and bounding sets are empty.
+    /// The command's sets of capabilities are empty. Without a user namespace the bounding set is what it was; nothing
+    /// is gained from it under `no_new_privs`.
     NoCapabilities = 9, "no capabilities";
     /// The command is not the host's root: a user that owns nothing else where the host is root.
     Unprivileged = 10, "unprivileged user";
@@ -57,6 +58,8 @@ protections! {
     Landlock = 12, "Landlock";
     /// The cell's init cannot be traced or read by its own command.
     HiddenInit = 13, "hidden init";
+    /// The cell's init can tell how much memory its tree has: a limit on it would be kept.
+    MemoryWatch = 14, "memory watch";
 }
 
 /// What is in force in a cell, read back from the kernel by the cell itself.

@@ -8,7 +8,8 @@
 /// - everything else: `None`
 ///
 /// # Source
-/// `getrlimit(2)`; soft and hard limit are set to the same value.
+/// `getrlimit(2)`; soft and hard limit are set to the same value. `memory_bytes` has no counterpart there: the cell's
+/// init looks at it fifty times a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rlimits {
     /// Largest core file, in bytes (`RLIMIT_CORE`).
@@ -24,6 +25,12 @@ pub struct Rlimits {
     /// Processes of the user, counted per user namespace where the cell has its own
     /// (`RLIMIT_NPROC`).
     pub processes: Option<u64>,
+    /// Memory of the whole tree together, in bytes: what its processes have written to and the cell's scratch
+    /// directories hold. A tree that has more is killed, and [`Event::OverMemory`](crate::Event::OverMemory) says so.
+    ///
+    /// What several processes share counts for each of them. Files in memory that no process has mapped (`memfd`,
+    /// System V segments) do not count, and a tree that grows fast has more for a moment.
+    pub memory_bytes: Option<u64>,
 }
 
 impl Default for Rlimits {
@@ -35,15 +42,16 @@ impl Default for Rlimits {
             file_bytes: None,
             open_files: None,
             processes: None,
+            memory_bytes: None,
         }
     }
 }
 
-/// How many limits there are.
+/// How many limits the kernel keeps for us.
 pub(crate) const RLIMIT_COUNT: usize = 6;
 
 impl Rlimits {
-    /// The values in the order of the message, which is that of the fields.
+    /// The values that the kernel keeps, in the order of the message, which is that of the fields.
     pub(crate) fn values(&self) -> [Option<u64>; RLIMIT_COUNT] {
         [
             self.core_bytes,

@@ -3,7 +3,7 @@
 //! A [`Helper`] cannot exist here, so nothing that needs one can ever be called.
 
 #[cfg(unix)]
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::{convert::Infallible, ffi::CString, path::Path};
 
 use crate::{Event, HelperError, Plan, Report, Rlimits, SendError, ServerError, StartError};
@@ -26,12 +26,6 @@ impl Helper {
     pub fn find(_explicit: Option<&Path>) -> Result<Self, HelperError> {
         Err(HelperError::Unsupported)
     }
-
-    /// Cannot be called.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        match self.0 {}
-    }
 }
 
 /// Cannot exist on this platform.
@@ -43,96 +37,51 @@ impl SpawnServer {
     ///
     /// # Errors
     /// Always [`StartError::Unsupported`].
-    pub fn start(_helper: &Helper) -> Result<Self, StartError> {
+    pub fn start(_helper: &Helper, _plan: &Plan) -> Result<Self, StartError> {
         Err(StartError::Unsupported)
-    }
-
-    /// Cannot be called.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    ///
-    /// # Errors
-    /// None.
-    pub fn request_cell(&self, _plan: &Plan) -> Result<(), ServerError> {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    ///
-    /// # Errors
-    /// None.
-    pub fn receive_cell(&self) -> Result<Option<Cell>, ServerError> {
-        match self.0 {}
     }
 }
 
 /// Cannot exist on this platform.
 #[derive(Debug)]
+pub struct Template(Infallible);
+
+/// Cannot exist on this platform.
+#[derive(Debug)]
 pub struct Cell(Infallible);
 
-impl Cell {
-    /// Cannot be called.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        match self.0 {}
-    }
+/// Methods of types that have no value: none of them can be called.
+macro_rules! impossible {
+    ($($(#[$on:meta])? $type:ident: $name:ident($($argument:ty),*) -> $result:ty;)*) => {$(
+        impl $type {
+            /// Cannot be called.
+            #[allow(clippy::missing_errors_doc, clippy::must_use_candidate, reason = "it returns nothing")]
+            $(#[$on])?
+            pub fn $name(&self, $(_: $argument),*) -> $result {
+                match self.0 {}
+            }
+        }
+    )*};
+}
 
-    /// Cannot be called.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    #[must_use]
-    pub fn report(&self) -> Report {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    ///
-    /// # Errors
-    /// None.
-    pub fn start(&self, _command: &CellCommand<'_>) -> Result<(), SendError> {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    ///
-    /// # Errors
-    /// None.
-    pub fn receive(&self) -> Result<Option<Event>, ServerError> {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    pub fn terminate(&self) {
-        match self.0 {}
-    }
-
-    /// Cannot be called.
-    pub fn kill(&self) {
-        match self.0 {}
-    }
+impossible! {
+    Helper: path() -> &Path;
+    SpawnServer: pid() -> u32;
+    SpawnServer: has_ended() -> bool;
+    SpawnServer: template(&Plan) -> Result<Template, ServerError>;
+    Template: request_cell() -> Result<(), ServerError>;
+    Template: receive_cell() -> Result<Option<Cell>, ServerError>;
+    #[cfg(unix)] Template: socket() -> BorrowedFd<'_>;
+    #[cfg(unix)] Cell: socket() -> BorrowedFd<'_>;
+    #[cfg(unix)] Cell: pidfd() -> BorrowedFd<'_>;
+    #[cfg(unix)] Cell: take_listener() -> Option<OwnedFd>;
+    #[cfg(unix)] Cell: take_copies() -> Option<OwnedFd>;
+    Cell: pid() -> u32;
+    Cell: report() -> Report;
+    Cell: start(&CellCommand<'_>) -> Result<(), SendError>;
+    Cell: receive() -> Result<Option<Event>, ServerError>;
+    Cell: terminate() -> ();
+    Cell: kill() -> ();
 }
 
 /// The one command of a cell; no cell will ever take it.

@@ -20,7 +20,7 @@ pub(crate) const REPLY_BYTES: usize = 16;
 /// Size of an [`Event`].
 pub(crate) const EVENT_BYTES: usize = 40;
 /// Size of the fixed part of a request.
-const HEADER_BYTES: usize = 6 * 4 + RLIMIT_COUNT * 8;
+const HEADER_BYTES: usize = 6 * 4 + (RLIMIT_COUNT + 1) * 8;
 /// Largest message there is.
 pub(crate) const MAX_REQUEST_BYTES: usize = HEADER_BYTES + MAX_ARGV_BYTES + MAX_ENV_BYTES;
 /// Descriptors that go with a request: stdin, stdout, stderr, program, working directory.
@@ -35,6 +35,7 @@ const FAILED: u32 = 0x5043_0006;
 const EXITED: u32 = 0x5043_0007;
 const KILLED: u32 = 0x5043_0008;
 const MAKE_TEMPLATE: u32 = 0x5043_0009;
+const OVER_MEMORY: u32 = 0x5043_000a;
 
 /// Stands for "keep the host's limit"; the kernel's own "no limit" lowers nothing either.
 const UNSET: u64 = u64::MAX;
@@ -221,7 +222,7 @@ pub(crate) fn request(
     for count in counts {
         message.extend(count.unwrap_or(u32::MAX).to_le_bytes());
     }
-    for value in limits.values() {
+    for value in limits.values().into_iter().chain([limits.memory_bytes]) {
         message.extend(value.unwrap_or(UNSET).to_le_bytes());
     }
     for string in argv.iter().chain(env) {
@@ -242,6 +243,8 @@ pub(crate) struct Request<'a> {
     /// `envc` strings, each with its terminating zero byte.
     pub(crate) env: &'a [u8],
     pub(crate) limits: [Option<u64>; RLIMIT_COUNT],
+    /// Bytes of memory of the whole tree.
+    pub(crate) memory: Option<u64>,
 }
 
 pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
@@ -253,7 +256,8 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
     let mut size = || words.u32().map(|word| word as usize);
     let (argc, envc, argv_bytes, env_bytes) = (size()?, size()?, size()?, size()?);
     let mut limits = [None; RLIMIT_COUNT];
-    for limit in &mut limits {
+    let mut memory = None;
+    for limit in limits.iter_mut().chain([&mut memory]) {
         *limit = Some(words.u64()?).filter(|&value| value != UNSET);
     }
     if argv_bytes > MAX_ARGV_BYTES || env_bytes > MAX_ENV_BYTES {
@@ -273,6 +277,7 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
         argv,
         env,
         limits,
+        memory,
     })
 }
 
@@ -297,6 +302,10 @@ pub(crate) enum Outcome {
         processes: u32,
         usage: Usage,
     },
+    OverMemory {
+        processes: u32,
+        usage: Usage,
+    },
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> [u8; EVENT_BYTES] {
@@ -311,6 +320,7 @@ pub(crate) fn outcome(outcome: Outcome) -> [u8; EVENT_BYTES] {
             usage,
         } => ([EXITED, wait_status.cast_unsigned(), stragglers, 0], usage),
         Outcome::Killed { processes, usage } => ([KILLED, 0, processes, 0], usage),
+        Outcome::OverMemory { processes, usage } => ([OVER_MEMORY, 0, processes, 0], usage),
     };
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut message = [0; EVENT_BYTES];
@@ -359,6 +369,10 @@ pub(crate) fn parse_event(message: &[u8]) -> Result<Event, Refusal> {
             processes: second,
             usage,
         }),
+        OVER_MEMORY if first == 0 => Ok(Event::OverMemory {
+            processes: second,
+            usage,
+        }),
         _ => Err("its kind is unknown"),
     }
 }
@@ -386,6 +400,7 @@ mod tests {
     fn request_round_trip() {
         let limits = Rlimits {
             open_files: Some(64),
+            memory_bytes: Some(1 << 30),
             ..Rlimits::default()
         };
         let message = request(&strings(&["sh", "-c", ""]), &strings(&["A=1"]), &limits, 0).unwrap();
@@ -393,6 +408,7 @@ mod tests {
         assert_eq!((parsed.argc, parsed.argv), (3, &b"sh\0-c\0\0"[..]));
         assert_eq!((parsed.envc, parsed.env), (1, &b"A=1\0"[..]));
         assert_eq!(parsed.limits, limits.values());
+        assert_eq!(parsed.memory, Some(1 << 30));
     }
 
     #[test]
@@ -457,6 +473,17 @@ mod tests {
                 usage
             })
         );
+        let over_memory = outcome(Outcome::OverMemory {
+            processes: 4,
+            usage,
+        });
+        assert_eq!(
+            parse_event(&over_memory),
+            Ok(Event::OverMemory {
+                processes: 4,
+                usage
+            })
+        );
         let failed = outcome(Outcome::Failed {
             step: Step::Exec,
             errno: 8,
@@ -498,6 +525,10 @@ mod tests {
                 }
                 Ok(Event::Killed { processes, usage }) => {
                     let again = outcome(Outcome::Killed { processes, usage });
+                    prop_assert_eq!(&again[..], &message[..]);
+                }
+                Ok(Event::OverMemory { processes, usage }) => {
+                    let again = outcome(Outcome::OverMemory { processes, usage });
                     prop_assert_eq!(&again[..], &message[..]);
                 }
             }

@@ -3,6 +3,8 @@ use std::time::Duration;
 use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
+use crate::care::TreeNote;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -32,7 +34,8 @@ pub struct Completed {
     /// Bytes that were read from standard error, those not kept included.
     pub stderr_written: u64,
     /// The limit for which it was killed: [`Code::LimitOutput`] when it wrote far more than its cap,
-    /// [`Code::LimitTotalOutput`] when the plugin's total was used up. Its status is then SIGKILL.
+    /// [`Code::LimitTotalOutput`] when the plugin's total was used up, [`Code::LimitMemory`] when its tree had more
+    /// memory than its rule gives it. Its status is then SIGKILL.
     pub killed_for: Option<Code>,
     /// Processes that were still running when it ended and were killed before this was returned.
     pub stragglers: u32,
@@ -42,6 +45,8 @@ pub struct Completed {
     pub usage: Usage,
     /// What the kernel enforced, read back by the cell.
     pub report: Report,
+    /// What became of the working trees that it could write.
+    pub trees: Vec<TreeNote>,
 }
 
 impl Completed {

@@ -132,6 +132,7 @@ impl Executor {
             started: Instant::now(),
             deadline,
             quota: permit.quota(),
+            sharer: permit.sharer(),
         };
         run::run(&self.0, run).await
     }

@@ -15,6 +15,7 @@
 //!
 //! Read first: [`ExecAsk`], [`resolve`], [`Executor`], [`Completed`], [`ExecFailure`].
 
+mod aftermath;
 mod ask;
 mod capture;
 pub mod care;
@@ -27,6 +28,7 @@ mod quota;
 mod relay;
 mod resolve;
 mod run;
+mod sharer;
 mod stdio;
 mod supervise;
 mod watch;
@@ -38,6 +40,7 @@ pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use sharer::Sharer;
 pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{

@@ -1,12 +1,15 @@
 //! From the rights of a command to the plan of its cell.
 //!
 //! A plan is made once and used again as long as everything in it is still what it was: looking that up is on the way
-//! of every command. What a command has written may have names in it that must be protected, so a plan that lets
-//! write is looked over again after each use.
+//! of every command. A plan that lets write is looked over again after each use, because what a command has written may
+//! have names in it that others execute.
 
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use portcullis_confine::{Access, Net, Plan, Root, RootError, Tier, is_system};
 use portcullis_policy::{
@@ -17,11 +20,17 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::ExecFailure;
-use crate::care::{self, Keep, Uncovered};
+use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
 
 /// Plans that are kept: more than any plugin has rules.
 const MAX_KEPT: usize = 64;
+
+/// Configurations in one directory that git gets copies of; those of more repositories are only read.
+const MAX_COPIES: usize = 16;
+
+/// How long a look through a writable directory counts: others may make names in it that are to be protected.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// Makes plans, and keeps them.
 #[derive(Debug)]
@@ -43,30 +52,69 @@ pub(crate) struct Wanted {
     programs: Vec<(PathBuf, FileId)>,
     /// Listed programs, found.
     listed: Vec<(PathBuf, FileId)>,
+    /// Whether it gets copies of the configurations of repositories: it is git, to which they are more than a file.
+    copies: bool,
 }
 
 /// A plan, and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
-    /// Protected names that no mount keeps.
-    pub(crate) not_covered: Vec<Uncovered>,
+    /// The directories that it lets write.
+    trees: Vec<Tree>,
+    /// Names that are protected in them.
+    protected: Vec<String>,
+    made: Instant,
     stale: AtomicBool,
 }
 
 impl Planned {
-    /// To be called when a command of this plan has ended.
-    pub(crate) fn used(&self) {
-        let writes = self
+    /// Fills the copies that a cell of this plan has for its command.
+    ///
+    /// # Errors
+    /// [`ExecFailure::Changed`] for a configuration that is not what it was when the plan was made.
+    pub(crate) fn fill(&self, copies: Option<OwnedFd>) -> Result<Vec<Copied>, ExecFailure> {
+        let Some(copies) = copies else {
+            return Ok(Vec::new());
+        };
+        let copied = self
             .plan
             .roots()
             .iter()
-            .any(|root| matches!(root.access(), Access::Write | Access::WriteExec));
-        self.stale.store(writes, Ordering::Relaxed);
+            .filter(|root| root.access() == Access::Copied);
+        let fill = |(number, root): (usize, &Root)| {
+            let changed = || ExecFailure::Changed(root.path().to_owned());
+            let mut trees = self.trees.iter().rev();
+            let tree = trees
+                .find(|tree| root.path().starts_with(&tree.path))
+                .ok_or_else(changed)?;
+            tree.fill(root.path(), &copies, number)
+                .map_err(|_| changed())
+        };
+        copied.enumerate().map(fill).collect()
+    }
+
+    /// Puts in order what a command of this plan left, when all its processes are dead.
+    pub(crate) fn settle(&self, copied: Vec<Copied>) -> Vec<TreeNote> {
+        let mut notes: Vec<_> = copied.into_iter().filter_map(Copied::settle).collect();
+        for tree in &self.trees {
+            let (of_tree, same) = tree.settle(&self.protected);
+            notes.extend(of_tree);
+            self.stale.fetch_or(!same, Ordering::Relaxed);
+        }
+        notes
+    }
+
+    /// Whether a command of this plan can write anything outside of its cell.
+    pub(crate) fn writes(&self) -> bool {
+        !self.trees.is_empty()
     }
 
     fn is_current(&self) -> bool {
-        !self.stale.load(Ordering::Relaxed) && self.plan.roots().iter().all(Root::is_current)
+        let fresh = !self.writes() || self.made.elapsed() < FRESH;
+        fresh
+            && !self.stale.load(Ordering::Relaxed)
+            && self.plan.roots().iter().all(Root::is_current)
     }
 }
 
@@ -113,6 +161,8 @@ impl Wanted {
             empty: empty.map(Path::to_owned).filter(|_| tier != Tier::Limits),
             programs: own_programs(found, rights.exec.is_some(), tier),
             listed: listed.collect(),
+            // In a cell that shares its scratch directories, another command could have changed the copy.
+            copies: tier.has_own_root() && !rights.share && found.path.ends_with("git"),
             rights,
         })
     }
@@ -177,10 +227,10 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     for path in rights.read_only() {
         roots.open(path, Access::Read)?;
     }
-    let mut not_covered = Vec::new();
+    let mut trees = Vec::new();
     for path in &rights.write {
         roots.open(path, Access::Write)?;
-        not_covered.extend(protect(&mut roots, path, rights)?);
+        trees.extend(protect(&mut roots, path, wanted)?);
     }
     for path in &rights.write_exec {
         roots.open_made(path, &rights.write)?;
@@ -208,7 +258,9 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     }
     Ok(Planned {
         plan,
-        not_covered,
+        trees,
+        protected: rights.protect.names().to_vec(),
+        made: Instant::now(),
         stale: AtomicBool::new(false),
     })
 }
@@ -222,34 +274,38 @@ fn network(net: &PolicyNet) -> Net {
     }
 }
 
-/// Mounts that keep the names in a directory that somebody else executes.
-fn protect(
-    roots: &mut Roots,
-    path: &Path,
-    rights: &ChildRights,
-) -> Result<Vec<Uncovered>, ExecFailure> {
-    let Some(root) = roots.0.iter().find(|root| root.path() == path) else {
-        return Ok(Vec::new());
+/// Adds the mounts that keep the names in a directory that somebody else executes. `None` for a file.
+fn protect(roots: &mut Roots, path: &Path, wanted: &Wanted) -> Result<Option<Tree>, ExecFailure> {
+    let root = roots.0.iter().find(|root| root.path() == path);
+    let dir = root
+        .map(|root| root.file().try_clone())
+        .transpose()
+        .map_err(ExecFailure::Pipe)?;
+    let is_directory = |dir: &File| dir.metadata().is_ok_and(|meta| meta.is_dir());
+    let Some(dir) = dir.filter(is_directory) else {
+        return Ok(None);
     };
-    if !root.file().metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Ok(Vec::new());
-    }
-    let file = root.file().try_clone().map_err(ExecFailure::Pipe)?;
-    let protected = care::protect(
-        std::os::fd::AsFd::as_fd(&file),
-        path,
-        rights.protect.names(),
-    )
-    .map_err(ExecFailure::Protect)?;
-    for mount in &protected.mounts {
+    let names = wanted.rights.protect.names();
+    let protected = care::protect(dir.as_fd(), path, names).map_err(ExecFailure::Protect)?;
+    let tree = Tree {
+        path: path.to_owned(),
+        dir,
+        protected,
+    };
+    let mut copies = MAX_COPIES;
+    for mount in &tree.protected.mounts {
         let opened = match mount.keep {
             Keep::Pinned => Root::open(&mount.path, Access::Write),
+            Keep::ReadOnly if wanted.copies && copies > 0 && tree.has_config(&mount.path) => {
+                copies -= 1;
+                Root::open(&mount.path, Access::Copied)
+            }
             Keep::ReadOnly => Root::open(&mount.path, Access::Read),
             Keep::Link => Root::open_link(&mount.path),
         };
         roots.add(opened.map_err(ExecFailure::Root)?, Some(mount.id))?;
     }
-    Ok(protected.not_covered)
+    Ok(Some(tree))
 }
 
 /// Makes one directory beneath a directory that may be written, through no link.

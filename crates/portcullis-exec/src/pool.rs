@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError};
 
-use crate::ExecFailure;
+use crate::sharer::SharerId;
+use crate::{ExecFailure, Sharer};
 pub(crate) use yard::Yard;
 
 /// Templates that are kept; each is a process with its parked cells. The one unused for longest goes.
@@ -32,7 +33,32 @@ pub(crate) struct Pool {
 struct State {
     server: Option<Arc<SpawnServer>>,
     /// In the order of their last use.
-    yards: Vec<(Plan, Arc<Yard>)>,
+    yards: Vec<(Key, Arc<Yard>)>,
+}
+
+/// What cells of one yard have in common.
+#[derive(Debug)]
+struct Key {
+    plan: Plan,
+    /// The instance whose commands share them, where the plan says that they do.
+    sharer: Option<SharerId>,
+}
+
+impl Key {
+    fn new(plan: &Plan, sharer: &Sharer) -> Self {
+        Self {
+            plan: plan.clone(),
+            sharer: plan.shares_scratch().then(|| sharer.id()),
+        }
+    }
+
+    fn fits(&self, plan: &Plan, sharer: &Sharer) -> bool {
+        self.plan == *plan && self.sharer.as_ref().is_none_or(|id| id.is(sharer))
+    }
+
+    fn is_of_use(&self) -> bool {
+        self.sharer.as_ref().is_none_or(|id| !id.is_gone())
+    }
 }
 
 impl Pool {
@@ -60,8 +86,12 @@ impl Pool {
     /// # Errors
     /// [`ExecFailure::Server`] once when the server was lost, so that it shows; the next call starts
     /// another.
-    pub(crate) async fn cell(&self, plan: &Plan) -> Result<(Cell, Arc<Yard>), ExecFailure> {
-        let yard = self.yard(plan).await?;
+    pub(crate) async fn cell(
+        &self,
+        plan: &Plan,
+        sharer: &Sharer,
+    ) -> Result<(Cell, Arc<Yard>), ExecFailure> {
+        let yard = self.yard(plan, sharer).await?;
         match yard.cell().await {
             Ok(cell) => Ok((cell, yard)),
             Err(error) => {
@@ -97,13 +127,13 @@ impl Pool {
     }
 
     /// The yard of a plan, with a template made for it if there is none.
-    async fn yard(&self, plan: &Plan) -> Result<Arc<Yard>, ExecFailure> {
-        if let Some(yard) = self.state().yard(plan) {
+    async fn yard(&self, plan: &Plan, sharer: &Sharer) -> Result<Arc<Yard>, ExecFailure> {
+        if let Some(yard) = self.state().yard(plan, sharer) {
             return Ok(yard);
         }
         let server = self.server().await?;
         let mut state = self.state();
-        if let Some(yard) = state.yard(plan) {
+        if let Some(yard) = state.yard(plan, sharer) {
             return Ok(yard);
         }
         let template = match server.template(plan) {
@@ -120,7 +150,7 @@ impl Pool {
             // Running commands hold on to theirs.
             state.yards.remove(0);
         }
-        state.yards.push((plan.clone(), yard.clone()));
+        state.yards.push((Key::new(plan, sharer), yard.clone()));
         Ok(yard)
     }
 
@@ -152,8 +182,12 @@ impl Pool {
 
 impl State {
     /// The yard of a plan, which is now the last one used.
-    fn yard(&mut self, plan: &Plan) -> Option<Arc<Yard>> {
-        let place = self.yards.iter().rposition(|(kept, _)| kept == plan)?;
+    fn yard(&mut self, plan: &Plan, sharer: &Sharer) -> Option<Arc<Yard>> {
+        self.yards.retain(|(kept, _)| kept.is_of_use());
+        let place = self
+            .yards
+            .iter()
+            .rposition(|(kept, _)| kept.fits(plan, sharer))?;
         let entry = self.yards.remove(place);
         let yard = entry.1.clone();
         self.yards.push(entry);

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
+use crate::Sharer;
+
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -26,7 +28,10 @@ struct Count {
 
 /// The right to have one command running; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Permit(Quota);
+pub struct Permit {
+    quota: Quota,
+    sharer: Sharer,
+}
 
 impl Quota {
     /// A fresh count with the limits `children`, `spawns_per_minute` and `total_output`.
@@ -65,7 +70,10 @@ impl Quota {
         }
         count.children += 1;
         count.starts.push_back(now);
-        Ok(Permit(self.clone()))
+        Ok(Permit {
+            quota: self.clone(),
+            sharer: Sharer::new(),
+        })
     }
 
     /// Bytes of output that are left of the total.
@@ -88,15 +96,26 @@ impl Quota {
 }
 
 impl Permit {
+    /// Says which instance the command is of. Without it the command shares nothing, whatever its rights say.
+    #[must_use]
+    pub fn of(mut self, sharer: &Sharer) -> Self {
+        self.sharer = sharer.clone();
+        self
+    }
+
     /// The count it was taken from.
     pub(crate) fn quota(&self) -> &Quota {
-        &self.0
+        &self.quota
+    }
+
+    pub(crate) fn sharer(&self) -> &Sharer {
+        &self.sharer
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.count().children -= 1;
+        self.quota.count().children -= 1;
     }
 }
 

@@ -17,6 +17,7 @@ use portcullis_proxy::{Proxy, Serving};
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
+use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::executor::Inner;
 use crate::plan::{Planned, Wanted};
@@ -25,7 +26,7 @@ use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Stdio};
+use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -39,6 +40,7 @@ pub(crate) struct Run<'a> {
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
+    pub(crate) sharer: &'a Sharer,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -58,6 +60,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         started,
         deadline,
         quota,
+        sharer,
     } = run;
     let wanted = Wanted::of(&authorized, &opened.search_path)?;
     let (program, directory) = decided(authorized.request(), opened)?;
@@ -84,9 +87,15 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     let mut stderr = sink(stdio.stderr, terms.output);
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned.plan, &terms.rights.net, &command),
+        start(executor, &planned, sharer, &terms.rights.net, &command),
     );
-    let Started { cell, yard, proxy } = started_cell
+    // The cell comes last, so that it is dropped first.
+    let Started {
+        aftermath,
+        yard,
+        proxy,
+        cell,
+    } = started_cell
         .await
         .map_err(|_elapsed| ExecFailure::TimeUp)??;
     executor.pool.refill(&yard);
@@ -102,7 +111,6 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         quota,
     )
     .await?;
-    planned.used();
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
@@ -121,6 +129,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
+        trees: aftermath.settle().await,
     })
 }
 
@@ -170,12 +179,16 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
 }
 
 /// Variables by which programs are told which certificates to trust.
-const CA_NAMES: [&str; 5] = [
+const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
 ];
 
 /// What the policy says, and what a command needs to find its way in its cell.
@@ -210,6 +223,10 @@ fn environment(
             }
         }
     }
+    #[cfg(feature = "ablation")]
+    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
+        vars.extend(std::env::vars());
+    }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
@@ -217,13 +234,17 @@ fn environment(
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
+/// Open descriptors of each of its processes.
+const DESCRIPTORS: u64 = 4096;
 
 fn limits(terms: &ExecTerms) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();
     }
     Rlimits {
+        memory_bytes: terms.rights.memory,
         processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
     }
 }
@@ -270,26 +291,35 @@ fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
 
 /// A command under way, and what must live as long as it does.
 struct Started {
-    cell: Leash,
+    aftermath: Aftermath,
     yard: Arc<Yard>,
     proxy: Option<Serving>,
+    cell: Leash,
 }
 
 /// Gives the command to a cell; a parked one if there is one that is alive.
 async fn start(
     executor: &Inner,
-    plan: &Plan,
+    planned: &Arc<Planned>,
+    sharer: &Sharer,
     net: &PolicyNet,
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
     loop {
-        let (mut cell, yard) = executor.pool.cell(plan).await?;
+        let (mut cell, yard) = executor.pool.cell(&planned.plan, sharer).await?;
+        let prepared = Prepared::of(planned, &mut cell)?;
         let proxy = proxy(executor, net, &mut cell)?;
         match cell.start(command) {
             Ok(()) => {
+                let aftermath = Aftermath::of(prepared);
                 let cell = watch(Held(cell), Interest::READABLE).map_err(ExecFailure::Pipe)?;
-                return Ok(Started { cell, yard, proxy });
+                return Ok(Started {
+                    aftermath,
+                    yard,
+                    proxy,
+                    cell,
+                });
             }
             // It never read the command, so the command did not run.
             Err(SendError::Gone) if dead < MAX_DEAD_CELLS => dead += 1,

@@ -278,5 +278,11 @@ fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
                 killed_for,
             })
         }
+        Event::OverMemory { processes, usage } => Ok(Ended {
+            status: Status::Signalled(rustix::process::Signal::KILL.as_raw()),
+            stragglers: processes.saturating_sub(1),
+            usage,
+            killed_for: Some(Code::LimitMemory),
+        }),
     }
 }

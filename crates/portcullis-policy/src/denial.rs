@@ -102,10 +102,20 @@ codes! {
     ///
     /// Raise `limits.total_output`.
     LimitTotalOutput = "P0224",
+    /// A command and everything it started had more memory than the rule gives them, and was killed.
+    ///
+    /// Raise the rule's `memory`. What several processes share counts for each of them.
+    LimitMemory = "P0225",
     /// The preopened directory is not one that was granted.
     ///
     /// Grant it with `fs.read` or `fs.write`.
     FsNotGranted = "P0301",
+    /// The plugin may write the directory, but not this name: somebody who is not confined executes what lies there.
+    ///
+    /// `.git/hooks`, `.git/config`, `.envrc`, `.vscode` and others are protected in every directory that may be written,
+    /// at any depth, and so are the directories that lead to them. If the plugin and its commands are meant to change
+    /// one, name it in `exec.unprotect`; `portcullis inspect --json` lists them.
+    FsProtected = "P0302",
 }
 
 impl fmt::Display for Code {
@@ -134,6 +144,8 @@ pub enum GuestError {
     Limit,
     /// The command wrote more than it may.
     OutputLimit,
+    /// The command had more memory than it may and was killed, which its status says too.
+    MemoryLimit,
     /// The command could not be started.
     CannotStart,
 }
@@ -147,6 +159,7 @@ impl GuestError {
             Self::Invalid => "invalid request",
             Self::Limit => "limit reached: too many commands",
             Self::OutputLimit => "output limit reached",
+            Self::MemoryLimit => "memory limit reached",
             Self::CannotStart => "cannot start the command",
         }
     }

@@ -142,8 +142,17 @@ pub enum FsKind {
     /// A directory and everything below it.
     #[default]
     Directory,
+    /// The top of a git working tree, as [`FsKind::Directory`]; the host adds where git keeps its things for it.
+    Repository,
     /// One file, for commands. The guest does not see it.
     File,
+}
+
+impl FsKind {
+    /// Whether it is a directory, of whatever kind.
+    pub fn is_directory(self) -> bool {
+        matches!(self, Self::Directory | Self::Repository)
+    }
 }
 
 /// One host directory or file, and what may be done with it.
@@ -151,7 +160,7 @@ pub enum FsKind {
 pub struct FsGrant {
     /// The real path: absolute, without links.
     pub host: PathBuf,
-    /// Which of the two it is.
+    /// What it is.
     pub kind: FsKind,
     /// The name under which the guest sees it.
     pub guest: String,

@@ -9,11 +9,11 @@ pub struct Protected {
     pub why: &'static str,
 }
 
-/// What no command may change although it may write the directory, because somebody outside executes it later.
+/// What no command and no guest may change although it may write the directory, because somebody outside executes it later.
 ///
 /// A name is relative to every directory that may be written, and to every repository found inside one. What is there
 /// is read only, what is not there is not created, and no directory above it is renamed. The guest is held to the same
-/// names as its commands.
+/// names as its commands, at any depth ([`Protect::binds`]).
 ///
 /// # Defaults
 /// Everything in [`Protect::BUILT_IN`].

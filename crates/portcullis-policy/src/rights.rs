@@ -3,9 +3,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::paths::{both, covers, outermost};
-use crate::{
-    ExecGrant, FsAccess, FsKind, Grants, Narrowing, Net, ProgramRef, ProgramRule, Protect,
-};
+use crate::{ExecGrant, FsAccess, Grants, Narrowing, Net, ProgramRef, ProgramRule, Protect};
 
 /// What the kernel lets a command, and everything it starts, reach: the plugin's grants, less what each rule that
 /// allows the command takes away.
@@ -55,7 +53,7 @@ impl ChildRights {
         let directories = grants
             .fs
             .iter()
-            .filter(|grant| grant.access == FsAccess::ReadWrite && grant.kind == FsKind::Directory);
+            .filter(|grant| grant.access == FsAccess::ReadWrite && grant.kind.is_directory());
         let directories = outermost(directories.map(|grant| grant.host.clone()));
         let net = Net::narrowest([&grants.net]);
         Self {

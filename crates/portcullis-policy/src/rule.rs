@@ -196,7 +196,7 @@ impl Narrowing {
             // Without a network of its own a command has either none or all; without namespaces of its own its
             // processes are counted together with the operator's.
             Confinement::Landlock => match key {
-                "read" | "write" | "write_exec" | "exec" => true,
+                "read" | "write" | "write_exec" | "exec" | "memory" => true,
                 "net" => matches!(self.net, Some(Net::None | Net::Open)),
                 _ => false,
             },

@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
     Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
-    ServerError, Status, Stdio, resolve,
+    ServerError, Sharer, Status, Stdio, resolve,
 };
 use portcullis_policy::{
-    Authorized, Capability, Code, Decision, Denial, Dropped, ExecRequest, Grants, GuestError,
-    Program, RuleId, decide,
+    Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
+    Grants, GuestError, Program, Protect, RuleId, decide,
 };
+
+use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -83,7 +85,9 @@ pub struct Activity {
     pub denials: Vec<Denial>,
     /// Failures of the host that the guest saw as an error, in words.
     pub failures: Vec<String>,
-    /// How many commands, denials and failures came after the first [`Activity::KEPT`] of each, and are not in the
+    /// What commands left that needs a look, in order.
+    pub notices: Vec<Diagnostic>,
+    /// How many commands, denials, failures and notices came after the first [`Activity::KEPT`] of each, and are not in the
     /// lists. The audit trail has them.
     pub not_kept: u64,
 }
@@ -108,6 +112,10 @@ impl Activity {
         Self::keep(&mut self.denials, &mut self.not_kept, denial);
     }
 
+    fn notice(&mut self, notice: Diagnostic) {
+        Self::keep(&mut self.notices, &mut self.not_kept, notice);
+    }
+
     fn failure(&mut self, why: String) {
         Self::keep(&mut self.failures, &mut self.not_kept, why);
     }
@@ -124,6 +132,8 @@ pub(crate) struct Gate {
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
+    /// What its commands may have in common, they have with no other instance's.
+    sharer: Sharer,
     /// The program that ran last.
     last_program: String,
 }
@@ -136,6 +146,7 @@ impl Gate {
             calls: 0,
             deadline: None,
             overlay: Vec::new(),
+            sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
         }
@@ -174,6 +185,7 @@ impl Gate {
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
                     self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
+                    let permit = permit.of(&self.sharer);
                     self.act(call, authorized, opened, stdio, permit).await
                 }
                 Err(code) => {
@@ -186,6 +198,27 @@ impl Gate {
                 Err(self.refuse(call, &object, *denial)?.into())
             }
         }
+    }
+
+    /// Decides on a change that the guest makes to a file itself. Only denials are written down.
+    pub(crate) fn change(
+        &mut self,
+        request: ChangeRequest,
+    ) -> Result<Authorized<ChangeRequest>, GuestError> {
+        let object = Masked::new(&request.path.display().to_string());
+        match decide(&self.parts.grants, request) {
+            Decision::Allow(authorized) => Ok(authorized),
+            Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+                self.calls += 1;
+                Err(self.refuse(self.calls, &object, *denial)?)
+            }
+        }
+    }
+
+    /// The names that neither the guest nor its commands change.
+    pub(crate) fn protect(&self) -> Protect {
+        let exec = self.parts.grants.exec.as_ref();
+        exec.map(|exec| exec.protect.clone()).unwrap_or_default()
     }
 
     async fn act(
@@ -215,7 +248,16 @@ impl Gate {
         match run {
             Ok(completed) => {
                 self.record_outcome(call, &completed, &terms.environment.dropped, relayed)?;
+                if completed.killed_for == Some(Code::LimitMemory) {
+                    self.activity.denial(self.over_memory(&program, &terms));
+                }
                 self.last_program.clone_from(&program);
+                for note in &completed.trees {
+                    let notice = notice::of_tree(&parts.grants.plugin, &program, note);
+                    notice
+                        .into_iter()
+                        .for_each(|notice| self.activity.notice(notice));
+                }
                 self.activity.command(Command {
                     call,
                     program,
@@ -260,6 +302,20 @@ impl Gate {
         let denial = self.limit(code, &self.last_program);
         self.activity.denial(denial);
         GuestError::OutputLimit
+    }
+
+    /// What the operator is told of a command that was killed for its memory; the guest has its status.
+    fn over_memory(&self, program: &str, terms: &ExecTerms) -> Denial {
+        let most = terms.rights.memory.unwrap_or_default();
+        Denial {
+            notes: vec![format!(
+                "it and what it started had more than {most} bytes (`memory` of its rule)"
+            )],
+            rule: None,
+            guest: GuestError::MemoryLimit,
+            action: format!("have more memory for `{program}`"),
+            ..self.limit(Code::LimitMemory, program)
+        }
     }
 
     fn limit(&self, code: Code, program: &str) -> Denial {
@@ -367,7 +423,11 @@ impl Gate {
             run: self.run.to_string(),
             call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: Capability::Exec.name().to_owned(),
+            capability: verdict
+                .err()
+                .map_or(Capability::Exec, |denial| denial.capability)
+                .name()
+                .to_owned(),
             object: object.clone(),
             verdict: if verdict.is_ok() {
                 Verdict::Allow
@@ -419,6 +479,9 @@ impl Gate {
         let key = self.parts.trail.key.as_deref().filter(|_| !relayed);
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
+                _ if completed.killed_for == Some(Code::LimitMemory) => {
+                    audit::Ended::LimitReached("memory".to_owned())
+                }
                 _ if completed.killed_for.is_some() => {
                     audit::Ended::LimitReached("output".to_owned())
                 }

@@ -15,7 +15,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::abi;
-use crate::capability::wasi;
+use crate::capability::{fs_guard, wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, Nowhere, Trail, with_causes};
@@ -25,6 +25,7 @@ use crate::instance;
 use crate::own_state::OwnState;
 use crate::plugin::{Exports, Loaded, Plugin};
 use crate::recognize::Kind;
+use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -147,7 +148,7 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust besides those of the system.
+    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -195,6 +196,7 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
+        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
@@ -279,6 +281,7 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
+        let grants = with_repositories(grants)?;
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });

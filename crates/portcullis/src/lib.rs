@@ -37,9 +37,11 @@ mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod notice;
 mod own_state;
 mod plugin;
 mod recognize;
+mod repositories;
 mod state;
 mod stdio;
 
@@ -61,4 +63,5 @@ pub use portcullis_exec::{
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
+pub use repositories::with_repositories;
 pub use stdio::GuestStdio;

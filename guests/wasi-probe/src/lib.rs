@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin
+//! acts ACT... | again TIMES ACT
 //! ```
 //! What is refused is an error that ends in WASI's own name for it, such as `access` or `not-permitted`.
 
@@ -11,6 +12,8 @@ use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress};
 use wasip2::sockets::{instance_network, tcp_create_socket};
+
+mod acts;
 
 struct Plugin;
 
@@ -28,6 +31,8 @@ impl Guest for Plugin {
                 Ok(wasip2::random::random::get_random_bytes(bytes).len().to_string())
             }
             ["stdin"] => Ok(stdin()),
+            ["acts", ref lines @ ..] => acts::acts(lines),
+            ["again", times, line] => acts::again(times, line),
             _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin".to_owned()),
         }
     }

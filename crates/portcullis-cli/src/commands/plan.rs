@@ -92,7 +92,7 @@ pub(super) fn words(grants: &Grants) -> Vec<String> {
         };
         let host = grant.host.display();
         words.push(match grant.kind {
-            FsKind::Directory => format!(
+            FsKind::Directory | FsKind::Repository => format!(
                 "may {what} `{host}` as `{}` ({})",
                 grant.guest, grant.origin
             ),
@@ -103,7 +103,7 @@ pub(super) fn words(grants: &Grants) -> Vec<String> {
         });
     }
     let mut kinds = grants.fs.iter().map(|grant| grant.kind);
-    if !kinds.any(|kind| kind == FsKind::Directory) {
+    if !kinds.any(|kind| kind.is_directory()) {
         words.push("may open no directory".to_owned());
     }
     match grants.env.as_slice() {

@@ -199,6 +199,9 @@ fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer)
     for failure in failures(activity) {
         out.report(level, &Report::Plain(failure));
     }
+    for notice in &activity.notices {
+        out.report(Level::Warning, &Report::Plain(notice.clone()));
+    }
     if let Err(error) = answer {
         out.report(Level::Error, &Report::Plain(error.diagnostic()));
     }
@@ -248,6 +251,7 @@ fn document(
         "denials": denials.0,
         "remedy": denials.commands(),
         "failures": failures(activity),
+        "notices": activity.notices,
         "not_kept": activity.not_kept,
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),

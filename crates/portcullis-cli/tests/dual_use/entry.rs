@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where Debian puts programs; `/usr/local` and the search path of whoever runs the tests do not count.
-const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
+pub(crate) const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,12 +29,18 @@ pub(crate) struct Entry {
     pub(crate) category: String,
     /// The Debian package that has it.
     pub(crate) package: String,
+    /// Whether its package is too large to be installed for every run: it is tried where it is installed.
+    #[serde(default)]
+    pub(crate) heavy: bool,
     /// Whether it refuses to run for a user that has no name.
     #[serde(default)]
     pub(crate) named: bool,
     /// What the native payload can do where the program itself holds it back, besides running; all if it is not said.
     #[serde(default = "all")]
     gains: Powers,
+    /// Where its own configuration lies, which an operator grants so that it works at all.
+    #[serde(default)]
+    pub(crate) read: Vec<PathBuf>,
     /// Arguments after the program.
     #[serde(default)]
     pub(crate) args: Vec<String>,

@@ -1,11 +1,12 @@
 //! Programs that can be made to run anything: what each gains when it is allowed by name, and what is left of it
 //! behind the wall.
 //!
-//! One test for each program and mode, as an ordinary user where the tests run as root. `--table` writes the
-//! measured table to `docs/dual-use.md`; without it each test holds its program's cell against that file.
+//! One test for each program and mode, as an ordinary user where the tests run as root; confined modes through a wasm
+//! guest and the shipped binary. `PORTCULLIS_TABLE=write` writes what was measured to `docs/dual-use.md`; without it
+//! each test holds its program's cell against that file.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::print_stderr, reason = "a test reports to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "a test reports to whoever runs it")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the tests' own processes are not commands"
@@ -20,8 +21,9 @@ mod scene;
 mod table;
 
 use case::{Case, Measured};
+use entry::Entry;
 use kit::{Kit, NAMED, ORDINARY};
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 use mode::Mode;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,22 +33,26 @@ use std::sync::Arc;
 const AS_ROOT: [&str; 7] = ["bash", "python3", "vim.basic", "tar", "git", "make", "gdb"];
 
 fn main() -> ExitCode {
-    let (table, args): (Vec<_>, Vec<_>) = std::env::args().partition(|arg| arg == "--table");
-    let mut args = Arguments::from_iter(args);
+    let mut args = Arguments::from_args();
     // Two at once: a case is a handful of short processes, and some are slow to start.
     args.test_threads.get_or_insert(2);
     let entries = entry::load().unwrap();
-    let kit = Arc::new(Kit::new().unwrap());
+    let root = rustix::process::geteuid().is_root();
+    let others: &[u32] = if root { &[ORDINARY, NAMED] } else { &[] };
+    let kit = Arc::new(Kit::new(others).unwrap());
     let measured = Arc::new(Measured::default());
-    let bless = !table.is_empty();
+    let bless = table::is_asked_to_write();
     let mut trials = if bless {
         Vec::new()
     } else {
         table::trials(&entries)
     };
-    let root = rustix::process::geteuid().is_root();
-    for mode in Mode::ALL.into_iter().filter(|&mode| kit.offers(mode)) {
-        for entry in &entries {
+    for entry in &entries {
+        let Some(program) = entry.program() else {
+            trials.extend(missing(entry));
+            continue;
+        };
+        for mode in Mode::ALL {
             let case = |prefix, user| Case {
                 kit: kit.clone(),
                 entry: entry.clone(),
@@ -56,9 +62,11 @@ fn main() -> ExitCode {
                 bless,
             };
             let ordinary = if entry.named { NAMED } else { ORDINARY };
-            trials.push(case("", root.then_some(ordinary)).trial(&measured));
-            if root && AS_ROOT.contains(&&*entry.name) {
-                trials.push(case("root::", None).trial(&measured));
+            let mut add = |case: Case| trials.push(case.trial(program.clone(), &measured));
+            add(case("", root.then_some(ordinary)));
+            // Without namespaces nothing of root's is started, and so there is nothing to measure.
+            if root && AS_ROOT.contains(&&*entry.name) && mode != Mode::Landlock {
+                add(case("root::", None));
             }
         }
     }
@@ -67,4 +75,21 @@ fn main() -> ExitCode {
         table::write(&entries, &measured).unwrap();
     }
     conclusion.exit_code()
+}
+
+/// A program that is not installed. In continuous integration that is a failure, unless its package is too large for
+/// it; else it is a skip.
+fn missing(entry: &Entry) -> Option<Trial> {
+    let (name, package) = (&entry.name, &entry.package);
+    let reason = format!("no `{name}`: install the package `{package}`");
+    if entry.heavy {
+        println!("not tried: dual_use::{name}: {reason}");
+        return None;
+    }
+    if std::env::var("CI").is_ok_and(|value| value == "true" || value == "1") {
+        let fail = move || Err(format!("INVALID: {reason}").into());
+        return Some(Trial::test(format!("installed::{name}"), fail));
+    }
+    println!("SKIP dual_use::{name}: {reason}");
+    None
 }

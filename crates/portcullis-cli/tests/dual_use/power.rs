@@ -62,6 +62,21 @@ impl Power {
         }
     }
 
+    /// The word of the native payload for having tried it.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::RunCode => "run-code",
+            Self::OtherPrograms => "other-programs",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Chmod => "chmod",
+            Self::Tcp => "tcp",
+            Self::UnixSocket => "unix-socket",
+            Self::Environ => "environ",
+            Self::Signal => "signal",
+        }
+    }
+
     /// Its name in the table's legend.
     pub(crate) const fn describe(self) -> &'static str {
         match self {

@@ -97,6 +97,20 @@ impl Scene {
         self.directory.path().join("home")
     }
 
+    /// The policy file, out of reach of the payload.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.directory.path().join("policy.toml")
+    }
+
+    /// Writes the policy file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn write_policy(&self, text: &str) -> Result<(), Box<dyn Error>> {
+        fs::write(self.policy(), text)?;
+        Ok(chown(self.policy(), self.user, self.user)?)
+    }
+
     /// Where the output of the case goes.
     pub(crate) fn output(&self) -> PathBuf {
         self.directory.path().join("output")

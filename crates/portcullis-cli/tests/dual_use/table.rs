@@ -11,24 +11,34 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-/// A program's row: its category, and its powers by mode.
-type Row = (String, BTreeMap<Mode, Powers>);
+/// A program's powers, by mode.
+type Row = BTreeMap<Mode, Powers>;
+
+/// What writes the table anew.
+pub(crate) const WRITE: &str = "PORTCULLIS_TABLE=write";
 
 const INTRODUCTION: &str = "\
 # What a program that is allowed by name can do
 
-Written by `cargo test -p portcullis-cli --test dual_use -- --table`; the same tests hold each measurement against it.
+Written by `PORTCULLIS_TABLE=write cargo test -p portcullis-cli --test dual_use`; without the variable the same tests hold
+each measurement against this file.
 
-Each program below is allowed to a plugin, which makes it run code of its own: by an option, a hook, a configuration
-file or the program's own language, as its manual says. The code then tries nine powers. What it gained is read from
-the world outside, not from what it reports.
+Each program below is allowed to a plugin by its name, and made to run code of its caller's choice: by an option, a hook,
+a configuration file or its own language, as its manual says. The code then tries nine powers. What it gained is read
+from the world outside, never from what it reports: a file that changed, a connection that arrived, a process that died.
 
-- **A** a list of allowed names and no wall (`confinement = \"limits\"`)
-- **B** Landlock alone (`confinement = \"landlock\"`)
-- **C** the default (`confinement = \"full\"`)
-- **D** the default, and the program may start no other
+- **A** a list of allowed names and nothing else: the program runs as its user would run it
+- **B** Portcullis without namespaces (`confinement = \"landlock\"`)
+- **C** Portcullis as it is by default (`confinement = \"full\"`)
+- **D** the default, and the rule lets the program start no other (`exec = []`)
 
-Two powers are the plugin's to have in C: what it runs, it runs inside the cell. The other seven reach outside.
+B, C and D are a plugin's call through the shipped command, with one directory granted to write and no network. In B and C
+the directory of the payload is granted as a toolchain (`exec.system`), so that the compiled payload runs and is stopped by
+what it tries, not by where it lies.
+
+In C a program runs code and starts others: inside the cell, which is what it was allowed to. That it ran there and nowhere
+else is seen in the other seven powers, since the same code gains them all in A. In D it runs what it reads in its own
+language, and nothing else.
 
 ";
 
@@ -46,13 +56,14 @@ pub(crate) fn trials(entries: &[Entry]) -> Vec<Trial> {
             if render(&entries, &rows(&text), &measured_on(&text)) == text {
                 return Ok(());
             }
-            Err("`docs/dual-use.md` is out of date; `--table` writes it anew".into())
+            Err(format!("`docs/dual-use.md` is out of date; `{WRITE}` writes it anew").into())
         }),
         Trial::test("table::is_broad", move || Ok(broad_enough(&broad)?)),
     ]
 }
 
-/// Sixty pagers would prove nothing: at least five of each kind that matters.
+/// Sixty pagers would prove nothing: at least five of each kind that matters, whatever else is not installed, and both
+/// sorts of payload.
 fn broad_enough(entries: &[Entry]) -> Result<(), String> {
     const KINDS: [&str; 9] = [
         "archivers",
@@ -65,17 +76,17 @@ fn broad_enough(entries: &[Entry]) -> Result<(), String> {
         "shells",
         "version control",
     ];
+    let always: Vec<_> = entries.iter().filter(|entry| !entry.heavy).collect();
     let count = |kind: &str| {
-        entries
-            .iter()
-            .filter(|entry| entry.category == kind)
-            .count()
+        let of_kind = always.iter().filter(|entry| entry.category == kind);
+        of_kind.count()
     };
     let thin: Vec<_> = KINDS.into_iter().filter(|kind| count(kind) < 5).collect();
-    if entries.len() < 60 || !thin.is_empty() {
+    let own = always.iter().filter(|entry| entry.own.is_some()).count();
+    if always.len() < 60 || !thin.is_empty() || own < 20 {
         return Err(format!(
-            "{} programs; fewer than five of: {thin:?}",
-            entries.len()
+            "{} programs that are always tried, {own} in their own language; fewer than five of: {thin:?}",
+            always.len()
         ));
     }
     Ok(())
@@ -105,7 +116,7 @@ fn measured_on(text: &str) -> String {
 /// A program's powers in a mode as they were committed.
 pub(crate) fn committed(program: &str, mode: Mode) -> Option<Powers> {
     let text = fs::read_to_string(path()).ok()?;
-    rows(&text).remove(program)?.1.remove(&mode)
+    rows(&text).remove(program)?.remove(&mode)
 }
 
 /// Writes the table. What was not measured keeps its committed value.
@@ -117,7 +128,7 @@ pub(crate) fn write(entries: &[Entry], measured: &Measured) -> Result<(), Box<dy
     let mut rows = rows(&old);
     for ((program, mode), powers) in &*measured.lock().unwrap() {
         let row = rows.entry(program.clone()).or_default();
-        row.1.insert(*mode, powers.clone());
+        row.insert(*mode, powers.clone());
     }
     Ok(fs::write(path(), render(entries, &rows, &kernel()))?)
 }
@@ -132,7 +143,7 @@ fn rows(text: &str) -> BTreeMap<String, Row> {
     };
     let row = |line: &str| {
         let cells = cells(line);
-        let [program, category, powers @ ..] = &cells[..] else {
+        let [program, _category, _payloads, powers @ ..] = &cells[..] else {
             return None;
         };
         let powers = Mode::ALL
@@ -140,7 +151,7 @@ fn rows(text: &str) -> BTreeMap<String, Row> {
             .zip(powers)
             .filter(|(_, text)| *text != "?")
             .map(|(mode, text)| (mode, from_letters(text)));
-        Some((program.clone(), (category.clone(), powers.collect())))
+        Some((program.clone(), powers.collect()))
     };
     let table = text.split("\n| program |").nth(1).unwrap_or_default();
     table
@@ -155,19 +166,22 @@ fn render(entries: &[Entry], rows: &BTreeMap<String, Row>, kernel: &str) -> Stri
     let mut text = INTRODUCTION.to_owned();
     writeln!(text, "{kernel}: {} programs.\n", entries.len()).unwrap();
     summary(&mut text, entries, rows);
-    text.push_str("\n| program | category | A | B | C | D |\n|---|---|---|---|---|---|\n");
+    kinds(&mut text, entries);
+    text.push_str(
+        "\n| program | category | payloads | A | B | C | D |\n|---|---|---|---|---|---|---|\n",
+    );
     for entry in entries {
-        write!(text, "| `{}` | {} |", entry.name, entry.category).unwrap();
+        let own = if entry.own.is_some() { ", own" } else { "" };
+        write!(
+            text,
+            "| `{}` | {} | native{own} |",
+            entry.name, entry.category
+        )
+        .unwrap();
         for mode in Mode::ALL {
-            let powers = rows
-                .get(&entry.name)
-                .and_then(|(_, powers)| powers.get(&mode));
-            write!(
-                text,
-                " {} |",
-                powers.map_or_else(|| "?".to_owned(), letters)
-            )
-            .unwrap();
+            let powers = rows.get(&entry.name).and_then(|powers| powers.get(&mode));
+            let cell = powers.map_or_else(|| "?".to_owned(), letters);
+            write!(text, " {cell} |").unwrap();
         }
         text.push('\n');
     }
@@ -182,10 +196,36 @@ fn summary(text: &mut String, entries: &[Entry], rows: &BTreeMap<String, Row>) {
         for mode in Mode::ALL {
             let gained = entries
                 .iter()
-                .filter_map(|entry| rows.get(&entry.name)?.1.get(&mode))
+                .filter_map(|entry| rows.get(&entry.name)?.get(&mode))
                 .filter(|powers| powers.contains(&power));
             write!(text, " {} |", gained.count()).unwrap();
         }
         text.push('\n');
     }
+}
+
+/// How many programs there are of each kind, and which are not installed for every run.
+fn kinds(text: &mut String, entries: &[Entry]) {
+    let mut counts = BTreeMap::new();
+    for entry in entries {
+        *counts.entry(&*entry.category).or_insert(0) += 1;
+    }
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|(kind, count)| format!("{kind} {count}"))
+        .collect();
+    writeln!(text, "\nBy kind: {}.", counts.join(", ")).unwrap();
+    let heavy = entries.iter().filter(|entry| entry.heavy);
+    let heavy: Vec<_> = heavy.map(|entry| format!("`{}`", entry.name)).collect();
+    writeln!(
+        text,
+        "\nContinuous integration installs and tries all but those with large packages: {}.",
+        heavy.join(", ")
+    )
+    .unwrap();
+}
+
+/// Whether the table is to be written instead of compared.
+pub(crate) fn is_asked_to_write() -> bool {
+    std::env::var("PORTCULLIS_TABLE").is_ok_and(|value| value == "write")
 }

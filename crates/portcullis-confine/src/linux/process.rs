@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::Usage;
+use crate::{
+    Usage,
+    ablation::{Layer, is_left_out},
+};
 
 /// Ends this process at once: no destructors, no `atexit`, which belong to the process it is a copy of.
 pub(super) fn exit(code: i32) -> ! {
@@ -123,12 +126,32 @@ pub(super) fn drain_signals(signals: BorrowedFd<'_>) -> bool {
 ///
 /// Only for a process that owns all its descriptors and will never drop a value that holds one.
 pub(super) fn close_from(first: RawFd) -> io::Result<()> {
+    if is_left_out(Layer::Fds) {
+        return close_ours_from(first);
+    }
     let first = first.cast_unsigned();
     // SAFETY: no memory is involved.
     match unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// As [`close_from`], but only what this program itself has opened, which is closed on exec.
+fn close_ours_from(first: RawFd) -> io::Result<()> {
+    let numbers: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers.into_iter().filter(|&number| number >= first) {
+        // SAFETY: no memory is involved.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags & libc::FD_CLOEXEC != 0 {
+            // SAFETY: as the caller vouches, no value that holds it will be dropped. What the directory was read
+            // with is closed already, and flags of nothing are all set.
+            unsafe { libc::close(number) };
+        }
+    }
+    Ok(())
 }
 
 /// Puts a copy of `fd` at the number `target`, closed on exec if `cloexec`.
@@ -141,31 +164,36 @@ pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Res
     }
 }
 
-/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `listener`, which becomes number 4, and closes
+/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `other`, which becomes number 4, and closes
 /// everything else.
 ///
 /// Only for a copy of a process that will never drop the values of the process it is a copy of.
 pub(super) fn keep_only(
     socket: BorrowedFd<'_>,
-    listener: Option<BorrowedFd<'_>>,
+    other: Option<OwnedFd>,
 ) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    // The listener may be number 3 or 4 itself.
-    let listener = listener
-        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 5))
+    // The other may be number 3 or 4 itself.
+    let other = other
+        .map(|fd| {
+            let copy = rustix::io::fcntl_dupfd_cloexec(&fd, 5);
+            // Its number is closed below with all others, and must not be closed twice.
+            std::mem::forget(fd);
+            copy
+        })
         .transpose()?;
     place(socket, 3, true)?;
-    if let Some(listener) = &listener {
-        place(listener.as_fd(), 4, true)?;
+    if let Some(other) = &other {
+        place(other.as_fd(), 4, true)?;
     }
-    close_from(if listener.is_some() { 5 } else { 4 })?;
+    close_from(if other.is_some() { 5 } else { 4 })?;
     // SAFETY: numbers 3 and 4 have just been made; what they were before belonged to values that this copy never
-    // touches again. The listener's own value is forgotten, because its number has been closed or is 4.
-    let listener = listener.map(|fd| unsafe {
+    // touches again. The other's own value is forgotten, because its number has been closed or is 4.
+    let other = other.map(|fd| unsafe {
         std::mem::forget(fd);
         OwnedFd::from_raw_fd(4)
     });
     // SAFETY: as above.
-    Ok((unsafe { OwnedFd::from_raw_fd(3) }, listener))
+    Ok((unsafe { OwnedFd::from_raw_fd(3) }, other))
 }
 
 /// Kills every process that this one can see, except itself. For the init of a pid namespace.

@@ -53,8 +53,9 @@ impl Tier {
         Self::ALL.into_iter().find(|tier| tier.code() == code)
     }
 
-    /// Whether the cell has namespaces and a root of its own.
-    pub(crate) const fn has_own_root(self) -> bool {
+    /// Whether its cells have namespaces and a root of their own.
+    #[must_use]
+    pub const fn has_own_root(self) -> bool {
         matches!(self, Self::Full | Self::Namespaces)
     }
 
@@ -132,6 +133,8 @@ pub struct Plan {
     pub(crate) home: Option<PathBuf>,
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
+    #[cfg(feature = "test-points")]
+    pub(crate) stop: Option<crate::linux::Stop>,
 }
 
 impl Plan {
@@ -149,6 +152,8 @@ impl Plan {
             home: None,
             roots: Vec::new(),
             empty: Vec::new(),
+            #[cfg(feature = "test-points")]
+            stop: None,
         }
     }
 

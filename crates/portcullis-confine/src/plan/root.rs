@@ -22,16 +22,21 @@ pub enum Access {
     WriteExec,
     /// Nothing: an empty directory or file lies there instead.
     Masked,
+    /// Read and write, of a copy in the cell alone: a link to it lies on the file's name, and the host fills it and
+    /// reads what became of it ([`Cell::take_copies`](crate::Cell::take_copies)). For a regular file inside another
+    /// root, of a plan whose cells share nothing.
+    Copied,
 }
 
 impl Access {
     /// Every access, in the order of their codes.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Read,
         Self::Program,
         Self::Write,
         Self::WriteExec,
         Self::Masked,
+        Self::Copied,
     ];
 }
 

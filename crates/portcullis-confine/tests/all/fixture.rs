@@ -12,7 +12,7 @@ use std::{
 
 use portcullis_confine::{
     Cell, CellCommand, Event, Helper, Plan, Rlimits, SendError, SpawnServer, Status, Template,
-    TestPoint,
+    TestPoint, Tier,
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 
@@ -34,14 +34,46 @@ impl Cells {
     }
 }
 
+thread_local! {
+    static TIER: std::cell::Cell<Tier> = const { std::cell::Cell::new(Tier::Limits) };
+}
+
+/// The tier in which the running test has its cells, unless it says otherwise.
+pub(crate) fn tier() -> Tier {
+    TIER.get()
+}
+
+/// Runs a test with its cells in this tier. A test has a thread to itself.
+pub(crate) fn in_tier<T>(tier: Tier, test: impl FnOnce() -> T) -> T {
+    TIER.set(tier);
+    let result = test();
+    TIER.set(Tier::Limits);
+    result
+}
+
+/// How often a long count is repeated: all of it in `cargo xtask soak`, a tenth otherwise.
+pub(crate) fn soak(count: usize) -> usize {
+    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
+        count
+    } else {
+        count / 10
+    }
+}
+
 /// The server that most tests share.
 pub(crate) fn shared_server() -> &'static Cells {
-    static SERVER: OnceLock<Cells> = OnceLock::new();
-    SERVER.get_or_init(new_server)
+    static LIMITS: OnceLock<Cells> = OnceLock::new();
+    static FULL: OnceLock<Cells> = OnceLock::new();
+    let server = if tier() == Tier::Limits {
+        &LIMITS
+    } else {
+        &FULL
+    };
+    server.get_or_init(new_server)
 }
 
 pub(crate) fn new_server() -> Cells {
-    Cells::of(&Plan::limits())
+    Cells::of(&Plan::new(tier()))
 }
 
 /// Waits until `fd` is readable or at its end; `false` when `time` has passed.
@@ -53,7 +85,11 @@ pub(crate) fn wait_readable(fd: impl AsFd, time: Duration) -> bool {
 
 /// Asks for a cell and waits for it.
 pub(crate) fn cell_of(cells: &Cells) -> Cell {
-    let template = &cells.template;
+    cell_from(&cells.template)
+}
+
+/// As [`cell_of`].
+pub(crate) fn cell_from(template: &Template) -> Cell {
     template.request_cell().unwrap();
     loop {
         assert!(wait_readable(template.socket(), PATIENCE), "no cell came");
@@ -272,6 +308,7 @@ pub(crate) fn play_role() -> Option<ExitCode> {
     match (arguments.next()?.as_str(), arguments.next()) {
         ("--role", Some(role)) => Some(match role.as_str() {
             "start-server" => crate::server::play_starter(),
+            "probe" => crate::probe::play(arguments),
             "host" => crate::killed_host::play_host(arguments),
             other => panic!("no role `{other}`"),
         }),
@@ -320,4 +357,38 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Com
 
 pub(crate) fn this_executable() -> std::path::PathBuf {
     std::env::current_exe().unwrap()
+}
+
+/// Every process that has not ended, with its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let numbers = stats.filter_map(|stat| {
+        let pid = stat.split_whitespace().next()?.parse().ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let alive = fields.next()? != "Z";
+        let parent = fields.next()?.parse().ok()?;
+        alive.then_some((pid, parent))
+    });
+    numbers.collect()
+}
+
+pub(crate) fn children(of: u32) -> Vec<u32> {
+    let parents = parents().into_iter();
+    let children = parents.filter(|&(_, parent)| parent == of);
+    children.map(|(child, _)| child).collect()
+}
+
+/// All that descend from a process.
+pub(crate) fn descendants(of: u32) -> Vec<u32> {
+    let parents = parents();
+    let mut all = vec![of];
+    let mut next = 0;
+    while let Some(&above) = all.get(next) {
+        let children = parents.iter().filter(|&&(_, parent)| parent == above);
+        all.extend(children.map(|&(child, _)| child));
+        next += 1;
+    }
+    all.split_off(1)
 }

@@ -17,10 +17,13 @@ use crate::fixture::{
     file_of, new_server, scratch, this_executable, wait_readable,
 };
 
-crate::tests![
+crate::tests![PROCESSES:
     no_zombies,
     killed_server_takes_everything_with_it,
     dropped_server_takes_everything_with_it,
+];
+
+crate::tests![
     helpers_are_checked,
     helper_that_does_not_serve,
     forged_servers_end,

@@ -6,16 +6,16 @@ use portcullis_confine::{Event, Status, Step};
 
 use crate::fixture::{Run, copy_of, event_of, file_of, new_cell, read_all};
 
-crate::tests![
+crate::tests![PROCESSES:
     every_code,
     signals_are_signals,
     own_sigterm,
     sigpipe_is_default,
     signal_mask_is_empty,
-    failed_exec_is_no_status,
-    forbidden_exec_is_no_status,
     terminate_reaches_the_command,
 ];
+
+crate::tests![failed_exec_is_no_status, forbidden_exec_is_no_status];
 
 fn every_code() {
     for code in 0..=255_u8 {

@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 
 use crate::{
-    Test,
+    Case,
     fixture::{command, this_executable},
 };
 
@@ -25,7 +25,7 @@ fn as_ordinary_user(arguments: &[&str]) -> std::process::Command {
 
 /// One trial for each test; none if this is no root, skipped by name if an ordinary user cannot run it.
 #[expect(clippy::print_stderr, reason = "what is skipped is said")]
-pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
+pub(crate) fn trials(cases: &[Case]) -> Vec<Trial> {
     if !rustix::process::geteuid().is_root() {
         return Vec::new();
     }
@@ -35,10 +35,11 @@ pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
     if !runs {
         eprintln!("skipped: tests as an ordinary user, which cannot run this executable");
     }
-    tests
-        .iter()
-        .map(|&(name, _)| {
-            let run = move || run_as_ordinary_user(name);
+    let names = cases.iter().map(|case| case.name.clone());
+    names
+        .map(|name| {
+            let test = name.clone();
+            let run = move || run_as_ordinary_user(&test);
             Trial::test(format!("unprivileged::{name}"), run).with_ignored_flag(!runs)
         })
         .collect()

@@ -51,6 +51,7 @@ mod git_config;
 mod git_file;
 mod git_identity;
 mod git_values;
+mod harmless;
 mod identity;
 mod nested;
 mod protect;
@@ -59,6 +60,7 @@ mod staged;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use beneath::ReadError;
 pub use git_config::{Change, Commit, Edited, Refused, RefusedKey, commit};
@@ -69,3 +71,5 @@ pub use identity::GitIdentity;
 pub use protect::{Changed, Gap, Keep, KeptMount, ProtectError, Protected, Uncovered, protect};
 pub use repository::{Repository, RepositoryError, RepositoryRoot, repository};
 pub use staged::{ApplyError, STAGED_NAME, apply, read_config, read_staged};
+pub use tree::TreeNote;
+pub(crate) use tree::{Copied, Tree};

@@ -121,7 +121,7 @@ fn open_config(git_dir: impl AsFd) -> Result<OwnedFd, ApplyError> {
     }
 }
 
-fn write_at_start(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
+pub(super) fn write_at_start(file: &OwnedFd, content: &[u8]) -> rustix::io::Result<()> {
     let mut done = 0;
     while done < content.len() {
         match rustix::io::pwrite(file, &content[done..], done as u64) {

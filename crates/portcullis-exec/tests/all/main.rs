@@ -21,6 +21,7 @@ mod server;
 mod status;
 mod stdin;
 mod time;
+mod trees;
 mod unfit;
 mod unprivileged;
 mod witness;
@@ -56,6 +57,7 @@ fn main() -> std::process::ExitCode {
         limits::TESTS,
         lifetime::TESTS,
         server::TESTS,
+        trees::TESTS,
     ]
     .concat();
     let mut trials = unprivileged::trials(&tests);

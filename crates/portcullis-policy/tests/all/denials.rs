@@ -308,6 +308,7 @@ fn every_denial_reads_as_it_should() {
         Code::LimitRate,
         Code::LimitOutput,
         Code::LimitTotalOutput,
+        Code::LimitMemory,
     ]);
     assert_eq!(codes, Code::ALL.iter().copied().collect());
 }

@@ -387,7 +387,7 @@ fn what_a_confinement_does_not_enforce_is_named() {
     for (confinement, missing) in [
         (Confinement::Full, &[][..]),
         (Confinement::Namespaces, &["exec"]),
-        (Confinement::Landlock, &["memory", "net", "processes"]),
+        (Confinement::Landlock, &["net", "processes"]),
         (
             Confinement::Limits,
             &[

@@ -1,7 +1,7 @@
 //! `portcullis:cli@0.1.0`, and `my:cli` of the design it comes from: one record type under every name.
 
 use portcullis_exec::{Completed, ExecAsk, Status};
-use portcullis_policy::GuestError;
+use portcullis_policy::{Code, GuestError};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType};
 
@@ -150,7 +150,10 @@ async fn exec(state: &mut State, request: ExecRequest) -> Result<ExecResult, Str
         stdin,
     };
     let completed = state.gate.exec(ask).await.map_err(guest_text)?;
-    if completed.truncated() || completed.killed_for.is_some() {
+    let for_output = completed
+        .killed_for
+        .is_some_and(|code| code != Code::LimitMemory);
+    if completed.truncated() || for_output {
         // The record has no flag for it, and output that was cut would pass as whole.
         return Err(guest_text(state.gate.output_limit(&completed)));
     }

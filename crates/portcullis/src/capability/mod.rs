@@ -1,3 +1,4 @@
 //! What a guest may do itself, one file each.
 
+pub(crate) mod fs_guard;
 pub(crate) mod wasi;

@@ -2,7 +2,7 @@
 //! numbers are always there; arguments, standard input and the network are not.
 
 use portcullis_policy::{
-    Authorized, Decision, FsAccess, FsKind, Grants, HostEnvironment, PreopenRequest, decide,
+    Authorized, Decision, FsAccess, Grants, HostEnvironment, PreopenRequest, decide,
 };
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
@@ -27,7 +27,7 @@ pub(crate) fn context(
     }
     // A single file is for commands only: WASI opens directories before the guest starts, and nothing smaller.
     let directories = grants.fs.iter();
-    for grant in directories.filter(|grant| grant.kind == FsKind::Directory) {
+    for grant in directories.filter(|grant| grant.kind.is_directory()) {
         if let Decision::Allow(authorized) = decide(
             grants,
             PreopenRequest {

@@ -67,6 +67,17 @@ pub(super) const CASES: &[Case] = &[
         ..DROPPED
     },
     Case {
+        number: "24b",
+        title: "preloads a library out of a directory that it may only read",
+        act: &["preload", "{library}", "{probe}"],
+        full: Refused("EPERM"),
+        landlock: Open,
+        grant: Grant::Never,
+        truth: Truth::Learned("PRELOADED"),
+        leans: &[Mounts],
+        ..DROPPED
+    },
+    Case {
         number: "25",
         title: "executes a program out of memory",
         act: &["memfd-execveat", "{elf}"],
@@ -109,11 +120,23 @@ pub(super) const CASES: &[Case] = &[
         ..Case::BASE
     },
     Case {
+        number: "29",
+        title: "rewrites its own program, which its user may write",
+        act: &["rewrite-own"],
+        prepare: Prepare::OwnProgram,
+        full: Refused("EROFS"),
+        landlock: Refused("EACCES"),
+        truth: Truth::Changed("{program}"),
+        leans: &[Mounts, Landlock],
+        ..Case::BASE
+    },
+    Case {
         number: "64",
         title: "executes a file of a format that a handler of the kernel's would run",
         act: &["exec", "{foreign}", "RAN"],
         prepare: Prepare::ForeignFormat,
         full: Refused("ENOEXEC"),
+        // The list of handlers belongs to a user namespace, of which such a cell has none: the machine's are in force.
         landlock: Absent,
         truth: RAN,
         leans: &[Namespaces],

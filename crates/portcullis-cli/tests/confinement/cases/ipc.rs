@@ -2,7 +2,7 @@
 
 use crate::kit::case::{
     Case,
-    Expect::Refused,
+    Expect::{Open, Own, Refused},
     Layer::{Landlock, Mounts, Namespaces, Seccomp},
     Prepare, Truth,
 };
@@ -20,6 +20,8 @@ pub(super) const CASES: &[Case] = &[
         title: "reads a key of its user",
         act: &["read-key", "{key}"],
         prepare: Prepare::Key,
+        // A user namespace has keys of its own, and goes with the mounts.
+        leans: &[Seccomp, Namespaces, Mounts],
         ..SHARED
     },
     Case {
@@ -31,12 +33,24 @@ pub(super) const CASES: &[Case] = &[
         ..SHARED
     },
     Case {
+        number: "53c",
+        title: "reads the names of its user's keys",
+        act: &["read", "/proc/keys"],
+        prepare: Prepare::Key,
+        full: Own,
+        landlock: Open,
+        truth: Truth::Learned("{key}"),
+        leans: &[Mounts],
+        ..SHARED
+    },
+    Case {
         number: "54",
         title: "reads System V shared memory of its user",
         act: &["read-shm", "{key}"],
         prepare: Prepare::SharedMemory,
         full: Refused("ENOENT"),
         landlock: Refused("EPERM"),
+        leans: &[Namespaces],
         ..SHARED
     },
     Case {
@@ -46,6 +60,7 @@ pub(super) const CASES: &[Case] = &[
         prepare: Prepare::Queue,
         full: Refused("ENOENT"),
         landlock: Refused("EPERM"),
+        leans: &[Namespaces, Landlock],
         ..SHARED
     },
     Case {
@@ -64,7 +79,8 @@ pub(super) const CASES: &[Case] = &[
         act: &["tiocsti", "0"],
         prepare: Prepare::Terminal,
         truth: Truth::Typed,
-        leans: &[Seccomp],
+        // Were the call let through, the command would have no terminal there.
+        leans: &[],
         ..SHARED
     },
     Case {
@@ -75,7 +91,8 @@ pub(super) const CASES: &[Case] = &[
         full: Refused("ENOENT"),
         landlock: Refused("EACCES"),
         truth: Truth::Typed,
-        leans: &[Mounts, Landlock, Seccomp],
+        // Its session has none, whatever lies there.
+        leans: &[],
         ..SHARED
     },
 ];

@@ -4,7 +4,7 @@ use crate::kit::case::{
     Case,
     Expect::{Open, Refused},
     Grant,
-    Layer::{Landlock, Mounts, Namespaces, Seccomp},
+    Layer::{Caps, Landlock, Mounts, Namespaces, Seccomp},
     Truth,
 };
 
@@ -70,6 +70,17 @@ pub(super) const CASES: &[Case] = &[
         ..OUTSIDE
     },
     Case {
+        number: "7c",
+        title: "sets a flag of a file in a read-only root",
+        act: &["set-flags", "{ro}/file"],
+        landlock: Open,
+        truth: Truth::Answer,
+        leans: &[Mounts],
+        // Not every file system has flags.
+        missing: Some("ENOTTY"),
+        ..READ_ONLY
+    },
+    Case {
         number: "8",
         title: "writes a file in a read-only root",
         act: &["write", "{ro}/file", "x"],
@@ -83,10 +94,17 @@ pub(super) const CASES: &[Case] = &[
         ..READ_ONLY
     },
     Case {
+        number: "8c",
+        title: "opens a read-only file again, for writing, by the name of its descriptor",
+        act: &["reopen-for-writing", "{ro}/file", "x"],
+        ..READ_ONLY
+    },
+    Case {
         number: "10",
         title: "links a read-only file into a writable root and writes it there",
         act: &["link-and-write", "{ro}/file", "{rw}/linked", "x"],
         full: Refused("EXDEV"),
+        landlock: Refused("EXDEV"),
         grant: Grant::Never,
         ..READ_ONLY
     },
@@ -104,7 +122,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["open-by-handle", "{secret}", "{rw}"],
         full: Refused("EPERM"),
         truth: Truth::Learned("{nonce}"),
-        leans: &[Seccomp, Mounts, Landlock, Namespaces],
+        leans: &[Seccomp, Caps, Mounts, Landlock, Namespaces],
         needs_root: true,
         ..Case::BASE
     },

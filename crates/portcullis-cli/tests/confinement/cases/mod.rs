@@ -40,6 +40,62 @@ fn order(number: &str) -> (u32, &str) {
     (digits.parse().unwrap(), &number[digits.len()..])
 }
 
-/// Cases that are about a race or a file that only the parts below the command line can set, and where they are shown:
-/// number, title, file and test.
-pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[];
+/// Cases that are about a race, a name of the network or more than one command, and where they are shown: number,
+/// title, place.
+pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "28",
+        "is found in a directory that the plugin may write",
+        "portcullis-exec: `program.rs`",
+    ),
+    (
+        "29b",
+        "is replaced after the decision",
+        "portcullis-exec: `program.rs`",
+    ),
+    (
+        "30",
+        "is removed or replaced while its cell is made",
+        "portcullis-confine: `full.rs`",
+    ),
+    (
+        "40d",
+        "names a host in thirty other ways",
+        "portcullis-proxy: `names.rs`, `requests.rs`",
+    ),
+    (
+        "41",
+        "reaches a private address by a granted name",
+        "portcullis-proxy: `addresses.rs`",
+    ),
+    (
+        "57d",
+        "writes without end, takes more memory than it was given",
+        "scenarios: `told.rs`",
+    ),
+    (
+        "58",
+        "leaves a daemon, ignores signals, holds pipes",
+        "scenarios: `trees.rs`",
+    ),
+    (
+        "59",
+        "outlives its host, or the spawn server",
+        "scenarios: `trees.rs`",
+    ),
+    (
+        "60b",
+        "is given variables that run code, or secrets",
+        "scenarios: `environment.rs`",
+    ),
+    (
+        "63",
+        "finds what an earlier command left, or reaches another one",
+        "scenarios: `between.rs`",
+    ),
+    (
+        "65",
+        "reaches the host's own state by a grant",
+        "scenarios: `host_state.rs`",
+    ),
+];

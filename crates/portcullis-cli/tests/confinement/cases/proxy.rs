@@ -60,13 +60,6 @@ pub(super) const CASES: &[Case] = &[
         ..PROXY
     },
     Case {
-        number: "41",
-        title: "reaches a loopback address by a granted name",
-        act: &["proxy", "localhost:{port}", "x"],
-        given: Grant::Net("[\"localhost:{port}\"]"),
-        ..PROXY
-    },
-    Case {
         number: "42",
         title: "connects past the proxy that it is given",
         act: &["tcp", "{port}", "x"],

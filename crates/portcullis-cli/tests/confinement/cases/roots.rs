@@ -43,6 +43,7 @@ pub(super) const CASES: &[Case] = &[
         title: "opens such a descriptor again through `/proc/self/fd`",
         act: &["reopen-descriptor", "9"],
         full: Refused("ENOENT"),
+        leans: &[Fds, Landlock],
         ..INHERITED
     },
     Case {
@@ -84,6 +85,22 @@ pub(super) const CASES: &[Case] = &[
         title: "adds a hook that was not there",
         act: &["create", "{hooks}/post-checkout", "evil"],
         truth: Truth::Changed("{hooks}/post-checkout"),
+        ..PROTECTED
+    },
+    Case {
+        number: "18e",
+        title: "gives a protected file another name and writes it there",
+        act: &["link-and-write", "{git}/config", "{rw}/linked", "evil"],
+        full: Refused("EXDEV"),
+        truth: Truth::Changed("{git}/config"),
+        ..PROTECTED
+    },
+    Case {
+        number: "18f",
+        title: "has a directory change places with the protected one",
+        act: &["exchange", "{git}", "{repository}/.g2"],
+        full: Refused("EBUSY"),
+        truth: Truth::Changed("{git}"),
         ..PROTECTED
     },
     Case {

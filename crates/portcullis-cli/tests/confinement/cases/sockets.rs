@@ -2,7 +2,7 @@
 
 use crate::kit::case::{
     Case,
-    Expect::Refused,
+    Expect::{Open, Refused},
     Grant,
     Layer::{Landlock, Mounts, Namespaces, Seccomp},
     Prepare, Truth,
@@ -26,6 +26,15 @@ pub(super) const CASES: &[Case] = &[
         ..NAMED
     },
     Case {
+        number: "44b",
+        title: "connects to a socket of the host inside a directory that it may read",
+        act: &["unix", "{socket}", "x"],
+        prepare: Prepare::GrantedUnixService,
+        full: Open,
+        leans: &[],
+        ..NAMED
+    },
+    Case {
         number: "45",
         title: "sends a datagram to such a socket",
         act: &["unix-datagram", "{socket}", "x"],
@@ -39,6 +48,17 @@ pub(super) const CASES: &[Case] = &[
         prepare: Prepare::AbstractService,
         full: Refused("ECONNREFUSED"),
         leans: &[Namespaces, Landlock, Seccomp],
+        ..NAMED
+    },
+    Case {
+        number: "46b",
+        title: "does so with the network of the host",
+        act: &["unix", "{abstract}", "x"],
+        prepare: Prepare::AbstractService,
+        given: Grant::Net("\"open\""),
+        full: Refused("EPERM"),
+        namespaces: Open,
+        leans: &[Landlock],
         ..NAMED
     },
 ];

@@ -140,6 +140,10 @@ pub(crate) enum Prepare {
     HostSecret,
     /// The kernel runs files of an unknown format by an interpreter of the attacker's.
     ForeignFormat,
+    /// `{probe}`: the program belongs to the user.
+    OwnProgram,
+    /// As `UnixService`, inside `{ro}`.
+    GrantedUnixService,
 }
 
 /// How it is seen from outside that the act had its effect.

@@ -59,12 +59,12 @@ impl Ran {
         if let Some(status) = line.strip_prefix("status=") {
             self.statuses.push(status.to_owned());
         }
-        // The line of the terminal's keeper is about the terminal, not the act.
+        // The lines of those around it are not about the act.
         let Ok(said) = serde_json::from_str::<Value>(line.strip_prefix("stdout=").unwrap_or(line))
         else {
             return;
         };
-        if said["act"] == "with-terminal" {
+        if said["act"] == "with-terminal" || said["act"] == "with-handler" {
             return;
         }
         if let Some(ok) = said["ok"].as_bool() {

@@ -54,6 +54,9 @@ impl Scene {
         scene
             .names
             .insert("nonce", format!("nonce-{}-{count}", std::process::id()));
+        let pid = std::process::id();
+        scene.set("shm_key", 0x5000_0000 + (pid & 0xfff) * 0x1000 + count);
+        scene.set("queue", format!("/planted-{pid}-{count}"));
         scene.build();
         scene.target = Target::make(&mut scene, prepare);
         scene
@@ -137,8 +140,12 @@ impl Scene {
         &self.root
     }
 
+    /// The program that is run.
     pub(crate) fn probe(&self) -> String {
-        machine().probe().display().to_string()
+        match self.names.get("program") {
+            Some(program) => program.clone(),
+            None => machine().probe().display().to_string(),
+        }
     }
 
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
@@ -157,7 +164,6 @@ impl Scene {
     /// The command line with what this scene needs around it.
     pub(crate) fn wrap(&self, words: &[String]) -> Vec<String> {
         const INHERIT: &str = "exec 9<\"$1\"; shift; exec \"$@\"";
-        const HANDLER: &str = ":probe:M::MZPROBE::/bin/echo:";
         let shell = |script: &str| {
             vec![
                 "/bin/sh".to_owned(),
@@ -170,7 +176,8 @@ impl Scene {
             Prepare::Terminal => vec![self.probe(), "with-terminal".into()],
             Prepare::InheritedFile => [shell(INHERIT), vec![self.fill("{secret}")]].concat(),
             Prepare::ForeignFormat => {
-                vec![self.probe(), "with-handler".into(), HANDLER.into()]
+                let line = self.fill(":{nonce}:M::MZ{nonce}::/bin/echo:");
+                vec![self.probe(), "with-handler".into(), line]
             }
             _ => Vec::new(),
         };
@@ -246,10 +253,18 @@ impl Scene {
         self.set("set_id", path.display());
     }
 
+    /// A copy of the probe that its user may write.
+    pub(crate) fn make_own_program(&mut self) {
+        let path = self.root.join("outside/program");
+        fs::copy(machine().probe(), &path).unwrap();
+        self.user.own(&path);
+        self.set("program", path.display());
+    }
+
     /// A file that only a handler of the kernel's could run.
     pub(crate) fn make_foreign(&mut self) {
         let path = self.root.join("sys/foreign");
-        fs::write(&path, "MZPROBE and nothing more").unwrap();
+        fs::write(&path, self.fill("MZ{nonce} and nothing more")).unwrap();
         open_to_all(&path);
         self.set("foreign", path.display());
     }

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fs.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -182,6 +185,42 @@ static long reopen_descriptor(char **arg)
     return read_fd(open(path, O_RDONLY));
 }
 
+/* From reading to writing, by the name that a descriptor has. */
+static long reopen_for_writing(char **arg)
+{
+    char path[64];
+    int fd = open(arg[0], O_RDONLY);
+    if (fd < 0)
+        return -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return write_text(open(path, O_WRONLY), arg[1]);
+}
+
+/* A flag of the file system's own, which needs no more than a descriptor for reading. */
+static long set_flags(char **arg)
+{
+    int fd = open(arg[0], O_RDONLY), flags = 0;
+    if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return -1;
+    flags ^= FS_NODUMP_FL;
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
+/* Makes a directory and has it change places with another. */
+static long exchange(char **arg)
+{
+    if (mkdir(arg[1], 0755) < 0)
+        return -1;
+    return syscall(SYS_renameat2, AT_FDCWD, arg[0], AT_FDCWD, arg[1], 2 /* RENAME_EXCHANGE */);
+}
+
+/* Being told of every name that is made in a directory. */
+static long watch(char **arg)
+{
+    int fd = inotify_init1(IN_NONBLOCK);
+    return fd < 0 ? -1 : inotify_add_watch(fd, arg[0], IN_CREATE);
+}
+
 int wait_for(const char *path)
 {
     for (int tries = 0; tries < 3000; tries++) {
@@ -226,5 +265,9 @@ const struct act file_acts[] = {
     {"inherited", 0, inherited},
     {"read-descriptor", 1, read_descriptor},
     {"reopen-descriptor", 1, reopen_descriptor},
+    {"reopen-for-writing", 2, reopen_for_writing},
+    {"set-flags", 1, set_flags},
+    {"exchange", 2, exchange},
+    {"watch", 1, watch},
     {NULL, 0, NULL},
 };

@@ -181,7 +181,7 @@ static void plant(const char *dir, const char *name)
 static long leave_behind(char **arg)
 {
     struct rlimit limit = {33, 33};
-    char *shm[] = {"0x70726f62", "planted"}, *queue[] = {"/planted", "x"};
+    char *shm[] = {arg[1], "planted"}, *queue[] = {arg[2], "x"};
     struct sockaddr_un address = {AF_UNIX, "\0planted"};
     plant("/tmp", arg[0]);
     plant("/dev/shm", arg[0]);
@@ -208,6 +208,6 @@ const struct act ipc_acts[] = {
     {"make-shm", 2, make_memory},  {"read-shm", 1, read_memory},    {"remove-shm", 1, remove_memory},
     {"make-mq", 2, make_queue},    {"read-mq", 1, read_queue},      {"remove-mq", 1, remove_queue},
     {"tiocsti", 1, type_into},     {"with-terminal", 1, with_terminal},
-    {"snapshot", 0, snapshot},     {"leave-behind", 1, leave_behind},
+    {"snapshot", 0, snapshot},     {"leave-behind", 3, leave_behind},
     {NULL, 0, NULL},
 };

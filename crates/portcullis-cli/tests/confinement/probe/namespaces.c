@@ -116,50 +116,52 @@ static int put(const char *path, const char *text)
     return close(fd);
 }
 
-/* Maps a user of a namespace to one outside; all of them where we are root, who alone may do that for a child. */
-static int map_user(pid_t pid, unsigned inside, unsigned outside, unsigned count)
+/* Maps the one user of a namespace to one outside. */
+static int map_user(unsigned inside, unsigned outside)
 {
-    char path[64], line[64];
-    snprintf(line, sizeof line, "%u %u %u", inside, outside, count);
-    snprintf(path, sizeof path, "/proc/%d/setgroups", pid);
-    if (count == 1 && put(path, "deny") < 0)
+    char line[64];
+    snprintf(line, sizeof line, "%u %u 1", inside, outside);
+    if (put("/proc/self/setgroups", "deny") < 0 || put("/proc/self/uid_map", line) < 0)
         return -1;
-    snprintf(path, sizeof path, "/proc/%d/uid_map", pid);
-    if (put(path, line) < 0)
-        return -1;
-    snprintf(path, sizeof path, "/proc/%d/gid_map", pid);
-    return put(path, line);
+    return put("/proc/self/gid_map", line);
 }
 
-/* As another process, because the map of more than one user is written from outside. */
-static int map_all_users(void)
+#define HANDLERS "/proc/sys/fs/binfmt_misc"
+
+static int add_handler(const char *line)
 {
-    int go[2], status;
-    char byte;
-    pid_t us = getpid(), helper;
-    if (pipe2(go, O_CLOEXEC) < 0 || (helper = fork()) < 0)
+    return mount("none", HANDLERS, "binfmt_misc", 0, "") < 0 ? -1 : put(HANDLERS "/register", line);
+}
+
+/* For root the machine's own list, because root's commands need what only the first user namespace has; the handler's
+ * magic is nobody else's, and it is taken away again. */
+static long with_handler_of_the_machine(char **arg)
+{
+    int status;
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || add_handler(arg[0]) < 0)
         return -1;
-    if (helper == 0)
-        _exit(read(go[0], &byte, 1) == 1 && map_user(us, 0, 0, 4294967295U) == 0 ? 0 : 1);
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write(go[1], "x", 1) < 0 || waitpid(helper, &status, 0) < 0)
-        return -1;
-    return status ? (int)fail(EPERM) : 0;
+    pid_t child = fork();
+    if (child == 0) {
+        execv(arg[1], arg + 1);
+        _exit(127);
+    }
+    int waited = child < 0 ? -1 : waitpid(child, &status, 0);
+    char name[128] = HANDLERS "/", *end = strchr(arg[0] + 1, ':');
+    strncat(name, arg[0] + 1, (size_t)(end - arg[0] - 1));
+    return put(name, "-1") < 0 || waited < 0 ? -1 : 0;
 }
 
 /* Runs a command where the kernel has a handler for a format: with-handler LINE COMMAND...
  *
- * In a user namespace with handlers of its own, so that the machine's stay as they are. */
+ * A user has a user namespace with a list of its own, in which it is itself again, with no rights over the list. */
 static long with_handler(char **arg)
 {
     unsigned user = getuid();
-    if (user == 0 ? map_all_users() < 0
-                  : unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || map_user(getpid(), 0, user, 1) < 0)
+    if (user == 0)
+        return with_handler_of_the_machine(arg);
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || map_user(0, user) < 0 || add_handler(arg[0]) < 0)
         return -1;
-    if (mount("none", "/proc/sys/fs/binfmt_misc", "binfmt_misc", 0, "") < 0 ||
-        put("/proc/sys/fs/binfmt_misc/register", arg[0]) < 0)
-        return -1;
-    /* Its user again, with no rights over the handlers. */
-    if (user != 0 && (unshare(CLONE_NEWUSER) < 0 || map_user(getpid(), user, 0, 1) < 0))
+    if (unshare(CLONE_NEWUSER) < 0 || map_user(user, 0) < 0)
         return -1;
     execv(arg[1], arg + 1);
     return -1;

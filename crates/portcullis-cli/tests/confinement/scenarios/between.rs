@@ -29,7 +29,11 @@ fn a_third_command_finds_what_the_first_found(tier: Tier, user: User) {
     }
     let scene = Scene::new(user, Prepare::Nothing);
     write_policy(&scene, &Policy::base(&scene), tier);
-    let acts: [&[&str]; 3] = [&["snapshot"], &["leave-behind", MARK], &["snapshot"]];
+    let acts: [&[&str]; 3] = [
+        &["snapshot"],
+        &["leave-behind", MARK, "{shm_key}", "{queue}"],
+        &["snapshot"],
+    ];
     let ran = Line::confined(&scene, &acts).run(&scene, user);
     assert_eq!(ran.details.len(), 3, "{}", ran.text);
     assert!(
@@ -49,7 +53,8 @@ fn nothing_of_a_command_is_left_outside(tier: Tier, user: User) {
     let places = [format!("/tmp/{mark}"), format!("/dev/shm/{mark}")];
     unconfined_it_is_left(&scene, &mark, &places);
     write_policy(&scene, &Policy::base(&scene), tier);
-    let ran = Line::confined(&scene, &[&["leave-behind", &mark]]).run(&scene, user);
+    let ran = Line::confined(&scene, &[&["leave-behind", &mark, "{shm_key}", "{queue}"]])
+        .run(&scene, user);
     assert!(ran.is_ok(), "{}", ran.text);
     for place in &places {
         assert!(
@@ -59,15 +64,16 @@ fn nothing_of_a_command_is_left_outside(tier: Tier, user: User) {
         );
     }
     assert!(
-        !scene.helper(&["read-shm", "0x70726f62"]),
+        !scene.helper(&["read-shm", "{shm_key}"]),
         "shared memory was left"
     );
-    assert!(!scene.helper(&["read-mq", "/planted"]), "a queue was left");
+    assert!(!scene.helper(&["read-mq", "{queue}"]), "a queue was left");
 }
 
 /// The control, which has to clean up after itself.
 fn unconfined_it_is_left(scene: &Scene, mark: &str, places: &[String]) {
-    let free = Line::direct(scene, &["leave-behind", mark]).run(scene, scene.user());
+    let free = Line::direct(scene, &["leave-behind", mark, "{shm_key}", "{queue}"])
+        .run(scene, scene.user());
     let daemon = free.details[0]
         .rsplit("daemon ")
         .next()
@@ -85,12 +91,12 @@ fn unconfined_it_is_left(scene: &Scene, mark: &str, places: &[String]) {
         free.text
     );
     assert!(
-        scene.helper(&["remove-shm", "0x70726f62"]),
+        scene.helper(&["remove-shm", "{shm_key}"]),
         "INVALID: {}",
         free.text
     );
     assert!(
-        scene.helper(&["remove-mq", "/planted"]),
+        scene.helper(&["remove-mq", "{queue}"]),
         "INVALID: {}",
         free.text
     );
@@ -163,7 +169,7 @@ fn host_pid(text: &str) -> u32 {
         };
         let arguments = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&arguments).into_owned();
-        if arguments.contains("bin/probe\0victim-in-cell")
+        if arguments.contains("\0victim-in-cell\0")
             && arguments.contains(text)
             && !arguments.contains("portcullis\0")
         {

@@ -28,6 +28,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     for &(name, play) in &plays {
         for tier in Tier::ALL {
             for &user in User::available() {
+                if tier == Tier::Landlock && user == User::Root {
+                    // The cases show that no command of root's is started there.
+                    continue;
+                }
                 let name = format!("{}::{}::{name}", tier.key(), user.name());
                 let run = move || {
                     play(tier, user);

@@ -7,11 +7,18 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::{io::Errno, net::Shutdown, process::Signal};
+use rustix::{
+    io::Errno,
+    net::Shutdown,
+    process::{Gid, Signal, Uid},
+};
 
 use crate::{
-    Event, Report, Rlimits, SendError, ServerError,
-    linux::socket::{self, Received},
+    Event, Protection, Report, Rlimits, SendError, ServerError,
+    linux::{
+        inside::OUTSIDE,
+        socket::{self, Received},
+    },
     wire::{self, EVENT_BYTES, REQUEST_FDS},
 };
 
@@ -27,6 +34,7 @@ pub struct Cell {
     report: Report,
     started: AtomicBool,
     listener: Option<OwnedFd>,
+    copies: Option<OwnedFd>,
 }
 
 /// The one command of a cell. All descriptors are borrowed; the cell gets copies.
@@ -62,9 +70,7 @@ impl Cell {
     /// Takes over what a template sent, if it is what it should be.
     pub(super) fn adopt(pid: u32, report: Report, fds: Vec<OwnedFd>) -> Result<Self, &'static str> {
         let mut fds = fds.into_iter();
-        let (Some(socket), Some(pidfd), listener, None) =
-            (fds.next(), fds.next(), fds.next(), fds.next())
-        else {
+        let (Some(socket), Some(pidfd)) = (fds.next(), fds.next()) else {
             return Err("it has not the descriptors that it should have");
         };
         if !socket::is_ours(socket.as_fd()) {
@@ -73,11 +79,16 @@ impl Cell {
         if pidfd_process(pidfd.as_fd()) != Some(pid) {
             return Err("its second descriptor is not of the process that it names");
         }
-        if listener
-            .as_ref()
-            .is_some_and(|fd| !socket::is_listener(fd.as_fd()))
-        {
-            return Err("its third descriptor is no listener");
+        let (mut listener, mut copies) = (None, None);
+        for fd in fds {
+            let place = match () {
+                () if socket::is_listener(fd.as_fd()) => &mut listener,
+                () if is_memory_directory(fd.as_fd()) => &mut copies,
+                () => return Err("a descriptor is neither a listener nor a directory of copies"),
+            };
+            if place.replace(fd).is_some() {
+                return Err("it has two descriptors of a kind");
+            }
         }
         rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;
         Ok(Self {
@@ -87,12 +98,22 @@ impl Cell {
             report,
             started: AtomicBool::new(false),
             listener,
+            copies,
         })
     }
 
     /// The listener in the cell's own network, once; `None` for plans without [`Net::Proxy`](crate::Net::Proxy).
     pub fn take_listener(&mut self) -> Option<OwnedFd> {
         self.listener.take()
+    }
+
+    /// The directory of the cell's copies, once; `None` for plans without [`Access::Copied`](crate::Access::Copied).
+    ///
+    /// In it is one directory for each, `0`, `1` and so on in the order of [`Plan::roots`](crate::Plan::roots), and there
+    /// an empty file of the name that it is a copy of. Fill it before the command is started and read it when the
+    /// command's tree is gone; what it is by then, the command alone decided. The descriptor outlives the cell.
+    pub fn take_copies(&mut self) -> Option<OwnedFd> {
+        self.copies.take()
     }
 
     /// The socket: non-blocking, readable when [`Cell::receive`] has something to say.
@@ -160,6 +181,9 @@ impl Cell {
             cwd,
             ..
         } = *command;
+        if self.report.has(Protection::OwnRoot) && rustix::process::geteuid().is_root() {
+            [stdin, stdout, stderr].into_iter().for_each(hand_over);
+        }
         // Unused unless there is a sixth, which then takes its place.
         let all = [stdin, stdout, stderr, program, cwd, extra.unwrap_or(cwd)];
         let count = REQUEST_FDS + usize::from(extra.is_some());
@@ -217,6 +241,29 @@ impl Drop for Cell {
         let _: rustix::io::Result<()> =
             rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
     }
+}
+
+/// Gives a pipe to the user that root's commands are, who could not open it again as `/dev/stdout` otherwise.
+fn hand_over(fd: BorrowedFd<'_>) {
+    // What has a name in a file system keeps its owner.
+    let is_pipe = rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == PIPEFS);
+    if is_pipe {
+        let owner = (Uid::from_raw(OUTSIDE), Gid::from_raw(OUTSIDE));
+        // The pipe works all the same, as a descriptor.
+        let _: rustix::io::Result<()> = rustix::fs::fchown(fd, Some(owner.0), Some(owner.1));
+    }
+}
+
+/// `PIPEFS_MAGIC`.
+const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
+
+/// Whether it is a directory of a file system in memory: what a cell has for itself is, the user's files are not.
+fn is_memory_directory(fd: BorrowedFd<'_>) -> bool {
+    // Linux, `include/uapi/linux/magic.h`.
+    const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+    let directory = rustix::fs::fstat(fd)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir());
+    directory && rustix::fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == TMPFS_MAGIC)
 }
 
 /// One message from a peer that may be hostile; `None` if there is none yet.

@@ -211,10 +211,14 @@ fn wait_for_end(child: &Child) {
     reason = "the spawn server itself, under no decision"
 )]
 fn spawn(helper: &Helper, socket: OwnedFd) -> io::Result<Child> {
-    Command::new(helper.exec_path())
+    let mut command = Command::new(helper.exec_path());
+    command
         .arg0(SERVER_NAME)
         .env_clear()
-        .env(COOKIE, std::process::id().to_string())
+        .env(COOKIE, std::process::id().to_string());
+    #[cfg(feature = "ablation")]
+    command.envs(crate::ablation::variable());
+    command
         .stdin(socket)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

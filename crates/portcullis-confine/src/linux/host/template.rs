@@ -49,7 +49,11 @@ impl Template {
         let sent = socket::send(&self.socket, &wire::make_cell(), &[]);
         sent.map_err(|source| match Errno::from_io_error(&source) {
             Some(Errno::AGAIN) => ServerError::Busy,
-            Some(Errno::PIPE | Errno::CONNRESET) => self.give_up(ServerError::Gone { peer: PEER }),
+            Some(Errno::PIPE | Errno::CONNRESET) => self.give_up(match self.receive_cell() {
+                // What it said before it ended.
+                Err(said @ ServerError::Cell { .. }) => said,
+                _ => ServerError::Gone { peer: PEER },
+            }),
             _ => self.give_up(ServerError::Io { peer: PEER, source }),
         })
     }

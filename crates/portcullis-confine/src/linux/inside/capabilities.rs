@@ -33,6 +33,20 @@ pub(super) fn give_up() -> rustix::io::Result<()> {
     )
 }
 
+/// Lets the command have every capability that this process has. Only in tests.
+pub(super) fn pass_on() -> rustix::io::Result<()> {
+    let mut sets = rustix::thread::capabilities(None)?;
+    sets.inheritable = sets.permitted;
+    rustix::thread::set_capabilities(None, sets)?;
+    for number in 0..u64::BITS {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if sets.permitted.contains(one) {
+            rustix::thread::configure_capability_in_ambient_set(one, true)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes from the command of root what undoes an unconfined cell: with the first it could unmount its `/proc` and find
 /// the host's processes below, with the second stop or take over the init. The init itself keeps both.
 pub(super) fn keep_from_command() -> rustix::io::Result<()> {

@@ -62,6 +62,10 @@ pub(super) struct Parts {
     pub(super) turns: Option<Turns>,
     pub(super) argv: &'static [*const u8],
     pub(super) env: &'static [*const u8],
+    /// A Landlock domain of its own, by its descriptor.
+    pub(super) domain: Option<RawFd>,
+    /// Only in tests: the command inherits what the host has open.
+    pub(super) keeps_descriptors: bool,
     #[cfg(feature = "test-points")]
     pub(super) test_point: Option<(crate::TestPoint, RawFd)>,
 }
@@ -174,13 +178,22 @@ unsafe fn steps(parts: &Parts) -> Result<(), (Step, u32)> {
             [fd_argument(parts.working_directory), 0, 0, 0, 0],
         )
         .map_err(at(Step::WorkingDirectory))?;
-        // Marked, not closed: the program's own descriptor is among them.
-        let to_the_end = u32::MAX as usize;
-        syscall(
-            libc::SYS_close_range,
-            [3, to_the_end, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0],
-        )
-        .map_err(at(Step::CloseDescriptors))?;
+        if !parts.keeps_descriptors {
+            // Marked, not closed: the program's own descriptor is among them.
+            let to_the_end = u32::MAX as usize;
+            syscall(
+                libc::SYS_close_range,
+                [3, to_the_end, libc::CLOSE_RANGE_CLOEXEC as usize, 0, 0],
+            )
+            .map_err(at(Step::CloseDescriptors))?;
+        }
+        if let Some(domain) = parts.domain {
+            syscall(
+                libc::SYS_landlock_restrict_self,
+                [fd_argument(domain), 0, 0, 0, 0],
+            )
+            .map_err(at(Step::Landlock))?;
+        }
         if let Some(turns) = &parts.turns {
             // That it worked for the init is all that is known; the command runs without it too.
             let address = (&raw const *turns) as usize;

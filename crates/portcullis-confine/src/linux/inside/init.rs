@@ -22,12 +22,15 @@ use super::{
     identity::{self, Identity},
     landlock,
     launch::{self, Launched, Memory},
-    leash, network, read_back, scratch,
+    leash,
+    memory::Watch,
+    network, read_back, scratch,
     template::Common,
     tree::Tree,
 };
 use crate::{
     Net, Report, Step, Tier,
+    ablation::{Layer, is_left_out},
     linux::{process, socket},
     wire::{self, CellReply, Outcome, REPLY_BYTES},
 };
@@ -39,14 +42,14 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
         Ok(Ready {
             report,
             init,
-            listener,
+            handed,
         }) => {
             let parked = CellReply::Cell { pid: 0, report }.encode();
             let sent = {
-                let fds: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+                let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
                 socket::send(&init.socket, &parked, &fds)
             };
-            drop(listener);
+            drop(handed);
             if sent.is_ok() {
                 init.serve();
             }
@@ -64,20 +67,22 @@ pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
 struct Ready {
     report: Report,
     init: Init,
-    listener: Option<OwnedFd>,
+    /// For the host: the proxy's listener, the directory of copies.
+    handed: Vec<OwnedFd>,
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
-    let tree = if common.plan.tier == Tier::Landlock {
-        Tree::Subreaper
-    } else {
-        Tree::Namespace
-    };
+    #[cfg(feature = "test-points")]
+    common.plan.stop_at(crate::TestPoint::InCell);
+    let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
-        // If it were killed, its command would not be. Its leash is the host's socket alone.
-        Tree::Subreaper => rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(Failure::at(Step::Leash))?,
+        // If it were killed, its command would not be: it is told, and kills it.
+        Tree::Subreaper => {
+            leash::be_told(&common.origin.maker, Signal::TERM)?;
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .map_err(Failure::at(Step::Leash))?;
+        }
     }
     rustix::thread::set_name(c"cell-init").map_err(Failure::at(Step::Hide))?;
     // The command's session: without a terminal, and not led by the command, so it can get none. Made
@@ -95,29 +100,52 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
         }
     };
     let landlock_abi = confine(common)?;
-    let (socket, listener) = process::keep_only(socket.as_fd(), listener.as_ref().map(AsFd::as_fd))
-        .map_err(Failure::at(Step::Signals))?;
+    let report = read_back(common, landlock_abi)?;
+    // Last, because a failure is told through the socket's old number.
+    let (socket, listener) =
+        process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
     let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
-    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
-        .map_err(Failure::at(Step::ReadBack))?;
-    if report.missing(&common.plan).is_some() {
-        return Err(Failure {
-            step: Step::ReadBack,
-            errno: libc::ENOSYS,
-        });
-    }
+    let domain = match common.plan.tier {
+        Tier::Landlock => Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?),
+        Tier::Full | Tier::Namespaces | Tier::Limits => None,
+    };
+    let copies = common
+        .built
+        .as_ref()
+        .filter(|built| !built.copies.is_empty());
+    let copies = copies.map(|_| scratch::open_copies()).transpose();
+    let copies = copies.map_err(Failure::at(Step::Scratch))?;
     let init = Init {
         socket,
         children,
         tree,
         confined: common.plan.tier.confines(),
-        memory: Memory::touched(common.origin.turns),
+        has_scratch: common.built.is_some(),
+        memory: Memory::touched(common.origin.turns, domain),
     };
     Ok(Ready {
         report,
         init,
-        listener,
+        handed: listener.into_iter().chain(copies).collect(),
     })
+}
+
+/// What the kernel says is in force; an error if anything is missing that the plan promises.
+fn read_back(common: &Common, landlock_abi: u8) -> Result<Report, Failure> {
+    #[cfg(feature = "ablation")]
+    if crate::ablation::is_any_left_out() {
+        // Trying what the layers refuse would do it.
+        return Ok(Report::new(common.plan.tier, landlock_abi, []));
+    }
+    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
+        .map_err(Failure::at(Step::ReadBack))?;
+    match report.missing(&common.plan) {
+        None => Ok(report),
+        Some(_) => Err(Failure {
+            step: Step::ReadBack,
+            errno: libc::ENOSYS,
+        }),
+    }
 }
 
 /// The cell's own part of its template's root and network.
@@ -125,8 +153,17 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
         scratch::mount(built)?;
     }
-    scratch::mount_proc().map_err(Failure::at(Step::MountProc))?;
-    scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    if common.namespaces & libc::CLONE_NEWPID != 0 {
+        scratch::mount_proc(common.built.is_some()).map_err(Failure::at(Step::MountProc))?;
+    } else if common.built.is_some() {
+        scratch::bind_proc().map_err(Failure::at(Step::MountProc))?;
+    }
+    if common.built.is_some() {
+        scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
+    }
+    if is_left_out(Layer::Namespaces) {
+        return Ok(None);
+    }
     if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
         network::loopback_up().map_err(Failure::at(Step::Network))?;
     }
@@ -137,7 +174,7 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     Ok(listener)
 }
 
-fn hide() -> Result<(), Failure> {
+pub(super) fn hide() -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(Failure::at(Step::Hide))
 }
@@ -163,15 +200,21 @@ fn confine(common: &Common) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
-    capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    if is_left_out(Layer::Caps) {
+        capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
+    } else {
+        capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
+    }
     let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
-    let landlock_abi = if common.plan.tier.has_landlock() {
+    let landlock_abi = if common.plan.tier.has_landlock() && !is_left_out(Layer::Landlock) {
         landlock::restrict(&common.plan, scratch.unwrap_or_default())
             .map_err(Failure::at(Step::Landlock))?
     } else {
         0
     };
-    filter.install().map_err(Failure::at(Step::Seccomp))?;
+    if !is_left_out(Layer::Seccomp) {
+        filter.install().map_err(Failure::at(Step::Seccomp))?;
+    }
     Ok(landlock_abi)
 }
 
@@ -181,6 +224,8 @@ struct Init {
     tree: Tree,
     /// Whether the command may use nothing but what is in the cell.
     confined: bool,
+    /// Whether the cell has scratch directories of its own.
+    has_scratch: bool,
     memory: Memory,
 }
 
@@ -199,16 +244,32 @@ impl Init {
             children,
             tree,
             confined,
+            has_scratch,
             memory,
         } = self;
+        if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
+            return;
+        }
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
             Ok(None) => return,
-            Ok(Some(command)) => supervise(socket.as_fd(), children.as_fd(), tree, &command),
+            Ok(Some(command)) => {
+                let watch = command
+                    .memory
+                    .map(|most| Watch::new(most, tree, has_scratch));
+                supervise(socket.as_fd(), children.as_fd(), tree, &command, watch)
+            }
             Err(Failure { step, errno }) => Outcome::Failed { step, errno },
         };
         // The host may be gone; then nobody wants to know.
         let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
     }
+}
+
+/// Waits for the request; true if the maker ended instead.
+fn is_told_to_end(socket: BorrowedFd<'_>, children: BorrowedFd<'_>) -> bool {
+    let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    // Every signal is blocked, so nothing interrupts it. There is no child yet: the only signal is the maker's end.
+    rustix::event::poll(&mut ready, None).is_err() || !ready[1].revents().is_empty()
 }
 
 /// Watches over the command until it has ended and everything that it started is gone.
@@ -217,15 +278,19 @@ fn supervise(
     children: BorrowedFd<'_>,
     tree: Tree,
     command: &Launched,
+    mut watch: Option<Watch>,
 ) -> Outcome {
     loop {
         let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        if rustix::event::poll(&mut ready, None).is_err() {
+        let until = watch.as_ref().map(Watch::due_in);
+        if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
             return killed(tree);
         }
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-        if child && let Some(status) = reap_until(command.pid, children) {
-            return ended(tree, command, status);
+        match child.then(|| reap_until(command.pid, children)) {
+            Some(Reaped::Command(status)) => return ended(tree, command, status),
+            Some(Reaped::ToEnd) => return killed(tree),
+            Some(Reaped::Others) | None => {}
         }
         if control {
             match read_control(socket) {
@@ -234,11 +299,25 @@ fn supervise(
                 Control::Kill => return killed(tree),
             }
         }
+        if watch.as_mut().is_some_and(Watch::is_over) {
+            return Outcome::OverMemory {
+                processes: tree.kill(),
+                usage: process::children_usage(),
+            };
+        }
     }
 }
 
+/// What signals were about.
+enum Reaped {
+    Command(WaitStatus),
+    Others,
+    /// Not a child: the maker has ended.
+    ToEnd,
+}
+
 /// Reaps what has ended; stops at the command itself.
-fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
+fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Reaped {
     let reap = || {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == command {
@@ -249,10 +328,15 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Option<WaitStatus> {
     };
     // Mostly it is the command, and then the signal need not be read. If it is not, whoever ends
     // after the signal has been read sends another.
-    reap().or_else(|| {
-        process::drain_signals(children);
-        reap()
-    })
+    if let Some(status) = reap() {
+        return Reaped::Command(status);
+    }
+    let to_end = process::drain_signals(children);
+    match reap() {
+        Some(status) => Reaped::Command(status),
+        None if to_end => Reaped::ToEnd,
+        None => Reaped::Others,
+    }
 }
 
 fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {

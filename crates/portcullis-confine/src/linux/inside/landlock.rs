@@ -17,7 +17,11 @@ use landlock::{
 use rustix::fs::{Mode, OFlags};
 
 use super::layout;
-use crate::{Access, Net, Plan, plan::system};
+use crate::{
+    Access, Net, Plan,
+    ablation::{Layer, is_left_out},
+    plan::system,
+};
 
 /// The newest version that is known here. On an older kernel the rights that it does not know are left out, and the
 /// report says which version is in force.
@@ -38,7 +42,8 @@ fn rights(access: Access) -> Option<BitFlags<AccessFs>> {
         Access::Program => Some(PROGRAM),
         Access::Write => Some(write()),
         Access::WriteExec => Some(write() | AccessFs::Execute),
-        Access::Masked => None,
+        // What is copied lies in a scratch directory.
+        Access::Masked | Access::Copied => None,
     }
 }
 
@@ -56,6 +61,14 @@ pub(super) fn restrict(plan: &Plan, scratch: &[PathBuf]) -> io::Result<u8> {
         return Err(io::Error::from_raw_os_error(libc::ENOSYS));
     }
     Ok(u8::try_from(effective_abi as i32).unwrap_or_default())
+}
+
+/// What a command restricts itself to besides, where its init is no first process of a namespace that the kernel would
+/// shield: without it a command could kill the one that is to kill it.
+pub(super) fn apart_from_init() -> io::Result<OwnedFd> {
+    let rules = Ruleset::default().scope(Scope::Signal);
+    let created: Option<OwnedFd> = rules.and_then(Ruleset::create).map_err(to_io)?.into();
+    created.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSYS))
 }
 
 /// The operating system's error behind one of the library's.
@@ -83,7 +96,8 @@ impl Rules {
         if plan.net == Net::None {
             rules = rules.handle_access(AccessNet::from_all(ABI::V4))?;
         }
-        rules.create().map(Self)
+        let rules = rules.create()?.no_new_privs(!is_left_out(Layer::Caps));
+        Ok(Self(rules))
     }
 
     /// What every command may do with the system.

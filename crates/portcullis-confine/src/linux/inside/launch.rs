@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     Step,
+    ablation::{Layer, is_left_out},
     linux::socket,
     rlimits::RLIMIT_COUNT,
     wire::{self, MAX_REQUEST_BYTES, REQUEST_FDS, Request},
@@ -45,10 +46,12 @@ pub(super) struct Memory {
     stack: Stack,
     /// The turns on the processor that the command is to have.
     turns: Option<Turns>,
+    /// The domain that keeps the command from the init.
+    domain: Option<OwnedFd>,
 }
 
 impl Memory {
-    pub(super) fn touched(turns: Option<Turns>) -> Self {
+    pub(super) fn touched(turns: Option<Turns>, domain: Option<OwnedFd>) -> Self {
         let message = vec![0; MAX_REQUEST_BYTES].leak();
         // A page fault now is none on the way of a command.
         message[..TOUCHED_BYTES].fill(1);
@@ -56,6 +59,7 @@ impl Memory {
             message,
             stack: Stack::touched(),
             turns,
+            domain,
         }
     }
 }
@@ -63,6 +67,8 @@ impl Memory {
 /// The running command.
 pub(super) struct Launched {
     pub(super) pid: Pid,
+    /// Bytes of memory that the whole tree may have.
+    pub(super) memory: Option<u64>,
     script: &'static Script,
 }
 
@@ -83,6 +89,7 @@ pub(super) fn receive_and_start(
         message,
         stack,
         turns,
+        domain,
     } = memory;
     let received = socket::receive(socket, message).map_err(Failure::at(Step::Request))?;
     if received.bytes == 0 {
@@ -99,21 +106,27 @@ pub(super) fn receive_and_start(
     let request = wire::parse_request(&message[..received.bytes]).map_err(|_| invalid)?;
     let mut fds = received.fds;
     check_counts(&request, &fds).map_err(|()| invalid)?;
-    match own_view(&fds[4]) {
-        Some(View { directory, same }) if same || (confined && is_own(&directory)) => {
-            fds[4] = directory;
+    let missing = |step| Failure {
+        step,
+        errno: libc::ENOENT,
+    };
+    match own_view(&fds[4], OFlags::DIRECTORY) {
+        Some(View { opened, same }) if same || (confined && is_own(&opened)) => {
+            fds[4] = opened;
         }
         _ if !confined => {}
         // From the host's descriptor a command could walk up and out of its cell.
-        _ => {
-            return Err(Failure {
-                step: Step::WorkingDirectory,
-                errno: libc::ENOENT,
-            });
-        }
+        _ => return Err(missing(Step::WorkingDirectory)),
     }
     check_program(&fds[3]).map_err(Failure::at(Step::CheckProgram))?;
-    let script: &'static Script = Box::leak(Box::new(script(&request, &fds, turns)));
+    match own_view(&fds[3], OFlags::empty()) {
+        Some(View { opened, same: true }) => fds[3] = opened,
+        _ if !confined => {}
+        // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
+        _ => return Err(missing(Step::CheckProgram)),
+    }
+    let script: &'static Script =
+        Box::leak(Box::new(script(&request, &fds, turns, domain.as_ref())));
     #[cfg(feature = "test-points")]
     script.stop_before_clone();
     let pid = child::start(script, stack).map_err(Failure::at(Step::Clone))?;
@@ -121,7 +134,11 @@ pub(super) fn receive_and_start(
     drop(fds);
     // From here on the init waits for two things at once, and may block on neither.
     rustix::io::ioctl_fionbio(socket, true).map_err(Failure::at(Step::Clone))?;
-    Ok(Some(Launched { pid, script }))
+    Ok(Some(Launched {
+        pid,
+        memory: request.memory,
+        script,
+    }))
 }
 
 /// Without test points there are five descriptors and no flags; with one there is a sixth.
@@ -137,27 +154,24 @@ fn check_counts(request: &Request<'_>, fds: &[OwnedFd]) -> Result<(), ()> {
     }
 }
 
-/// What lies in the cell where a directory of the host lies.
+/// What lies in the cell where a file or directory of the host lies.
 struct View {
-    directory: OwnedFd,
-    /// Whether it is that very directory.
+    opened: OwnedFd,
+    /// Whether it is that very one.
     same: bool,
 }
 
-/// Looks for a directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the
+/// Looks for a file or directory by way of the cell's own mounts. The host's descriptor leads through the host's, which the
 /// cell cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
 ///
 /// `None` if nothing lies there.
-fn own_view(directory: &OwnedFd) -> Option<View> {
-    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+fn own_view(host: &OwnedFd, kind: OFlags) -> Option<View> {
+    let link = format!("/proc/self/fd/{}", host.as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new()).ok()?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let own = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let same = directory::same(directory, &own).ok()?;
-    Some(View {
-        directory: own,
-        same,
-    })
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let same = directory::same(host, &opened).ok()?;
+    Some(View { opened, same })
 }
 
 /// Whether a directory is one of those that the cell made, empty, in place of one that was not granted.
@@ -180,10 +194,16 @@ fn check_program(program: &OwnedFd) -> io::Result<()> {
     }
 }
 
-fn script(request: &Request<'static>, fds: &[OwnedFd], turns: Option<Turns>) -> Script {
+fn script(
+    request: &Request<'static>,
+    fds: &[OwnedFd],
+    turns: Option<Turns>,
+    domain: Option<&OwnedFd>,
+) -> Script {
     let limits = std::array::from_fn(|index| {
         let (resource, number) = RESOURCES[index];
-        request.limits[index].map(|wanted| {
+        let wanted = request.limits[index].filter(|_| !is_left_out(Layer::Rlimits));
+        wanted.map(|wanted| {
             // An ordinary user cannot raise a hard limit, and need not: it only asks for less.
             let most = rustix::process::getrlimit(resource)
                 .maximum
@@ -198,8 +218,10 @@ fn script(request: &Request<'static>, fds: &[OwnedFd], turns: Option<Turns>) -> 
         working_directory: number(4),
         limits,
         turns,
+        domain: domain.map(AsRawFd::as_raw_fd),
         argv: strings(request.argv, request.argc),
         env: strings(request.env, request.envc),
+        keeps_descriptors: is_left_out(Layer::Fds),
         #[cfg(feature = "test-points")]
         test_point: crate::TestPoint::from_flags(request.flags).map(|point| (point, number(5))),
     })

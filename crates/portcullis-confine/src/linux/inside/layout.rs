@@ -88,6 +88,9 @@ pub(super) const SCRATCH: &str = "scratch";
 /// In the directory under the stage: what no rule grants, so that a cell can try whether Landlock refuses it.
 pub(super) const CANARY: &str = "canary";
 
+/// A scratch directory of cells that have copies: in it one directory for each, by its number.
+pub(super) const COPIES: &str = "/run/copies";
+
 /// Bytes that the scratch directories of one cell hold together.
 pub(super) const SCRATCH_BYTES: u64 = 1 << 30;
 /// Files in the scratch directories of one cell.

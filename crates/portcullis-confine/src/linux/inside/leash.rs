@@ -14,7 +14,12 @@ use crate::Step;
 ///
 /// To be called again after a change of user, which unties it.
 pub(super) fn hang_on(maker: &OwnedFd) -> Result<(), Failure> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+    be_told(maker, Signal::KILL)
+}
+
+/// Has this process sent a signal when its maker, given by its pidfd, ends.
+pub(super) fn be_told(maker: &OwnedFd, signal: Signal) -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(signal))
         .map_err(Failure::at(Step::Leash))?;
     // It may have ended before that. Its number in another namespace is 0 either way, its descriptor tells.
     let mut ended = [PollFd::new(maker, PollFlags::IN)];

@@ -15,6 +15,7 @@ mod landlock;
 mod launch;
 mod layout;
 mod leash;
+mod memory;
 mod mounts;
 mod network;
 mod read_back;
@@ -26,4 +27,5 @@ mod template;
 mod tree;
 mod turns;
 
+pub(super) use identity::OUTSIDE;
 pub(super) use server::serve;

@@ -26,8 +26,9 @@ pub(super) const WRITABLE_DATA: u64 =
     libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC;
 /// Writable, and what is there can be executed.
 pub(super) const WRITABLE_PROGRAMS: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-/// A device node: it must work, and nothing else.
-pub(super) const DEVICE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+/// A device node: it must work, and nothing else. What is written to a device is not written to its file system.
+pub(super) const DEVICE: u64 =
+    libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
 
 /// Clones the tree that starts at `of`, with everything mounted in it. Nobody sees it before [`put`].
 pub(super) fn clone_tree(of: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -91,6 +92,16 @@ fn set_attributes(
 pub(super) fn put(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(move_mount(tree, c"", target, c"", flags)?)
+}
+
+/// Gives this user namespace a list of its own, an empty one, of handlers for formats that the kernel does not know
+/// (binfmt_misc). It stays when the file system that shows it is gone.
+///
+/// Before Linux 6.7 there is one list for all, and no way around the machine's handlers.
+pub(super) fn forget_handlers() {
+    if let Ok(context) = fsopen("binfmt_misc", FsOpenFlags::FSOPEN_CLOEXEC) {
+        let _: rustix::io::Result<()> = fsconfig_create(context.as_fd());
+    }
 }
 
 /// Makes an empty file system in memory, of so many bytes and files at most.

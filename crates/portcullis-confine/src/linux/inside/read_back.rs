@@ -7,7 +7,7 @@ use rustix::{
     process::{DumpableBehavior, Pid},
 };
 
-use super::{landlock, seccomp};
+use super::{landlock, memory, seccomp};
 use crate::{Plan, Protection, Report};
 
 /// Which namespaces a process is in.
@@ -46,7 +46,7 @@ pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Res
     note(own_proc()?, Protection::OwnProc);
     note(own_root()?, Protection::OwnRoot);
     note(rustix::thread::no_new_privs()?, Protection::NoNewPrivs);
-    note(status.no_capabilities(), Protection::NoCapabilities);
+    note(status.no_capabilities(plan), Protection::NoCapabilities);
     note(unprivileged()?, Protection::Unprivileged);
     note(status.filtered() && seccomp::refuses(), Protection::Seccomp);
     note(
@@ -58,6 +58,7 @@ pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Res
         dumpable == DumpableBehavior::NotDumpable,
         Protection::HiddenInit,
     );
+    note(memory::can_watch(), Protection::MemoryWatch);
     Ok(Report::new(plan.tier, landlock_abi, found))
 }
 
@@ -69,17 +70,20 @@ fn own_proc() -> io::Result<bool> {
     Ok(is_init && fs::read_link("/proc/self")? == Path::new("1") && flags.contains(wanted))
 }
 
-/// Whether the root cannot be written, nor the system in it; the second is tried.
+/// Whether the root cannot be written, nor the system in it; the second is tried, unless it is the host's.
 fn own_root() -> io::Result<bool> {
     let root = rustix::fs::statvfs("/")?.f_flag;
+    let here = rustix::fs::statfs("/")?.f_type;
+    let in_memory = u64::try_from(here).is_ok_and(|kind| kind == TMPFS);
+    if !in_memory || !root.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(false);
+    }
     let tried = rustix::fs::open(
         "/usr/.portcullis",
         OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
         Mode::RUSR,
     );
-    let here = rustix::fs::statfs("/")?.f_type;
-    let in_memory = u64::try_from(here).is_ok_and(|kind| kind == TMPFS);
-    Ok(in_memory && root.contains(StatVfsMountFlags::RDONLY) && tried.is_err())
+    Ok(tried.is_err())
 }
 
 /// `TMPFS_MAGIC`.
@@ -115,9 +119,12 @@ impl Status {
             .map(str::trim)
     }
 
-    fn no_capabilities(&self) -> bool {
-        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
-            .iter()
+    fn no_capabilities(&self, plan: &Plan) -> bool {
+        // Emptying the bounding set takes a capability; where there is none, `no_new_privs` does the same.
+        let bounding = plan.tier.has_own_root().then_some("CapBnd");
+        ["CapInh", "CapPrm", "CapEff", "CapAmb"]
+            .into_iter()
+            .chain(bounding)
             .all(|set| {
                 self.field(set)
                     .is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))

@@ -5,6 +5,7 @@
 //! directories of its own: it is kept on a stage, from which [`scratch`](super::scratch) takes it.
 
 use std::{
+    ffi::OsString,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
@@ -50,6 +51,8 @@ pub(super) enum Kind {
     Nested,
     /// Covered by something empty.
     Masked,
+    /// A link that lies on the name of what it is a way round.
+    Link,
 }
 
 /// What a template's cells have to know about its root.
@@ -58,6 +61,8 @@ pub(super) struct Built {
     pub(super) staged: Vec<Staged>,
     pub(super) empty: Vec<PathBuf>,
     pub(super) scratch: Vec<PathBuf>,
+    /// The names of the files that each cell has copies of.
+    pub(super) copies: Vec<OsString>,
 }
 
 /// Makes a detached mount of each root of the plan, restricted to its access.
@@ -95,7 +100,7 @@ pub(super) fn sources(plan: &Plan, owners: Option<BorrowedFd<'_>>) -> io::Result
 fn attributes(access: Access) -> u64 {
     match access {
         // A masked root is covered when it is put in its place.
-        Access::Read | Access::Masked => READ_ONLY_DATA,
+        Access::Read | Access::Masked | Access::Copied => READ_ONLY_DATA,
         Access::Program => PROGRAMS,
         Access::Write => WRITABLE_DATA,
         Access::WriteExec => WRITABLE_PROGRAMS,
@@ -134,7 +139,19 @@ pub(super) fn build(plan: &Plan, sources: Vec<Source>) -> Result<Built, Failure>
         staged,
         empty,
         scratch,
+        copies: copies(plan),
     })
+}
+
+fn copies(plan: &Plan) -> Vec<OsString> {
+    let copied = plan
+        .roots
+        .iter()
+        .filter(|root| root.access() == Access::Copied);
+    copied
+        .filter_map(|root| root.path().file_name())
+        .map(OsString::from)
+        .collect()
 }
 
 fn open_host(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
@@ -230,6 +247,7 @@ pub(super) fn put(
         Kind::File => put_new(root, path, tree, false),
         Kind::Nested => put_nested(root, path, tree),
         Kind::Masked => hide(root, path),
+        Kind::Link => mounts::put(tree, directory::open(root, path)?.as_fd()),
     }
 }
 
@@ -298,6 +316,13 @@ fn scratch_directories(plan: &Plan) -> Vec<PathBuf> {
             .filter(|home| !system(home) && !granted(home))
             .cloned(),
     );
+    if plan
+        .roots
+        .iter()
+        .any(|root| root.access() == Access::Copied)
+    {
+        scratch.push(layout::COPIES.into());
+    }
     scratch
 }
 
@@ -313,15 +338,25 @@ fn place_roots(
     scratch: &[PathBuf],
 ) -> io::Result<Vec<Staged>> {
     let mut staged = Vec::new();
+    let mut copies = 0;
     for (source, planned) in sources.into_iter().zip(&plan.roots) {
         let Source {
             path,
-            tree,
+            mut tree,
             directory,
             nested,
         } = source;
         let masked = planned.access() == Access::Masked;
+        let copied = planned.access() == Access::Copied;
+        if copied {
+            if directory || !nested || plan.shared {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            tree = link_to_copy(root, copies, &path)?;
+            copies += 1;
+        }
         let kind = match () {
+            () if copied => Kind::Link,
             () if masked => Kind::Masked,
             () if nested || system::is_system(&path) => Kind::Nested,
             () if directory => Kind::Directory,
@@ -341,6 +376,22 @@ fn place_roots(
         }
     }
     Ok(staged)
+}
+
+/// A detached mount of a link that leads to a copy.
+fn link_to_copy(root: BorrowedFd<'_>, number: usize, of: &Path) -> io::Result<OwnedFd> {
+    let name = of.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let target = Path::new(layout::COPIES)
+        .join(number.to_string())
+        .join(name);
+    let place = Path::new("/")
+        .join(layout::STAGE)
+        .join(format!("link-{number}"));
+    let relative = place.strip_prefix("/").unwrap_or(&place);
+    rustix::fs::symlinkat(&target, root, relative)?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let link = rustix::fs::openat(root, relative, flags, Mode::empty())?;
+    mounts::clone_restricted(link.as_fd(), READ_ONLY_DATA)
 }
 
 /// Puts a tree on top of the very thing it is a tree of: a mount point cannot be renamed or removed.

@@ -1,6 +1,7 @@
 //! What each cell mounts for itself, on top of its template's root.
 
 use std::{
+    ffi::OsString,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -40,10 +41,27 @@ fn mount_parts(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
         rustix::fs::mkdirat(&whole, &name, mode)?;
         rustix::fs::chmodat(&whole, &name, mode, AtFlags::empty())?;
         let part = rustix::fs::openat(&whole, &name, PLACE, Mode::empty())?;
+        if path == Path::new(layout::COPIES) {
+            make_copies(part.as_fd(), &built.copies)?;
+        }
         let tree = mounts::clone_tree(part.as_fd())?;
         mounts::put(tree.as_fd(), directory::open(here, path)?.as_fd())?;
     }
     Ok(())
+}
+
+/// An empty file for each copy. The host writes into it: as root it could not make a file that the cell's user owns.
+fn make_copies(place: BorrowedFd<'_>, copies: &[OsString]) -> io::Result<()> {
+    for (number, name) in copies.iter().enumerate() {
+        directory::make_file(place, &Path::new("/").join(number.to_string()).join(name))?;
+    }
+    Ok(())
+}
+
+/// The directory of the cell's copies, for the host.
+pub(super) fn open_copies() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(layout::COPIES, flags, Mode::empty())?)
 }
 
 fn root_directory() -> io::Result<OwnedFd> {
@@ -62,10 +80,40 @@ fn place_staged(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts the cell's own `/proc`, in which nothing can be written, not by root either.
-pub(super) fn mount_proc() -> io::Result<()> {
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
-    Ok(rustix::mount::mount("proc", "/proc", "proc", flags, None)?)
+/// Mounts the cell's own `/proc`, in which nothing can be written if it is `read_only`, not by root either.
+pub(super) fn mount_proc(read_only: bool) -> io::Result<()> {
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    flags.set(MountFlags::RDONLY, read_only);
+    rustix::mount::mount("proc", "/proc", "proc", flags, None)?;
+    if read_only { hide_keys() } else { Ok(()) }
+}
+
+/// Files of `/proc` that show what the user has in the kernel's key store, which is no part of any namespace.
+const KEYS: [&str; 2] = ["/proc/keys", "/proc/key-users"];
+
+fn hide_keys() -> io::Result<()> {
+    let here = root_directory()?;
+    let nothing = directory::open(here.as_fd(), Path::new("/dev/null"))?;
+    for path in KEYS {
+        match directory::open(here.as_fd(), Path::new(path)) {
+            Ok(target) => {
+                mounts::put(mounts::clone_tree(nothing.as_fd())?.as_fd(), target.as_fd())?
+            }
+            // A kernel without a key store.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Puts the host's `/proc`, read-only, where a cell without processes of its own has none.
+pub(super) fn bind_proc() -> io::Result<()> {
+    let here = root_directory()?;
+    let host = directory::open(here.as_fd(), &host_proc())?;
+    let tree = mounts::clone_restricted(host.as_fd(), mounts::READ_ONLY_DATA)?;
+    let target = directory::open(here.as_fd(), Path::new("/proc"))?;
+    mounts::put(tree.as_fd(), target.as_fd())
 }
 
 /// Takes the stage away, and the host's `/proc` with it.

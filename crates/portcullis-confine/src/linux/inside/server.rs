@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     Plan, Step,
+    ablation::{Layer, is_left_out},
     linux::{
         process::{self, Side},
         socket,
@@ -79,7 +80,9 @@ impl Server {
         rustix::process::setsid()?;
         rustix::process::chdir("/")?;
         rustix::thread::set_name(c"spawn-server")?;
-        rustix::thread::set_no_new_privs(true)?;
+        if !is_left_out(Layer::Caps) {
+            rustix::thread::set_no_new_privs(true)?;
+        }
         process::block_and_reset_signals();
         let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
         Ok(Self {
@@ -200,6 +203,8 @@ impl Server {
                 (Some(read), Some(write))
             }
         };
+        #[cfg(feature = "test-points")]
+        order.plan.stop_at(crate::TestPoint::BeforeTemplate);
         let side = process::fork_into(template::namespaces(&order.plan));
         match side.map_err(Failure::at(Step::Namespaces))? {
             Side::Child => {

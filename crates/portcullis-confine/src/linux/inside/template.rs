@@ -4,6 +4,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
 };
 
 use rustix::{
@@ -17,14 +18,16 @@ use super::{
     capabilities,
     failure::Failure,
     identity::Identity,
-    init, leash, network,
+    init, leash, mounts, network,
     root::{self, Built, Source},
     scratch,
     seccomp::Filter,
     server::Origin,
+    tree::Tree,
 };
 use crate::{
     Net, Plan, Report, Step, Tier,
+    ablation::{Layer, is_left_out},
     linux::{
         process::{self, Side},
         socket,
@@ -56,12 +59,32 @@ pub(super) struct Common {
     pub(super) namespaces: i32,
 }
 
+impl Common {
+    /// What will hold the processes of a command together.
+    pub(super) fn tree(&self) -> Tree {
+        // Without a namespace of its own, "all processes" would be those of the machine.
+        if self.namespaces & libc::CLONE_NEWPID == 0 {
+            Tree::Subreaper
+        } else {
+            Tree::Namespace
+        }
+    }
+}
+
 /// The `CLONE_NEW*` flags of a template.
 pub(super) fn namespaces(plan: &Plan) -> i32 {
     if !plan.tier.has_own_root() {
         return 0;
     }
-    let own = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
+    let mounts = libc::CLONE_NEWUSER | libc::CLONE_NEWNS;
+    if is_left_out(Layer::Namespaces) {
+        return if is_left_out(Layer::Mounts) {
+            0
+        } else {
+            mounts
+        };
+    }
+    let own = mounts | libc::CLONE_NEWUTS;
     if plan.shared {
         own | shareable(plan)
     } else {
@@ -80,6 +103,9 @@ fn shareable(plan: &Plan) -> i32 {
 /// The `CLONE_NEW*` flags of a template's cell, to be tried first.
 fn cell_namespaces(plan: &Plan) -> i32 {
     let tree = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+    if plan.tier.has_own_root() && is_left_out(Layer::Namespaces) {
+        return namespaces(plan) & libc::CLONE_NEWNS;
+    }
     match plan.tier {
         Tier::Full | Tier::Namespaces if plan.shared => tree,
         Tier::Full | Tier::Namespaces => tree | shareable(plan),
@@ -94,13 +120,19 @@ fn cell_namespaces(plan: &Plan) -> i32 {
 pub(super) fn run(parts: Parts) -> ! {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let host = parts.host.try_clone()?;
+        let server = parts.origin.maker.try_clone()?;
         match Template::set_up(parts) {
             Ok(mut template) => {
                 let ran = template.serve();
                 template.end_inits();
                 ran
             }
-            Err(failure) => answer_all(&host, failure),
+            Err(failure) => {
+                // It may have been untied on the way, or never tied: then nobody would end it but the host.
+                leash::hang_on(&server)
+                    .map_err(|Failure { errno, .. }| io::Error::from_raw_os_error(errno))?;
+                answer_all(&host, failure)
+            }
         }
     }));
     process::exit(i32::from(!matches!(ran, Ok(Ok(())))))
@@ -141,11 +173,12 @@ impl Template {
             sources,
             origin,
         } = parts;
+        #[cfg(feature = "test-points")]
+        plan.stop_at(crate::TestPoint::InTemplate);
         rustix::thread::set_name(c"cell-template").map_err(Failure::at(Step::Hide))?;
         let filter = plan.tier.confines().then(|| Filter::new(&plan));
         let built = if plan.tier.has_own_root() {
-            identity.enter(mapped)?;
-            Some(build(&plan, sources)?)
+            enter_own(&plan, identity, mapped, sources)?
         } else {
             None
         };
@@ -200,7 +233,7 @@ impl Template {
 
     /// Kills every init, and with it its cell, and waits until they are gone.
     fn end_inits(&self) {
-        if self.common.plan.tier == Tier::Landlock {
+        if self.common.tree() == Tree::Subreaper {
             // Theirs is no namespace that would die with them. Each has a leash of its own to the host.
             return;
         }
@@ -236,6 +269,8 @@ impl Template {
     fn make_cell(&mut self) -> Result<Parked, Failure> {
         let (socket, init_end) =
             socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket))?;
+        #[cfg(feature = "test-points")]
+        self.common.plan.stop_at(crate::TestPoint::BeforeCell);
         let namespaces = &mut self.common.namespaces;
         let side = match process::fork_into(*namespaces) {
             // Root without CAP_SYS_ADMIN, as in most containers, may still make a user namespace.
@@ -257,20 +292,20 @@ impl Template {
                     .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
                 // `socket` is its leash.
-                let (report, listener) = self.await_parked(&socket)?;
-                let fds = [socket, pidfd].into_iter().chain(listener).collect();
+                let (report, handed) = self.await_parked(&socket)?;
+                let fds = [socket, pidfd].into_iter().chain(handed).collect();
                 Ok(Parked { pid, report, fds })
             }
         }
     }
 
     /// Waits until the init says that it is parked.
-    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Option<OwnedFd>), Failure> {
+    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
         let mut message = [0; REPLY_BYTES];
         let received =
             socket::receive(socket, &mut message).map_err(Failure::at(Step::ReadBack))?;
         match CellReply::parse(&message[..received.bytes]) {
-            Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds.into_iter().next())),
+            Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds)),
             Ok(CellReply::Error { step, errno }) => Err(Failure { step, errno }),
             // An init that ended while it was set up was killed; there is no better number.
             Err(_) => Err(Failure {
@@ -281,29 +316,54 @@ impl Template {
     }
 }
 
-/// Sets up what does not change from cell to cell.
-fn build(plan: &Plan, sources: Option<Vec<Source>>) -> Result<Built, Failure> {
+/// Sets up what does not change from cell to cell, in the namespaces that this process was made in.
+fn enter_own(
+    plan: &Plan,
+    identity: Identity,
+    mapped: Option<OwnedFd>,
+    sources: Option<Vec<Source>>,
+) -> Result<Option<Built>, Failure> {
+    if namespaces(plan) == 0 {
+        init::hide()?;
+        return Ok(None);
+    }
+    identity.enter(mapped)?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(Failure::at(Step::PrivateMounts))?;
+    let built = if is_left_out(Layer::Mounts) {
+        None
+    } else {
+        Some(build(plan, sources)?)
+    };
+    if !is_left_out(Layer::Namespaces) {
+        let proc = built.as_ref().map(|_| scratch::host_proc());
+        forbid_user_namespaces(proc.as_deref().unwrap_or("/proc".as_ref()))
+            .map_err(Failure::at(Step::UserNamespaces))?;
+        rustix::system::sethostname(b"cell").map_err(Failure::at(Step::System))?;
+        mounts::forget_handlers();
+    }
+    if !is_left_out(Layer::Caps) {
+        capabilities::empty_bounding_set().map_err(Failure::at(Step::Capabilities))?;
+    }
+    Ok(built)
+}
+
+fn build(plan: &Plan, sources: Option<Vec<Source>>) -> Result<Built, Failure> {
     let sources = match sources {
         Some(sources) => sources,
         None => root::sources(plan, None).map_err(Failure::at(Step::Roots))?,
     };
     let built = root::build(plan, sources)?;
-    forbid_user_namespaces().map_err(Failure::at(Step::UserNamespaces))?;
-    rustix::system::sethostname(b"cell").map_err(Failure::at(Step::System))?;
     if plan.shared {
         scratch::mount(&built)?;
         if matches!(plan.net, Net::Loopback | Net::Proxy) {
             network::loopback_up().map_err(Failure::at(Step::Network))?;
         }
     }
-    capabilities::empty_bounding_set().map_err(Failure::at(Step::Capabilities))?;
     Ok(built)
 }
 
 /// A second wall behind the filter: in this user namespace nobody may make another.
-fn forbid_user_namespaces() -> io::Result<()> {
-    let stage = super::scratch::host_proc();
-    std::fs::write(stage.join("sys/user/max_user_namespaces"), "0")
+fn forbid_user_namespaces(proc: &Path) -> io::Result<()> {
+    std::fs::write(proc.join("sys/user/max_user_namespaces"), "0")
 }

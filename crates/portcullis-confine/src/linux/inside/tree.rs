@@ -60,7 +60,7 @@ fn kill_by_walking() -> u32 {
         for pid in descendants() {
             // The number could go to another process before the signal; the descriptor could not.
             if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-                && parent(pid).is_some_and(|parent| is_ours(parent))
+                && parent(pid).is_some_and(is_ours)
             {
                 let _: rustix::io::Result<()> =
                     rustix::process::pidfd_send_signal(pidfd.as_fd(), Signal::KILL);
@@ -95,7 +95,8 @@ fn is_ours(mut pid: Pid) -> bool {
 /// Deeper trees are walked again when their upper part is gone.
 const MAX_DEPTH: usize = 10_000;
 
-fn descendants() -> Vec<Pid> {
+/// All processes of [`Tree::Subreaper`] but this one.
+pub(super) fn descendants() -> Vec<Pid> {
     let own = rustix::process::getpid();
     let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = numbers.filter_map(|entry| {

@@ -47,7 +47,8 @@ impl Target {
             | Prepare::ReplacedRoot => {}
             Prepare::TcpService => return Self::tcp(scene),
             Prepare::UdpService => return Self::udp(scene),
-            Prepare::UnixService => return Self::unix(scene),
+            Prepare::UnixService => return Self::unix(scene, "outside/socket"),
+            Prepare::GrantedUnixService => return Self::unix(scene, "project/ro/socket"),
             Prepare::UnixDatagramService => return Self::datagram(scene),
             Prepare::AbstractService => return Self::abstract_name(scene),
             Prepare::InheritedSocket => return Self::pair(),
@@ -76,6 +77,7 @@ impl Target {
             }
             Prepare::SetId => scene.make_set_id(),
             Prepare::ForeignFormat => scene.make_foreign(),
+            Prepare::OwnProgram => scene.make_own_program(),
         }
         Self::Nothing
     }
@@ -94,8 +96,8 @@ impl Target {
         Self::Udp(service)
     }
 
-    fn unix(scene: &mut Scene) -> Self {
-        let path = scene.root().join("outside/socket");
+    fn unix(scene: &mut Scene, place: &str) -> Self {
+        let path = scene.root().join(place);
         let service = UnixListener::bind(&path).unwrap();
         scene.user().own(&path);
         service.set_nonblocking(true).unwrap();
@@ -123,10 +125,12 @@ impl Target {
 
     fn pair() -> Self {
         let (inherited, kept) = UnixStream::pair().unwrap();
+        // Small numbers are those that everybody on the way uses for their own.
+        let inherited = rustix::io::fcntl_dupfd_cloexec(&inherited, 200).unwrap();
         // Every child that this process starts from here on has it; `portcullis` may pass it to none of its own.
         rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
         Self::Pair {
-            _ends: (inherited, kept),
+            _ends: (inherited.into(), kept),
         }
     }
 

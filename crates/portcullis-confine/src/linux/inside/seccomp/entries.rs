@@ -92,6 +92,9 @@ const NEW_NAMESPACE: u32 = bits(
 );
 /// `MFD_NOEXEC_SEAL`, Linux 6.3.
 const NOEXEC_SEAL: u32 = 8;
+/// With these the 0 that otherwise stands for oneself is every process of the user: `PRIO_USER`, `IOPRIO_WHO_USER`.
+const EVERYBODY_PRIORITY: u32 = 2;
+const EVERYBODY_IO_PRIORITY: u32 = 3;
 /// `personality(2)` that only asks.
 const ASK_PERSONALITY: u32 = u32::MAX;
 
@@ -119,11 +122,17 @@ pub(super) const ALWAYS: &[Entry] = &[
     deny_if(libc::SYS_ioctl, &[Is(1, 0x541c)], TERMINAL), // TIOCLINUX
     deny_if(libc::SYS_prlimit64, &[IsNot(0, 0)], OTHERS),
     deny_if(libc::SYS_setpriority, &[IsNot(1, 0)], OTHERS),
+    deny_if(libc::SYS_setpriority, &[Is(0, EVERYBODY_PRIORITY)], OTHERS),
     deny_if(libc::SYS_sched_setaffinity, &[IsNot(0, 0)], OTHERS),
     deny_if(libc::SYS_sched_setattr, &[IsNot(0, 0)], OTHERS),
     deny_if(libc::SYS_sched_setparam, &[IsNot(0, 0)], OTHERS),
     deny_if(libc::SYS_sched_setscheduler, &[IsNot(0, 0)], OTHERS),
     deny_if(libc::SYS_ioprio_set, &[IsNot(1, 0)], OTHERS),
+    deny_if(
+        libc::SYS_ioprio_set,
+        &[Is(0, EVERYBODY_IO_PRIORITY)],
+        OTHERS,
+    ),
     deny_if(
         libc::SYS_memfd_create,
         &[NoneOf(1, NOEXEC_SEAL)],

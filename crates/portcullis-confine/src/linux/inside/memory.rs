@@ -1,0 +1,130 @@
+//! How much memory a tree has, looked at by its init: the limit for machines on which no cgroup is ours.
+//!
+//! What counts is what the tree cannot give back: memory that it has written to, in the processor's sense or on a
+//! swap device, and what lies in the scratch directories, which are memory too. Pages of files do not count.
+//!
+//! Source: `/proc/PID/status`, proc(5).
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use rustix::{event::Timespec, process::Pid};
+
+use super::tree::{self, Tree};
+
+/// From one look to the next. A look costs some microseconds for each process.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Fields of `/proc/PID/status` that count, in kibibytes.
+const FIELDS: [&str; 3] = ["RssAnon:", "RssShmem:", "VmSwap:"];
+
+/// The limit of one tree.
+pub(super) struct Watch {
+    most: u64,
+    tree: Tree,
+    has_scratch: bool,
+    due: Instant,
+}
+
+impl Watch {
+    /// Lets a tree have so many bytes. `has_scratch`: whether `/tmp` is the cell's own.
+    pub(super) fn new(most: u64, tree: Tree, has_scratch: bool) -> Self {
+        Self {
+            most,
+            tree,
+            has_scratch,
+            due: Instant::now() + EVERY,
+        }
+    }
+
+    /// How long until the next look.
+    pub(super) fn due_in(&self) -> Timespec {
+        let left = self.due.saturating_duration_since(Instant::now());
+        Timespec {
+            tv_sec: 0,
+            // Less than a second, whatever the clock does.
+            tv_nsec: left.min(EVERY).subsec_nanos().into(),
+        }
+    }
+
+    /// Looks, if it is time to, and says whether the tree has too much.
+    pub(super) fn is_over(&mut self) -> bool {
+        if Instant::now() < self.due {
+            return false;
+        }
+        let over = self.bytes() > self.most;
+        // From the end of this look: a tree of many processes must not keep us busy.
+        self.due = Instant::now() + EVERY;
+        over
+    }
+
+    fn bytes(&self) -> u64 {
+        let scratch = if self.has_scratch { scratch_bytes() } else { 0 };
+        let processes = match self.tree {
+            Tree::Namespace => namespace(),
+            Tree::Subreaper => tree::descendants(),
+        };
+        // One that has ended meanwhile has none.
+        let bytes = processes.into_iter().filter_map(process_bytes);
+        bytes.fold(scratch, u64::saturating_add)
+    }
+}
+
+/// Whether the init can see what it has to see: its own memory is some.
+pub(super) fn can_watch() -> bool {
+    process_bytes(rustix::process::getpid()).is_some_and(|bytes| bytes > 0)
+}
+
+/// All processes of this namespace but its first.
+fn namespace() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
+    pids.filter(|pid| !pid.is_init()).collect()
+}
+
+fn process_bytes(pid: Pid) -> Option<u64> {
+    let status = fs::read(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    Some(counted(&String::from_utf8_lossy(&status)))
+}
+
+/// The bytes in the text of a `status` file. The first line is the program's own to choose.
+fn counted(status: &str) -> u64 {
+    let lines = status.lines().skip(1);
+    let kibibytes = lines.filter_map(|line| {
+        let value = FIELDS.iter().find_map(|field| line.strip_prefix(field))?;
+        value.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    kibibytes.fold(0, u64::saturating_add).saturating_mul(1024)
+}
+
+/// What lies in the scratch directories, which are parts of one file system.
+fn scratch_bytes() -> u64 {
+    rustix::fs::statvfs("/tmp").map_or(0, |stat| {
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+        used.saturating_mul(stat.f_frsize)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_to_counts() {
+        let status = "Name:\tRssAnon:\t 7 kB\nVmRSS:\t    900 kB\nRssAnon:\t     100 kB\nRssFile:\t     700 kB\n\
+            RssShmem:\t      20 kB\nVmSwap:\t       3 kB\n";
+        assert_eq!(counted(status), 123 * 1024);
+        assert_eq!(counted("Name:\tkthreadd\nState:\tS\n"), 0);
+    }
+
+    #[test]
+    fn this_process_has_some() {
+        let before = process_bytes(rustix::process::getpid()).unwrap();
+        let block = vec![1_u8; 64 << 20];
+        let after = process_bytes(rustix::process::getpid()).unwrap();
+        assert!(after > before + (32 << 20), "{before} {after}");
+        assert!(can_watch() && block[7] == 1);
+    }
+}

@@ -1,0 +1,211 @@
+use std::path::{Component, Path, PathBuf};
+
+use crate::authorized::Authorized;
+use crate::bound::{Bound, Standing};
+use crate::request::sealed::Sealed;
+use crate::text::shown;
+use crate::{
+    Capability, Code, Decision, Denial, FsAccess, FsGrant, Grants, GuestError, Protect, Remedy,
+    Request,
+};
+
+/// What a guest does to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsAct {
+    /// Opens it to write, to empty it, or to make it.
+    Write,
+    /// Makes a directory.
+    MakeDirectory,
+    /// Makes a link of either kind.
+    MakeLink,
+    /// Gives the file a second name.
+    LinkTo,
+    /// Takes it away by giving it another name.
+    Rename,
+    /// Puts something else there by a rename.
+    RenameTo,
+    /// Removes it.
+    Remove,
+    /// Sets its times.
+    SetTimes,
+}
+
+impl FsAct {
+    /// Whether something may be there afterwards that was not there before.
+    pub const fn creates(self) -> bool {
+        match self {
+            Self::Write | Self::MakeDirectory | Self::MakeLink | Self::RenameTo => true,
+            Self::LinkTo | Self::Rename | Self::Remove | Self::SetTimes => false,
+        }
+    }
+
+    /// Whether it leaves all that lies below the name as it is, and the name where it is.
+    const fn spares_what_is_below(self) -> bool {
+        match self {
+            Self::MakeDirectory | Self::SetTimes => true,
+            Self::Write
+            | Self::MakeLink
+            | Self::LinkTo
+            | Self::Rename
+            | Self::RenameTo
+            | Self::Remove => false,
+        }
+    }
+
+    fn of(self, path: &str) -> String {
+        match self {
+            Self::Write => format!("write `{path}`"),
+            Self::MakeDirectory => format!("make the directory `{path}`"),
+            Self::MakeLink => format!("make the link `{path}`"),
+            Self::LinkTo => format!("give `{path}` a second name"),
+            Self::Rename => format!("rename `{path}`"),
+            Self::RenameTo => format!("rename anything to `{path}`"),
+            Self::Remove => format!("remove `{path}`"),
+            Self::SetTimes => format!("set the times of `{path}`"),
+        }
+    }
+}
+
+/// A change to a file or directory that a guest makes itself.
+#[derive(Clone, Debug)]
+pub struct ChangeRequest {
+    /// What it does.
+    pub act: FsAct,
+    /// The real path of the directory it does it in, and the name there, which is not followed.
+    pub path: PathBuf,
+    /// Directories above `path` that git takes for its own, or will once this is done. Those called `.git` may be left
+    /// out: they are known by their name.
+    pub git_dirs: Vec<PathBuf>,
+    /// Names beside `path`, if this is what makes the directory one of git's: what git would then find there.
+    pub completes: Vec<String>,
+}
+
+impl Request for ChangeRequest {
+    type Terms = ();
+}
+
+impl Sealed for ChangeRequest {
+    fn decide(self, grants: &Grants) -> Decision<Self> {
+        match refusal(grants, &self) {
+            None => Decision::Allow(Authorized::new(self, ())),
+            Some(denial) => Decision::Deny(Box::new(denial)),
+        }
+    }
+}
+
+fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
+    let is_real = request.path.is_absolute()
+        && !request
+            .path
+            .components()
+            .any(|part| part == Component::ParentDir);
+    let covers = |grant: &&FsGrant| {
+        grant.access == FsAccess::ReadWrite
+            && grant.kind.is_directory()
+            && is_real
+            && request.path.starts_with(&grant.host)
+    };
+    let covering: Vec<_> = grants.fs.iter().filter(covers).collect();
+    let Some(grant) = covering.first() else {
+        let note = "no `fs.write` rule matches; the default is deny".to_owned();
+        return Some(denial(Code::FsNotGranted, grants, request, vec![note]));
+    };
+    let default = Protect::default();
+    let protect = grants.exec.as_ref().map_or(&default, |exec| &exec.protect);
+    let bounds = bounds(protect, &covering, request);
+    let nearest = bounds.iter().max_by_key(|bound| bound.standing)?;
+    let mut notes = vec![because(request, *nearest)];
+    notes.push(format!(
+        "`{}` may be written ({}), except for what others execute",
+        shown(&grant.host.display().to_string()),
+        grant.origin
+    ));
+    let mut denial = denial(Code::FsProtected, grants, request, notes);
+    denial.remedies.push(lifting(grants, &bounds));
+    Some(denial)
+}
+
+/// Every protected name that stands against the request, sorted.
+fn bounds<'a>(
+    protect: &'a Protect,
+    covering: &[&FsGrant],
+    request: &ChangeRequest,
+) -> Vec<Bound<'a>> {
+    let inside = |top: &Path| request.path.strip_prefix(top).ok().map(Path::to_owned);
+    let tops = covering.iter().filter_map(|grant| inside(&grant.host));
+    // What lies in a git directory that was not granted as a whole was granted by its own name.
+    let granted = |dir: &&PathBuf| covering.iter().any(|grant| dir.starts_with(&grant.host));
+    let git_dirs = request.git_dirs.iter().filter(granted);
+    let git_dirs = git_dirs.filter_map(|dir| inside(dir));
+    let mut bounds: Vec<_> = tops.flat_map(|path| protect.bounds(&path).collect::<Vec<_>>()).collect();
+    bounds.extend(git_dirs.flat_map(|path| protect.bounds_in_git_dir(&path).collect::<Vec<_>>()));
+    bounds.retain(|bound| {
+        bound.standing == Standing::Within || !request.act.spares_what_is_below()
+    });
+    let completed = protect.first_in_git_dir().filter(|(_, first)| {
+        let beside = request.completes.iter();
+        beside.into_iter().any(|name| name.eq_ignore_ascii_case(first))
+    });
+    bounds.extend(completed.map(|(name, _)| Bound {
+        name,
+        standing: Standing::Within,
+    }));
+    // Of the same name, where the path lies in it comes first.
+    bounds.sort_by(|one, other| (one.name, other.standing).cmp(&(other.name, one.standing)));
+    bounds.dedup_by_key(|bound| bound.name);
+    bounds
+}
+
+fn because(request: &ChangeRequest, bound: Bound<'_>) -> String {
+    let Bound { name, standing } = bound;
+    let built_in = Protect::BUILT_IN.iter();
+    let why = built_in
+        .filter(|protected| protected.name == name)
+        .map(|protected| format!(": {}", protected.why))
+        .next()
+        .unwrap_or_default();
+    match standing {
+        _ if !request.completes.is_empty() => {
+            let beside = request.completes.join("`, `");
+            format!("git would take its directory for a repository, and find `{beside}` in it{why}")
+        }
+        Standing::Within => format!("`{name}` is protected{why}"),
+        Standing::Above => format!("`{name}`, which is protected, is found through it{why}"),
+    }
+}
+
+/// What to write so that exactly these names bind neither the plugin nor its commands.
+fn lifting(grants: &Grants, bounds: &[Bound<'_>]) -> Remedy {
+    let names: Vec<_> = bounds
+        .iter()
+        .map(|bound| format!("\"{}\"", bound.name))
+        .collect();
+    let names = names.join(", ");
+    let key = if grants.exec.is_some() {
+        format!("exec.unprotect = [{names}]")
+    } else {
+        format!("exec = {{ allow = [], unprotect = [{names}] }}")
+    };
+    Remedy {
+        text: format!(
+            "if plugin `{}` and its commands are meant to change it: `{key}`",
+            grants.plugin
+        ),
+        command: None,
+    }
+}
+
+fn denial(code: Code, grants: &Grants, request: &ChangeRequest, notes: Vec<String>) -> Denial {
+    let object = request.path.display().to_string();
+    Denial {
+        code,
+        plugin: grants.plugin.clone(),
+        capability: Capability::Fs,
+        action: request.act.of(&shown(&object)),
+        object,
+        notes,
+        remedies: Vec::new(),
+        rule: None,
+        guest: GuestError::Denied,
+    }
+}
