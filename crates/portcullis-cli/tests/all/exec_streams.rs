@@ -21,7 +21,7 @@ fn piped(context: &Context, args: &[&str]) -> Child {
 fn chunk(number: usize) -> Vec<u8> {
     let words = (0..MIB / 8).map(|at| (number * MIB + at * 8) as u64);
     words
-        .flat_map(|word| (word * 0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .flat_map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect()
 }
 
