@@ -111,7 +111,7 @@ impl Pool {
 
     /// Lets go of what is of no more use after an error.
     fn lose(&self, error: &ServerError, yard: &Arc<Yard>) {
-        if matches!(error, ServerError::Cell { .. } | ServerError::Busy) {
+        if matches!(error, ServerError::Cell { .. } | ServerError::Busy) && !yard.is_over() {
             return;
         }
         let mut state = self.state();

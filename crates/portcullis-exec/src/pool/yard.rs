@@ -1,6 +1,7 @@
 //! One template and the cells that it has parked.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, ServerError, Template};
@@ -16,6 +17,7 @@ const MAX_FAILED_CELLS: usize = 2;
 pub(crate) struct Yard {
     template: Template,
     target: usize,
+    over: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -31,6 +33,7 @@ impl Yard {
         Self {
             template,
             target,
+            over: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -73,18 +76,34 @@ impl Yard {
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
         let mut failed = 0;
+        let mut said = None;
         loop {
             match self.receive() {
                 Ok(Some(cell)) => return Ok(cell),
                 Ok(None) => copy.readable().await.map_err(socket)?.clear_ready(),
                 // It may be the answer to an older request; what was true then need not be now.
-                Err(ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
+                Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    self.request()?;
+                    if self.request().is_err() {
+                        return Err(self.over(error));
+                    }
+                    said = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error @ ServerError::Cell { .. }) => return Err(error),
+                // A template that has ended said why, if it could.
+                Err(error) => return Err(self.over(said.unwrap_or(error))),
             }
         }
+    }
+
+    /// Whether the template has ended: it makes no other cell.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    fn over(&self, why: ServerError) -> ServerError {
+        self.over.store(true, Ordering::Relaxed);
+        why
     }
 
     fn request(&self) -> Result<(), ServerError> {

@@ -16,6 +16,7 @@ mod lifetime;
 mod limits;
 mod output;
 mod program;
+mod relay;
 mod script;
 mod server;
 mod status;
@@ -52,6 +53,7 @@ fn main() -> std::process::ExitCode {
         cwd::TESTS,
         stdin::TESTS,
         output::TESTS,
+        relay::TESTS,
         time::TESTS,
         status::TESTS,
         limits::TESTS,
