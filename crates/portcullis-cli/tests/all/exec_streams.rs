@@ -96,6 +96,7 @@ fn what_was_said_last_is_not_lost() {
     child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
     assert_eq!(all.len(), 60_003);
     assert!(all.ends_with(b"end"));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

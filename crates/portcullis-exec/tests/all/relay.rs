@@ -4,13 +4,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_exec::{ExecAsk, ExecFailure, Input, Output, Status, Stdio};
 use portcullis_policy::Code;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 
 use crate::fixture::{PATIENCE, Plugin, ask, executor, shell};
+use crate::witness::Witness;
 
 crate::tests![
     bytes_go_through_as_they_come,
@@ -184,38 +185,27 @@ async fn a_taker_that_fails_ends_the_command() {
 }
 
 async fn a_slow_taker_holds_the_command_and_not_its_time() {
-    let mut plugin = unlimited(&["yes"]);
-    plugin.limit(|limits| {
-        (limits.output, limits.total_output) = (u64::MAX, u64::MAX);
-        limits.timeout = Duration::from_millis(500);
-    });
+    let mut plugin = unlimited(&["sh"]);
+    plugin.grants.limits.timeout = Duration::from_millis(500);
+    let mut witness = Witness::new(plugin.place.project());
     // Nobody reads: what is written goes no further than the pipe and one buffer.
     let (out, mut comes) = duplex(64);
     let stdio = Stdio {
         stdout: Output::Relay(Box::new(out)),
         ..Stdio::default()
     };
-    let started = Instant::now();
-    let (authorized, opened) = plugin.decide(&ask("yes", &[])).unwrap();
-    let running = executor().run(authorized, opened, stdio, None, plugin.permit());
-    let mut running = std::pin::pin!(running);
-    let held = tokio::time::timeout(Duration::from_millis(1000), &mut running).await;
-    assert!(held.is_err(), "what was said is still to be taken");
-    let rest = tokio::spawn(async move {
-        let mut all = Vec::new();
-        comes.read_to_end(&mut all).await.unwrap();
-        all
-    });
-    let completed = running.await.unwrap();
+    let script = format!("{}exec yes", witness.hold());
+    let (authorized, opened) = plugin.decide(&shell(&script)).unwrap();
+    let running = tokio::spawn(executor().run(authorized, opened, stdio, None, plugin.permit()));
+    let ended = tokio::task::spawn_blocking(move || witness.ends_within(PATIENCE));
+    assert!(ended.await.unwrap(), "its time is over all the same");
+    assert!(!running.is_finished(), "what was said is still to be taken");
+    let mut all = Vec::new();
+    comes.read_to_end(&mut all).await.unwrap();
+    let completed = running.await.unwrap().unwrap();
     assert_eq!(completed.status, Status::TimedOut);
-    assert!(started.elapsed() < PATIENCE);
-    assert!(
-        completed.stdout_written < 1 << 20,
-        "it was not read ahead: {}",
-        completed.stdout_written
-    );
-    // All that was read of it came through. `running` still holds the other end, so there is no end of file yet.
-    rest.abort();
+    assert_eq!(completed.stdout_written, all.len() as u64);
+    assert!(all.len() < 1 << 20, "it was not read ahead: {}", all.len());
 }
 
 async fn a_limit_cuts_exactly_and_kills() {
