@@ -80,7 +80,7 @@ fn it_runs_a_command_in_each_tier_and_names_each_protection() {
     for line in [
         "ok   confinement: full\n",
         "tier full: works\n",
-        "in force: own read-only root\n",
+        "own read-only root, ",
         "(full)\n",
     ] {
         assert!(stdout.contains(line), "{line:?} in {stdout}");

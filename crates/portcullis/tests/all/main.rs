@@ -15,6 +15,7 @@ mod exec;
 mod fixture;
 mod killed_host;
 mod load;
+mod native;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         call::TESTS,
         exec::TESTS,
         killed_host::TESTS,
+        native::TESTS,
         wasi::TESTS,
     ]
     .concat();
