@@ -183,10 +183,15 @@ fn the_network_is_what_was_granted() {
 }
 
 fn greet(mut stream: TcpStream) {
-    let mut asked = [0; 16];
+    let mut asked = Vec::new();
+    let mut byte = [0; 1];
     // The proxy's own connections say nothing.
-    if stream.read(&mut asked).is_ok_and(|read| read > 0) {
-        let _ = stream.write_all(b"HTTP/1.1 299 it was reached\r\n\r\n");
+    while stream.read(&mut byte).is_ok_and(|read| read > 0) {
+        asked.extend(byte);
+        if asked.ends_with(b"\r\n\r\n") {
+            let _ = stream.write_all(b"HTTP/1.1 299 it was reached\r\n\r\n");
+            return;
+        }
     }
 }
 
