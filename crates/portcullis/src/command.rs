@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use portcullis_exec::{ExecAsk, Place, Quota, Status, Stdio};
-use portcullis_policy::Grants;
+use portcullis_policy::{Code, Grants};
 
 use crate::Host;
 use crate::error::LoadError;
@@ -96,7 +96,10 @@ impl Host {
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask, stdio).await {
             Ok(completed) => {
-                if completed.killed_for.is_some() {
+                if matches!(
+                    completed.killed_for,
+                    Some(Code::LimitOutput | Code::LimitTotalOutput)
+                ) {
                     gate.output_limit(&completed);
                 }
                 Ending::Ended(completed.status)

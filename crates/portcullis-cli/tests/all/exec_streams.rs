@@ -147,6 +147,34 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
+fn what_others_execute_is_set_aside_however_it_ends() {
+    let context = Context::beside_tmp();
+    let script = "echo x > .envrc; exec yes";
+    let begin = || {
+        let mut child = piped(&context, &["--write", ".", "--", "sh", "-c", script]);
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 10]).unwrap();
+        (child, stdout)
+    };
+    let is_there = || context.project().join(".envrc").exists();
+    let (mut child, stdout) = begin();
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    assert!(!is_there(), "its reader went away");
+    let (mut child, _stdout) = begin();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!is_there(), "it was stopped");
+    let output = context.output(&["exec", "--write", ".", "--", "sh", "-c", "echo x > .envrc"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !is_there() && stderr.starts_with("warning[P0803]: `/usr/bin/dash` made `"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn output_that_cannot_be_written_is_a_failure() {
     let context = Context::new();
     let full = File::options().write(true).open("/dev/full").unwrap();
