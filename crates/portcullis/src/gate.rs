@@ -14,9 +14,10 @@ use portcullis_exec::{
 };
 use portcullis_policy::{
     Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
-    Grants, GuestError, Program, Protect, RuleId, decide,
+    Grants, GuestError, Program, RuleId, decide,
 };
 
+use crate::capability::fs_guard::NamedByGit;
 use crate::digest::{self, Relayed};
 use crate::{Diagnostic, notice};
 
@@ -27,6 +28,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
 }
 
@@ -216,10 +218,14 @@ impl Gate {
         }
     }
 
-    /// The names that neither the guest nor its commands change.
-    pub(crate) fn protect(&self) -> Protect {
-        let exec = self.parts.grants.exec.as_ref();
-        exec.map(|exec| exec.protect.clone()).unwrap_or_default()
+    /// What the plugin was granted.
+    pub(crate) fn grants(&self) -> Arc<Grants> {
+        Arc::clone(&self.parts.grants)
+    }
+
+    /// What the configurations of repositories name that the plugin may write.
+    pub(crate) fn named_by_git(&self) -> Arc<NamedByGit> {
+        Arc::clone(&self.parts.named_by_git)
     }
 
     async fn act(

@@ -13,6 +13,7 @@ mod attacks;
 mod call;
 mod exec;
 mod fixture;
+mod fs_guard;
 mod killed_host;
 mod load;
 mod native;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         load::TESTS,
         call::TESTS,
         exec::TESTS,
+        fs_guard::TESTS,
         killed_host::TESTS,
         native::TESTS,
         wasi::TESTS,
