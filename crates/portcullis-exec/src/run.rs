@@ -107,7 +107,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     );
     // The cell comes last, so that it is dropped first.
     let Started {
-        aftermath,
+        mut aftermath,
         yard,
         proxy,
         cell,
@@ -125,6 +125,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         [&mut stdout, &mut stderr],
         times,
         quota,
+        &mut aftermath,
     )
     .await?;
     if let Some(proxy) = proxy {
@@ -153,7 +154,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
-        trees: aftermath.settle().await,
+        trees: ended.trees,
         connections,
         hints: explained,
     })

@@ -18,6 +18,7 @@ use portcullis_policy::{
 };
 
 use crate::capability::fs_guard::NamedByGit;
+use crate::digest::{self, Relayed};
 use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -242,7 +243,7 @@ impl Gate {
             let why = "the host was built without a spawn server".to_owned();
             return Err(self.failed(call, why)?.into());
         };
-        let relayed = stdio.is_relayed();
+        let (stdio, digests) = digest::of_relayed(stdio, parts.trail.key.as_deref());
         let mut running = Running {
             trail: parts.trail.clone(),
             given_up: Some(self.outcome(call)),
@@ -253,7 +254,7 @@ impl Gate {
         running.given_up = None;
         match run {
             Ok(completed) => {
-                self.record_outcome(call, &completed, &terms.environment.dropped, relayed)?;
+                self.record_outcome(call, &completed, &terms.environment.dropped, digests)?;
                 if completed.killed_for == Some(Code::LimitMemory) {
                     self.activity.denial(self.over_memory(&program, &terms));
                 }
@@ -479,10 +480,10 @@ impl Gate {
         call: u64,
         completed: &Completed,
         dropped: &[Dropped],
-        relayed: bool,
+        relayed: [Option<Relayed>; 2],
     ) -> Result<(), GuestError> {
-        // Of what was passed on nothing is left to make a digest of.
-        let key = self.parts.trail.key.as_deref().filter(|_| !relayed);
+        let key = self.parts.trail.key.as_deref();
+        let [stdout, stderr] = relayed.map(|relayed| relayed.map(|relayed| relayed.digest()));
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
                 _ if completed.killed_for == Some(Code::LimitMemory) => {
@@ -498,8 +499,8 @@ impl Gate {
             duration_us: u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX),
             stdout_bytes: completed.stdout_written,
             stderr_bytes: completed.stderr_written,
-            stdout_digest: key.map(|key| key.digest(&completed.stdout)),
-            stderr_digest: key.map(|key| key.digest(&completed.stderr)),
+            stdout_digest: stdout.or_else(|| key.map(|key| key.digest(&completed.stdout))),
+            stderr_digest: stderr.or_else(|| key.map(|key| key.digest(&completed.stderr))),
             env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
             stragglers_killed: completed.stragglers,
             confinement: completed.report.tier().name().to_owned(),

@@ -16,6 +16,7 @@ mod fixture;
 mod fs_guard;
 mod killed_host;
 mod load;
+mod native;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         exec::TESTS,
         fs_guard::TESTS,
         killed_host::TESTS,
+        native::TESTS,
         wasi::TESTS,
     ]
     .concat();
