@@ -1,0 +1,267 @@
+//! Why a command failed, where that was its confinement, and the smallest grant that would let it.
+
+use std::path::Path;
+
+use portcullis_exec::{Connections, Hint, Verdict, Why};
+use portcullis_policy::{ChildRights, Grants, Net, Protect, Remedy, RuleId};
+
+use crate::Diagnostic;
+
+/// Something of a file.
+const FILES: &str = "P0805";
+/// Something of the network.
+const NETWORK: &str = "P0806";
+
+/// Names under which people keep what lends their rights to whoever reads it.
+const SECRETS: [&str; 18] = [
+    ".aws",
+    ".azure",
+    ".docker",
+    ".git-credentials",
+    ".gnupg",
+    ".kube",
+    ".netrc",
+    ".npmrc",
+    ".password-store",
+    ".pypirc",
+    ".ssh",
+    "credentials",
+    "credentials.toml",
+    "gcloud",
+    "gh",
+    "gshadow",
+    "keyrings",
+    "shadow",
+];
+
+/// Whose command it was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whose<'a> {
+    pub(crate) grants: &'a Grants,
+    /// The rules that allowed it.
+    pub(crate) rules: &'a [RuleId],
+    pub(crate) program: &'a str,
+    /// The user's home directory.
+    pub(crate) home: Option<&'a Path>,
+}
+
+impl Whose<'_> {
+    /// What a hint says to a person.
+    pub(crate) fn hint(&self, hint: &Hint) -> Option<Diagnostic> {
+        Some(match hint {
+            Hint::Read(path) => self.path("read", path, |all| all.reads(path)),
+            Hint::Write(path) => self.path("write", path, |all| all.writes(path)),
+            Hint::Execute(path) => {
+                let place = path.parent().unwrap_or(path).display();
+                self.says(FILES, &format!("could not execute `{}`: what was written there is not executed", path.display()))
+                    .help(format!("to let its commands execute what they write in `{place}`, add that directory to `exec.write_exec`"))
+            }
+            Hint::Program(path) => self
+                .says(FILES, &format!("could not start `{}`: it is not on the list of its rule", path.display()))
+                .note(self.by_rule())
+                .help("to allow it, add it to `exec` of that rule"),
+            Hint::Protected { path, name } => self.protected(path, name),
+            Hint::NoNetwork(Some(target)) => self.host(target, "it has no network"),
+            Hint::NoNetwork(None) => self
+                .says(NETWORK, "could not reach a host: it has no network")
+                .help("grant the host that it needs, with its port: `portcullis grant <plugin> net HOST:PORT`"),
+            Hint::NotThroughProxy => self
+                .says(NETWORK, "could not reach a host: it did not ask its proxy")
+                .note("granted hosts are reached through the proxy that `https_proxy` and `all_proxy` name, and in no other way"),
+            _ => return None,
+        })
+    }
+
+    /// What a refused connection says to a person; nothing for one that was allowed.
+    pub(crate) fn connection(&self, asked: &Connections) -> Option<Diagnostic> {
+        let verdict = &asked.verdict;
+        if verdict.allowed {
+            return None;
+        }
+        let told = match &verdict.why {
+            Why::NoRule => self.host(&target(verdict), "no rule is about it"),
+            _ => {
+                let told = self.says(NETWORK, &format!("may not {verdict}"));
+                match verdict.remedy() {
+                    Some(entry) => told.help(format!("to allow exactly this, write {entry} into `net`")),
+                    None => told,
+                }
+            }
+        };
+        Some(match asked.count {
+            1 => told,
+            count => told.note(format!("{count} times")),
+        })
+    }
+
+    fn says(&self, code: &'static str, what: &str) -> Diagnostic {
+        let (plugin, program) = (&self.grants.plugin, self.program);
+        Diagnostic::new(code, format!("plugin `{plugin}`: `{program}` {what}"))
+    }
+
+    /// A path that it could not use, and was or was not granted to the plugin.
+    fn path(&self, verb: &str, path: &Path, granted: impl Fn(&ChildRights) -> bool) -> Diagnostic {
+        let shown = path.display();
+        if granted(&ChildRights::of(self.grants)) {
+            return self
+                .says(FILES, &format!("could not {verb} `{shown}`: its rule leaves it out"))
+                .note(self.by_rule())
+                .help(format!("to allow it, widen `{verb}` of that rule"));
+        }
+        let told = self
+            .says(FILES, &format!("could not {verb} `{shown}`: it is not granted"))
+            .note("that it wanted this is what its own output says");
+        if let Some(why) = self.is_delicate(path) {
+            return told.note(format!("{why}: grant no more of it than it must have"));
+        }
+        match path.to_str() {
+            Some(text) => self.grant(told, verb, text),
+            None => told,
+        }
+    }
+
+    fn protected(&self, path: &Path, name: &str) -> Diagnostic {
+        let built_in = Protect::BUILT_IN.iter().find(|known| known.name == name);
+        let because = built_in.map(|known| format!(": {}", known.why)).unwrap_or_default();
+        self.says(FILES, &format!("could not change `{}`: it is protected", path.display()))
+            .note(format!("by the name `{name}`{because}"))
+            .help(format!("to let its commands change it all the same, add `\"{name}\"` to `exec.unprotect`"))
+    }
+
+    /// A host that it could not reach.
+    fn host(&self, target: &str, why: &str) -> Diagnostic {
+        let granted = match &self.grants.net {
+            Net::Open => true,
+            Net::Hosts(hosts) => hosts.iter().any(|host| host.to_string() == target),
+            Net::None | Net::Loopback => false,
+        };
+        if granted {
+            return self
+                .says(NETWORK, &format!("could not reach `{target}`: its rule leaves it out"))
+                .note(self.by_rule())
+                .help("to allow it, widen `net` of that rule");
+        }
+        let told = self.says(NETWORK, &format!("could not reach `{target}`: {why}"));
+        self.grant(told, "net", target)
+    }
+
+    /// The command that grants exactly this.
+    fn grant(&self, mut told: Diagnostic, right: &str, object: &str) -> Diagnostic {
+        let words = ["portcullis", "grant", self.grants.plugin.as_str(), right, object];
+        told.helps.push(Remedy {
+            text: "to allow exactly this".to_owned(),
+            command: Some(words.map(str::to_owned).to_vec()),
+        });
+        told
+    }
+
+    fn by_rule(&self) -> String {
+        let rules: Vec<_> = self.rules.iter().map(|rule| format!("`{rule}`")).collect();
+        format!("it ran by rule {}", rules.join(", "))
+    }
+
+    /// Why nobody should be handed a command that grants this: a hostile program can complain about anything.
+    fn is_delicate(&self, path: &Path) -> Option<&'static str> {
+        let is_secret = |part: &std::ffi::OsStr| SECRETS.iter().any(|secret| part == *secret);
+        if path.iter().any(is_secret) {
+            return Some("secrets are kept there");
+        }
+        let wide = path.components().count() <= 2 || self.home.is_some_and(|home| home.starts_with(path));
+        wide.then_some("that is much")
+    }
+}
+
+fn target(verdict: &Verdict) -> String {
+    format!("{}:{}", verdict.host, verdict.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_policy::{HostRule, PluginId};
+
+    use super::*;
+
+    fn grants() -> Grants {
+        Grants::nothing(PluginId::new("p").unwrap())
+    }
+
+    fn told(grants: &Grants, hint: &Hint) -> (String, Vec<String>) {
+        let rules = [RuleId("git-read".to_owned())];
+        let whose = Whose {
+            grants,
+            rules: &rules,
+            program: "/usr/bin/git",
+            home: Some(Path::new("/home/ann")),
+        };
+        let told = whose.hint(hint).unwrap();
+        let commands = told.helps.iter().filter_map(|help| help.command.as_ref());
+        (told.message, commands.map(|command| command.join(" ")).collect())
+    }
+
+    #[test]
+    fn what_is_missing_comes_with_the_command_that_grants_it() {
+        let read = told(&grants(), &Hint::Read("/home/ann/x".into()));
+        assert_eq!(read.0, "plugin `p`: `/usr/bin/git` could not read `/home/ann/x`: it is not granted");
+        assert_eq!(read.1, ["portcullis grant p read /home/ann/x"]);
+        let write = told(&grants(), &Hint::Write("/home/ann/x".into()));
+        assert_eq!(write.1, ["portcullis grant p write /home/ann/x"]);
+        let host = told(&grants(), &Hint::NoNetwork(Some("example.org:443".to_owned())));
+        assert_eq!(host.0, "plugin `p`: `/usr/bin/git` could not reach `example.org:443`: it has no network");
+        assert_eq!(host.1, ["portcullis grant p net example.org:443"]);
+    }
+
+    #[test]
+    fn no_command_grants_secrets_or_a_whole_home() {
+        for delicate in ["/home/ann/.ssh/id_ed25519", "/home/ann", "/home", "/etc/shadow", "/srv"] {
+            let (message, commands) = told(&grants(), &Hint::Read(delicate.into()));
+            assert!(message.contains(delicate), "{message}");
+            assert_eq!(commands, [""; 0], "{delicate}");
+        }
+    }
+
+    #[test]
+    fn what_a_rule_takes_away_is_no_missing_grant() {
+        let mut grants = grants();
+        grants.net = Net::Hosts(vec![HostRule::parse("example.org:443").unwrap()]);
+        let (message, commands) = told(&grants, &Hint::NoNetwork(Some("example.org:443".to_owned())));
+        assert!(message.ends_with("its rule leaves it out"), "{message}");
+        assert_eq!(commands, [""; 0]);
+    }
+
+    #[test]
+    fn a_protected_name_says_why_and_what_lifts_it() {
+        let rules = [];
+        let whose = Whose { grants: &grants(), rules: &rules, program: "cp", home: None };
+        let hint = Hint::Protected { path: "/w/.git/hooks".into(), name: ".git/hooks".to_owned() };
+        let told = whose.hint(&hint).unwrap();
+        assert_eq!(told.notes, ["by the name `.git/hooks`: git runs what lies there"]);
+        assert!(told.helps[0].text.contains("`\".git/hooks\"` to `exec.unprotect`"), "{told:?}");
+    }
+
+    #[test]
+    fn only_refused_connections_are_told() {
+        let grants = grants();
+        let whose = Whose { grants: &grants, rules: &[], program: "curl", home: None };
+        let asked = |why: Why, allowed| Connections {
+            count: 2,
+            verdict: Verdict {
+                host: "example.org".to_owned(),
+                port: 443,
+                address: None,
+                rule: None,
+                allowed,
+                why,
+                bytes_up: 0,
+                bytes_down: 0,
+            },
+        };
+        assert_eq!(whose.connection(&asked(Why::Allowed, true)), None);
+        let told = whose.connection(&asked(Why::NoRule, false)).unwrap();
+        assert_eq!(told.message, "plugin `p`: `curl` could not reach `example.org:443`: no rule is about it");
+        assert_eq!(told.notes, ["2 times"]);
+        let fronted = Why::ServerName(Some("other.example".to_owned()));
+        let told = whose.connection(&asked(fronted, false)).unwrap();
+        assert!(told.message.ends_with("was refused: its TLS asked for `other.example`"), "{told:?}");
+        assert!(told.helps.is_empty());
+    }
+}
