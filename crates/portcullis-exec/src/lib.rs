@@ -48,6 +48,7 @@ pub use sharer::Sharer;
 pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{
-    Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,
+    Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,
+    StartError, Step, Tier, Usage, enter, obstacles,
 };
 pub use portcullis_proxy::{Upstream, Verdict, Why};

@@ -1,4 +1,5 @@
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -50,6 +51,14 @@ impl Grants {
             late: false,
             limits: Limits::default(),
         }
+    }
+
+    /// What neither the plugin nor its commands change: as the `exec` grant says, and without one the built-in list.
+    pub fn protect(&self) -> &Protect {
+        static BUILT_IN: LazyLock<Protect> = LazyLock::new(Protect::default);
+        self.exec
+            .as_ref()
+            .map_or_else(|| &*BUILT_IN, |exec| &exec.protect)
     }
 
     /// The grant that covers a real path with this access, if one does.

@@ -88,6 +88,7 @@ impl Host {
             grants: Arc::new(grants),
             place: Arc::new(place),
             executor,
+            named_by_git: Arc::default(),
             trail: self.trail(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());

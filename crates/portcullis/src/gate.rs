@@ -10,13 +10,18 @@ use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
     Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
+<<<<<<< ours
     ServerError, Sharer, Status, Stdio, resolve,
+=======
+    ServerError, Status, Stdio, resolve,
+>>>>>>> theirs
 };
 use portcullis_policy::{
     Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
-    Grants, GuestError, Program, Protect, RuleId, decide,
+    Grants, GuestError, Program, RuleId, decide,
 };
 
+use crate::capability::fs_guard::NamedByGit;
 use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -26,6 +31,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
 }
 
@@ -215,10 +221,14 @@ impl Gate {
         }
     }
 
-    /// The names that neither the guest nor its commands change.
-    pub(crate) fn protect(&self) -> Protect {
-        let exec = self.parts.grants.exec.as_ref();
-        exec.map(|exec| exec.protect.clone()).unwrap_or_default()
+    /// What the plugin was granted.
+    pub(crate) fn grants(&self) -> Arc<Grants> {
+        Arc::clone(&self.parts.grants)
+    }
+
+    /// What the configurations of repositories name that the plugin may write.
+    pub(crate) fn named_by_git(&self) -> Arc<NamedByGit> {
+        Arc::clone(&self.parts.named_by_git)
     }
 
     async fn act(

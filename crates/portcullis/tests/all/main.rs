@@ -13,6 +13,7 @@ mod attacks;
 mod call;
 mod exec;
 mod fixture;
+mod fs_guard;
 mod killed_host;
 mod load;
 mod wasi;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         load::TESTS,
         call::TESTS,
         exec::TESTS,
+        fs_guard::TESTS,
         killed_host::TESTS,
         wasi::TESTS,
     ]

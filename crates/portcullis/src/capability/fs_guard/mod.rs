@@ -4,6 +4,7 @@
 //! write, first goes to the gate. It is then carried out in the very directory that was decided on. Reading is left as
 //! it is, and so is all that is done with a file once it is open: only this opens files to write.
 
+mod named;
 mod spot;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use crate::gate::Gate;
 use crate::state::State;
+pub(crate) use named::NamedByGit;
 use spot::{Named, Spot};
 
 /// Puts the guard in the place of Wasmtime's own `wasi:filesystem/types`.
@@ -77,12 +79,13 @@ impl FsGuard<'_> {
     }
 
     async fn look(&mut self, dir: &Dir, named: Named) -> FsResult<(Spot, ChangeRequest)> {
-        let (protect, from) = (self.gate.protect(), Arc::clone(&dir.dir));
+        let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
+        let from = Arc::clone(&dir.dir);
         let look = move || {
             let spot = Spot::find(&from, &named).map_err(told)?;
             fits(&spot, &named)?;
-            let request = spot.request(named.act, &protect);
-            Ok::<_, FsError>((spot, request))
+            let request = spot.request(named.act, grants.protect());
+            Ok((spot, by_git.with(&grants, request)))
         };
         blocking(look).await
     }
@@ -203,7 +206,9 @@ impl HostDescriptor for FsGuard<'_> {
         }
         let at = self.allow(&dir, spot, request)?;
         let here = Resource::new_borrow(at.dir.rep());
-        let opened = self.inner.open_at(here, PathFlags::empty(), at.name, open_flags, flags);
+        let opened = self
+            .inner
+            .open_at(here, PathFlags::empty(), at.name, open_flags, flags);
         let opened = opened.await;
         self.done(at.dir)?;
         opened
@@ -291,10 +296,7 @@ impl HostDescriptor for FsGuard<'_> {
     ) -> FsResult<()> {
         let dirs = (self.writable(&fd)?, self.writable(&new_fd)?);
         let (Some(old_dir), Some(new_dir)) = dirs else {
-            return self
-                .inner
-                .rename_at(fd, old_path, new_fd, new_path)
-                .await;
+            return self.inner.rename_at(fd, old_path, new_fd, new_path).await;
         };
         let old = self.ask(&old_dir, named(old_path, FsAct::Rename)).await?;
         let new = match self.ask(&new_dir, named(new_path, FsAct::RenameTo)).await {
@@ -353,9 +355,12 @@ impl HostDescriptor for FsGuard<'_> {
             Descriptor::File(_) | Descriptor::Dir(_) => None,
         };
         if let Some(opened) = opened {
-            let protect = self.gate.protect();
+            let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
             let find = move || match Spot::of(&opened) {
-                Ok(spot) => Ok(Some(spot.request(FsAct::SetTimes, &protect))),
+                Ok(spot) => {
+                    let request = spot.request(FsAct::SetTimes, grants.protect());
+                    Ok(Some(by_git.with(&grants, request)))
+                }
                 // What has no name any more is nothing that others execute.
                 Err(Errno::NOENT) => Ok(None),
                 Err(errno) => Err(told(errno)),

@@ -73,7 +73,9 @@ impl Spot {
                     real,
                 });
             };
-            let from = real.strip_prefix(real_path(dir)?).map_err(|_| Errno::XDEV)?;
+            let from = real
+                .strip_prefix(real_path(dir)?)
+                .map_err(|_| Errno::XDEV)?;
             let from = from.to_str().ok_or(Errno::ILSEQ)?;
             let slash = if must_be_directory { "/" } else { "" };
             path = match (from, target.starts_with('/')) {
@@ -93,9 +95,10 @@ impl Spot {
         let real = real_path(opened)?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(opened)?.st_mode);
         let (above, name) = match (real.parent(), real.file_name()) {
-            (Some(above), Some(name)) if kind != FileType::Directory => {
-                (above.to_owned(), name.to_str().ok_or(Errno::ILSEQ)?.to_owned())
-            }
+            (Some(above), Some(name)) if kind != FileType::Directory => (
+                above.to_owned(),
+                name.to_str().ok_or(Errno::ILSEQ)?.to_owned(),
+            ),
             _ => (real, ".".to_owned()),
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -127,6 +130,7 @@ impl Spot {
             path,
             git_dirs,
             completes,
+            kept: Vec::new(),
         }
     }
 
@@ -275,7 +279,11 @@ mod tests {
         assert_eq!(real("new", true), base.join("new"));
         assert_eq!(real("dir/new", false), base.join("a/b/new"));
         assert_eq!(real("a/../dir/../new/", true), base.join("a/new"));
-        assert_eq!(real("chain", true), base.join("a/b/x"), "two links, then nothing");
+        assert_eq!(
+            real("chain", true),
+            base.join("a/b/x"),
+            "two links, then nothing"
+        );
         assert_eq!(real("chain", false), base.join("chain"));
         assert_eq!(real("dir/", false), base.join("a/b"), "a slash follows");
         assert_eq!(real(".", true), base);
@@ -291,7 +299,11 @@ mod tests {
         assert_eq!(find(&base, "loop", true), Err(Errno::LOOP));
         assert_eq!(find(&base, "gone/x", true), Err(Errno::NOENT));
         assert_eq!(find(&base, "", true), Err(Errno::NOENT));
-        assert_eq!(find(&base, "out", false), Ok(base.join("out")), "the link itself");
+        assert_eq!(
+            find(&base, "out", false),
+            Ok(base.join("out")),
+            "the link itself"
+        );
     }
 
     #[test]
@@ -330,6 +342,9 @@ mod tests {
         assert_eq!(request("a/x.git/hooks/x").git_dirs, [bare.clone()]);
         assert_eq!(request("a/x.git/config").git_dirs, [bare]);
         assert!(request("a/x.git/description").git_dirs.is_empty());
-        assert!(request("a/x.git/HEAD").completes.is_empty(), "it is one already");
+        assert!(
+            request("a/x.git/HEAD").completes.is_empty(),
+            "it is one already"
+        );
     }
 }
