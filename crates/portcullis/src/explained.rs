@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use portcullis_audit::{self as audit, Masked};
 use portcullis_exec::{Connections, Hint, Verdict, Why};
 use portcullis_policy::{ChildRights, Grants, Net, Protect, Remedy, RuleId};
 
@@ -171,6 +172,22 @@ impl Whose<'_> {
     }
 }
 
+/// What the audit trail has of it.
+pub(crate) fn record(asked: &Connections) -> audit::Connection {
+    let verdict = &asked.verdict;
+    audit::Connection {
+        host: Masked::new(&verdict.host),
+        port: verdict.port,
+        address: verdict.address.map(|address| address.to_string()),
+        rule: verdict.rule.as_ref().map(ToString::to_string),
+        allowed: verdict.allowed,
+        why: Masked::new(&verdict.to_string()),
+        count: asked.count,
+        bytes_up: verdict.bytes_up,
+        bytes_down: verdict.bytes_down,
+    }
+}
+
 fn target(verdict: &Verdict) -> String {
     format!("{}:{}", verdict.host, verdict.port)
 }
@@ -182,7 +199,7 @@ mod tests {
     use super::*;
 
     fn grants() -> Grants {
-        Grants::nothing(PluginId::new("p").unwrap())
+        Grants::none(PluginId::new("p").unwrap())
     }
 
     fn told(grants: &Grants, hint: &Hint) -> (String, Vec<String>) {

@@ -3,6 +3,7 @@
 //! Each kind of request is one method with the same steps: resolve, decide, write the decision down, act, write the
 //! outcome down. An ABI adapter decodes, asks the gate and encodes; it decides nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use portcullis_policy::{
 };
 
 use crate::capability::fs_guard::NamedByGit;
+use crate::explained::{self, Whose};
 use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -268,6 +270,7 @@ impl Gate {
                         .into_iter()
                         .for_each(|notice| self.activity.notice(notice));
                 }
+                self.explain(&completed, &terms, &program);
                 self.activity.command(Command {
                     call,
                     program,
@@ -302,6 +305,27 @@ impl Gate {
             Err(failure) => {
                 let why = format!("`{program}` did not run: {}", with_causes(&failure));
                 Err(self.failed(call, why)?.into())
+            }
+        }
+    }
+
+    /// Tells the operator what the command's confinement kept from it.
+    fn explain(&mut self, completed: &Completed, terms: &ExecTerms, program: &str) {
+        let parts = Arc::clone(&self.parts);
+        let vars = &terms.environment.vars;
+        let home = vars.iter().find(|(name, _)| name == "HOME");
+        let whose = Whose {
+            grants: &parts.grants,
+            rules: &terms.rules,
+            program,
+            home: home.map(|(_, home)| Path::new(home)),
+        };
+        let hints = completed.hints.iter().filter_map(|hint| whose.hint(hint));
+        let refused = completed.connections.iter().filter_map(|asked| whose.connection(asked));
+        for told in hints.chain(refused) {
+            // The same command may fail a thousand times.
+            if !self.activity.notices.contains(&told) {
+                self.activity.notice(told);
             }
         }
     }
@@ -475,6 +499,7 @@ impl Gate {
             env_dropped: Vec::new(),
             stragglers_killed: 0,
             confinement: "none".to_owned(),
+            connections: Vec::new(),
         }
     }
 
@@ -507,6 +532,7 @@ impl Gate {
             env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
             stragglers_killed: completed.stragglers,
             confinement: completed.report.tier().name().to_owned(),
+            connections: completed.connections.iter().map(explained::record).collect(),
             ..self.outcome(call)
         });
         self.append(&event)

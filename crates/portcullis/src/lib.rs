@@ -32,6 +32,7 @@ mod command;
 mod diagnostic;
 mod engine;
 mod error;
+mod explained;
 mod gate;
 mod host;
 mod imports;

@@ -22,7 +22,7 @@ use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
-use crate::render::{Level, Printer, line};
+use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
@@ -264,7 +264,11 @@ fn finish(
     json: bool,
     out: Printer,
 ) -> Result<Exit> {
-    let Ran { ending, activity } = ran;
+    let Ran {
+        ending,
+        mut activity,
+    } = ran;
+    activity.notices.iter_mut().for_each(as_flags);
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
     let head = run.end(exit)?;
@@ -275,6 +279,9 @@ fn finish(
     report_denials(&denials, out);
     for failure in failures(&activity) {
         out.report(Level::Error, &Report::Plain(failure));
+    }
+    for notice in &activity.notices {
+        out.report(Level::Warning, &Report::Plain(notice.clone()));
     }
     let weak = |command: &portcullis::Command| {
         command.report.tier() == Tier::Limits || !command.not_in_force.is_empty()
@@ -327,6 +334,24 @@ fn headline(denial: &Denial) -> String {
     format!("`portcullis exec` may not {}", denial.action)
 }
 
+/// There is no plugin to grant anything to: what it lacked is a flag of the next call.
+fn as_flags(notice: &mut Diagnostic) {
+    for help in &mut notice.helps {
+        let Some(command) = help.command.take() else {
+            continue;
+        };
+        if let [_, verb, _, right, object] = &command[..]
+            && verb == "grant"
+        {
+            help.text = format!(
+                "{}, add: {}",
+                help.text,
+                shell(&[format!("--{right}"), object.clone()])
+            );
+        }
+    }
+}
+
 fn failures(activity: &Activity) -> Vec<Diagnostic> {
     let failures = activity.failures.iter();
     failures
@@ -352,6 +377,7 @@ fn document(
         "status": status,
         "denials": denials.0,
         "failures": failures(activity),
+        "notices": activity.notices,
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })
