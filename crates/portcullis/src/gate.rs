@@ -11,11 +11,7 @@ use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
     Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
-<<<<<<< ours
     ServerError, Sharer, Status, Stdio, resolve,
-=======
-    ServerError, Status, Stdio, resolve,
->>>>>>> theirs
 };
 use portcullis_policy::{
     Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,

@@ -146,7 +146,10 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
     assert_eq!(exec.allow_dangerous_env, ["GIT_SSH"]);
     assert_eq!(exec.confinement, Confinement::Limits);
     let at_home = project.root().join("home/bin");
-    assert_eq!(exec.search_path, [std::path::PathBuf::from("/usr/bin"), at_home]);
+    assert_eq!(
+        exec.search_path,
+        [std::path::PathBuf::from("/usr/bin"), at_home]
+    );
     assert_eq!(exec.deny[1].id.0, "deny[1]");
     let git = &exec.allow[1];
     assert_eq!(git.id.0, "git-read");

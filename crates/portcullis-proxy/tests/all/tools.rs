@@ -282,7 +282,9 @@ async fn fetch_of_node_asks_the_proxy() {
     let (server, mut received) = http(HI).await;
     let option = portcullis_proxy::node_options();
     let fetch = |host: &str| {
-        format!("fetch('http://{host}/x').then((r) => r.text()).then((t) => process.stdout.write(t))")
+        format!(
+            "fetch('http://{host}/x').then((r) => r.text()).then((t) => process.stdout.write(t))"
+        )
     };
     for (host, allowed) in [("ok.com", true), ("evil.com", false)] {
         let mut world = World::new(&["ok.com:80"], server);
@@ -303,5 +305,9 @@ async fn fetch_of_node_asks_the_proxy() {
 #[test]
 fn the_option_is_one_word() {
     let option = portcullis_proxy::node_options();
-    assert!(option.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte)));
+    assert!(
+        option
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte))
+    );
 }
