@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The table of the former, one file a category.
 const TABLE: &str = "crates/portcullis-cli/tests/dual_use/programs";
@@ -20,11 +20,11 @@ const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin
 /// The table does not parse, or the installation fails. Without permission to install, missing programs are no error.
 pub(crate) fn install(options: &Options) -> Result<()> {
     let mut missing = BTreeSet::new();
-    let categories = fs::read_dir(shell::root().join(TABLE))?;
-    let categories = categories.map(|file| Ok(file?.path()));
-    let recipes = std::iter::once(Ok(shell::root().join(RECIPES)));
-    for path in categories.chain(recipes) {
-        let path: PathBuf = path?;
+    let mut tables = vec![shell::root().join(RECIPES)];
+    for file in fs::read_dir(shell::root().join(TABLE))? {
+        tables.push(file?.path());
+    }
+    for path in tables {
         let text = fs::read_to_string(&path)?;
         let found = packages_of(&text, |program| {
             DIRECTORIES

@@ -87,11 +87,7 @@ impl Plugin {
                 .iter()
                 .map(|program| ProgramRule::any_arguments(program))
                 .collect(),
-            confinement: if std::env::var("TRY_FULL").is_ok() {
-                Confinement::Full
-            } else {
-                Confinement::Limits
-            },
+            confinement: Confinement::Limits,
             ..ExecGrant::default()
         });
         grants.fs = vec![grant(place.project(), "/project", FsAccess::Read)];
