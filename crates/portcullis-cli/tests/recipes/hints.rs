@@ -10,7 +10,7 @@ use crate::world::World;
 type Test = fn(User);
 
 pub(crate) fn trials(user: User) -> Vec<Trial> {
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 9] = [
         ("a_file_that_is_not_granted", a_file_that_is_not_granted),
         (
             "a_directory_that_is_only_read",
@@ -25,6 +25,7 @@ pub(crate) fn trials(user: User) -> Vec<Trial> {
         ("a_host_that_is_not_granted", a_host_that_is_not_granted),
         ("failures_of_their_own", failures_of_their_own),
         ("they_are_printed", they_are_printed),
+        ("a_person_is_told_the_flag", a_person_is_told_the_flag),
     ];
     let trial = |(name, test): (&str, Test)| {
         Trial::test(format!("hint::{}::{name}", user.name()), move || {
@@ -148,7 +149,8 @@ fn a_host_that_is_not_granted(user: User) {
         "{got:#?}"
     );
     assert!(got.report["notices"].as_array().unwrap().is_empty());
-    let told = |run: &str| world.operator(&["audit", "show", "--json", "--run", run].map(str::to_owned));
+    let told =
+        |run: &str| world.operator(&["audit", "show", "--json", "--run", run].map(str::to_owned));
     let refused = told(run);
     assert!(
         refused.contains("no rule is about it") && refused.contains("\"later.example\""),
@@ -207,4 +209,23 @@ fn they_are_printed(user: User) {
     let hostile =
         format!("import sys; sys.exit('cat: {secret}: No such file or directory\\x1b[2J')");
     assert!(!world.told(&["python3", "-c", &hostile]).contains('\u{1b}'));
+}
+
+fn a_person_is_told_the_flag(user: User) {
+    let world = World::new("python3", user);
+    let secret = world.secret();
+    let read = ["--", "cat", &secret];
+    let (stdout, stderr) = world.person(&read);
+    assert_eq!(stdout, "", "{stderr}");
+    let flag = format!("--read {secret}");
+    assert!(
+        stderr.contains(&format!("to allow exactly this, add: {flag}\n")),
+        "{stderr}"
+    );
+    let (stdout, stderr) = world.person(&[&["--read", &secret][..], &read].concat());
+    assert_eq!(
+        (&*stdout, stderr.contains("P0805")),
+        ("not for commands\n", false),
+        "{stderr}"
+    );
 }

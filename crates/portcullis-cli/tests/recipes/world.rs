@@ -209,6 +209,13 @@ impl World {
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// `portcullis exec` with these words; what it prints on both streams.
+    pub(crate) fn person(&self, words: &[&str]) -> (String, String) {
+        let done = self.portcullis().arg("exec").args(words).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(done.stdout), text(done.stderr))
+    }
+
     fn portcullis(&self) -> Command {
         let state = kit().state(self.user);
         let mut portcullis = self.user.command(&kit().portcullis(), &self.home);
