@@ -289,8 +289,9 @@ fn supervise(
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
         match child.then(|| reap_until(command.pid, children)) {
             Some(Reaped::Command(status)) => return ended(tree, command, status),
-            Some(Reaped::ToEnd) => return killed(tree),
-            Some(Reaped::Others) | None => {}
+            // In a namespace of its own only the command can have sent it, and it is none of its business.
+            Some(Reaped::ToEnd) if matches!(tree, Tree::Subreaper) => return killed(tree),
+            Some(Reaped::ToEnd | Reaped::Others) | None => {}
         }
         if control {
             match read_control(socket) {
@@ -312,7 +313,7 @@ fn supervise(
 enum Reaped {
     Command(WaitStatus),
     Others,
-    /// Not a child: the maker has ended.
+    /// Not a child: without a namespace, the maker has ended.
     ToEnd,
 }
 
