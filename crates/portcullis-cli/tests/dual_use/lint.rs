@@ -50,11 +50,11 @@ fn silent_about<'a>(kit: &Kit, names: BTreeSet<&'a str>) -> Result<Vec<&'a str>,
         .arg(&policy)
         .env_clear()
         .env("HOME", home.path())
-        .current_dir(home.path())
+        .current_dir("/")
         .output()?;
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| format!("{error}: {}", String::from_utf8_lossy(&output.stderr)))?;
-    let warnings = report["warnings"].as_array().ok_or("no warnings")?;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let warnings = report["warnings"].as_array();
+    let warnings = warnings.ok_or_else(|| format!("no warnings in {report}"))?;
     let warned = |name: &str| {
         let text = format!("may run `{name}` with any arguments");
         let mut messages = warnings
