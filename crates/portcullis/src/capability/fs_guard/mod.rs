@@ -84,7 +84,7 @@ impl FsGuard<'_> {
         let look = move || {
             let spot = Spot::find(&from, &named).map_err(told)?;
             fits(&spot, &named)?;
-            let request = spot.request(named.act, grants.protect());
+            let request = spot.request(named.act, &grants.protect);
             Ok((spot, by_git.with(&grants, request)))
         };
         blocking(look).await
@@ -358,7 +358,7 @@ impl HostDescriptor for FsGuard<'_> {
             let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
             let find = move || match Spot::of(&opened) {
                 Ok(spot) => {
-                    let request = spot.request(FsAct::SetTimes, grants.protect());
+                    let request = spot.request(FsAct::SetTimes, &grants.protect);
                     Ok(Some(by_git.with(&grants, request)))
                 }
                 // What has no name any more is nothing that others execute.
