@@ -14,6 +14,7 @@ mod call;
 mod exec;
 mod fixture;
 mod fs_guard;
+mod fs_guard_random;
 mod killed_host;
 mod load;
 mod wasi;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         call::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
+        fs_guard_random::TESTS,
         killed_host::TESTS,
         wasi::TESTS,
     ]
