@@ -83,7 +83,7 @@ pub fn seatbelt_profile(plan: &Plan) -> Result<String, SeatbeltError> {
     profile.processes(plan);
     profile.system(plan);
     for root in &plan.roots {
-        profile.root(root.path(), root.access(), plan)?;
+        profile.root(root.path(), plan.access_to(root), plan)?;
     }
     profile.network(plan.net);
     Ok(profile.0)
@@ -268,6 +268,10 @@ mod tests {
         assert!(!profile.contains("file-write* "));
         let listed = seatbelt_profile(&Plan::new(Tier::Full).only_listed_programs()).unwrap();
         assert!(profile.contains("process-exec") && !listed.contains("process-exec"));
+        let toolchain = Place::new().root(OsStr::new("tools"), Access::Program);
+        let plan = Plan::new(Tier::Full).only_listed_programs();
+        let profile = seatbelt_profile(&plan.root(toolchain)).unwrap();
+        assert!(!profile.contains("process-exec"));
     }
 
     #[test]

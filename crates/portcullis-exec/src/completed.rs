@@ -4,6 +4,7 @@ use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
 use crate::care::TreeNote;
+use crate::{Connections, Hint};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct Completed {
     pub report: Report,
     /// What became of the working trees that it could write.
     pub trees: Vec<TreeNote>,
+    /// What it asked its proxy for, if it may reach hosts; never for the guest.
+    pub connections: Vec<Connections>,
+    /// What confinement kept from it, if it failed and said so; never for the guest.
+    pub hints: Vec<Hint>,
 }
 
 impl Completed {

@@ -19,12 +19,14 @@ use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
+use crate::connections::Ledger;
 use crate::executor::Inner;
+use crate::hint::{self, Failed, Hint};
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
 use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
+use crate::supervise::{Ended, Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
 use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
@@ -71,6 +73,13 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     }
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
+    let args = authorized
+        .request()
+        .args
+        .iter()
+        .map(|arg| arg.as_str().to_owned())
+        .collect();
+    let cwd = directory.real.clone();
     let env = environment(executor, &authorized, &planned.plan)?;
     let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
@@ -85,9 +94,16 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     };
     let mut stdout = sink(stdio.stdout, terms.output);
     let mut stderr = sink(stdio.stderr, terms.output);
+    let ledger = Ledger::default();
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, sharer, &terms.rights.net, &command),
+        start(
+            executor,
+            &planned,
+            sharer,
+            (&terms.rights.net, &ledger),
+            &command,
+        ),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
@@ -114,6 +130,14 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let connections = ledger.take();
+    let failed = Failed {
+        rights: terms.rights.clone(),
+        cwd,
+        args,
+        asked_proxy: !connections.is_empty(),
+    };
+    let explained = explained(failed, planned.plan.tier(), &ended, stderr.end()).await;
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
@@ -130,7 +154,21 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         usage: ended.usage,
         report,
         trees: aftermath.settle().await,
+        connections,
+        hints: explained,
     })
+}
+
+/// What confinement kept from a command that failed, as far as it says so itself.
+async fn explained(failed: Failed, tier: Tier, ended: &Ended, stderr: &[u8]) -> Vec<Hint> {
+    if tier == Tier::Limits || ended.killed_for.is_some() || !hint::is_failure(ended.status) {
+        return Vec::new();
+    }
+    let stderr = hint::end_of(stderr);
+    // It looks paths up, which may take a while where file systems are far away.
+    let found = tokio::task::spawn_blocking(move || hint::hints(&failed, &stderr)).await;
+    // A panic was printed where it happened, and nothing depends on this.
+    found.unwrap_or_default()
 }
 
 /// The opened things, if they are those of the request that was decided on.
@@ -178,7 +216,8 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust.
+/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
+/// installation has configured.
 const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
@@ -198,6 +237,11 @@ fn environment(
     plan: &Plan,
 ) -> Result<Vec<CString>, ExecFailure> {
     let mut vars = authorized.terms().environment.vars.clone();
+    let options = "NODE_OPTIONS";
+    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
+        // One that is there was let through by name, and so may say otherwise.
+        vars.push((options.to_owned(), portcullis_proxy::node_options()));
+    }
     let mut set = |name: &str, value: String| {
         // Whatever was set would lead nowhere in a cell.
         vars.retain(|(other, _)| other != name);
@@ -302,7 +346,7 @@ async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
     sharer: &Sharer,
-    net: &PolicyNet,
+    net: (&PolicyNet, &Ledger),
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
@@ -328,16 +372,16 @@ async fn start(
     }
 }
 
-/// The proxy of one cell, to the hosts that its command was granted.
+/// The proxy of one cell, to the hosts that its command was granted, and where it writes down what it was asked for.
 fn proxy(
     executor: &Inner,
-    net: &PolicyNet,
+    (net, ledger): (&PolicyNet, &Ledger),
     cell: &mut Cell,
 ) -> Result<Option<Serving>, ExecFailure> {
     let (PolicyNet::Hosts(hosts), Some(listener)) = (net, cell.take_listener()) else {
         return Ok(None);
     };
-    let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
+    let proxy = Proxy::new(hosts.clone(), ledger.told(&executor.proxy));
     proxy
         .serve(listener.into())
         .map(Some)

@@ -61,7 +61,7 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
         Ended::Refused(error) => {
             run.end(Exit::OURS)?;
-            Err((*error).into())
+            Err(refused(*error))
         }
         Ended::Stopped(exit) => {
             run.end(exit)?;
@@ -211,6 +211,19 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
         out.line(&line(&text))?;
     }
     Ok(Exit::OK)
+}
+
+/// Why nothing was run, without the plugin that there is not.
+fn refused(error: LoadError) -> Failure {
+    let mut failure = Failure::from(error);
+    for report in &mut failure.reports {
+        if let Report::Plain(report) = report {
+            report.message = report
+                .message
+                .replace("cannot load plugin `exec`: ", "cannot run the command: ");
+        }
+    }
+    failure
 }
 
 /// How the command came to its end, or did not begin.

@@ -23,7 +23,7 @@ fn a_command_runs_and_children_are_said_to_be_unconfined_once() {
 
     stderr=
     -- stderr
-    children: not confined
+    children: not confined (limits): they can do what you can do
     ");
 }
 
@@ -142,7 +142,10 @@ fn the_json_of_a_run_has_the_head_of_the_trail() {
     let document = context.json(&[&["run", "--json"], &exec(&["--", "echo", "hi"])[1..]].concat());
     assert_eq!(document["exit_code"], 0);
     assert_eq!(document["result"]["ok"], "status=0\nstdout=hi\n\nstderr=\n");
-    assert_eq!(document["children"]["confinement"], "not confined");
+    assert_eq!(
+        document["children"]["confinement"],
+        serde_json::json!(["limits"])
+    );
     assert_eq!(document["children"]["commands"][0]["status"]["exited"], 0);
     let head = document["audit"]["head"].as_str().unwrap();
     assert!(
@@ -325,7 +328,10 @@ fn quiet_leaves_warnings_out_but_not_what_the_children_were() {
         let output = context.output(&[&["run", flag], &args[1..]].concat());
         String::from_utf8(output.stderr).unwrap()
     };
-    assert_eq!(stderr("-q"), "children: not confined\n");
+    assert_eq!(
+        stderr("-q"),
+        "children: not confined (limits): they can do what you can do\n"
+    );
     assert!(stderr("-v").contains("P0201") && stderr("-v").contains("in the audit trail"));
 }
 

@@ -48,18 +48,20 @@ fn is_stopped(case: &Case) -> bool {
     !case.leans.is_empty() && !matches!(case.full, Expect::Open | Expect::Absent)
 }
 
-/// Tries a case with layers left out: whether any user gets through. `None` where no machine could show it.
-fn through(case: &Case, without: &[Layer]) -> Option<bool> {
-    let tried: Vec<_> = User::available()
-        .iter()
-        .map(|&user| gets_through(case, Tier::Full, user, without))
-        .collect();
-    if tried.contains(&Through::Yes) {
-        Some(true)
-    } else if tried.contains(&Through::No) {
-        Some(false)
+/// Tries a case with layers left out: whether any user gets through. Untried where this machine has no such thing.
+fn through(case: &Case, without: &[Layer]) -> Through {
+    let mut stopped = Vec::new();
+    for &user in User::available() {
+        match gets_through(case, Tier::Full, user, without) {
+            Through::Yes => return Through::Yes,
+            Through::No(seen) => stopped.push(format!("{}: {seen}", user.name())),
+            Through::Untried => {}
+        }
+    }
+    if stopped.is_empty() {
+        Through::Untried
     } else {
-        None
+        Through::No(stopped.join("\n"))
     }
 }
 
@@ -69,7 +71,7 @@ fn first_case() -> &'static Case {
 
 fn whole() -> Result<(), Failed> {
     match through(first_case(), &[]) {
-        Some(false) => Ok(()),
+        Through::No(_) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -77,7 +79,7 @@ fn whole() -> Result<(), Failed> {
 /// Without this every other trial would fail for the wrong reason, or pass for none.
 fn can_leave_out() -> Result<(), Failed> {
     match through(first_case(), &Layer::ALL) {
-        Some(true) => Ok(()),
+        Through::Yes => Ok(()),
         other => Err(format!("INVALID: this build leaves nothing out: {other:?}").into()),
     }
 }
@@ -85,12 +87,12 @@ fn can_leave_out() -> Result<(), Failed> {
 /// All layers that the case leans on left out, the act succeeds: nothing else stopped it, and it is no empty case.
 fn falls(case: &Case) -> Result<(), Failed> {
     match through(case, case.leans) {
-        Some(true) => Ok(()),
-        Some(false) => {
+        Through::Yes => Ok(()),
+        Through::No(seen) => {
             let layers: Vec<_> = case.leans.iter().map(|layer| layer.name()).collect();
-            Err(format!("it is stopped without {layers:?}, too: by what?").into())
+            Err(format!("without {layers:?}, too: {seen}").into())
         }
-        None => {
+        Through::Untried => {
             println!(
                 "SKIP ablation case {}: this machine has no such thing",
                 case.number
@@ -110,7 +112,7 @@ fn carries(layer: Layer) -> Result<(), Failed> {
     leaning.sort_by_key(|case| case.leans.len());
     if leaning
         .iter()
-        .any(|case| through(case, &[layer]) == Some(true))
+        .any(|case| through(case, &[layer]) == Through::Yes)
     {
         Ok(())
     } else {

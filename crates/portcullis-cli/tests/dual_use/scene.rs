@@ -6,7 +6,7 @@ use crate::kit::{Kit, open_directory};
 use crate::power::{Power, Powers};
 use std::error::Error;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixListener;
@@ -237,11 +237,16 @@ fn victim(token: &str, user: Option<u32>) -> Result<Child, Box<dyn Error>> {
         .env("TOKEN", token)
         .current_dir("/")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null());
+        .stdout(Stdio::piped());
     if let Some(user) = user {
         command.uid(user).gid(user);
     }
-    Ok(command.spawn()?)
+    let mut child = command.spawn()?;
+    // Until it answers, its environment may not be there yet: a spawn returns in the middle of the kernel's exec.
+    let (stdin, stdout) = (child.stdin.as_mut(), child.stdout.as_mut());
+    stdin.ok_or("no pipe")?.write_all(b"?")?;
+    stdout.ok_or("no pipe")?.read_exact(&mut [0])?;
+    Ok(child)
 }
 
 /// Whether somebody had connected.

@@ -12,6 +12,8 @@ mod test_point;
 pub use enter::{enter, exit_if_reentered};
 pub use host::{Cell, CellCommand, Helper, SpawnServer, Template};
 #[cfg(feature = "test-points")]
+pub(crate) use test_point::Stop;
+#[cfg(feature = "test-points")]
 pub use test_point::TestPoint;
 
 /// The name a spawn server has in `argv[0]`.

@@ -133,6 +133,8 @@ pub struct Plan {
     pub(crate) home: Option<PathBuf>,
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
+    #[cfg(feature = "test-points")]
+    pub(crate) stop: Option<crate::linux::Stop>,
 }
 
 impl Plan {
@@ -150,6 +152,8 @@ impl Plan {
             home: None,
             roots: Vec::new(),
             empty: Vec::new(),
+            #[cfg(feature = "test-points")]
+            stop: None,
         }
     }
 
@@ -196,8 +200,12 @@ impl Plan {
         self
     }
 
-    /// Lets the command execute only roots with [`Access::Program`] and [`Access::WriteExec`], the loader beside them.
-    /// The system's libraries stay readable, its programs do not. Needs Landlock.
+    /// Lets the command execute only files with [`Access::Program`], and what is in roots with [`Access::WriteExec`]; the
+    /// loader beside them. The system's libraries stay readable, its programs do not; a directory with
+    /// [`Access::Program`] is read and its libraries are mapped, but its programs need a root each. Needs Landlock.
+    ///
+    /// The loader can be made to run a program that can be read and lies where code may be mapped: one among the system's
+    /// libraries, or in such a directory.
     #[must_use]
     pub fn only_listed_programs(mut self) -> Self {
         self.listed = true;
@@ -210,6 +218,14 @@ impl Plan {
     pub fn share_scratch(mut self) -> Self {
         self.shared = true;
         self
+    }
+
+    /// What may be done with a root by name: with a list, nothing in a directory of programs is executed.
+    pub(crate) fn access_to(&self, root: &Root) -> Access {
+        match root.access() {
+            Access::Program if self.listed && root.is_directory() => Access::Read,
+            access => access,
+        }
     }
 
     /// The tier that is asked for.

@@ -48,6 +48,7 @@ pub struct Root {
     opened: Arc<File>,
     id: (u64, u64),
     link: bool,
+    directory: bool,
 }
 
 /// Why a root cannot be granted.
@@ -146,6 +147,7 @@ impl Root {
             access,
             id: (meta.dev(), meta.ino()),
             link: meta.is_symlink(),
+            directory: meta.is_dir(),
             opened: Arc::new(opened),
         })
     }
@@ -183,6 +185,10 @@ impl Root {
 
     pub(crate) fn is_link(&self) -> bool {
         self.link
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.directory
     }
 
     /// The real path.

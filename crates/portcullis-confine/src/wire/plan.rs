@@ -32,6 +32,8 @@ pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
     }
     word(u32::try_from(plan.roots.len()).ok()?);
     word(u32::try_from(plan.empty.len()).ok()?);
+    let stop = stop_of(plan);
+    word(stop.map_or(0, |(point, _)| point));
     if let Some(home) = &plan.home {
         path(&mut message, home)?;
     }
@@ -45,8 +47,41 @@ pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
     for directory in &plan.empty {
         path(&mut message, directory)?;
     }
-    let fds = plan.roots.iter().map(|root| root.file().as_fd()).collect();
+    let roots = plan.roots.iter().map(|root| root.file().as_fd());
+    let fds = roots.chain(stop.map(|(_, announce)| announce)).collect();
     (message.len() <= MAX_REQUEST_BYTES).then_some((message, fds))
+}
+
+/// The test point of a plan; in a release build there are none.
+#[cfg(feature = "test-points")]
+fn stop_of(plan: &Plan) -> Option<(u32, BorrowedFd<'_>)> {
+    plan.stop.as_ref().map(crate::linux::Stop::parts)
+}
+
+#[cfg(not(feature = "test-points"))]
+fn stop_of(_: &Plan) -> Option<(u32, BorrowedFd<'_>)> {
+    None
+}
+
+/// Takes over the test point of a message, whose descriptor is the last one.
+#[cfg(feature = "test-points")]
+fn set_stop(plan: &mut Plan, flags: u32, fds: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+    if let Some(point) = crate::TestPoint::from_flags(flags) {
+        let announce = fds.pop().ok_or("a test point without a descriptor")?;
+        plan.stop = Some(crate::linux::Stop::new(point, announce));
+    } else if flags != 0 {
+        return Err("its flags are unknown");
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "test-points"))]
+fn set_stop(_: &mut Plan, flags: u32, _: &mut Vec<OwnedFd>) -> Result<(), Refusal> {
+    if flags == 0 {
+        Ok(())
+    } else {
+        Err("its flags are unknown")
+    }
 }
 
 fn path(message: &mut Vec<u8>, path: &Path) -> Option<()> {
@@ -59,7 +94,7 @@ fn path(message: &mut Vec<u8>, path: &Path) -> Option<()> {
 }
 
 /// Reads a plan; the descriptors must be those of its roots.
-pub(crate) fn parse(message: &[u8], fds: Vec<OwnedFd>) -> Result<Plan, Refusal> {
+pub(crate) fn parse(message: &[u8], mut fds: Vec<OwnedFd>) -> Result<Plan, Refusal> {
     let mut words = Words(message);
     if words.u32()? != MAKE_TEMPLATE {
         return Err("its kind is unknown");
@@ -70,6 +105,7 @@ pub(crate) fn parse(message: &[u8], fds: Vec<OwnedFd>) -> Result<Plan, Refusal> 
     plan.shared = words.flag()?;
     let has_home = words.flag()?;
     let (roots, empty) = (words.u32()? as usize, words.u32()? as usize);
+    set_stop(&mut plan, words.u32()?, &mut fds)?;
     if roots != fds.len() || roots.saturating_add(empty) > Plan::MAX_ROOTS {
         return Err("its descriptors are not what it says");
     }

@@ -85,7 +85,11 @@ pub(crate) fn wait_readable(fd: impl AsFd, time: Duration) -> bool {
 
 /// Asks for a cell and waits for it.
 pub(crate) fn cell_of(cells: &Cells) -> Cell {
-    let template = &cells.template;
+    cell_from(&cells.template)
+}
+
+/// As [`cell_of`].
+pub(crate) fn cell_from(template: &Template) -> Cell {
     template.request_cell().unwrap();
     loop {
         assert!(wait_readable(template.socket(), PATIENCE), "no cell came");
@@ -353,4 +357,38 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> std::process::Com
 
 pub(crate) fn this_executable() -> std::path::PathBuf {
     std::env::current_exe().unwrap()
+}
+
+/// Every process that has not ended, with its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let numbers = stats.filter_map(|stat| {
+        let pid = stat.split_whitespace().next()?.parse().ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let alive = fields.next()? != "Z";
+        let parent = fields.next()?.parse().ok()?;
+        alive.then_some((pid, parent))
+    });
+    numbers.collect()
+}
+
+pub(crate) fn children(of: u32) -> Vec<u32> {
+    let parents = parents().into_iter();
+    let children = parents.filter(|&(_, parent)| parent == of);
+    children.map(|(child, _)| child).collect()
+}
+
+/// All that descend from a process.
+pub(crate) fn descendants(of: u32) -> Vec<u32> {
+    let parents = parents();
+    let mut all = vec![of];
+    let mut next = 0;
+    while let Some(&above) = all.get(next) {
+        let children = parents.iter().filter(|&&(_, parent)| parent == above);
+        all.extend(children.map(|&(child, _)| child));
+        next += 1;
+    }
+    all.split_off(1)
 }

@@ -16,7 +16,9 @@ mod tied;
 
 use std::{fs, path::PathBuf};
 
-use portcullis_confine::{Access, Event, Plan, Protection, Root, ServerError, Status, Step, Tier};
+use portcullis_confine::{
+    Access, Event, Net, Plan, Protection, Root, ServerError, Status, Step, Tier,
+};
 
 use crate::{
     Test,
@@ -172,6 +174,9 @@ fn a_program_cannot_be_written_by_way_of_itself() {
 
 fn names_of_keys_are_not_shown() {
     let host = fs::read_to_string("/proc/keys").unwrap_or_default();
-    let inside = output_in(&Plan::new(Tier::Full), "cat /proc/keys /proc/key-users");
+    let inside = output(
+        &cells_of(Plan::new(Tier::Full)),
+        "cat /proc/keys /proc/key-users",
+    );
     assert_eq!(inside, "", "outside it is {host}");
 }

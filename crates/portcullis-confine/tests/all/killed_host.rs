@@ -8,24 +8,28 @@ use std::{
     time::Duration,
 };
 
-use portcullis_confine::{TestPoint, Tier};
+use portcullis_confine::{Plan, TestPoint, Tier};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::fixture::{
-    Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, in_tier, new_server, soak,
-    this_executable, tier, wait_readable,
+    Cells, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, descendants,
+    in_tier, new_server, soak, this_executable, tier, wait_readable,
 };
 
 crate::tests![
     while_running,
     while_parked,
     before_clone,
-    between_clone_and_exec
+    between_clone_and_exec,
+    before_a_template,
+    in_a_template,
+    before_a_cell,
+    in_a_cell,
 ];
 
-/// How often the host is killed at each of the four points.
+/// How often the host is killed at each of the eight points.
 fn times() -> usize {
-    soak(50)
+    soak(25).max(2)
 }
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -67,8 +71,7 @@ impl Host {
     }
 
     /// Kills the host; everything it had must be gone within a second.
-    fn kill(mut self, witness: &mut Witness) {
-        assert_eq!(self.pidfds.len(), 3);
+    fn kill(self, witness: &mut Witness) {
         assert!(
             self.pidfds
                 .iter()
@@ -83,7 +86,14 @@ impl Host {
                 "the server or an init is left"
             );
         }
-        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Also when the test has failed; mostly it is dead already.
+        let _: io::Result<()> = self.process.kill();
+        let _: io::Result<std::process::ExitStatus> = self.process.wait();
     }
 }
 
@@ -105,21 +115,37 @@ fn while_parked() {
 }
 
 fn before_clone() {
+    kill_stopped("before-clone");
+}
+
+/// Kills a host when something of its own has stopped.
+fn kill_stopped(point: &str) {
     for _ in 0..times() {
         let mut witness = Witness::new();
-        let mut host = Host::start("before-clone", witness.hand_over());
+        let mut host = Host::start(point, witness.hand_over());
         host.wait_for("stopped");
         host.kill(&mut witness);
     }
 }
 
 fn between_clone_and_exec() {
-    for _ in 0..times() {
-        let mut witness = Witness::new();
-        let mut host = Host::start("between-clone-and-exec", witness.hand_over());
-        host.wait_for("stopped");
-        host.kill(&mut witness);
-    }
+    kill_stopped("between-clone-and-exec");
+}
+
+fn before_a_template() {
+    kill_stopped("before-template");
+}
+
+fn in_a_template() {
+    kill_stopped("in-template");
+}
+
+fn before_a_cell() {
+    kill_stopped("before-cell");
+}
+
+fn in_a_cell() {
+    kill_stopped("in-cell");
 }
 
 /// The host that is going to be killed: two cells, one of which is used.
@@ -131,6 +157,10 @@ pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode
     };
     let server = in_tier(tier, new_server);
     let cells = [cell_of(&server), cell_of(&server)];
+    let how = arguments.next().unwrap();
+    if let Some(point) = in_making(&how) {
+        return stop_in_making(&server, tier, point);
+    }
     println!(
         "{} {} {}",
         server.server.pid(),
@@ -143,7 +173,7 @@ pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode
         ..Run::shell(STUBBORN_TREE)
     };
     let (mut announced, announce) = UnixStream::pair().unwrap();
-    let point = match arguments.next().unwrap().as_str() {
+    let point = match how.as_str() {
         "park" => None,
         "run" => {
             run.start(&cells[0]).unwrap();
@@ -160,10 +190,40 @@ pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode
         println!("stopped");
         pipes
     });
+    stay();
+    drop(held);
+    ExitCode::FAILURE
+}
+
+/// Stays until it is killed: nobody ever writes here.
+fn stay() {
     io::stdout().flush().unwrap();
-    // Until it is killed: nobody ever writes here.
     let forever = io::pipe().unwrap();
     wait_readable(&forever.0, Duration::from_secs(600));
-    drop((held, forever));
+}
+
+fn in_making(how: &str) -> Option<TestPoint> {
+    Some(match how {
+        "before-template" => TestPoint::BeforeTemplate,
+        "in-template" => TestPoint::InTemplate,
+        "before-cell" => TestPoint::BeforeCell,
+        "in-cell" => TestPoint::InCell,
+        _ => return None,
+    })
+}
+
+/// Stops while a template or a cell is being made; the end of the host lets go of whatever has stopped.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
+fn stop_in_making(server: &Cells, tier: Tier, point: TestPoint) -> ExitCode {
+    let (mut announced, announce) = UnixStream::pair().unwrap();
+    let plan = Plan::new(tier).stopping_at(point, announce.into());
+    let template = server.server.template(&plan).unwrap();
+    drop(plan);
+    template.request_cell().unwrap();
+    announced.read_exact(&mut [0]).unwrap();
+    let family = descendants(std::process::id());
+    let numbers: Vec<String> = family.iter().map(ToString::to_string).collect();
+    println!("{}\nstopped", numbers.join(" "));
+    stay();
     ExitCode::FAILURE
 }

@@ -6,7 +6,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod attacks;
 mod copies;
 mod fixture;
 mod full;
@@ -18,7 +17,6 @@ mod landlock;
 mod limits;
 mod probe;
 mod server;
-mod soak;
 mod start;
 mod status;
 mod unprivileged;
@@ -50,12 +48,10 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let processes = [
-        attacks::TESTS,
         kill::TESTS,
         killed_host::TESTS,
         killed_server::TESTS,
         server::PROCESSES,
-        soak::TESTS,
         status::PROCESSES,
     ]
     .concat();
@@ -90,9 +86,11 @@ fn main() -> std::process::ExitCode {
     }
     let cases = cases();
     let mut trials = unprivileged::trials(&cases);
-    trials.extend(cases.into_iter().map(|Case { name, tier, run }| {
-        Trial::test(name, move || fixture::in_tier(tier, run))
-    }));
+    trials.extend(
+        cases
+            .into_iter()
+            .map(|Case { name, tier, run }| Trial::test(name, move || fixture::in_tier(tier, run))),
+    );
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     fixture::clean_up();
     conclusion.exit_code()

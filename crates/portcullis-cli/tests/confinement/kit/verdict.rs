@@ -107,10 +107,11 @@ fn negative(case: &Case, tier: Tier, user: User, expected: Expect) -> Verdict {
 }
 
 /// Whether an act came through a wall with holes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Through {
     Yes,
-    No,
+    /// With what was seen instead.
+    No(String),
     /// The act cannot be tried here.
     Untried,
 }
@@ -124,15 +125,17 @@ pub(crate) fn gets_through(case: &Case, tier: Tier, user: User, without: &[Layer
     if tried.ran.is_ok() && tried.effect {
         Through::Yes
     } else {
-        Through::No
+        Through::No(said("it is stopped", &tried))
     }
 }
 
-/// How a build that can leave layers out is told which.
+/// The variable by which a build that can leave layers out is told which.
+pub(crate) const LEAVE_OUT: &str = "PORTCULLIS_ABLATE";
+
 fn leave_out(scene: &mut Scene, layers: &[Layer]) {
     let names: Vec<_> = layers.iter().map(|layer| layer.name()).collect();
     if !names.is_empty() {
-        scene.set_environment("PORTCULLIS_ABLATE", &names.join(","));
+        scene.set_environment(LEAVE_OUT, &names.join(","));
     }
 }
 

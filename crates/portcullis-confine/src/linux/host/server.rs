@@ -176,7 +176,7 @@ impl SpawnServer {
             Err(ServerError::Cell { step, errno }) => Err(StartError::Cell {
                 step,
                 errno,
-                remedy: remedy::find(step, errno),
+                remedy: remedy::find(plan.tier(), step, errno, helper.path()),
             }),
             Err(error) => Err(error.into()),
         }

@@ -72,6 +72,8 @@ struct Ready {
 }
 
 fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+    #[cfg(feature = "test-points")]
+    common.plan.stop_at(crate::TestPoint::InCell);
     let tree = common.tree();
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,

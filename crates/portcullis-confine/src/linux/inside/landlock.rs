@@ -134,7 +134,7 @@ impl Rules {
         for root in &plan.roots {
             // A link is there to be followed; nothing is done with it.
             let link = root.is_link();
-            if let Some(rights) = rights(root.access()).filter(|_| !link) {
+            if let Some(rights) = rights(plan.access_to(root)).filter(|_| !link) {
                 self = self.add(root.file(), rights)?;
             }
         }

@@ -203,6 +203,8 @@ impl Server {
                 (Some(read), Some(write))
             }
         };
+        #[cfg(feature = "test-points")]
+        order.plan.stop_at(crate::TestPoint::BeforeTemplate);
         let side = process::fork_into(template::namespaces(&order.plan));
         match side.map_err(Failure::at(Step::Namespaces))? {
             Side::Child => {

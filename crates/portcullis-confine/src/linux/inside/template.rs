@@ -120,13 +120,19 @@ fn cell_namespaces(plan: &Plan) -> i32 {
 pub(super) fn run(parts: Parts) -> ! {
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let host = parts.host.try_clone()?;
+        let server = parts.origin.maker.try_clone()?;
         match Template::set_up(parts) {
             Ok(mut template) => {
                 let ran = template.serve();
                 template.end_inits();
                 ran
             }
-            Err(failure) => answer_all(&host, failure),
+            Err(failure) => {
+                // It may have been untied on the way, or never tied: then nobody would end it but the host.
+                leash::hang_on(&server)
+                    .map_err(|Failure { errno, .. }| io::Error::from_raw_os_error(errno))?;
+                answer_all(&host, failure)
+            }
         }
     }));
     process::exit(i32::from(!matches!(ran, Ok(Ok(())))))
@@ -167,6 +173,8 @@ impl Template {
             sources,
             origin,
         } = parts;
+        #[cfg(feature = "test-points")]
+        plan.stop_at(crate::TestPoint::InTemplate);
         rustix::thread::set_name(c"cell-template").map_err(Failure::at(Step::Hide))?;
         let filter = plan.tier.confines().then(|| Filter::new(&plan));
         let built = if plan.tier.has_own_root() {
@@ -261,6 +269,8 @@ impl Template {
     fn make_cell(&mut self) -> Result<Parked, Failure> {
         let (socket, init_end) =
             socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket))?;
+        #[cfg(feature = "test-points")]
+        self.common.plan.stop_at(crate::TestPoint::BeforeCell);
         let namespaces = &mut self.common.namespaces;
         let side = match process::fork_into(*namespaces) {
             // Root without CAP_SYS_ADMIN, as in most containers, may still make a user namespace.

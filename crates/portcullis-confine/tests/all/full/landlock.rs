@@ -15,6 +15,7 @@ use crate::{
 
 crate::tests![
     only_listed_programs_are_executed,
+    a_list_holds_in_a_toolchain,
     without_a_list_the_systems_are,
     no_list_without_landlock,
     the_loader_runs_no_other_program,
@@ -65,6 +66,35 @@ fn only_listed_programs_are_executed() {
                 "{tier:?}"
             );
         }
+    }
+}
+
+/// A toolchain is as the system is: its libraries are mapped, its programs need to be listed.
+fn a_list_holds_in_a_toolchain() {
+    let path = directory("toolchain");
+    let [echo, cat, library] = [
+        ("echo", "/bin/echo".into()),
+        ("cat", "/bin/cat".into()),
+        ("library.so", self::library()),
+    ]
+    .map(|(name, from)| {
+        fs::copy(from, path.join(name)).unwrap();
+        path.join(name).to_str().unwrap().to_owned()
+    });
+    let toolchain = |plan: Plan| cells_of(plan.root(open(&path, Access::Program)));
+    for plan in listed() {
+        let tier = plan.tier();
+        let free = toolchain(Plan::new(tier));
+        assert_eq!(execute(&free, &cat), Tried::Done, "{tier:?}: the control");
+        let cells = toolchain(plan.root(program(&echo)));
+        assert_eq!(execute(&cells, &echo), Tried::Done, "{tier:?}");
+        assert_eq!(
+            execute(&cells, &cat),
+            Tried::Refused(libc::EACCES),
+            "{tier:?}"
+        );
+        let mapped = probe(&cells, &["map", &library]);
+        assert_eq!(mapped, Tried::Done, "{tier:?}");
     }
 }
 
