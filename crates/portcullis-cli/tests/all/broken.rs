@@ -94,6 +94,7 @@ const fn change(what: &'static str, args: &'static str, says: &'static str) -> C
         args,
         says,
         exit: 126,
+        namespaces: true,
     }
 }
 
