@@ -60,14 +60,24 @@ impl Random {
         path
     }
 
+    /// Where a link leads: beside it, or into another directory.
+    fn target(&mut self) -> String {
+        match self.below(3) {
+            0 => self.of(PARTS).to_owned(),
+            1 => format!("../{}", self.of(TOPS)),
+            _ => format!("../{}/{}", self.of(TOPS), self.of(PARTS)),
+        }
+    }
+
     fn act(&mut self, row: u64) -> String {
         let (one, other) = (self.path(row), self.path(row));
-        match self.below(12) {
+        match self.below(13) {
             0..=2 => format!("mkdir {one}"),
             3..=5 => format!("write {one} {PLANTED}"),
             6..=8 => format!("rename {one} {other}"),
             9 => format!("link {one} {other}"),
-            10 => format!("symlink {} {one}", self.of(PARTS)),
+            10 => format!("symlink {} {one}", self.target()),
+            11 => format!("write-in {one} ../{} {PLANTED}", self.of(PARTS)),
             _ => format!("unlink {one}"),
         }
     }
@@ -161,7 +171,7 @@ fn no_row_of_changes_puts_anything_where_it_is_executed() {
     // The others name what is not there, or is there already.
     let all = ACTS_OF_A_ROW * usize::try_from(ROWS).unwrap();
     assert!(
-        done * 5 > all && refused * 5 > all,
+        done * 6 > all && refused * 6 > all,
         "{done} done, {refused} refused of {all}"
     );
 }
