@@ -232,7 +232,11 @@ pub(super) fn real_path(opened: impl AsFd) -> Result<PathBuf> {
     let opened = opened.as_fd();
     let entry = format!("/proc/self/fd/{}", opened.as_raw_fd());
     let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256));
-    let path = path.map_err(|_| Errno::NOSYS)?;
+    let path = path.map_err(|errno| match errno {
+        // Deeper than a path can say.
+        Errno::NAMETOOLONG => errno,
+        _ => Errno::NOSYS,
+    })?;
     // A path is only marked as deleted, and a name may end in the mark.
     if rustix::fs::fstat(opened)?.st_nlink == 0 {
         return Err(Errno::NOENT);
@@ -314,6 +318,23 @@ mod tests {
         assert_eq!(real_path(&open), Ok(base.join("a/b")));
         std::fs::remove_dir(base.join("a/b")).unwrap();
         assert_eq!(real_path(&open), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn what_lies_deeper_than_a_path_can_say_is_out_of_reach() {
+        let (_dir, base) = tree();
+        let name = "d".repeat(200);
+        let mut deep = File::open(&base).unwrap();
+        for _ in 0..30 {
+            rustix::fs::mkdirat(&deep, &name, Mode::RWXU).unwrap();
+            deep = File::from(walk(&deep, &name).unwrap());
+        }
+        let named = Named {
+            path: "x".to_owned(),
+            act: FsAct::Write,
+            follow: true,
+        };
+        assert_eq!(Spot::find(&deep, &named).unwrap_err(), Errno::NAMETOOLONG);
     }
 
     #[test]
