@@ -234,6 +234,15 @@ impl Gate {
         }
     }
 
+    /// A change that was not made because the system does not tell where.
+    pub(crate) fn unplaced(&mut self, path: &str) {
+        let why = format!(
+            "cannot tell what `{}` is: this takes Linux 5.6 and a mounted `/proc`",
+            path.escape_debug()
+        );
+        self.activity.failure(why);
+    }
+
     /// What the plugin was granted.
     pub(crate) fn grants(&self) -> Arc<Grants> {
         Arc::clone(&self.parts.grants)

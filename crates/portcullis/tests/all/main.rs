@@ -14,6 +14,7 @@ mod call;
 mod exec;
 mod fixture;
 mod fs_guard;
+mod fs_guard_random;
 mod killed_host;
 mod load;
 mod native;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         call::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
+        fs_guard_random::TESTS,
         killed_host::TESTS,
         native::TESTS,
         wasi::TESTS,
