@@ -20,6 +20,7 @@ mod memory;
 mod output;
 mod program;
 mod rights;
+mod relay;
 mod script;
 mod server;
 mod share;
@@ -67,6 +68,7 @@ fn cases() -> Vec<Case> {
         cwd::TESTS,
         stdin::TESTS,
         output::TESTS,
+        relay::TESTS,
         time::TESTS,
         status::TESTS,
         limits::TESTS,
