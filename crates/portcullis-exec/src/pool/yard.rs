@@ -40,10 +40,10 @@ impl Yard {
         }
     }
 
-    /// Takes in what the template has made, and asks for what is missing. Never waits.
+    /// Takes in what the template has made, and if nothing is left asks for more. Never waits.
     ///
     /// Meant for the time when the host waits for a command anyway.
-    pub(super) fn refill(&self) -> Result<(), ServerError> {
+    pub(super) fn take_in(&self) -> Result<(), ServerError> {
         let mut state = self.state();
         while state.under_way > 0 {
             match self.template.receive_cell() {
@@ -57,6 +57,22 @@ impl Yard {
             }
             state.under_way -= 1;
         }
+        if state.parked.is_empty() {
+            self.ask(&mut state)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for what is missing. Never waits.
+    ///
+    /// Meant for the time when a command has ended: making a cell is as much work as a small command, and is not to take
+    /// the processor from one.
+    pub(super) fn refill(&self) -> Result<(), ServerError> {
+        self.ask(&mut self.state())
+    }
+
+    fn ask(&self, state: &mut State) -> Result<(), ServerError> {
         while state.parked.len() + state.under_way < self.target {
             match self.template.request_cell() {
                 Ok(()) => state.under_way += 1,
