@@ -13,7 +13,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags},
     mount::{MountFlags, MountPropagationFlags},
-    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
+    process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
 use super::{
@@ -78,7 +78,7 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
         // If it were killed, its command would not be: it is told, and kills it.
-        Tree::Subreaper => {
+        Tree::Domain | Tree::Subreaper => {
             leash::be_told(&common.origin.maker, Signal::TERM)?;
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .map_err(Failure::at(Step::Leash))?;
@@ -195,11 +195,22 @@ fn limit(common: &Common) -> Result<(), Failure> {
     capabilities::keep_from_command().map_err(Failure::at(Step::Hide))
 }
 
+/// No turn on the processor before everybody else's, though the user may be allowed that.
+fn no_precedence() -> rustix::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Rtprio, none.clone())?;
+    rustix::process::setrlimit(Resource::Nice, none)
+}
+
 /// The walls that a process puts around itself; says which Landlock is one of them.
 fn confine(common: &Common) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
+    no_precedence().map_err(Failure::at(Step::Limits))?;
     if is_left_out(Layer::Caps) {
         capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
     } else {
@@ -247,7 +258,7 @@ impl Init {
             has_scratch,
             memory,
         } = self;
-        if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
+        if tree != Tree::Namespace && is_told_to_end(socket.as_fd(), children.as_fd()) {
             return;
         }
         let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
@@ -289,8 +300,9 @@ fn supervise(
         let [control, child] = ready.map(|fd| !fd.revents().is_empty());
         match child.then(|| reap_until(command.pid, children)) {
             Some(Reaped::Command(status)) => return ended(tree, command, status),
-            Some(Reaped::ToEnd) => return killed(tree),
-            Some(Reaped::Others) | None => {}
+            // In a namespace the signal can only be the command's: its maker's end is no signal there.
+            Some(Reaped::ToEnd) if tree != Tree::Namespace => return killed(tree),
+            Some(Reaped::ToEnd | Reaped::Others) | None => {}
         }
         if control {
             match read_control(socket) {

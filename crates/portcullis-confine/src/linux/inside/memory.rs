@@ -1,9 +1,10 @@
 //! How much memory a tree has, looked at by its init: the limit for machines on which no cgroup is ours.
 //!
 //! What counts is what the tree cannot give back: memory that it has written to, in the processor's sense or on a
-//! swap device, and what lies in the scratch directories, which are memory too. Pages of files do not count.
+//! swap device, and what is memory even if nobody maps it: what lies in the scratch directories, and System V segments.
+//! Pages of files do not count.
 //!
-//! Source: `/proc/PID/status`, proc(5).
+//! Source: `/proc/PID/status`, `/proc/sysvipc/shm`, proc(5).
 
 use std::{
     fs,
@@ -61,10 +62,14 @@ impl Watch {
     }
 
     fn bytes(&self) -> u64 {
-        let scratch = if self.has_scratch { scratch_bytes() } else { 0 };
+        let scratch = if self.has_scratch {
+            scratch_bytes().saturating_add(segment_bytes())
+        } else {
+            0
+        };
         let processes = match self.tree {
             Tree::Namespace => namespace(),
-            Tree::Subreaper => tree::descendants(),
+            Tree::Domain | Tree::Subreaper => tree::descendants(),
         };
         // One that has ended meanwhile has none.
         let bytes = processes.into_iter().filter_map(process_bytes);
@@ -107,6 +112,22 @@ fn scratch_bytes() -> u64 {
     })
 }
 
+/// What is in memory or swapped out of the System V segments of the cell.
+fn segment_bytes() -> u64 {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    counted_segments(&table)
+}
+
+/// The last two columns of each line but the first, which has their names.
+fn counted_segments(table: &str) -> u64 {
+    let numbers = table
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split_whitespace().rev().take(2));
+    let bytes = numbers.filter_map(|number| number.parse::<u64>().ok());
+    bytes.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +138,14 @@ mod tests {
             RssShmem:\t      20 kB\nVmSwap:\t       3 kB\n";
         assert_eq!(counted(status), 123 * 1024);
         assert_eq!(counted("Name:\tkthreadd\nState:\tS\n"), 0);
+    }
+
+    #[test]
+    fn segments_count_whether_or_not_they_are_attached() {
+        let table = "       key      shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap\n\
+            1 0 600 8192 9 9 0 1 1 1 1 0 0 0 8192 4096\n 2 1 600 4096 9 9 1 1 1 1 1 0 0 0 100 0\n";
+        assert_eq!(counted_segments(table), 12_388);
+        assert_eq!(counted_segments(""), 0);
     }
 
     #[test]

@@ -59,7 +59,6 @@ fn block(entry: &Entry) -> Vec<libc::sock_filter> {
         let to_end = u8::try_from(size - 1 - (index + 1) * 2).unwrap_or(u8::MAX);
         let (argument, operation, value, holds_if_true) = match *test {
             Test::AnyOf(argument, bits) => (argument, IF_ANY_BIT, bits, true),
-            Test::NoneOf(argument, bits) => (argument, IF_ANY_BIT, bits, false),
             Test::Is(argument, value) => (argument, IF_EQUAL, value, true),
             Test::IsNot(argument, value) => (argument, IF_EQUAL, value, false),
         };
@@ -134,7 +133,7 @@ mod tests {
 
     #[test]
     fn tests_hold_together_and_the_next_entry_is_still_reached() {
-        const TWO: [Test; 3] = [Test::AnyOf(1, 0o100), Test::NoneOf(2, 1), Test::Is(0, 7)];
+        const TWO: [Test; 3] = [Test::AnyOf(1, 0o100), Test::IsNot(2, 1), Test::Is(0, 7)];
         let entry = |number, errno, when| Entry {
             number,
             errno,
@@ -179,7 +178,6 @@ mod tests {
                         Test::IsNot(argument, value) => {
                             arguments[argument as usize] = value ^ 0x1000_0000
                         }
-                        Test::NoneOf(..) => {}
                     }
                 }
                 let number = u32::try_from(entry.number).unwrap();
