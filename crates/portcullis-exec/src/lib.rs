@@ -41,7 +41,7 @@ pub use completed::{Completed, Status};
 pub use connections::Connections;
 pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
-pub use hint::Hint;
+pub use hint::{Complaint, Hint};
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
 pub use sharer::Sharer;

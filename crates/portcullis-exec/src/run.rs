@@ -21,12 +21,12 @@ use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::connections::Ledger;
 use crate::executor::Inner;
-use crate::hint::{self, Failed, Hint};
+use crate::hint::{self, Complaint};
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
 use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Ended, Held, Leash, Pipes, Source, Times, supervise};
+use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
 use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
@@ -132,13 +132,14 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         proxy.finish().await;
     }
     let connections = ledger.take();
-    let failed = Failed {
+    let confined = planned.plan.tier() != Tier::Limits && ended.killed_for.is_none();
+    let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
         rights: terms.rights.clone(),
         cwd,
         args,
+        stderr: hint::end_of(stderr.end()),
         asked_proxy: !connections.is_empty(),
-    };
-    let explained = explained(failed, planned.plan.tier(), &ended, stderr.end()).await;
+    });
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
@@ -156,20 +157,8 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         report,
         trees: ended.trees,
         connections,
-        hints: explained,
+        complaint,
     })
-}
-
-/// What confinement kept from a command that failed, as far as it says so itself.
-async fn explained(failed: Failed, tier: Tier, ended: &Ended, stderr: &[u8]) -> Vec<Hint> {
-    if tier == Tier::Limits || ended.killed_for.is_some() || !hint::is_failure(ended.status) {
-        return Vec::new();
-    }
-    let stderr = hint::end_of(stderr);
-    // It looks paths up, which may take a while where file systems are far away.
-    let found = tokio::task::spawn_blocking(move || hint::hints(&failed, &stderr)).await;
-    // A panic was printed where it happened, and nothing depends on this.
-    found.unwrap_or_default()
 }
 
 /// The opened things, if they are those of the request that was decided on.

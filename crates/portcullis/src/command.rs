@@ -108,6 +108,7 @@ impl Host {
             Err(NotRun::Guest(_)) => Ending::NotRun,
             Err(NotRun::CutOff(error)) => Ending::CutOff(error),
         };
+        gate.explain().await;
         Ok(Ran {
             ending,
             activity: gate.activity,

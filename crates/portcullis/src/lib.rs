@@ -33,6 +33,7 @@ mod diagnostic;
 mod digest;
 mod engine;
 mod error;
+mod explained;
 mod gate;
 mod host;
 mod imports;

@@ -23,7 +23,7 @@ use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
-use crate::render::{Level, Printer, line};
+use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
@@ -169,7 +169,11 @@ fn finish(
     json: bool,
     out: Printer,
 ) -> Result<Exit> {
-    let Ran { ending, activity } = ran;
+    let Ran {
+        ending,
+        mut activity,
+    } = ran;
+    activity.notices.iter_mut().for_each(as_flags);
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
     let head = run.end(exit)?;
@@ -227,6 +231,24 @@ fn report_denials(denials: &Denials, out: Printer) {
     for counted in &denials.0 {
         let report = without_plugin(Diagnostic::from(&counted.denial));
         out.report(Level::Error, &Report::Plain(report));
+    }
+}
+
+/// There is no plugin to grant anything to: what it lacked is a flag of the next call.
+fn as_flags(notice: &mut Diagnostic) {
+    for help in &mut notice.helps {
+        let Some(command) = help.command.take() else {
+            continue;
+        };
+        if let [_, verb, _, right, object] = &command[..]
+            && verb == "grant"
+        {
+            help.text = format!(
+                "{}, add: {}",
+                help.text,
+                shell(&[format!("--{right}"), object.clone()])
+            );
+        }
     }
 }
 

@@ -215,7 +215,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
             "system": exec.system,
             "write_exec": exec.write_exec,
             "share": exec.share,
-            "protect": exec.protect,
+            "protect": grants.protect,
             "origin": exec.origin,
         })
     });
@@ -224,7 +224,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

@@ -1,7 +1,6 @@
 //! One template and the cells that it has parked.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, ServerError, Template};
@@ -17,7 +16,6 @@ const MAX_FAILED_CELLS: usize = 2;
 pub(crate) struct Yard {
     template: Template,
     target: usize,
-    over: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -33,7 +31,6 @@ impl Yard {
         Self {
             template,
             target,
-            over: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -76,7 +73,6 @@ impl Yard {
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
         let mut failed = 0;
-        let mut said = None;
         loop {
             match self.receive() {
                 Ok(Some(cell)) => return Ok(cell),
@@ -84,26 +80,19 @@ impl Yard {
                 // It may be the answer to an older request; what was true then need not be now.
                 Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
+                    // Where not even a template could be made, that was its last word, and the reason.
                     if self.request().is_err() {
-                        return Err(self.over(error));
+                        return Err(error);
                     }
-                    said = Some(error);
                 }
-                Err(error @ ServerError::Cell { .. }) => return Err(error),
-                // A template that has ended said why, if it could.
-                Err(error) => return Err(self.over(said.unwrap_or(error))),
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Whether the template has ended: it makes no other cell.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-
-    fn over(&self, why: ServerError) -> ServerError {
-        self.over.store(true, Ordering::Relaxed);
-        why
+    /// Whether there will be no more cells from here.
+    pub(super) fn is_lost(&self) -> bool {
+        self.template.is_given_up()
     }
 
     fn request(&self) -> Result<(), ServerError> {
