@@ -46,11 +46,14 @@ pub(crate) fn install(options: &Options) -> Result<()> {
     }
 }
 
-/// The packages of the programs in a part of the table that are not there.
+/// The packages of the programs in a part of the table that are not there, without those that are marked as heavy: they
+/// are tried where somebody has installed them.
 fn packages_of(table: &str, installed: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let table: Value = toml::from_str(table)?;
     let programs = table["program"].as_object().context("no programs")?;
-    let missing = programs.iter().filter(|(name, _)| !installed(name));
+    let missing = programs
+        .iter()
+        .filter(|(name, entry)| entry["heavy"] != true && !installed(name));
     missing
         .map(|(name, entry)| {
             let package = entry["package"].as_str();
@@ -66,7 +69,8 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "category = \"editors\"\n[program.ed]\npackage = \"ed\"\n\
-        [program.\"vim.tiny\"]\npackage = \"vim-tiny\"\n";
+        [program.\"vim.tiny\"]\npackage = \"vim-tiny\"\n\
+        [program.nvim]\npackage = \"neovim\"\nheavy = true\n";
 
     #[test]
     fn packages_are_those_of_missing_programs() {

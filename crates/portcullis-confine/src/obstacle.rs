@@ -30,8 +30,8 @@ pub enum Hinders {
     OwnProc,
     /// Landlock: the tiers `full` and `landlock`.
     Landlock,
-    /// Landlock's scopes, on which the tier `landlock` rests alone.
-    Scopes,
+    /// What the tier `landlock` rests on alone.
+    LandlockAlone,
 }
 
 impl Hinders {
@@ -42,7 +42,7 @@ impl Hinders {
             Self::Everything => true,
             Self::Namespaces | Self::OwnProc => tier != Tier::Landlock,
             Self::Landlock => tier.has_landlock(),
-            Self::Scopes => tier == Tier::Landlock,
+            Self::LandlockAlone => tier == Tier::Landlock,
         }
     }
 }
@@ -177,6 +177,9 @@ const ELSE_LANDLOCK: &str =
 ///
 /// An obstacle is not always in the way: root is held by fewer of them, and a cell that can be made is proof that none
 /// is. What is not there or cannot be read is no obstacle.
+///
+/// # Source
+/// `proc(5)`, `user_namespaces(7)`, `namespaces(7)`, `landlock(7)`.
 #[must_use]
 pub fn obstacles(root: &Path, executable: Executable<'_>) -> Vec<Obstacle> {
     let system = System { root };
@@ -186,6 +189,7 @@ pub fn obstacles(root: &Path, executable: Executable<'_>) -> Vec<Obstacle> {
     system.app_armor(executable, &mut found);
     system.container(&mut found);
     system.landlock(&mut found);
+    system.user(&mut found);
     found
 }
 
@@ -257,7 +261,7 @@ impl System<'_> {
             ((5, 13), Hinders::Landlock, "there is no Landlock"),
             (
                 (6, 12),
-                Hinders::Scopes,
+                Hinders::LandlockAlone,
                 "Landlock has no scopes, so the tier `landlock` cannot be had",
             ),
         ];
@@ -350,6 +354,22 @@ impl System<'_> {
         points
             .map(PathBuf::from)
             .find(|point| point.starts_with("/proc") && point != Path::new("/proc"))
+    }
+
+    fn user(&self, found: &mut Vec<Obstacle>) {
+        let status = self.text("proc/self/status").unwrap_or_default();
+        let ids = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))
+            .unwrap_or_default();
+        if ids.split_ascii_whitespace().nth(1) == Some("0") {
+            add(
+                found,
+                Hinders::LandlockAlone,
+                "this is root, whose commands would be root's without a user namespace",
+                "start Portcullis as an ordinary user, who can have the tier `landlock`",
+            );
+        }
     }
 
     fn landlock(&self, found: &mut Vec<Obstacle>) {
@@ -547,7 +567,7 @@ mod tests {
         };
         assert_eq!(
             (old.hinders, scopes.hinders),
-            (Hinders::Landlock, Hinders::Scopes)
+            (Hinders::Landlock, Hinders::LandlockAlone)
         );
     }
 
@@ -568,12 +588,25 @@ mod tests {
         let [scopes] = &on(&[two], false)[..] else {
             panic!()
         };
-        assert_eq!(scopes.hinders, Hinders::Scopes, "the tier full works");
+        assert_eq!(
+            scopes.hinders,
+            Hinders::LandlockAlone,
+            "the tier full works"
+        );
         assert!(scopes.fix.contains("wsl --update"), "{scopes:?}");
         let [_, lsm] = &on(&[two, ("sys/kernel/security/lsm", "capability\n")], false)[..] else {
             panic!()
         };
         assert!(lsm.fix.contains(".wslconfig"), "{lsm:?}");
+    }
+
+    #[test]
+    fn root_has_no_tier_without_a_user_namespace() {
+        let root = only(&[("proc/self/status", "Name:\tx\nUid:\t1000\t0\t0\t0\n")]);
+        assert!(root.fix.contains("ordinary user"), "{root:?}");
+        assert!(!root.hinders.concerns(Tier::Full));
+        let ann = on(&[("proc/self/status", "Uid:\t0\t1000\t0\t0\n")], false);
+        assert_eq!(ann, []);
     }
 
     #[test]
@@ -586,6 +619,6 @@ mod tests {
         assert_eq!(concerned(H::Everything), [true; 4]);
         assert_eq!(concerned(H::Namespaces), [true, true, false, true]);
         assert_eq!(concerned(H::Landlock), [true, false, true, false]);
-        assert_eq!(concerned(H::Scopes), [false, false, true, false]);
+        assert_eq!(concerned(H::LandlockAlone), [false, false, true, false]);
     }
 }

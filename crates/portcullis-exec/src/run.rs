@@ -108,7 +108,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     );
     // The cell comes last, so that it is dropped first.
     let Started {
-        aftermath,
+        mut aftermath,
         yard,
         proxy,
         cell,
@@ -126,6 +126,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         [&mut stdout, &mut stderr],
         times,
         quota,
+        &mut aftermath,
     )
     .await?;
     if let Some(proxy) = proxy {
@@ -155,7 +156,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
-        trees: aftermath.settle().await,
+        trees: ended.trees,
         connections,
         complaint,
     })

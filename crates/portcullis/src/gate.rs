@@ -18,6 +18,7 @@ use portcullis_policy::{
 };
 
 use crate::capability::fs_guard::NamedByGit;
+use crate::digest::{self, Relayed};
 use crate::explained::{self, Whose};
 use crate::{Diagnostic, notice};
 
@@ -233,6 +234,15 @@ impl Gate {
         }
     }
 
+    /// A change that was not made because the system does not tell where.
+    pub(crate) fn unplaced(&mut self, path: &str) {
+        let why = format!(
+            "cannot tell what `{}` is: this takes Linux 5.6 and a mounted `/proc`",
+            path.escape_debug()
+        );
+        self.activity.failure(why);
+    }
+
     /// What the plugin was granted.
     pub(crate) fn grants(&self) -> Arc<Grants> {
         Arc::clone(&self.parts.grants)
@@ -258,7 +268,7 @@ impl Gate {
             let why = "the host was built without a spawn server".to_owned();
             return Err(self.failed(call, why)?.into());
         };
-        let relayed = stdio.is_relayed();
+        let (stdio, digests) = digest::of_relayed(stdio, parts.trail.key.as_deref());
         let mut running = Running {
             trail: parts.trail.clone(),
             given_up: Some(self.outcome(call)),
@@ -269,7 +279,7 @@ impl Gate {
         running.given_up = None;
         match run {
             Ok(mut completed) => {
-                self.record_outcome(call, &completed, &terms.environment.dropped, relayed)?;
+                self.record_outcome(call, &completed, &terms.environment.dropped, digests)?;
                 if completed.killed_for == Some(Code::LimitMemory) {
                     self.activity.denial(self.over_memory(&program, &terms));
                 }
@@ -528,10 +538,10 @@ impl Gate {
         call: u64,
         completed: &Completed,
         dropped: &[Dropped],
-        relayed: bool,
+        relayed: [Option<Relayed>; 2],
     ) -> Result<(), GuestError> {
-        // Of what was passed on nothing is left to make a digest of.
-        let key = self.parts.trail.key.as_deref().filter(|_| !relayed);
+        let key = self.parts.trail.key.as_deref();
+        let [stdout, stderr] = relayed.map(|relayed| relayed.map(|relayed| relayed.digest()));
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
                 _ if completed.killed_for == Some(Code::LimitMemory) => {
@@ -547,8 +557,8 @@ impl Gate {
             duration_us: u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX),
             stdout_bytes: completed.stdout_written,
             stderr_bytes: completed.stderr_written,
-            stdout_digest: key.map(|key| key.digest(&completed.stdout)),
-            stderr_digest: key.map(|key| key.digest(&completed.stderr)),
+            stdout_digest: stdout.or_else(|| key.map(|key| key.digest(&completed.stdout))),
+            stderr_digest: stderr.or_else(|| key.map(|key| key.digest(&completed.stderr))),
             env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
             stragglers_killed: completed.stragglers,
             confinement: completed.report.tier().name().to_owned(),

@@ -30,6 +30,7 @@ mod abi;
 mod capability;
 mod command;
 mod diagnostic;
+mod digest;
 mod engine;
 mod error;
 mod explained;

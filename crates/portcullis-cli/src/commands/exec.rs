@@ -30,6 +30,9 @@ use crate::signals::Signals;
 /// How long a command may take to be dropped.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What helps where a script cannot be told from what somebody else wrote meanwhile.
+const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: `--read`";
+
 /// What helps against a denial by a policy that lists programs.
 const LISTED: &str =
     "write it into `exec.allow` of the entry `exec` in the policy, or read none: `--no-config`";
@@ -77,6 +80,7 @@ fn asked(args: &ExecArgs, settings: &Settings) -> Result<Asked> {
         lists_programs,
         ..
     } = settings.policy.verb()?;
+    grants = portcullis::with_repositories(grants).map_err(refused)?;
     let (program, rest) = args
         .command
         .split_first()
@@ -195,7 +199,7 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
     let terms = match &decision {
         Decision::Allow(authorized) => authorized.terms(),
         Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-            let denials = Denials::of_a_command(&[(**denial).clone()], asked.help);
+            let denials = told(std::slice::from_ref(&**denial), asked.help);
             if json {
                 out.json(json!({ "allowed": false, "denials": denials.0 }))?;
             }
@@ -213,17 +217,28 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
     Ok(Exit::OK)
 }
 
-/// Why nothing was run, without the plugin that there is not.
+/// Why nothing was run.
 fn refused(error: LoadError) -> Failure {
     let mut failure = Failure::from(error);
     for report in &mut failure.reports {
-        if let Report::Plain(report) = report {
-            report.message = report
-                .message
-                .replace("cannot load plugin `exec`: ", "cannot run the command: ");
+        if let Report::Plain(plain) = report {
+            *plain = without_plugin(plain.clone());
         }
     }
     failure
+}
+
+/// What the library says of a plugin, without the plugin that there is not.
+fn without_plugin(mut report: Diagnostic) -> Diagnostic {
+    let spellings = [
+        ("cannot load plugin `exec`: ", "cannot run the command: "),
+        ("plugin `exec` may not ", "`portcullis exec` may not "),
+        ("plugin `exec`: ", ""),
+    ];
+    for (of_plugin, of_command) in spellings {
+        report.message = report.message.replace(of_plugin, of_command);
+    }
+    report
 }
 
 /// How the command came to its end, or did not begin.
@@ -272,7 +287,7 @@ fn finish(
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
     let head = run.end(exit)?;
-    let denials = Denials::of_a_command(&activity.denials, help);
+    let denials = told(&activity.denials, help);
     if json {
         out.json(document(exit, &id, &ending, &activity, &denials, head))?;
     }
@@ -281,7 +296,10 @@ fn finish(
         out.report(Level::Error, &Report::Plain(failure));
     }
     for notice in &activity.notices {
-        out.report(Level::Warning, &Report::Plain(notice.clone()));
+        out.report(
+            Level::Warning,
+            &Report::Plain(without_plugin(notice.clone())),
+        );
     }
     let weak = |command: &portcullis::Command| {
         command.report.tier() == Tier::Limits || !command.not_in_force.is_empty()
@@ -321,17 +339,20 @@ fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
     }
 }
 
-fn report_denials(denials: &Denials, out: Printer) {
-    for counted in &denials.0 {
-        let mut report = Diagnostic::from(&counted.denial);
-        report.message = headline(&counted.denial);
-        out.report(Level::Error, &Report::Plain(report));
-    }
+/// Denials with what helps somebody who types a command.
+fn told(denials: &[Denial], listed: Option<&str>) -> Denials {
+    Denials::of_a_command(denials, |denial| match denial.code {
+        Code::ExecNoRule | Code::ExecArguments => listed,
+        Code::ExecUnfit if denial.notes.iter().any(|note| note.contains("script")) => Some(SCRIPT),
+        _ => None,
+    })
 }
 
-/// As that of a plugin's denial, without a plugin.
-fn headline(denial: &Denial) -> String {
-    format!("`portcullis exec` may not {}", denial.action)
+fn report_denials(denials: &Denials, out: Printer) {
+    for counted in &denials.0 {
+        let report = without_plugin(Diagnostic::from(&counted.denial));
+        out.report(Level::Error, &Report::Plain(report));
+    }
 }
 
 /// There is no plugin to grant anything to: what it lacked is a flag of the next call.

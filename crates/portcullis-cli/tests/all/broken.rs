@@ -85,6 +85,19 @@ const fn request(
     }
 }
 
+/// What the plugin does itself in `out`, which it may write.
+const fn change(what: &'static str, args: &'static str, says: &'static str) -> Case {
+    Case {
+        what,
+        plugin: Guest("wasi-probe"),
+        policy: "fs.write = [{ path = \"out\", as = \"/out\" }]\n",
+        args,
+        says,
+        exit: 126,
+        namespaces: true,
+    }
+}
+
 const fn usage(what: &'static str, args: &'static str, exit: i32, says: &'static str) -> Case {
     Case {
         what,
@@ -486,6 +499,11 @@ const REQUESTS: &[Case] = &[
         "run --config policy.toml p exec -- echo",
         "error[P0222]: plugin `p` may not run `/usr/bin/echo` now",
     ),
+    change(
+        "a file that others execute",
+        "run --config policy.toml p write /out/.envrc x",
+        "error[P0302]: plugin `p` may not write `[DIR]/project/out/.envrc`",
+    ),
 ];
 
 const USAGES: &[Case] = &[
@@ -569,6 +587,7 @@ fn message(case: &Case) -> (String, Option<i32>) {
         Assemble(text) => assemble(text.as_bytes()).unwrap(),
     };
     context.write("p.wasm", bytes);
+    context.write("out/file", "");
     let policy = match case.policy.strip_prefix('!') {
         Some(whole) => whole.to_owned(),
         None => format!("{DEV}{}", case.policy),
