@@ -10,8 +10,8 @@ use portcullis_exec::{ExecAsk, Place, resolve};
 use wasmtime::component::{Component, ComponentType, Linker, Lower, TypedFunc};
 use wasmtime::{Config, Engine, Store};
 
-use crate::Bench;
-use crate::rounds::{Goal, Row, print};
+use crate::{Bench, Wish};
+use portcullis_spawn_bench::rounds::{Goal, Row, print};
 
 const ROUNDS: usize = 40;
 
@@ -22,7 +22,7 @@ pub(crate) async fn all(bench: &Bench) -> anyhow::Result<()> {
 }
 
 async fn guest_calls(bench: &Bench) -> anyhow::Result<()> {
-    let noop = bench.plugin("noop").await?;
+    let noop = bench.plugin("noop", Wish::LIMITS).await?;
     let mut warm = noop.instantiate("bench").await?;
     let mut rows = [
         Row::new("warm call of `run`", Goal::Micros(1.0)),
@@ -47,7 +47,7 @@ async fn guest_calls(bench: &Bench) -> anyhow::Result<()> {
 /// What stands between a guest's request and its effect: lifting the request and lowering the answer, measured with a
 /// host that answers at once; then resolve, decide and audit, each by itself.
 async fn gate(bench: &Bench) -> anyhow::Result<()> {
-    let grants = bench.grants()?;
+    let grants = bench.grants(Wish::LIMITS)?;
     let place = Place::open(
         bench.host.project(),
         HostEnvironment::new(std::env::vars().collect()),
@@ -190,7 +190,7 @@ fn decision_event() -> Event {
 /// Resident memory that one more instance costs, the guest's own included.
 async fn memory(bench: &Bench) -> anyhow::Result<()> {
     const INSTANCES: usize = 500;
-    let noop = bench.plugin("noop").await?;
+    let noop = bench.plugin("noop", Wish::LIMITS).await?;
     let mut held = Vec::with_capacity(INSTANCES + 8);
     for _ in 0..8 {
         held.push(noop.instantiate("bench").await?);

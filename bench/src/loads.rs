@@ -6,7 +6,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
 use crate::Bench;
-use crate::rounds::{Goal, Row, print};
+use portcullis_spawn_bench::rounds::{Goal, Row, print};
 
 pub(crate) fn all(bench: &Bench) -> anyhow::Result<()> {
     // Compiled code of the size that a Python plugin has.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Bench;
-use crate::rounds::{Goal, Row, print};
+use portcullis_spawn_bench::rounds::{Goal, Row, print};
 
 /// `bench/peers` builds it; it is no part of the workspace.
 fn wasmtime() -> Option<PathBuf> {

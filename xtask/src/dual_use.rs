@@ -1,4 +1,4 @@
-//! The programs that the tests of dual-use programs start: which are missing, and getting them.
+//! The programs that the tests of dual-use programs and of recipes start: which are missing, and getting them.
 
 use crate::{Options, packages, shell};
 use anyhow::{Context, Result};
@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The table of those tests, one file a category.
+/// The table of the former, one file a category.
 const TABLE: &str = "crates/portcullis-cli/tests/dual_use/programs";
+/// The table of the latter.
+const RECIPES: &str = "crates/portcullis-cli/tests/recipes/programs.toml";
 /// Where the tests look for a program.
-const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
+const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
 
 /// Installs what is missing where that was allowed; else says how, and the tests skip those programs by name.
 ///
@@ -18,8 +20,11 @@ const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
 /// The table does not parse, or the installation fails. Without permission to install, missing programs are no error.
 pub(crate) fn install(options: &Options) -> Result<()> {
     let mut missing = BTreeSet::new();
+    let mut tables = vec![shell::root().join(RECIPES)];
     for file in fs::read_dir(shell::root().join(TABLE))? {
-        let path = file?.path();
+        tables.push(file?.path());
+    }
+    for path in tables {
         let text = fs::read_to_string(&path)?;
         let found = packages_of(&text, |program| {
             DIRECTORIES
@@ -34,7 +39,7 @@ pub(crate) fn install(options: &Options) -> Result<()> {
     let names: Vec<_> = missing.iter().map(String::as_str).collect();
     match packages::install(options, &names) {
         Err(error) if !options.yes => {
-            println!("programs for the dual-use tests are missing: {error:#}");
+            println!("programs for the tests are missing: {error:#}");
             Ok(())
         }
         result => result,

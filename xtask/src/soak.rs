@@ -14,7 +14,7 @@ const PACKAGES: [&str; 3] = ["portcullis", "portcullis-confine", "portcullis-exe
 /// # Errors
 /// One fails, or none ran.
 pub(crate) fn run() -> Result<()> {
-    let binaries = test::build()?;
+    let binaries = test::build(&[])?;
     let mut cargo = shell::cargo();
     cargo.arg("test");
     for package in PACKAGES {

@@ -69,14 +69,14 @@ pub enum StartError {
         problem: &'static str,
     },
     /// The helper serves, but this system lets it make no cell.
-    #[error("cannot make a cell: {step} failed: {}{}", io::Error::from_raw_os_error(*errno), remedy_suffix(*remedy))]
+    #[error("cannot make a cell: {step} failed: {}{}", io::Error::from_raw_os_error(*errno), remedy_suffix(remedy.as_deref()))]
     Cell {
         /// The step that failed.
         step: Step,
         /// Its error number.
         errno: i32,
         /// What to change on this system, where that is known.
-        remedy: Option<&'static str>,
+        remedy: Option<String>,
     },
     /// The helper answered with something that is not ours.
     #[error(transparent)]
@@ -86,7 +86,7 @@ pub enum StartError {
     Unsupported,
 }
 
-fn remedy_suffix(remedy: Option<&'static str>) -> String {
+fn remedy_suffix(remedy: Option<&str>) -> String {
     remedy.map(|text| format!("; {text}")).unwrap_or_default()
 }
 

@@ -31,6 +31,7 @@
 mod ablation;
 mod error;
 mod event;
+mod obstacle;
 mod plan;
 mod report;
 mod rlimits;
@@ -51,6 +52,7 @@ pub use event::{Event, Status, Step, Usage};
 pub use linux::TestPoint;
 #[cfg(cells)]
 pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
+pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;

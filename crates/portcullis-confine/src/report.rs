@@ -62,10 +62,11 @@ protections! {
     MemoryWatch = 14, "memory watch";
 }
 
-/// What is in force in a cell, read back from the kernel by the cell itself.
+/// What is in force in a cell, read back from the kernel: by the cell itself, and what it inherits from its template
+/// and cannot undo by the template.
 ///
-/// A report is never an echo of the plan: each line is the answer of a system call that was made after the cell had
-/// been set up, or the refusal of an act that was tried. `Display` gives the line for a person.
+/// A report is never an echo of the plan: each line is the answer of a system call that was made after that part had
+/// been set up, or the refusal of an act that was tried in the cell. `Display` gives the line for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     tier: Tier,

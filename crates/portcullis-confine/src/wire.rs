@@ -20,7 +20,7 @@ pub(crate) const REPLY_BYTES: usize = 16;
 /// Size of an [`Event`].
 pub(crate) const EVENT_BYTES: usize = 40;
 /// Size of the fixed part of a request.
-const HEADER_BYTES: usize = 6 * 4 + (RLIMIT_COUNT + 1) * 8;
+const HEADER_BYTES: usize = 6 * 4 + RLIMIT_COUNT * 8;
 /// Largest message there is.
 pub(crate) const MAX_REQUEST_BYTES: usize = HEADER_BYTES + MAX_ARGV_BYTES + MAX_ENV_BYTES;
 /// Descriptors that go with a request: stdin, stdout, stderr, program, working directory.
@@ -36,6 +36,7 @@ const EXITED: u32 = 0x5043_0007;
 const KILLED: u32 = 0x5043_0008;
 const MAKE_TEMPLATE: u32 = 0x5043_0009;
 const OVER_MEMORY: u32 = 0x5043_000a;
+const WATCH: u32 = 0x5043_000b;
 
 /// Stands for "keep the host's limit"; the kernel's own "no limit" lowers nothing either.
 const UNSET: u64 = u64::MAX;
@@ -185,6 +186,24 @@ pub(crate) fn is_terminate(message: &[u8]) -> bool {
     message == terminate()
 }
 
+/// Asks the init to kill a tree that has more bytes of memory than this. Comes before the request, which the init does
+/// not see.
+pub(crate) fn watch_memory(most: u64) -> [u8; REPLY_BYTES] {
+    let mut message = reply([WATCH, 0, 0, 0]);
+    message[8..].copy_from_slice(&most.to_le_bytes());
+    message
+}
+
+pub(crate) fn parse_watch(message: &[u8]) -> Option<u64> {
+    let mut words = Words(message);
+    let (WATCH, 0) = (words.u32().ok()?, words.u32().ok()?) else {
+        return None;
+    };
+    let most = words.u64().ok()?;
+    words.end().ok()?;
+    Some(most)
+}
+
 /// The command of a cell, as it goes over the socket.
 pub(crate) fn request(
     argv: &[CString],
@@ -222,7 +241,7 @@ pub(crate) fn request(
     for count in counts {
         message.extend(count.unwrap_or(u32::MAX).to_le_bytes());
     }
-    for value in limits.values().into_iter().chain([limits.memory_bytes]) {
+    for value in limits.values() {
         message.extend(value.unwrap_or(UNSET).to_le_bytes());
     }
     for string in argv.iter().chain(env) {
@@ -243,8 +262,6 @@ pub(crate) struct Request<'a> {
     /// `envc` strings, each with its terminating zero byte.
     pub(crate) env: &'a [u8],
     pub(crate) limits: [Option<u64>; RLIMIT_COUNT],
-    /// Bytes of memory of the whole tree.
-    pub(crate) memory: Option<u64>,
 }
 
 pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
@@ -256,8 +273,7 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
     let mut size = || words.u32().map(|word| word as usize);
     let (argc, envc, argv_bytes, env_bytes) = (size()?, size()?, size()?, size()?);
     let mut limits = [None; RLIMIT_COUNT];
-    let mut memory = None;
-    for limit in limits.iter_mut().chain([&mut memory]) {
+    for limit in &mut limits {
         *limit = Some(words.u64()?).filter(|&value| value != UNSET);
     }
     if argv_bytes > MAX_ARGV_BYTES || env_bytes > MAX_ENV_BYTES {
@@ -277,7 +293,6 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
         argv,
         env,
         limits,
-        memory,
     })
 }
 
@@ -400,7 +415,6 @@ mod tests {
     fn request_round_trip() {
         let limits = Rlimits {
             open_files: Some(64),
-            memory_bytes: Some(1 << 30),
             ..Rlimits::default()
         };
         let message = request(&strings(&["sh", "-c", ""]), &strings(&["A=1"]), &limits, 0).unwrap();
@@ -408,7 +422,10 @@ mod tests {
         assert_eq!((parsed.argc, parsed.argv), (3, &b"sh\0-c\0\0"[..]));
         assert_eq!((parsed.envc, parsed.env), (1, &b"A=1\0"[..]));
         assert_eq!(parsed.limits, limits.values());
-        assert_eq!(parsed.memory, Some(1 << 30));
+        let watch = watch_memory(u64::MAX - 7);
+        assert_eq!(parse_watch(&watch), Some(u64::MAX - 7));
+        assert_eq!(parse_watch(&terminate()), None);
+        assert!(!is_terminate(&watch));
     }
 
     #[test]

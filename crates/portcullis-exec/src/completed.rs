@@ -4,6 +4,7 @@ use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
 use crate::care::TreeNote;
+use crate::{Complaint, Connections};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct Completed {
     pub report: Report,
     /// What became of the working trees that it could write.
     pub trees: Vec<TreeNote>,
+    /// What it asked its proxy for, if it may reach hosts; never for the guest.
+    pub connections: Vec<Connections>,
+    /// What it said, if it failed; to be looked at when the guest has returned, and never for the guest.
+    pub complaint: Option<Complaint>,
 }
 
 impl Completed {

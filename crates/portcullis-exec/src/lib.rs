@@ -20,8 +20,10 @@ mod ask;
 mod capture;
 pub mod care;
 mod completed;
+mod connections;
 mod executor;
 mod failure;
+mod hint;
 mod plan;
 mod pool;
 mod quota;
@@ -36,14 +38,17 @@ mod watch;
 pub use ask::{ExecAsk, Place};
 pub use care::GitIdentity;
 pub use completed::{Completed, Status};
+pub use connections::Connections;
 pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
+pub use hint::{Complaint, Hint};
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
 pub use sharer::Sharer;
 pub use stdio::{Input, Output, Stdio};
 
 pub use portcullis_confine::{
-    Helper, HelperError, Protection, Report, ServerError, StartError, Step, Tier, Usage, enter,
+    Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,
+    StartError, Step, Tier, Usage, enter, obstacles,
 };
-pub use portcullis_proxy::{Upstream, Verdict};
+pub use portcullis_proxy::{Upstream, Verdict, Why};

@@ -16,6 +16,8 @@ use crate::watch as descriptor;
 
 /// One read: what a pipe holds.
 const BUFFER: usize = 64 * 1024;
+/// Bytes of what was passed on that are remembered.
+const END: usize = 64 * 1024;
 
 /// Tells those who move bytes that no process of the command is left.
 #[derive(Clone, Debug)]
@@ -61,6 +63,14 @@ impl Sink {
         }
     }
 
+    /// The last bytes of what was kept or passed on; at most [`END`] of what was passed on.
+    pub(crate) fn end(&self) -> &[u8] {
+        match self {
+            Self::Capture(capture) => &capture.kept,
+            Self::Relay(relay) => &relay.end,
+        }
+    }
+
     /// What was kept, whether there was more, and how much was written.
     pub(crate) fn into_parts(self) -> (Vec<u8>, bool, u64) {
         match self {
@@ -78,6 +88,8 @@ pub(crate) struct Relay {
     out: Box<dyn AsyncWrite + Send + Unpin>,
     written: u64,
     cap: u64,
+    /// The last of what was passed on, to look in for why a command failed.
+    end: Vec<u8>,
 }
 
 impl std::fmt::Debug for Relay {
@@ -96,6 +108,7 @@ impl Relay {
             out,
             written: 0,
             cap,
+            end: Vec::new(),
         }
     }
 
@@ -157,6 +170,8 @@ impl Relay {
             .write_all(&bytes[..allowed])
             .await
             .map_err(Interrupted::Relay)?;
+        self.end.extend_from_slice(&bytes[..allowed]);
+        self.end.drain(..self.end.len().saturating_sub(END));
         if allowed == bytes.len() {
             return Ok(());
         }

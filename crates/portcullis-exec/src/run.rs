@@ -19,7 +19,9 @@ use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
+use crate::connections::Ledger;
 use crate::executor::Inner;
+use crate::hint::{self, Complaint};
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
 use crate::relay::{Relay, Sink};
@@ -71,6 +73,13 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     }
     let planned = planned(executor, wanted).await?;
     let argv = argv(&program, authorized.request())?;
+    let args = authorized
+        .request()
+        .args
+        .iter()
+        .map(|arg| arg.as_str().to_owned())
+        .collect();
+    let cwd = directory.real.clone();
     let env = environment(executor, &authorized, &planned.plan)?;
     let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
@@ -85,13 +94,20 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     };
     let mut stdout = sink(stdio.stdout, terms.output);
     let mut stderr = sink(stdio.stderr, terms.output);
+    let ledger = Ledger::default();
     let started_cell = timeout_at(
         times.kill,
-        start(executor, &planned, sharer, &terms.rights.net, &command),
+        start(
+            executor,
+            &planned,
+            sharer,
+            (&terms.rights.net, &ledger),
+            &command,
+        ),
     );
     // The cell comes last, so that it is dropped first.
     let Started {
-        aftermath,
+        mut aftermath,
         yard,
         proxy,
         cell,
@@ -109,11 +125,21 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         [&mut stdout, &mut stderr],
         times,
         quota,
+        &mut aftermath,
     )
     .await?;
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let connections = ledger.take();
+    let confined = planned.plan.tier() != Tier::Limits && ended.killed_for.is_none();
+    let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
+        rights: terms.rights.clone(),
+        cwd,
+        args,
+        stderr: hint::end_of(stderr.end()),
+        asked_proxy: !connections.is_empty(),
+    });
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     Ok(Completed {
@@ -129,7 +155,9 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
-        trees: aftermath.settle().await,
+        trees: ended.trees,
+        connections,
+        complaint,
     })
 }
 
@@ -178,7 +206,8 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust.
+/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
+/// installation has configured.
 const CA_NAMES: [&str; 9] = [
     "SSL_CERT_FILE",
     "GIT_SSL_CAINFO",
@@ -198,6 +227,11 @@ fn environment(
     plan: &Plan,
 ) -> Result<Vec<CString>, ExecFailure> {
     let mut vars = authorized.terms().environment.vars.clone();
+    let options = "NODE_OPTIONS";
+    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
+        // One that is there was let through by name, and so may say otherwise.
+        vars.push((options.to_owned(), portcullis_proxy::node_options()));
+    }
     let mut set = |name: &str, value: String| {
         // Whatever was set would lead nowhere in a cell.
         vars.retain(|(other, _)| other != name);
@@ -302,7 +336,7 @@ async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
     sharer: &Sharer,
-    net: &PolicyNet,
+    net: (&PolicyNet, &Ledger),
     command: &CellCommand<'_>,
 ) -> Result<Started, ExecFailure> {
     let mut dead = 0;
@@ -328,16 +362,16 @@ async fn start(
     }
 }
 
-/// The proxy of one cell, to the hosts that its command was granted.
+/// The proxy of one cell, to the hosts that its command was granted, and where it writes down what it was asked for.
 fn proxy(
     executor: &Inner,
-    net: &PolicyNet,
+    (net, ledger): (&PolicyNet, &Ledger),
     cell: &mut Cell,
 ) -> Result<Option<Serving>, ExecFailure> {
     let (PolicyNet::Hosts(hosts), Some(listener)) = (net, cell.take_listener()) else {
         return Ok(None);
     };
-    let proxy = Proxy::new(hosts.clone(), executor.proxy.clone());
+    let proxy = Proxy::new(hosts.clone(), ledger.told(&executor.proxy));
     proxy
         .serve(listener.into())
         .map(Some)

@@ -69,8 +69,8 @@ impl Protect {
     }
 }
 
-/// Of several, one that the path lies in.
-fn nearest<'a>(bounds: impl Iterator<Item = Bound<'a>>) -> Option<Bound<'a>> {
+/// Of several, the first that the path lies in, else the first.
+pub(crate) fn nearest<'a>(bounds: impl Iterator<Item = Bound<'a>>) -> Option<Bound<'a>> {
     bounds.reduce(|one, other| {
         if other.standing > one.standing {
             other
@@ -89,10 +89,30 @@ fn parts(path: &Path) -> Vec<&[u8]> {
 }
 
 fn stands(name: &str, parts: &[&[u8]]) -> Option<Standing> {
+    let wanted = name.split('/').map(str::as_bytes);
+    follows(wanted, parts, |wanted, part| {
+        wanted == b"*" || wanted.eq_ignore_ascii_case(part)
+    })
+}
+
+/// How a path stands to another, letter case aside.
+pub(crate) fn stands_to(path: &Path, other: &Path) -> Option<Standing> {
+    follows(
+        parts(other).into_iter(),
+        &parts(path),
+        <[u8]>::eq_ignore_ascii_case,
+    )
+}
+
+fn follows<'a>(
+    wanted: impl Iterator<Item = &'a [u8]>,
+    parts: &[&[u8]],
+    is: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<Standing> {
     let mut parts = parts.iter();
-    for (index, wanted) in name.split('/').enumerate() {
+    for (index, wanted) in wanted.enumerate() {
         match parts.next() {
-            Some(part) if wanted == "*" || part.eq_ignore_ascii_case(wanted.as_bytes()) => {}
+            Some(part) if is(wanted, part) => {}
             None if index > 0 => return Some(Standing::Above),
             Some(_) | None => return None,
         }
@@ -125,13 +145,24 @@ mod tests {
             // A file in place of a directory is the name all the same.
             (".config/git", ".config/git"),
         ] {
-            assert_eq!(bound(path), Some((name.to_owned(), Standing::Within)), "{path}");
+            assert_eq!(
+                bound(path),
+                Some((name.to_owned(), Standing::Within)),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn directories_above_a_name_are_bound_by_it() {
-        for path in [".git", "x/.git", ".git/modules", ".git/modules/a", ".config", ".local"] {
+        for path in [
+            ".git",
+            "x/.git",
+            ".git/modules",
+            ".git/modules/a",
+            ".config",
+            ".local",
+        ] {
             let standing = bound(path).map(|(_, standing)| standing);
             assert_eq!(standing, Some(Standing::Above), "{path}");
         }
@@ -185,7 +216,11 @@ mod tests {
         assert_eq!(protect.binds(Path::new(".git/hooks/pre-commit")), None);
         assert_eq!(protect.binds_in_git_dir(Path::new("hooks/x")), None);
         assert!(protect.binds(Path::new(".git/config")).is_some());
-        assert!(protect.first_in_git_dir().all(|(_, first)| first != "hooks"));
+        assert!(
+            protect
+                .first_in_git_dir()
+                .all(|(_, first)| first != "hooks")
+        );
         assert!(Protect::nothing().binds(Path::new(".git/config")).is_none());
     }
 }

@@ -1,7 +1,8 @@
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::authorized::Authorized;
-use crate::bound::{Bound, Standing};
+use crate::bound::{Bound, Standing, nearest, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
@@ -78,6 +79,17 @@ pub struct ChangeRequest {
     pub git_dirs: Vec<PathBuf>,
     /// Names beside `path`, if this is what makes the directory one of git's: what git would then find there.
     pub completes: Vec<String>,
+    /// What is protected besides the names of the list, in any directory.
+    pub kept: Vec<Kept>,
+}
+
+/// A path that is protected under whatever name, such as the hooks that a configuration of git's names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// A real path.
+    pub path: PathBuf,
+    /// Why, as a clause.
+    pub why: String,
 }
 
 impl Request for ChangeRequest {
@@ -110,23 +122,41 @@ fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
         let note = "no `fs.write` rule matches; the default is deny".to_owned();
         return Some(denial(Code::FsNotGranted, grants, request, vec![note]));
     };
-    let default = Protect::default();
-    let protect = grants.exec.as_ref().map_or(&default, |exec| &exec.protect);
-    let bounds = bounds(protect, &covering, request);
-    let nearest = bounds.iter().max_by_key(|bound| bound.standing)?;
-    let mut notes = vec![because(request, *nearest)];
-    notes.push(format!(
+    let protect = &grants.protect;
+    let mut bounds = placed(protect, &covering, request);
+    let by_place = nearest(bounds.iter().copied()).map(by_place);
+    let completed = completed(protect, request);
+    let by_completion = completed.first().map(|name| by_completion(request, name));
+    let because = by_place.or(by_completion).or_else(|| kept(request))?;
+    bounds.extend(completed.into_iter().map(|name| Bound {
+        name,
+        standing: Standing::Within,
+    }));
+    let except = format!(
         "`{}` may be written ({}), except for what others execute",
         shown(&grant.host.display().to_string()),
         grant.origin
-    ));
-    let mut denial = denial(Code::FsProtected, grants, request, notes);
-    denial.remedies.push(lifting(grants, &bounds));
+    );
+    let mut denial = denial(Code::FsProtected, grants, request, vec![because, except]);
+    if !bounds.is_empty() {
+        denial.remedies.push(lifting(grants, &bounds));
+    }
     Some(denial)
 }
 
-/// Every protected name that stands against the request, sorted.
-fn bounds<'a>(
+/// Why the request is refused for a path that is kept, if it is.
+fn kept(request: &ChangeRequest) -> Option<String> {
+    request.kept.iter().find_map(|kept| {
+        let standing = stands_to(&request.path, &kept.path)?;
+        (standing == Standing::Within || !request.act.spares_what_is_below()).then(|| {
+            let path = shown(&kept.path.display().to_string());
+            format!("`{path}` is protected: {}", kept.why)
+        })
+    })
+}
+
+/// Every protected name that the request's path is, lies in or leads to.
+fn placed<'a>(
     protect: &'a Protect,
     covering: &[&FsGrant],
     request: &ChangeRequest,
@@ -137,49 +167,56 @@ fn bounds<'a>(
     let granted = |dir: &&PathBuf| covering.iter().any(|grant| dir.starts_with(&grant.host));
     let git_dirs = request.git_dirs.iter().filter(granted);
     let git_dirs = git_dirs.filter_map(|dir| inside(dir));
-    let mut bounds: Vec<_> = tops.flat_map(|path| protect.bounds(&path).collect::<Vec<_>>()).collect();
-    bounds.extend(git_dirs.flat_map(|path| protect.bounds_in_git_dir(&path).collect::<Vec<_>>()));
-    bounds.retain(|bound| {
-        bound.standing == Standing::Within || !request.act.spares_what_is_below()
-    });
-    let completed = protect.first_in_git_dir().filter(|(_, first)| {
-        let beside = request.completes.iter();
-        beside.into_iter().any(|name| name.eq_ignore_ascii_case(first))
-    });
-    bounds.extend(completed.map(|(name, _)| Bound {
-        name,
-        standing: Standing::Within,
-    }));
-    // Of the same name, where the path lies in it comes first.
-    bounds.sort_by(|one, other| (one.name, other.standing).cmp(&(other.name, one.standing)));
-    bounds.dedup_by_key(|bound| bound.name);
+    let mut bounds = Vec::new();
+    tops.for_each(|path| bounds.extend(protect.bounds(&path)));
+    git_dirs.for_each(|path| bounds.extend(protect.bounds_in_git_dir(&path)));
+    bounds
+        .retain(|bound| bound.standing == Standing::Within || !request.act.spares_what_is_below());
     bounds
 }
 
-fn because(request: &ChangeRequest, bound: Bound<'_>) -> String {
-    let Bound { name, standing } = bound;
-    let built_in = Protect::BUILT_IN.iter();
-    let why = built_in
-        .filter(|protected| protected.name == name)
+/// The protected names that git would find beside the path once it is there.
+fn completed<'a>(protect: &'a Protect, request: &ChangeRequest) -> Vec<&'a str> {
+    let beside = |first: &str| {
+        let mut beside = request.completes.iter();
+        beside.any(|name| name.eq_ignore_ascii_case(first))
+    };
+    let names = protect.first_in_git_dir();
+    names
+        .filter_map(|(name, first)| beside(first).then_some(name))
+        .collect()
+}
+
+/// Who executes what has the name, as the end of a clause.
+fn why(name: &str) -> String {
+    let mut built_in = Protect::BUILT_IN.iter();
+    built_in
+        .find(|protected| protected.name == name)
         .map(|protected| format!(": {}", protected.why))
-        .next()
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn by_place(bound: Bound<'_>) -> String {
+    let Bound { name, standing } = bound;
+    let why = why(name);
     match standing {
-        _ if !request.completes.is_empty() => {
-            let beside = request.completes.join("`, `");
-            format!("git would take its directory for a repository, and find `{beside}` in it{why}")
-        }
         Standing::Within => format!("`{name}` is protected{why}"),
         Standing::Above => format!("`{name}`, which is protected, is found through it{why}"),
     }
 }
 
+fn by_completion(request: &ChangeRequest, name: &str) -> String {
+    let beside = request.completes.join("`, `");
+    format!(
+        "git would take its directory for a repository, and find `{beside}` there{}",
+        why(name)
+    )
+}
+
 /// What to write so that exactly these names bind neither the plugin nor its commands.
 fn lifting(grants: &Grants, bounds: &[Bound<'_>]) -> Remedy {
-    let names: Vec<_> = bounds
-        .iter()
-        .map(|bound| format!("\"{}\"", bound.name))
-        .collect();
+    let names: BTreeSet<_> = bounds.iter().map(|bound| bound.name).collect();
+    let names: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
     let names = names.join(", ");
     let key = if grants.exec.is_some() {
         format!("exec.unprotect = [{names}]")

@@ -64,7 +64,7 @@ pub use argv::{ArgPath, ArgumentRule, InvalidPattern, Mismatch, PathAccess};
 pub use authorized::{Authorized, ExecTerms};
 pub use bound::{Bound, Standing};
 pub use capability::Capability;
-pub use change::{ChangeRequest, FsAct};
+pub use change::{ChangeRequest, FsAct, Kept};
 pub use decide::{Decision, decide};
 pub use denial::{Code, Denial, GuestError, Remedy};
 pub use env_names::{is_secret_name, mentions_secret};

@@ -47,7 +47,7 @@ mod upstream;
 mod verdict;
 
 pub use dial::{Dial, Dialling, SystemDialer};
-pub use environment::environment;
+pub use environment::{environment, node_options};
 pub use options::{ProxyLimits, ProxyOptions};
 pub use proxy::{Proxy, Serving};
 pub use resolve::{Resolve, Resolving, SystemResolver};

@@ -415,6 +415,7 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            named_by_git: Arc::default(),
             trail: self.trail(),
         });
         Ok(Plugin(Arc::new(Loaded {

@@ -30,8 +30,10 @@ mod abi;
 mod capability;
 mod command;
 mod diagnostic;
+mod digest;
 mod engine;
 mod error;
+mod explained;
 mod gate;
 mod host;
 mod imports;
@@ -57,7 +59,10 @@ pub use plugin::Plugin;
 pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
-pub use portcullis_exec::{ExecAsk, Input, Output, Protection, Report, Status, Stdio, Tier, enter};
+pub use portcullis_exec::{
+    Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
+    Stdio, Tier, enter, obstacles,
+};
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;

@@ -1,7 +1,8 @@
 //! `portcullis doctor`: tries everything that a run needs, on this machine.
 
-use std::path::Path;
+mod confinement;
 
+use confinement::Confinements;
 use portcullis::{Diagnostic, Host, Source, Status};
 use portcullis_audit::Evidence;
 use portcullis_policy::{Confinement, ExecGrant, Grants, Mode, PluginId, ProgramRule};
@@ -26,6 +27,9 @@ struct Check {
     ok: bool,
     /// What was found.
     found: String,
+    /// More of it, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<String>,
     /// What to do, when it is not well.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
@@ -33,43 +37,41 @@ struct Check {
 
 impl Check {
     fn new(name: &'static str, result: std::result::Result<String, String>, fix: &str) -> Self {
-        match result {
-            Ok(found) => Self {
-                name,
-                ok: true,
-                found,
-                fix: None,
-            },
-            Err(found) => Self {
-                name,
-                ok: false,
-                found,
-                fix: Some(fix.to_owned()),
-            },
+        let ok = result.is_ok();
+        Self {
+            name,
+            ok,
+            found: result.unwrap_or_else(|why| why),
+            details: Vec::new(),
+            fix: (!ok).then(|| fix.to_owned()),
         }
     }
 }
 
 pub(super) async fn doctor(args: &DoctorArgs, env: Environment, out: Printer) -> Result<Exit> {
     let (_, directories) = settings::places(&args.common, &env)?;
+    let confinement = Confinements::try_all(&env).await;
+    let commands = commands(&env, confinement.strongest()).await;
+    let settings = Settings::load(&args.common, FlagSet::default(), env);
     let checks = vec![
         kernel(),
-        namespaces(),
-        commands(&env).await,
+        confinement.check(),
+        commands,
         data(&directories),
         audit(&directories),
         cache(&directories),
-        policy(args, env),
+        network(&settings),
+        policy(&settings),
     ];
     let well = checks.iter().all(|check| check.ok);
     if args.common.output.json {
-        out.json(json!({ "ok": well, "checks": checks }))?;
+        out.json(json!({ "ok": well, "checks": checks, "confinement": confinement.json() }))?;
     } else {
         for check in &checks {
             let word = if check.ok { "ok " } else { "fix" };
             out.line(&line(&format!("{word}  {}: {}", check.name, check.found)))?;
-            if let Some(fix) = &check.fix {
-                out.line(&line(&format!("     {fix}")))?;
+            for detail in check.details.iter().chain(&check.fix) {
+                out.line(&line(&format!("     {detail}")))?;
             }
         }
     }
@@ -98,42 +100,23 @@ fn kernel() -> Check {
     )
 }
 
-fn namespaces() -> Check {
-    let limit = |name: &str| {
-        std::fs::read_to_string(Path::new("/proc/sys/user").join(name))
-            .ok()?
-            .trim()
-            .parse::<u64>()
-            .ok()
+/// Has a real plugin call a real command, through the spawn server and a cell of the strongest tier.
+async fn commands(env: &Environment, tier: Option<Confinement>) -> Check {
+    let result = match tier {
+        Some(tier) => run_true(env, tier).await,
+        None => Err("no command can be started in any tier".to_owned()),
     };
-    let result = match (limit("max_user_namespaces"), limit("max_pid_namespaces")) {
-        (Some(0), _) => {
-            Err("user namespaces are switched off (`user.max_user_namespaces = 0`)".to_owned())
-        }
-        (_, Some(0)) => {
-            Err("pid namespaces are switched off (`user.max_pid_namespaces = 0`)".to_owned())
-        }
-        (Some(user), Some(pid)) => Ok(format!("up to {user} user and {pid} pid namespaces")),
-        _ => Err("`/proc/sys/user` cannot be read".to_owned()),
-    };
-    Check::new(
-        "namespaces",
-        result,
-        "ask the administrator to raise the limits in `/proc/sys/user`",
-    )
+    Check::new("commands", result, "see what is said of the confinement")
 }
 
-/// Has a real plugin call a real command, through the spawn server and a cell.
-async fn commands(env: &Environment) -> Check {
-    let fix = "the message says what the kernel refused; in a container, allow user namespaces and an own `/proc`";
-    Check::new("commands", run_true(env).await, fix)
-}
-
-async fn run_true(env: &Environment) -> std::result::Result<String, String> {
+async fn run_true(
+    env: &Environment,
+    confinement: Confinement,
+) -> std::result::Result<String, String> {
     let id = PluginId::new("doctor").map_err(|error| error.to_string())?;
     let exec = ExecGrant {
         allow: vec![ProgramRule::any_arguments("true")],
-        confinement: Confinement::Limits,
+        confinement,
         ..ExecGrant::default()
     };
     let grants = Grants {
@@ -172,7 +155,7 @@ async fn run_true(env: &Environment) -> std::result::Result<String, String> {
             "a plugin ran `{}` in {} µs ({})",
             command.program,
             command.duration.as_micros(),
-            command.confinement
+            command.report.tier().name()
         )),
         (Ok(_), commands) => Err(format!(
             "`true` did not end with 0: {:?}",
@@ -253,8 +236,28 @@ fn cache(directories: &Directories) -> Check {
     )
 }
 
-fn policy(args: &DoctorArgs, env: Environment) -> Check {
-    let result = Settings::load(&args.common, FlagSet::default(), env)
+/// How commands that were granted hosts reach them.
+fn network(settings: &Result<Settings>) -> Check {
+    let network = settings
+        .as_ref()
+        .ok()
+        .map(|settings| settings.policy.network());
+    let proxy = network.and_then(|network| network.upstream_proxy.as_ref());
+    let ca_file = network.and_then(|network| network.ca_file.as_ref());
+    let way = match proxy {
+        Some(proxy) => format!("through `{proxy}`, which checks addresses in place of Portcullis"),
+        None => "directly".to_owned(),
+    };
+    let trust = match ca_file {
+        Some(file) => format!("with the certificates of `{}`", file.display()),
+        None => "with the certificates of the system".to_owned(),
+    };
+    Check::new("network", Ok(format!("{way}, {trust}")), "")
+}
+
+fn policy(settings: &Result<Settings>) -> Check {
+    let result = settings
+        .as_ref()
         .map(|settings| match settings.files.as_slice() {
             [] => "no policy file: nothing is granted".to_owned(),
             files => files

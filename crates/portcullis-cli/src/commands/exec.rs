@@ -22,13 +22,16 @@ use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
-use crate::render::{Level, Printer, line};
+use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
 
 /// How long a command may take to be dropped.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What helps where a script cannot be told from what somebody else wrote meanwhile.
+const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: `--read`";
 
 /// What helps against a denial by a policy that lists programs.
 const LISTED: &str =
@@ -61,7 +64,7 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
         Ended::Refused(error) => {
             run.end(Exit::OURS)?;
-            Err((*error).into())
+            Err(refused(*error))
         }
         Ended::Stopped(exit) => {
             run.end(exit)?;
@@ -77,6 +80,7 @@ fn asked(args: &ExecArgs, settings: &Settings) -> Result<Asked> {
         lists_programs,
         ..
     } = settings.policy.verb()?;
+    grants = portcullis::with_repositories(grants).map_err(refused)?;
     let (program, rest) = args
         .command
         .split_first()
@@ -195,7 +199,7 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
     let terms = match &decision {
         Decision::Allow(authorized) => authorized.terms(),
         Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-            let denials = Denials::of_a_command(&[(**denial).clone()], asked.help);
+            let denials = told(std::slice::from_ref(&**denial), asked.help);
             if json {
                 out.json(json!({ "allowed": false, "denials": denials.0 }))?;
             }
@@ -211,6 +215,30 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
         out.line(&line(&text))?;
     }
     Ok(Exit::OK)
+}
+
+/// Why nothing was run.
+fn refused(error: LoadError) -> Failure {
+    let mut failure = Failure::from(error);
+    for report in &mut failure.reports {
+        if let Report::Plain(plain) = report {
+            *plain = without_plugin(plain.clone());
+        }
+    }
+    failure
+}
+
+/// What the library says of a plugin, without the plugin that there is not.
+fn without_plugin(mut report: Diagnostic) -> Diagnostic {
+    let spellings = [
+        ("cannot load plugin `exec`: ", "cannot run the command: "),
+        ("plugin `exec` may not ", "`portcullis exec` may not "),
+        ("plugin `exec`: ", ""),
+    ];
+    for (of_plugin, of_command) in spellings {
+        report.message = report.message.replace(of_plugin, of_command);
+    }
+    report
 }
 
 /// How the command came to its end, or did not begin.
@@ -251,17 +279,27 @@ fn finish(
     json: bool,
     out: Printer,
 ) -> Result<Exit> {
-    let Ran { ending, activity } = ran;
+    let Ran {
+        ending,
+        mut activity,
+    } = ran;
+    activity.notices.iter_mut().for_each(as_flags);
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
     let head = run.end(exit)?;
-    let denials = Denials::of_a_command(&activity.denials, help);
+    let denials = told(&activity.denials, help);
     if json {
         out.json(document(exit, &id, &ending, &activity, &denials, head))?;
     }
     report_denials(&denials, out);
     for failure in failures(&activity) {
         out.report(Level::Error, &Report::Plain(failure));
+    }
+    for notice in &activity.notices {
+        out.report(
+            Level::Warning,
+            &Report::Plain(without_plugin(notice.clone())),
+        );
     }
     let weak = |command: &portcullis::Command| {
         command.report.tier() == Tier::Limits || !command.not_in_force.is_empty()
@@ -301,17 +339,38 @@ fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
     }
 }
 
+/// Denials with what helps somebody who types a command.
+fn told(denials: &[Denial], listed: Option<&str>) -> Denials {
+    Denials::of_a_command(denials, |denial| match denial.code {
+        Code::ExecNoRule | Code::ExecArguments => listed,
+        Code::ExecUnfit if denial.notes.iter().any(|note| note.contains("script")) => Some(SCRIPT),
+        _ => None,
+    })
+}
+
 fn report_denials(denials: &Denials, out: Printer) {
     for counted in &denials.0 {
-        let mut report = Diagnostic::from(&counted.denial);
-        report.message = headline(&counted.denial);
+        let report = without_plugin(Diagnostic::from(&counted.denial));
         out.report(Level::Error, &Report::Plain(report));
     }
 }
 
-/// As that of a plugin's denial, without a plugin.
-fn headline(denial: &Denial) -> String {
-    format!("`portcullis exec` may not {}", denial.action)
+/// There is no plugin to grant anything to: what it lacked is a flag of the next call.
+fn as_flags(notice: &mut Diagnostic) {
+    for help in &mut notice.helps {
+        let Some(command) = help.command.take() else {
+            continue;
+        };
+        if let [_, verb, _, right, object] = &command[..]
+            && verb == "grant"
+        {
+            help.text = format!(
+                "{}, add: {}",
+                help.text,
+                shell(&[format!("--{right}"), object.clone()])
+            );
+        }
+    }
 }
 
 fn failures(activity: &Activity) -> Vec<Diagnostic> {
@@ -339,6 +398,7 @@ fn document(
         "status": status,
         "denials": denials.0,
         "failures": failures(activity),
+        "notices": activity.notices,
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

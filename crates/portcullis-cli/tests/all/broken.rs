@@ -35,6 +35,8 @@ struct Case {
     says: &'static str,
     /// The exit code.
     exit: i32,
+    /// Whether this machine has user namespaces.
+    namespaces: bool,
 }
 
 /// Runs the plugin under the policy.
@@ -50,6 +52,7 @@ const fn plugin(what: &'static str, plugin: Content, says: &'static str) -> Case
         args: RUN,
         says,
         exit: 125,
+        namespaces: true,
     }
 }
 
@@ -61,6 +64,7 @@ const fn policy(what: &'static str, policy: &'static str, says: &'static str) ->
         args: CHECK,
         says,
         exit: 2,
+        namespaces: true,
     }
 }
 
@@ -77,6 +81,20 @@ const fn request(
         args,
         says,
         exit: 126,
+        namespaces: true,
+    }
+}
+
+/// What the plugin does itself in `out`, which it may write.
+const fn change(what: &'static str, args: &'static str, says: &'static str) -> Case {
+    Case {
+        what,
+        plugin: Guest("wasi-probe"),
+        policy: "fs.write = [{ path = \"out\", as = \"/out\" }]\n",
+        args,
+        says,
+        exit: 126,
+        namespaces: true,
     }
 }
 
@@ -88,6 +106,7 @@ const fn usage(what: &'static str, args: &'static str, exit: i32, says: &'static
         args,
         says,
         exit,
+        namespaces: true,
     }
 }
 
@@ -462,12 +481,12 @@ const REQUESTS: &[Case] = &[
         "run --config policy.toml p exec --stdin=x -- cat",
         "error[P0212]: plugin `p` may not run `/usr/bin/cat` with standard input",
     ),
-    request(
-        "confinement that cannot be enforced",
-        ECHO,
-        "run --config policy.toml --confinement full p exec -- echo",
+    without_namespaces(request(
+        "confinement that cannot be enforced, such as here without user namespaces",
+        "exec.allow = [{ program = \"echo\", confinement = \"full\" }]\n",
+        "run --config policy.toml p exec -- echo",
         "error[P0213]: plugin `p` may not run `/usr/bin/echo`",
-    ),
+    )),
     request(
         "more output than it may have",
         "limits.output = \"10B\"\nexec.allow = [\"seq\"]\n",
@@ -479,6 +498,11 @@ const REQUESTS: &[Case] = &[
         "limits.spawns_per_minute = 0\nexec.allow = [\"echo\"]\n",
         "run --config policy.toml p exec -- echo",
         "error[P0222]: plugin `p` may not run `/usr/bin/echo` now",
+    ),
+    change(
+        "a file that others execute",
+        "run --config policy.toml p write /out/.envrc x",
+        "error[P0302]: plugin `p` may not write `[DIR]/project/out/.envrc`",
     ),
 ];
 
@@ -546,6 +570,12 @@ const SECTIONS: [(&str, &[Case]); 4] = [
     ("The command line", USAGES),
 ];
 
+/// On a machine that has switched user namespaces off.
+const fn without_namespaces(mut case: Case) -> Case {
+    case.namespaces = false;
+    case
+}
+
 /// The first line of the message, and the exit code.
 fn message(case: &Case) -> (String, Option<i32>) {
     let context = Context::new();
@@ -557,13 +587,18 @@ fn message(case: &Case) -> (String, Option<i32>) {
         Assemble(text) => assemble(text.as_bytes()).unwrap(),
     };
     context.write("p.wasm", bytes);
+    context.write("out/file", "");
     let policy = match case.policy.strip_prefix('!') {
         Some(whole) => whole.to_owned(),
         None => format!("{DEV}{}", case.policy),
     };
     context.write("policy.toml", policy);
     let args: Vec<_> = case.args.split(' ').collect();
-    let output = context.output(&args);
+    let output = if case.namespaces {
+        context.output(&args)
+    } else {
+        context.without_namespaces(&args).output().unwrap()
+    };
     let stderr = context.plain(&String::from_utf8(output.stderr).unwrap());
     let first = stderr
         .lines()

@@ -150,7 +150,7 @@ fn keys_that_a_weaker_confinement_does_not_enforce_are_named() {
         context.json(&args)["not_in_force"].clone()
     };
     assert_eq!(not_in_force("namespaces"), serde_json::json!(["exec"]));
-    assert_eq!(not_in_force("landlock"), serde_json::json!(["memory"]));
+    assert_eq!(not_in_force("landlock"), serde_json::json!([]));
     assert_eq!(
         not_in_force("limits"),
         serde_json::json!(["exec", "memory", "net", "write"])
@@ -272,4 +272,54 @@ allow = [
       note: granted by policy.toml:5
       help: grant a directory to write that holds no programs
     "#);
+}
+
+#[test]
+fn what_was_in_force_is_told_for_each_tier() {
+    let context = Context::confined(
+        "[plugins.exec]\nallow = [\"echo\", \"true\", { program = \"id\", confinement = \"limits\" }]\n",
+    );
+    let run = |commands: &[&str]| {
+        let head = ["run", "--config", "policy.toml", "p", "exec", "--"];
+        let output = context.output(&[&head, commands].concat());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(run(&["echo"]), "children: confined (full)\n");
+    assert_eq!(
+        run(&["echo", ";;", "exec", "--", "id", ";;", "exec", "--", "true"]),
+        "children: confined (full): `/usr/bin/echo`, `/usr/bin/true`\n\
+         children: not confined (limits): they can do what you can do: `/usr/bin/id`\n"
+    );
+    let args = [
+        "run",
+        "--json",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "echo",
+        ";;",
+        "exec",
+        "--",
+        "id",
+    ];
+    let children = context.json(&args)["children"].clone();
+    assert_eq!(
+        children["confinement"],
+        serde_json::json!(["full", "limits"])
+    );
+    let commands = &children["commands"];
+    assert_eq!(commands[0]["confinement"], "full");
+    assert_eq!(commands[0]["missing"], serde_json::json!([]));
+    assert_eq!(commands[1]["confinement"], "limits");
+    let missing = commands[1]["missing"].as_array().unwrap();
+    assert!(
+        missing.contains(&"Landlock".into()) && missing.contains(&"seccomp".into()),
+        "{missing:?}"
+    );
+    assert!(
+        !missing.contains(&"own pid namespace".into()),
+        "{missing:?}"
+    );
 }

@@ -19,7 +19,15 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// As [`Self::new`], and not below `/tmp`, where a cell has a directory of its own that can be written.
+    pub(crate) fn beside_tmp() -> Self {
+        Self::of(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    fn of(dir: tempfile::TempDir) -> Self {
         for name in ["home", "project"] {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o700)).unwrap();
@@ -100,6 +108,15 @@ impl Context {
     pub(crate) fn portcullis(&self, args: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_portcullis"));
         command.args(args);
+        command
+    }
+
+    /// As [`Self::portcullis`], where user namespaces are switched off: in one whose owner has done so.
+    pub(crate) fn without_namespaces(&self, args: &[&str]) -> Command {
+        let mut command = self.command("unshare");
+        let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+        command.args(["--user", "--map-root-user", "sh", "-c", script, "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_portcullis")).args(args);
         command
     }
 

@@ -23,7 +23,7 @@ fn a_command_runs_and_children_are_said_to_be_unconfined_once() {
 
     stderr=
     -- stderr
-    children: not confined
+    children: not confined (limits): they can do what you can do
     ");
 }
 
@@ -142,7 +142,10 @@ fn the_json_of_a_run_has_the_head_of_the_trail() {
     let document = context.json(&[&["run", "--json"], &exec(&["--", "echo", "hi"])[1..]].concat());
     assert_eq!(document["exit_code"], 0);
     assert_eq!(document["result"]["ok"], "status=0\nstdout=hi\n\nstderr=\n");
-    assert_eq!(document["children"]["confinement"], "not confined");
+    assert_eq!(
+        document["children"]["confinement"],
+        serde_json::json!(["limits"])
+    );
     assert_eq!(document["children"]["commands"][0]["status"]["exited"], 0);
     let head = document["audit"]["head"].as_str().unwrap();
     assert!(
@@ -184,6 +187,33 @@ fn rule_keys_that_only_the_kernel_could_enforce_are_named() {
     let output = context.output(&exec(&["--", "echo"]));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("not in force: `memory`, `net`"), "{stderr}");
+}
+
+#[test]
+fn a_command_with_more_memory_than_its_rule_gives_it_is_killed_and_told() {
+    let policy = |memory: &str| {
+        let rule = format!("program = \"sed\"\nmemory = \"{memory}\"\nconfinement = \"full\"\n");
+        Context::with_policy(&format!("[[plugins.exec.allow]]\n{rule}"))
+    };
+    // A line without an end.
+    let output = policy("20MiB").output(&exec(&["--", "sed", "p", "/dev/zero"]));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(stdout.contains("status=137"), "{stdout}");
+    assert!(
+        stderr.contains("warning[P0225]: plugin `p` may not have more memory for `/usr/bin/sed`")
+            && stderr.contains("more than 20971520 bytes (`memory` of its rule)"),
+        "{stderr}"
+    );
+    let output = policy("200MiB").output(&exec(&["--", "sed", "p", "/dev/null"]));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(stdout.contains("status=0"), "{stdout}");
+    assert!(!stderr.contains("P0225"), "{stderr}");
 }
 
 #[test]
@@ -325,7 +355,10 @@ fn quiet_leaves_warnings_out_but_not_what_the_children_were() {
         let output = context.output(&[&["run", flag], &args[1..]].concat());
         String::from_utf8(output.stderr).unwrap()
     };
-    assert_eq!(stderr("-q"), "children: not confined\n");
+    assert_eq!(
+        stderr("-q"),
+        "children: not confined (limits): they can do what you can do\n"
+    );
     assert!(stderr("-v").contains("P0201") && stderr("-v").contains("in the audit trail"));
 }
 

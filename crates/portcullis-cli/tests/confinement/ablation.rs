@@ -4,6 +4,10 @@
 //! out; a release cannot have it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what cannot be tried is told to whoever runs the tests"
+)]
 #![allow(
     dead_code,
     reason = "the cases and their kit are those of the confinement tests"
@@ -48,18 +52,20 @@ fn is_stopped(case: &Case) -> bool {
     !case.leans.is_empty() && !matches!(case.full, Expect::Open | Expect::Absent)
 }
 
-/// Tries a case with layers left out: whether any user gets through. `None` where no machine could show it.
-fn through(case: &Case, without: &[Layer]) -> Option<bool> {
-    let tried: Vec<_> = User::available()
-        .iter()
-        .map(|&user| gets_through(case, Tier::Full, user, without))
-        .collect();
-    if tried.contains(&Through::Yes) {
-        Some(true)
-    } else if tried.contains(&Through::No) {
-        Some(false)
+/// Tries a case with layers left out: whether any user gets through. Untried where this machine has no such thing.
+fn through(case: &'static Case, without: &[Layer]) -> Through {
+    let mut stopped = Vec::new();
+    for &user in User::available() {
+        match gets_through(case, Tier::Full, user, without) {
+            Through::Yes => return Through::Yes,
+            Through::No(seen) => stopped.push(format!("{}: {seen}", user.name())),
+            Through::Untried => {}
+        }
+    }
+    if stopped.is_empty() {
+        Through::Untried
     } else {
-        None
+        Through::No(stopped.join("\n"))
     }
 }
 
@@ -69,7 +75,7 @@ fn first_case() -> &'static Case {
 
 fn whole() -> Result<(), Failed> {
     match through(first_case(), &[]) {
-        Some(false) => Ok(()),
+        Through::No(_) => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -77,20 +83,20 @@ fn whole() -> Result<(), Failed> {
 /// Without this every other trial would fail for the wrong reason, or pass for none.
 fn can_leave_out() -> Result<(), Failed> {
     match through(first_case(), &Layer::ALL) {
-        Some(true) => Ok(()),
+        Through::Yes => Ok(()),
         other => Err(format!("INVALID: this build leaves nothing out: {other:?}").into()),
     }
 }
 
 /// All layers that the case leans on left out, the act succeeds: nothing else stopped it, and it is no empty case.
-fn falls(case: &Case) -> Result<(), Failed> {
+fn falls(case: &'static Case) -> Result<(), Failed> {
     match through(case, case.leans) {
-        Some(true) => Ok(()),
-        Some(false) => {
+        Through::Yes => Ok(()),
+        Through::No(seen) => {
             let layers: Vec<_> = case.leans.iter().map(|layer| layer.name()).collect();
-            Err(format!("it is stopped without {layers:?}, too: by what?").into())
+            Err(format!("without {layers:?}, too: {seen}").into())
         }
-        None => {
+        Through::Untried => {
             println!(
                 "SKIP ablation case {}: this machine has no such thing",
                 case.number
@@ -110,7 +116,7 @@ fn carries(layer: Layer) -> Result<(), Failed> {
     leaning.sort_by_key(|case| case.leans.len());
     if leaning
         .iter()
-        .any(|case| through(case, &[layer]) == Some(true))
+        .any(|case| through(case, &[layer]) == Through::Yes)
     {
         Ok(())
     } else {

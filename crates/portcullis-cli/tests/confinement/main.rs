@@ -4,6 +4,10 @@
 //! anew from what was measured.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what cannot be tried is told to whoever runs the tests"
+)]
 
 mod cases;
 mod kit;
@@ -15,7 +19,7 @@ use kit::{
     case::{Case, Layer, Tier},
     machine::{User, machine},
     results, table,
-    verdict::{Verdict, control, judge},
+    verdict::{LEAVE_OUT, Verdict, judge, known_control},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -25,13 +29,19 @@ fn main() -> ExitCode {
     for &user in User::available() {
         for case in cases::all() {
             let name = format!("control::{}::{} {}", user.name(), case.number, case.title);
-            trials.push(Trial::test(name, move || settle(case, control(case, user))));
+            trials.push(Trial::test(name, move || {
+                settle(case, known_control(case, user))
+            }));
             trials.extend(Tier::ALL.map(|tier| trial(case, tier, user)));
         }
     }
     trials.push(Trial::test(
         "every_layer_carries_a_case",
         every_layer_carries_a_case,
+    ));
+    trials.push(Trial::test(
+        "no_layer_can_be_left_out",
+        no_layer_can_be_left_out,
     ));
     trials.extend(scenarios::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -82,6 +92,24 @@ fn every_layer_carries_a_case() -> Result<(), Failed> {
     }
 }
 
+/// The binary that people have knows nothing of what the tests of layers tell theirs.
+fn no_layer_can_be_left_out() -> Result<(), Failed> {
+    let binary = std::fs::read(machine().portcullis())?;
+    let has = |text: &str| {
+        binary
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    // The control: names of variables are found, if they are there.
+    if !has("PORTCULLIS_SPAWN_SERVER") {
+        return Err("INVALID: not even a variable that it does know is found".into());
+    }
+    if has(LEAVE_OUT) {
+        return Err(format!("it has `{LEAVE_OUT}` in it").into());
+    }
+    Ok(())
+}
+
 /// The table in SECURITY.md is what was measured.
 fn published() -> Trial {
     Trial::test("the_table_of_security_md_is_what_was_measured", || {
@@ -89,10 +117,11 @@ fn published() -> Trial {
         if results::is_asked_to_write() {
             table::publish(&measured)?;
         }
-        if table::published()? == measured.trim() {
-            Ok(())
-        } else {
-            Err(format!("measured was\n{measured}\n`PORTCULLIS_TABLE=write` writes it").into())
+        match table::difference(&measured)? {
+            None => Ok(()),
+            Some(difference) => {
+                Err(format!("{difference}\n`PORTCULLIS_TABLE=write` writes it").into())
+            }
         }
     })
 }

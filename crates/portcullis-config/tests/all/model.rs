@@ -84,7 +84,7 @@ pass_env = ["GH_TOKEN"]
 strip_env_prefixes = ["MY_"]
 allow_dangerous_env = ["GIT_SSH"]
 confinement = "limits"
-path = ["/usr/bin"]
+path = ["/usr/bin", "~/bin"]
 deny = ["rm", {{ program = "git", sub = ["push"] }}]
 allow = [
   "jq",
@@ -145,7 +145,11 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
     assert_eq!(exec.strip_env_prefixes, ["MY_"]);
     assert_eq!(exec.allow_dangerous_env, ["GIT_SSH"]);
     assert_eq!(exec.confinement, Confinement::Limits);
-    assert_eq!(exec.search_path, ["/usr/bin"].map(std::path::PathBuf::from));
+    let at_home = project.root().join("home/bin");
+    assert_eq!(
+        exec.search_path,
+        [std::path::PathBuf::from("/usr/bin"), at_home]
+    );
     assert_eq!(exec.deny[1].id.0, "deny[1]");
     let git = &exec.allow[1];
     assert_eq!(git.id.0, "git-read");

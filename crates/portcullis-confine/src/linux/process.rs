@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::thread::UnshareFlags;
+
 use crate::{
     Usage,
     ablation::{Layer, is_left_out},
@@ -54,6 +56,13 @@ pub(super) fn fork_into(namespaces: i32) -> io::Result<Side> {
             Ok(Side::Parent { pid, pidfd })
         }
     }
+}
+
+/// Moves this process, which must be single-threaded, into new namespaces (`CLONE_NEW*`).
+pub(super) fn unshare(namespaces: i32) -> io::Result<()> {
+    let flags = UnshareFlags::from_bits_retain(namespaces.cast_unsigned());
+    // SAFETY: what rustix warns of is a table of descriptors that is no longer shared, and namespaces have none.
+    Ok(unsafe { rustix::thread::unshare_unsafe(flags - UnshareFlags::FILES) }?)
 }
 
 /// Blocks every signal and gives every signal its default action.
@@ -164,36 +173,28 @@ pub(super) fn place(fd: BorrowedFd<'_>, target: RawFd, cloexec: bool) -> io::Res
     }
 }
 
-/// Keeps descriptors 0 to 2, `socket`, which becomes number 3, and `other`, which becomes number 4, and closes
-/// everything else.
+/// Keeps descriptors 0 to 2 and copies of these, which become numbers 3 and on, and closes everything else.
 ///
 /// Only for a copy of a process that will never drop the values of the process it is a copy of.
-pub(super) fn keep_only(
-    socket: BorrowedFd<'_>,
-    other: Option<OwnedFd>,
-) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    // The other may be number 3 or 4 itself.
-    let other = other
-        .map(|fd| {
-            let copy = rustix::io::fcntl_dupfd_cloexec(&fd, 5);
-            // Its number is closed below with all others, and must not be closed twice.
-            std::mem::forget(fd);
-            copy
-        })
-        .transpose()?;
-    place(socket, 3, true)?;
-    if let Some(other) = &other {
-        place(other.as_fd(), 4, true)?;
+pub(super) fn keep_only(keep: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
+    let beyond = RawFd::try_from(3 + keep.len()).map_err(io::Error::other)?;
+    // What is kept may have a number that another one is to get, so all are moved out of the way first.
+    let copies: io::Result<Vec<OwnedFd>> = keep
+        .iter()
+        .map(|fd| Ok(rustix::io::fcntl_dupfd_cloexec(fd, beyond)?))
+        .collect();
+    let copies = copies?;
+    let mut kept = Vec::with_capacity(copies.len());
+    for (number, copy) in (3..).zip(&copies) {
+        place(copy.as_fd(), number, true)?;
+        // SAFETY: the number has just been made; what it was before belonged to a value that this process never
+        // touches again.
+        kept.push(unsafe { OwnedFd::from_raw_fd(number) });
     }
-    close_from(if other.is_some() { 5 } else { 4 })?;
-    // SAFETY: numbers 3 and 4 have just been made; what they were before belonged to values that this copy never
-    // touches again. The other's own value is forgotten, because its number has been closed or is 4.
-    let other = other.map(|fd| unsafe {
-        std::mem::forget(fd);
-        OwnedFd::from_raw_fd(4)
-    });
-    // SAFETY: as above.
-    Ok((unsafe { OwnedFd::from_raw_fd(3) }, other))
+    // These are closed with everything else.
+    copies.into_iter().for_each(std::mem::forget);
+    close_from(beyond)?;
+    Ok(kept)
 }
 
 /// Kills every process that this one can see, except itself. For the init of a pid namespace.

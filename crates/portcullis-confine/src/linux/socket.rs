@@ -75,6 +75,17 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> i
 
 /// Receives one message; a message or descriptors that do not fit are an error.
 pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut fds = Vec::new();
+    let bytes = receive_with(socket, buffer, |fd| fds.push(fd))?;
+    Ok(Received { bytes, fds })
+}
+
+/// As [`receive`], the descriptors one by one. Allocates nothing.
+pub(super) fn receive_with(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    mut take: impl FnMut(OwnedFd),
+) -> rustix::io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
@@ -85,20 +96,21 @@ pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Receiv
             RecvFlags::CMSG_CLOEXEC,
         )
     })?;
-    let mut fds = Vec::new();
     for part in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = part {
-            fds.extend(rights);
+            rights.for_each(&mut take);
         }
     }
-    if message
-        .flags
-        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-    {
-        return Err(Errno::MSGSIZE.into());
+    let cut = ReturnFlags::TRUNC | ReturnFlags::CTRUNC;
+    if message.flags.intersects(cut) {
+        return Err(Errno::MSGSIZE);
     }
-    Ok(Received {
-        bytes: message.bytes,
-        fds,
-    })
+    Ok(message.bytes)
+}
+
+/// Whether a message waits to be received.
+pub(super) fn holds_message(socket: impl AsFd) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let peeked = rustix::io::retry_on_intr(|| net::recv(&socket, &mut [0; 1], flags));
+    peeked.is_ok_and(|(bytes, _)| bytes > 0)
 }

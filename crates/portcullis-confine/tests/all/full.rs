@@ -3,12 +3,14 @@
 //! What two tiers promise alike is tested in both; the tier without namespaces needs an ordinary user.
 
 mod access;
+mod between;
 mod devices;
 mod identity;
 mod landlock;
 mod memory;
 mod network;
 mod proc;
+pub(crate) mod racer;
 mod root;
 mod scratch;
 mod seccomp;
@@ -39,12 +41,14 @@ pub(crate) fn tests() -> Vec<Test> {
     [
         TESTS,
         access::TESTS,
+        between::TESTS,
         devices::TESTS,
         identity::TESTS,
         landlock::TESTS,
         memory::TESTS,
         network::TESTS,
         proc::TESTS,
+        racer::TESTS,
         root::TESTS,
         scratch::TESTS,
         seccomp::TESTS,

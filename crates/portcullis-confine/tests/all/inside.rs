@@ -85,11 +85,12 @@ fn parked_init_has_only_what_it_needs() {
             "/dev/null",
             "/dev/null",
             "socket",
+            "socket",
             "anon_inode:[signalfd]"
         ]
         .map(|target| target.split(":[").next().unwrap())
     );
-    assert!(found.iter().map(|(number, _)| *number).eq(0..5));
+    assert!(found.iter().map(|(number, _)| *number).eq(0..6));
 }
 
 fn own_processes_only() {

@@ -68,7 +68,9 @@ pub use git_file::{Entry, ParseError, entries};
 pub use git_identity::{git_environment, read_user_config};
 pub use git_values::Unfit;
 pub use identity::GitIdentity;
-pub use protect::{Changed, Gap, Keep, KeptMount, ProtectError, Protected, Uncovered, protect};
+pub use protect::{
+    Changed, Gap, Keep, KeptMount, ProtectError, Protected, Uncovered, named_by_git, protect,
+};
 pub use repository::{Repository, RepositoryError, RepositoryRoot, repository};
 pub use staged::{ApplyError, STAGED_NAME, apply, read_config, read_staged};
 pub use tree::TreeNote;

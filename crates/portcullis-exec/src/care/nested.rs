@@ -52,7 +52,8 @@ fn search(survey: &mut Survey<'_>) -> Result<(), Errno> {
         entries += names.len();
         let is_root = depth == 0;
         let has = |name: &str| names.iter().any(|(entry, _)| entry == name);
-        if !is_root && (has(".git") || has("HEAD") && has("objects") && has("refs")) {
+        let is_git_dir = has("HEAD") && (has("commondir") || has("objects") && has("refs"));
+        if !is_root && (has(".git") || is_git_dir) {
             if repositories == MAX_REPOSITORIES {
                 survey.gap(&dir, Gap::SearchLimit);
                 return Ok(());
@@ -239,10 +240,12 @@ fn keep_named(survey: &mut Survey<'_>, base: &Path, path: &[u8]) -> Result<Optio
     match named(survey, base, path)? {
         Some(Step::At(path, found)) => {
             survey.keep(&path, &found);
+            survey.named.push(path.clone());
             Ok(Some(path))
         }
         Some(Step::Missing(missing)) => {
             survey.gap(&missing, Gap::Missing);
+            survey.named.push(missing);
             Ok(None)
         }
         _ => Ok(None),

@@ -136,6 +136,34 @@ pub fn protect<S: AsRef<str>>(
     real: &Path,
     names: &[S],
 ) -> Result<Protected, ProtectError> {
+    look(root, real, names)?.finish()
+}
+
+/// What the configurations of the repositories in a directory name, and git runs or reads: `core.hooksPath` and
+/// includes, and each link on the way to one. Whoever may write the directory must not change these, and [`protect`]
+/// keeps them for commands.
+///
+/// # Authority
+/// As [`protect`], which looks at as much.
+///
+/// # Shapes and units
+/// Absolute real paths in `real`, also of what is not there yet, sorted.
+///
+/// # Errors
+/// [`ProtectError::Root`].
+pub fn named_by_git<S: AsRef<str>>(
+    root: BorrowedFd<'_>,
+    real: &Path,
+    names: &[S],
+) -> Result<Vec<PathBuf>, ProtectError> {
+    Ok(look(root, real, names)?.named_by_git())
+}
+
+fn look<'a, S: AsRef<str>>(
+    root: BorrowedFd<'a>,
+    real: &'a Path,
+    names: &[S],
+) -> Result<Survey<'a>, ProtectError> {
     let mut survey = Survey {
         root,
         real,
@@ -143,6 +171,7 @@ pub fn protect<S: AsRef<str>>(
         git: Vec::new(),
         mounts: BTreeMap::new(),
         not_covered: Vec::new(),
+        named: Vec::new(),
     };
     for name in names {
         match name.as_ref().strip_prefix(".git/") {
@@ -158,7 +187,7 @@ pub fn protect<S: AsRef<str>>(
         root: real.to_owned(),
         source,
     })?;
-    survey.finish()
+    Ok(survey)
 }
 
 impl Protected {

@@ -34,6 +34,8 @@ pub(super) struct Survey<'a> {
     pub(super) git: Vec<Vec<String>>,
     pub(super) mounts: BTreeMap<PathBuf, (Keep, FileId)>,
     pub(super) not_covered: Vec<Uncovered>,
+    /// What configurations name, whether it is there or not.
+    pub(super) named: Vec<PathBuf>,
 }
 
 impl Survey<'_> {
@@ -242,6 +244,18 @@ impl Survey<'_> {
     /// Without a slash at the end, with which a path would mean a directory only.
     fn absolute(&self, path: &Path) -> PathBuf {
         self.real.components().chain(path.components()).collect()
+    }
+
+    pub(super) fn named_by_git(&self) -> Vec<PathBuf> {
+        let links = self.mounts.iter();
+        let links = links.filter(|(_, (keep, _))| *keep == Keep::Link);
+        let paths = links.map(|(path, _)| path).chain(&self.named);
+        // The directory itself is what is granted.
+        let paths = paths.filter(|path| !path.as_os_str().is_empty());
+        let mut named: Vec<_> = paths.map(|path| self.absolute(path)).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
     }
 
     pub(super) fn finish(self) -> Result<Protected, ProtectError> {

@@ -78,13 +78,21 @@ impl Yard {
                 Ok(Some(cell)) => return Ok(cell),
                 Ok(None) => copy.readable().await.map_err(socket)?.clear_ready(),
                 // It may be the answer to an older request; what was true then need not be now.
-                Err(ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
+                Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    self.request()?;
+                    // Where not even a template could be made, that was its last word, and the reason.
+                    if self.request().is_err() {
+                        return Err(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether there will be no more cells from here.
+    pub(super) fn is_lost(&self) -> bool {
+        self.template.is_given_up()
     }
 
     fn request(&self) -> Result<(), ServerError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_exec::Status;
 
-use crate::fixture::{Plugin, executor, shell, soak_count};
+use crate::fixture::{Plugin, executor, shell, soak};
 use crate::witness::{STUBBORN_LINES, Witness};
 
 crate::tests![
@@ -20,7 +20,7 @@ const AT_MOST: Duration = Duration::from_secs(1);
 async fn dropping_the_future_kills_the_tree() {
     let mut plugin = Plugin::new(&["sh"]);
     plugin.limit(|limits| limits.spawns_per_minute = 1000);
-    for round in 0..soak_count() {
+    for round in 0..soak(100) {
         let mut witness = Witness::named(plugin.place.project(), &format!("witness-{round}"));
         let tree = witness.stubborn_tree();
         tokio::select! {

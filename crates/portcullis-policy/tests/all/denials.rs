@@ -302,6 +302,8 @@ fn every_denial_reads_as_it_should() {
     }
     codes.insert(directory_denial().code);
     codes.insert(unconfinable().code);
+    // In `changes.rs`.
+    codes.insert(Code::FsProtected);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,

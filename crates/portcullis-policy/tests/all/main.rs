@@ -7,6 +7,7 @@
 
 mod addresses;
 mod arguments;
+mod changes;
 mod denials;
 mod environment;
 mod hosts;

@@ -275,3 +275,39 @@ async fn python_and_npm_ask_the_proxy() {
         assert_eq!(verdict.host, if allowed { "ok.com" } else { "evil.com" });
     }
 }
+
+#[tokio::test]
+async fn fetch_of_node_asks_the_proxy() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, mut received) = http(HI).await;
+    let option = portcullis_proxy::node_options();
+    let fetch = |host: &str| {
+        format!(
+            "fetch('http://{host}/x').then((r) => r.text()).then((t) => process.stdout.write(t))"
+        )
+    };
+    for (host, allowed) in [("ok.com", true), ("evil.com", false)] {
+        let mut world = World::new(&["ok.com:80"], server);
+        // An option of the command line is read as one of the variable.
+        let script = fetch(host);
+        let args = [&*option, "-e", &*script];
+        let Some(output) = run(&world, home.path(), "node", &args).await else {
+            return;
+        };
+        assert_eq!(output.stdout == b"hi", allowed, "{output:?}");
+        assert_eq!(output.status.success(), allowed, "{output:?}");
+        let verdict = world.verdict().await;
+        assert_eq!((&*verdict.host, verdict.allowed), (host, allowed));
+    }
+    assert!(next(&mut received).await.starts_with("GET /x HTTP/1.1\r\n"));
+}
+
+#[test]
+fn the_option_is_one_word() {
+    let option = portcullis_proxy::node_options();
+    assert!(
+        option
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(&byte))
+    );
+}

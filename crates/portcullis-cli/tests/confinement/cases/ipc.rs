@@ -20,6 +20,8 @@ pub(super) const CASES: &[Case] = &[
         title: "reads a key of its user",
         act: &["read-key", "{key}"],
         prepare: Prepare::Key,
+        // A user namespace has keys of its own, and goes with the mounts.
+        leans: &[Seccomp, Namespaces, Mounts],
         ..SHARED
     },
     Case {
@@ -48,6 +50,7 @@ pub(super) const CASES: &[Case] = &[
         prepare: Prepare::SharedMemory,
         full: Refused("ENOENT"),
         landlock: Refused("EPERM"),
+        leans: &[Namespaces],
         ..SHARED
     },
     Case {
@@ -57,6 +60,7 @@ pub(super) const CASES: &[Case] = &[
         prepare: Prepare::Queue,
         full: Refused("ENOENT"),
         landlock: Refused("EPERM"),
+        leans: &[Namespaces, Landlock],
         ..SHARED
     },
     Case {
@@ -75,7 +79,8 @@ pub(super) const CASES: &[Case] = &[
         act: &["tiocsti", "0"],
         prepare: Prepare::Terminal,
         truth: Truth::Typed,
-        leans: &[Seccomp],
+        // Were the call let through, the command would have no terminal there.
+        leans: &[],
         ..SHARED
     },
     Case {
@@ -86,7 +91,8 @@ pub(super) const CASES: &[Case] = &[
         full: Refused("ENOENT"),
         landlock: Refused("EACCES"),
         truth: Truth::Typed,
-        leans: &[Mounts, Landlock, Seccomp],
+        // Its session has none, whatever lies there.
+        leans: &[],
         ..SHARED
     },
 ];

@@ -4,7 +4,6 @@ use crate::kit::case::{
     Case,
     Expect::{Open, Refused},
     Layer::{Caps, Landlock, Mounts, Namespaces, Seccomp},
-    Truth,
 };
 
 const CALL: Case = Case {
@@ -29,7 +28,7 @@ pub(super) const CASES: &[Case] = &[
         number: "56",
         title: "makes a user namespace and mounts in it",
         act: &["own-root", "{rw}"],
-        leans: &[Seccomp, Namespaces],
+        leans: &[Seccomp, Namespaces, Landlock],
         ..CALL
     },
     Case {
@@ -66,6 +65,7 @@ pub(super) const CASES: &[Case] = &[
         number: "56f",
         title: "mounts a file system",
         act: &["mount", "{rw}"],
+        leans: &[Seccomp, Caps, Landlock],
         ..ROOTS_CALL
     },
     Case {
@@ -90,6 +90,7 @@ pub(super) const CASES: &[Case] = &[
         number: "56j",
         title: "loads a program into the kernel",
         act: &["bpf"],
+        leans: &[Seccomp, Caps, Namespaces, Mounts],
         ..ROOTS_CALL
     },
     Case {
@@ -103,6 +104,7 @@ pub(super) const CASES: &[Case] = &[
         number: "56l",
         title: "counts events of the processor",
         act: &["perf_event_open"],
+        leans: &[Seccomp, Caps, Namespaces, Mounts],
         ..ROOTS_CALL
     },
     Case {

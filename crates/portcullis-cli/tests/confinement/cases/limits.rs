@@ -3,7 +3,7 @@
 use crate::kit::case::{
     Case,
     Expect::Refused,
-    Layer::{Mounts, Rlimits},
+    Layer::{Landlock, Mounts, Rlimits},
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["big-file", "/tmp/portcullis-probe-big", "2048"],
         full: Refused("ENOSPC"),
         landlock: Refused("EACCES"),
-        leans: &[Mounts, Rlimits],
+        leans: &[Mounts, Landlock, Rlimits],
         ..Case::BASE
     },
 ];

@@ -4,7 +4,7 @@ use crate::kit::case::{
     Case,
     Expect::{Open, Refused},
     Grant,
-    Layer::{Landlock, Mounts, Namespaces, Seccomp},
+    Layer::{Caps, Landlock, Mounts, Namespaces, Seccomp},
     Truth,
 };
 
@@ -122,7 +122,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["open-by-handle", "{secret}", "{rw}"],
         full: Refused("EPERM"),
         truth: Truth::Learned("{nonce}"),
-        leans: &[Seccomp, Mounts, Landlock, Namespaces],
+        leans: &[Seccomp, Caps, Mounts, Landlock, Namespaces],
         needs_root: true,
         ..Case::BASE
     },

@@ -4,7 +4,7 @@ use crate::kit::case::{
     Case,
     Expect::Refused,
     Grant,
-    Layer::{Landlock, Namespaces, Seccomp},
+    Layer::{Caps, Landlock, Namespaces, Seccomp},
     Prepare, Truth,
 };
 
@@ -70,6 +70,7 @@ pub(super) const CASES: &[Case] = &[
         title: "makes a raw socket",
         act: &["raw"],
         needs_root: true,
+        leans: &[Seccomp, Caps],
         ..FAMILY
     },
     Case {
@@ -77,6 +78,7 @@ pub(super) const CASES: &[Case] = &[
         title: "makes a packet socket",
         act: &["packet"],
         needs_root: true,
+        leans: &[Seccomp, Caps],
         ..FAMILY
     },
     Case {
@@ -113,7 +115,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["io_uring", "{port}", "x"],
         full: Refused("ENOSYS"),
         grant: Grant::Never,
-        leans: &[Seccomp, Namespaces],
+        leans: &[Seccomp, Namespaces, Landlock],
         ..NET
     },
     Case {

@@ -3,7 +3,7 @@
 use crate::kit::case::{
     Case,
     Expect::{Open, Refused},
-    Layer::{Landlock, Namespaces, Seccomp},
+    Layer::{Landlock, Mounts, Namespaces, Seccomp},
     Prepare, Truth,
 };
 
@@ -18,7 +18,8 @@ const HURT: Case = Case {
 const READ: Case = Case {
     full: Refused("EPERM"),
     truth: Truth::Learned("{nonce}"),
-    leans: &[Seccomp, Namespaces, Landlock],
+    // The user namespace, which refuses it by itself, goes with the mounts.
+    leans: &[Seccomp, Namespaces, Landlock, Mounts],
     ..HURT
 };
 const LIMITED: Case = Case {
@@ -90,7 +91,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["read-mem", "{victim}", "{address}"],
         full: Refused("ENOENT"),
         landlock: Refused("EACCES"),
-        leans: &[Namespaces, Landlock],
+        leans: &[Namespaces, Landlock, Mounts],
         ..READ
     },
     Case {
@@ -106,7 +107,7 @@ pub(super) const CASES: &[Case] = &[
         act: &["read-proc", "{victim}", "environ"],
         full: Refused("ENOENT"),
         landlock: Refused("EACCES"),
-        leans: &[Namespaces, Landlock],
+        leans: &[Namespaces, Landlock, Mounts],
         ..READ
     },
     Case {

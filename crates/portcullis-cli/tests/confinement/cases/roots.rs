@@ -43,6 +43,7 @@ pub(super) const CASES: &[Case] = &[
         title: "opens such a descriptor again through `/proc/self/fd`",
         act: &["reopen-descriptor", "9"],
         full: Refused("ENOENT"),
+        leans: &[Fds, Landlock],
         ..INHERITED
     },
     Case {

@@ -17,6 +17,10 @@ use super::{
 const BEGIN: &str = "<!-- confinement table -->";
 const END: &str = "<!-- /confinement table -->";
 
+/// What a machine or user cannot show.
+const NOT_TRIED: &str = "not tried";
+const NOT_MEASURED: &str = "not measured";
+
 type Cells = BTreeMap<(&'static str, Tier, User), String>;
 
 /// What was measured in this run.
@@ -26,7 +30,7 @@ static MEASURED: Mutex<Cells> = Mutex::new(BTreeMap::new());
 pub(crate) fn note(case: &Case, tier: Tier, user: User, verdict: &Verdict) {
     let result = match verdict {
         Verdict::Holds(seen) => seen.clone(),
-        Verdict::Without(_) => "not tried".to_owned(),
+        Verdict::Without(_) => NOT_TRIED.to_owned(),
         Verdict::Broken(_) => "**broken**".to_owned(),
         Verdict::Invalid(_) => "**invalid**".to_owned(),
     };
@@ -66,7 +70,7 @@ fn cell(measured: &Cells, number: &'static str, tier: Tier) -> String {
     let get = |user: User| {
         measured
             .get(&(number, tier, user))
-            .map_or("not measured", String::as_str)
+            .map_or(NOT_MEASURED, String::as_str)
     };
     let (root, user) = (get(User::Root), get(User::Ordinary));
     if root == user {
@@ -76,23 +80,57 @@ fn cell(measured: &Cells, number: &'static str, tier: Tier) -> String {
     }
 }
 
-/// Returns the table that SECURITY.md has.
+/// SECURITY.md around and in its table.
 ///
 /// # Errors
 /// It has no markers.
-pub(crate) fn published() -> Result<String, String> {
+fn parts() -> Result<[String; 3], String> {
     let text = std::fs::read_to_string(repository().join("SECURITY.md")).unwrap();
     let missing = || format!("SECURITY.md has no `{BEGIN}` … `{END}`");
-    let (_, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
-    let (table, _) = rest.split_once(END).ok_or_else(missing)?;
-    Ok(table.trim().to_owned())
+    let (before, rest) = text.split_once(BEGIN).ok_or_else(missing)?;
+    let (table, after) = rest.split_once(END).ok_or_else(missing)?;
+    Ok([before, table, after].map(str::to_owned))
+}
+
+/// Returns the first line of the table in SECURITY.md that is not what was measured, with what was.
+///
+/// What a machine cannot show is compared with nothing.
+///
+/// # Errors
+/// SECURITY.md has no markers.
+pub(crate) fn difference(measured: &str) -> Result<Option<String>, String> {
+    let [_, published, _] = parts()?;
+    let (published, measured) = (published.trim(), measured.trim());
+    let pairs = published.lines().zip(measured.lines());
+    let other = pairs.into_iter().find(|(line, seen)| !agree(line, seen));
+    if let Some((line, seen)) = other {
+        return Ok(Some(format!("published: {line}\nmeasured:  {seen}")));
+    }
+    let lines = (published.lines().count(), measured.lines().count());
+    Ok((lines.0 != lines.1)
+        .then(|| format!("published are {} lines, measured {}", lines.0, lines.1)))
+}
+
+fn agree(published: &str, measured: &str) -> bool {
+    let (published, measured) = (published.split(" | "), measured.split(" | "));
+    let both = |cell: &str| match cell.split_once(", ") {
+        Some((root, user)) => [root.to_owned(), user.to_owned()],
+        None => [cell.to_owned(), cell.to_owned()],
+    };
+    let unknown = |text: &str| text.contains(NOT_TRIED) || text.contains(NOT_MEASURED);
+    published.clone().count() == measured.clone().count()
+        && published.zip(measured).all(|(one, other)| {
+            one == other
+                || both(one)
+                    .iter()
+                    .zip(&both(other))
+                    .all(|(one, other)| one == other || unknown(one) || unknown(other))
+        })
 }
 
 /// Puts a table between the markers of SECURITY.md.
 pub(crate) fn publish(table: &str) -> Result<(), String> {
-    let path = repository().join("SECURITY.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let old = format!("{BEGIN}\n{}\n{END}", published()?);
-    let new = format!("{BEGIN}\n{}\n{END}", table.trim());
-    std::fs::write(path, text.replace(&old, &new)).map_err(|error| error.to_string())
+    let [before, _, after] = parts()?;
+    let new = format!("{before}{BEGIN}\n{}\n{END}{after}", table.trim());
+    std::fs::write(repository().join("SECURITY.md"), new).map_err(|error| error.to_string())
 }

@@ -29,6 +29,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Cell {
     socket: OwnedFd,
+    /// Where the cell waits for its command.
+    request: OwnedFd,
     pidfd: OwnedFd,
     pid: u32,
     report: Report,
@@ -70,14 +72,18 @@ impl Cell {
     /// Takes over what a template sent, if it is what it should be.
     pub(super) fn adopt(pid: u32, report: Report, fds: Vec<OwnedFd>) -> Result<Self, &'static str> {
         let mut fds = fds.into_iter();
-        let (Some(socket), Some(pidfd)) = (fds.next(), fds.next()) else {
+        let (Some(socket), Some(request), Some(pidfd)) = (fds.next(), fds.next(), fds.next())
+        else {
             return Err("it has not the descriptors that it should have");
         };
-        if !socket::is_ours(socket.as_fd()) {
-            return Err("its first descriptor is no cell's socket");
+        if ![&socket, &request]
+            .into_iter()
+            .all(|fd| socket::is_ours(fd.as_fd()))
+        {
+            return Err("its first two descriptors are no cell's sockets");
         }
         if pidfd_process(pidfd.as_fd()) != Some(pid) {
-            return Err("its second descriptor is not of the process that it names");
+            return Err("its third descriptor is not of the process that it names");
         }
         let (mut listener, mut copies) = (None, None);
         for fd in fds {
@@ -90,9 +96,12 @@ impl Cell {
                 return Err("it has two descriptors of a kind");
             }
         }
-        rustix::io::ioctl_fionbio(&socket, true).map_err(|_| "its socket cannot be set up")?;
+        for fd in [&socket, &request] {
+            rustix::io::ioctl_fionbio(fd, true).map_err(|_| "its socket cannot be set up")?;
+        }
         Ok(Self {
             socket,
+            request,
             pidfd,
             pid,
             report,
@@ -187,11 +196,14 @@ impl Cell {
         // Unused unless there is a sixth, which then takes its place.
         let all = [stdin, stdout, stderr, program, cwd, extra.unwrap_or(cwd)];
         let count = REQUEST_FDS + usize::from(extra.is_some());
-        socket::send(&self.socket, &message, &all[..count]).map_err(|error| {
-            match Errno::from_io_error(&error) {
-                Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => SendError::Gone,
-                _ => SendError::Io(error),
-            }
+        let watched = match command.limits.memory_bytes {
+            Some(most) => socket::send(&self.socket, &wire::watch_memory(most), &[]),
+            None => Ok(()),
+        };
+        let sent = watched.and_then(|()| socket::send(&self.request, &message, &all[..count]));
+        sent.map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => SendError::Gone,
+            _ => SendError::Io(error),
         })
     }
 

@@ -1,52 +1,40 @@
 //! What to change on a system that lets us make no cell.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use crate::Step;
+use crate::obstacle::{Executable, Hinders, obstacles};
+use crate::{Step, Tier};
 
-/// Finds the setting that stands in the way of `step`, if it is a known one.
-pub(super) fn find(step: Step, errno: i32) -> Option<&'static str> {
-    let sysctl = |path: &str| {
-        fs::read_to_string(path)
-            .ok()
-            .map(|text| text.trim().to_owned())
-    };
-    let is = |path: &str, value: &str| sysctl(path).as_deref() == Some(value);
-    if !matches!(
-        step,
-        Step::Namespaces | Step::UserMap | Step::PrivateMounts | Step::MountProc
-    ) {
-        return None;
+/// What stands in the way of a cell of this tier at `step`, if it is something known.
+pub(super) fn find(tier: Tier, step: Step, errno: i32, helper: &Path) -> Option<String> {
+    let known = obstacles(Path::new("/"), Executable::at(helper));
+    let first = known
+        .into_iter()
+        .find(|obstacle| obstacle.hinders.concerns(tier) && explains(obstacle.hinders, step));
+    if let Some(obstacle) = first {
+        return Some(format!("{}: {}", obstacle.what, obstacle.fix));
     }
-    if is("/proc/sys/user/max_user_namespaces", "0") {
-        Some("user namespaces are off: set `user.max_user_namespaces` above 0")
-    } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        Some("user namespaces are off: set `kernel.unprivileged_userns_clone` to 1")
-    } else if is(
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-    ) {
-        Some(
-            "AppArmor restricts user namespaces: load a profile that allows `userns` for this \
-             executable, or set `kernel.apparmor_restrict_unprivileged_userns` to 0",
-        )
-    } else if errno == libc::ENOSPC {
-        Some("too many namespaces exist: raise `user.max_pid_namespaces` and its siblings")
-    } else if in_container() && step == Step::MountProc {
-        Some("this container hides parts of /proc: start it with `systempaths=unconfined`")
-    } else if in_container() {
-        Some(
-            "this container forbids namespaces: start it with a seccomp profile that allows \
-             `clone` with namespace flags",
-        )
-    } else {
-        None
-    }
+    let too_many = step == Step::Namespaces && errno == libc::ENOSPC;
+    too_many.then(|| {
+        "too many namespaces exist: raise `user.max_pid_namespaces` and its siblings".to_owned()
+    })
 }
 
-fn in_container() -> bool {
-    ["/.dockerenv", "/run/.containerenv"]
-        .into_iter()
-        .any(|path| Path::new(path).exists())
-        || Path::new("/var/run/secrets/kubernetes.io").exists()
+/// Whether an obstacle can be why this step failed.
+fn explains(hinders: Hinders, step: Step) -> bool {
+    match hinders {
+        Hinders::Everything => true,
+        Hinders::Namespaces => !matches!(
+            step,
+            Step::Landlock | Step::Seccomp | Step::Capabilities | Step::ReadBack
+        ),
+        Hinders::OwnProc => matches!(
+            step,
+            Step::MountProc | Step::Root | Step::Stage | Step::Scratch
+        ),
+        Hinders::Landlock => matches!(step, Step::Landlock | Step::ReadBack),
+        Hinders::LandlockAlone => {
+            matches!(step, Step::Landlock | Step::ReadBack | Step::Unprivileged)
+        }
+    }
 }

@@ -87,8 +87,14 @@ impl Template {
         }
     }
 
+    /// Whether it has been given up, after an error that says so: no more cells come from it.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
     fn check(&self) -> Result<(), ServerError> {
-        if self.given_up.load(Ordering::Acquire) {
+        if self.is_given_up() {
             Err(ServerError::GivenUp)
         } else {
             Ok(())
@@ -154,8 +160,8 @@ mod tests {
         let mut other = Command::new("/bin/true").spawn().unwrap();
         let init = Pid::from_child(&other);
         let pidfd = rustix::process::pidfd_open(init, PidfdFlags::empty()).unwrap();
-        let socket = socket::pair(SocketFlags::empty()).unwrap().0;
-        let fds = [socket.as_fd(), pidfd.as_fd()];
+        let sockets = [(); 2].map(|()| socket::pair(SocketFlags::empty()).unwrap().0);
+        let fds = [sockets[0].as_fd(), sockets[1].as_fd(), pidfd.as_fd()];
         socket::send(&theirs, &reply(other.id()), &fds).unwrap();
         let cell = server.receive_cell().unwrap().unwrap();
         wait_readable(cell.socket());
@@ -177,26 +183,36 @@ mod tests {
             ("none", own, vec![]),
             ("one", own, vec![packets()]),
             (
-                "three, of which the last is no listener",
+                "four, of which the last is no listener",
                 own,
-                vec![packets(), own_pidfd(), file()],
+                vec![packets(), packets(), own_pidfd(), file()],
             ),
             (
                 "more than there is room for",
                 own,
                 (0..7).map(|_| packets()).collect(),
             ),
-            ("a stream", own, vec![stream(), own_pidfd()]),
-            ("a file for the socket", own, vec![file(), own_pidfd()]),
+            ("one socket", own, vec![packets(), own_pidfd()]),
+            ("a stream", own, vec![stream(), packets(), own_pidfd()]),
+            (
+                "a stream for the second",
+                own,
+                vec![packets(), stream(), own_pidfd()],
+            ),
+            (
+                "a file for the socket",
+                own,
+                vec![file(), packets(), own_pidfd()],
+            ),
             (
                 "a directory of /proc for the pidfd",
                 own,
-                vec![packets(), file()],
+                vec![packets(), packets(), file()],
             ),
             (
                 "the pidfd of another process",
                 own + 1,
-                vec![packets(), own_pidfd()],
+                vec![packets(), packets(), own_pidfd()],
             ),
         ];
         for (name, pid, fds) in cases {

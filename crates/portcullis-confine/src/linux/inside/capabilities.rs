@@ -47,6 +47,30 @@ pub(super) fn pass_on() -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// Whether this process has no capability, and cannot get one.
+///
+/// An ordinary user cannot empty the bounding set outside of a user namespace of its own; there `no_new_privs` alone
+/// sees to it that nothing comes of it, and `bounding` is not asked for.
+pub(super) fn none(bounding: bool) -> rustix::io::Result<bool> {
+    // What is ambient is permitted too.
+    let sets = rustix::thread::capabilities(None)?;
+    let own = sets.effective | sets.permitted | sets.inheritable;
+    Ok(own.is_empty() && (!bounding || bounding_set_is_empty()?))
+}
+
+fn bounding_set_is_empty() -> rustix::io::Result<bool> {
+    for number in 0..u64::BITS {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::capability_is_in_bounding_set(one) {
+            Ok(false) => {}
+            Ok(true) => return Ok(false),
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
 /// Takes from the command of root what undoes an unconfined cell: with the first it could unmount its `/proc` and find
 /// the host's processes below, with the second stop or take over the init. The init itself keeps both.
 pub(super) fn keep_from_command() -> rustix::io::Result<()> {

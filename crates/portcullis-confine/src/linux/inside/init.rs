@@ -1,8 +1,8 @@
-//! The init of a cell: pid 1, one socket, one command.
+//! The init of a cell: pid 1, one command.
 //!
-//! It blocks on nothing that its command controls: once there is a command its socket does not block,
-//! nothing is read from the command, and a process is waited for without a time limit only after
-//! SIGKILL. The socket is the leash. When the host's end closes, parked or running, everything in the namespace
+//! The process that becomes the command waits for the host's request itself. The init blocks on nothing that its
+//! command controls: its socket does not block, nothing is read from the command, and a process is waited for without
+//! a time limit only after SIGKILL. The socket is the leash. When the host's end closes, parked or running, everything in the namespace
 //! is killed.
 
 use std::{
@@ -18,13 +18,16 @@ use rustix::{
 
 use super::{
     capabilities,
+    child::{Command, Wait},
     failure::Failure,
+    ground::Ground,
     identity::{self, Identity},
-    landlock,
-    launch::{self, Launched, Memory},
+    landlock::{self, Rules},
     leash,
     memory::Watch,
-    network, read_back, scratch,
+    network,
+    read_back::{self, Inherited},
+    scratch,
     template::Common,
     tree::Tree,
 };
@@ -36,42 +39,36 @@ use crate::{
 };
 
 /// Runs this copy of the template as the init of a cell; never returns.
-pub(super) fn run(socket: &OwnedFd, common: &Common) -> ! {
+pub(super) fn run(sockets: Sockets<'_>, common: &Common, ground: Ground) -> ! {
     // A panic must not unwind into the template, of which this is a copy.
-    let ran = catch_unwind(AssertUnwindSafe(|| match set_up(socket, common) {
-        Ok(Ready {
-            report,
-            init,
-            handed,
-        }) => {
-            let parked = CellReply::Cell { pid: 0, report }.encode();
-            let sent = {
-                let fds: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
-                socket::send(&init.socket, &parked, &fds)
-            };
-            drop(handed);
-            if sent.is_ok() {
-                init.serve();
-            }
-        }
-        Err(Failure { step, errno }) => {
-            // If even this fails, the template sees the end of the socket.
-            let _: std::io::Result<()> =
-                socket::send(socket, &CellReply::Error { step, errno }.encode(), &[]);
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let set_up = set_up(common, ground);
+        let parked = set_up.and_then(|walls| park(sockets, common, walls));
+        if let Err(failure) = parked {
+            tell(sockets.control, failure);
         }
     }));
     process::exit(i32::from(ran.is_err()))
 }
 
-/// An init that has been set up.
-struct Ready {
-    report: Report,
-    init: Init,
-    /// For the host: the proxy's listener, the directory of copies.
-    handed: Vec<OwnedFd>,
+/// The cell's ends of its two sockets.
+#[derive(Clone, Copy)]
+pub(super) struct Sockets<'a> {
+    /// The leash: from the host what is to be done with a command, to it what became of one.
+    pub(super) control: BorrowedFd<'a>,
+    /// Where the one request comes.
+    pub(super) request: BorrowedFd<'a>,
 }
 
-fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
+/// A process behind its walls.
+struct Walls {
+    tree: Tree,
+    report: Report,
+    listener: Option<OwnedFd>,
+}
+
+fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
+    let Ground { rules, inherited } = ground;
     #[cfg(feature = "test-points")]
     common.plan.stop_at(crate::TestPoint::InCell);
     let tree = common.tree();
@@ -99,45 +96,27 @@ fn set_up(socket: &OwnedFd, common: &Common) -> Result<Ready, Failure> {
             None
         }
     };
-    let landlock_abi = confine(common)?;
-    let report = read_back(common, landlock_abi)?;
-    // Last, because a failure is told through the socket's old number.
-    let (socket, listener) =
-        process::keep_only(socket.as_fd(), listener).map_err(Failure::at(Step::Signals))?;
-    let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
-    let domain = match common.plan.tier {
-        Tier::Landlock => Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?),
-        Tier::Full | Tier::Namespaces | Tier::Limits => None,
-    };
-    let copies = common
-        .built
-        .as_ref()
-        .filter(|built| !built.copies.is_empty());
-    let copies = copies.map(|_| scratch::open_copies()).transpose();
-    let copies = copies.map_err(Failure::at(Step::Scratch))?;
-    let init = Init {
-        socket,
-        children,
+    let landlock_abi = confine(common, rules)?;
+    Ok(Walls {
         tree,
-        confined: common.plan.tier.confines(),
-        has_scratch: common.built.is_some(),
-        memory: Memory::touched(common.origin.turns, domain),
-    };
-    Ok(Ready {
-        report,
-        init,
-        handed: listener.into_iter().chain(copies).collect(),
+        report: read_back(common, inherited, landlock_abi)?,
+        listener,
     })
 }
 
 /// What the kernel says is in force; an error if anything is missing that the plan promises.
-fn read_back(common: &Common, landlock_abi: u8) -> Result<Report, Failure> {
+fn read_back(
+    common: &Common,
+    inherited: Option<Inherited>,
+    landlock_abi: u8,
+) -> Result<Report, Failure> {
     #[cfg(feature = "ablation")]
     if crate::ablation::is_any_left_out() {
         // Trying what the layers refuse would do it.
         return Ok(Report::new(common.plan.tier, landlock_abi, []));
     }
-    let report = read_back::report(&common.plan, common.origin.namespaces, landlock_abi)
+    let host = common.origin.namespaces;
+    let report = read_back::report(&common.plan, host, inherited, landlock_abi)
         .map_err(Failure::at(Step::ReadBack))?;
     match report.missing(&common.plan) {
         None => Ok(report),
@@ -148,11 +127,41 @@ fn read_back(common: &Common, landlock_abi: u8) -> Result<Report, Failure> {
     }
 }
 
-/// The cell's own part of its template's root and network.
-fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
-    if let Some(built) = common.built.as_ref().filter(|_| !common.plan.shared) {
-        scratch::mount(built)?;
+/// Hands the cell out, waits for its one command and sees to it; an error only as long as it can be told by the socket
+/// that the process was made with.
+fn park(sockets: Sockets<'_>, common: &Common, walls: Walls) -> Result<(), Failure> {
+    let keep: Vec<_> = [sockets.control, sockets.request]
+        .into_iter()
+        .chain(walls.listener.as_ref().map(AsFd::as_fd))
+        .collect();
+    let kept = process::keep_only(&keep).map_err(Failure::at(Step::Signals))?;
+    // Its number belongs to another by now.
+    std::mem::forget(walls.listener);
+    let mut kept = kept.into_iter();
+    if let (Some(control), Some(request), listener) = (kept.next(), kept.next(), kept.next()) {
+        match Init::hand_out(
+            &control,
+            &request,
+            listener,
+            common,
+            walls.tree,
+            walls.report,
+        ) {
+            Ok(init) => init.serve(),
+            Err(failure) => tell(control.as_fd(), failure),
+        }
     }
+    Ok(())
+}
+
+/// Says to the template why there is no cell. If even this fails, it sees the end of the socket.
+fn tell(control: BorrowedFd<'_>, Failure { step, errno }: Failure) {
+    let message = CellReply::Error { step, errno }.encode();
+    let _: std::io::Result<()> = socket::send(control, &message, &[]);
+}
+
+/// What the cell itself has to do in the namespaces that its template made ready.
+fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     if common.namespaces & libc::CLONE_NEWPID != 0 {
         scratch::mount_proc(common.built.is_some()).map_err(Failure::at(Step::MountProc))?;
     } else if common.built.is_some() {
@@ -161,17 +170,13 @@ fn enclose(common: &Common) -> Result<Option<OwnedFd>, Failure> {
     if common.built.is_some() {
         scratch::leave_stage().map_err(Failure::at(Step::Stage))?;
     }
-    if is_left_out(Layer::Namespaces) {
-        return Ok(None);
+    match common.plan.net {
+        _ if is_left_out(Layer::Namespaces) => Ok(None),
+        Net::Proxy => Some(network::listen_for_proxy())
+            .transpose()
+            .map_err(Failure::at(Step::Network)),
+        Net::None | Net::Loopback | Net::Open => Ok(None),
     }
-    if matches!(common.plan.net, Net::Loopback | Net::Proxy) && !common.plan.shared {
-        network::loopback_up().map_err(Failure::at(Step::Network))?;
-    }
-    let listener = match common.plan.net {
-        Net::Proxy => Some(network::listen_for_proxy().map_err(Failure::at(Step::Network))?),
-        Net::None | Net::Loopback | Net::Open => None,
-    };
-    Ok(listener)
 }
 
 pub(super) fn hide() -> Result<(), Failure> {
@@ -196,7 +201,7 @@ fn limit(common: &Common) -> Result<(), Failure> {
 }
 
 /// The walls that a process puts around itself; says which Landlock is one of them.
-fn confine(common: &Common) -> Result<u8, Failure> {
+fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
@@ -205,12 +210,9 @@ fn confine(common: &Common) -> Result<u8, Failure> {
     } else {
         capabilities::give_up().map_err(Failure::at(Step::Capabilities))?;
     }
-    let scratch = common.built.as_ref().map(|built| built.scratch.as_slice());
-    let landlock_abi = if common.plan.tier.has_landlock() && !is_left_out(Layer::Landlock) {
-        landlock::restrict(&common.plan, scratch.unwrap_or_default())
-            .map_err(Failure::at(Step::Landlock))?
-    } else {
-        0
+    let landlock_abi = match rules {
+        Some(rules) => rules.restrict().map_err(Failure::at(Step::Landlock))?,
+        None => 0,
     };
     if !is_left_out(Layer::Seccomp) {
         filter.install().map_err(Failure::at(Step::Seccomp))?;
@@ -218,94 +220,145 @@ fn confine(common: &Common) -> Result<u8, Failure> {
     Ok(landlock_abi)
 }
 
-struct Init {
-    socket: OwnedFd,
+struct Init<'a> {
+    control: BorrowedFd<'a>,
+    request: BorrowedFd<'a>,
     children: OwnedFd,
     tree: Tree,
-    /// Whether the command may use nothing but what is in the cell.
-    confined: bool,
     /// Whether the cell has scratch directories of its own.
     has_scratch: bool,
-    memory: Memory,
+    command: Command,
 }
 
 /// What the host wants of a running command.
 enum Control {
     Nothing,
     Terminate,
+    /// To kill a tree that has more memory than this.
+    Watch(u64),
     Kill,
 }
 
-impl Init {
-    /// Waits for the one command, runs it, and says what became of it.
-    fn serve(self) {
-        let Self {
-            socket,
+impl<'a> Init<'a> {
+    /// Makes the process that waits for the request, and hands the cell to its template.
+    fn hand_out(
+        control: &'a OwnedFd,
+        request: &'a OwnedFd,
+        listener: Option<OwnedFd>,
+        common: &Common,
+        tree: Tree,
+        report: Report,
+    ) -> Result<Self, Failure> {
+        let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+        let domain = match common.plan.tier {
+            Tier::Landlock => {
+                Some(landlock::apart_from_init().map_err(Failure::at(Step::Landlock))?)
+            }
+            Tier::Full | Tier::Namespaces | Tier::Limits => None,
+        };
+        let wait = Wait {
+            request: request.as_fd(),
+            not_its: [control.as_fd(), children.as_fd()],
+            domain: domain.as_ref().map(AsFd::as_fd),
+            tied: tree == Tree::Subreaper,
+            confined: common.plan.tier.confines(),
+            turns: common.origin.turns,
+        };
+        let command = Command::park(&wait).map_err(Failure::at(Step::Clone))?;
+        let has_copies = common
+            .built
+            .as_ref()
+            .is_some_and(|built| !built.copies.is_empty());
+        let copies = has_copies.then(scratch::open_copies).transpose();
+        let handed: Vec<_> = listener
+            .into_iter()
+            .chain(copies.map_err(Failure::at(Step::Scratch))?)
+            .collect();
+        let handed: Vec<_> = handed.iter().map(AsFd::as_fd).collect();
+        let parked = CellReply::Cell { pid: 0, report }.encode();
+        socket::send(control, &parked, &handed).map_err(Failure::at(Step::Socket))?;
+        // From here on it waits for two things at once, and may block on neither.
+        rustix::io::ioctl_fionbio(control, true).map_err(Failure::at(Step::Signals))?;
+        Ok(Self {
+            control: control.as_fd(),
+            request: request.as_fd(),
             children,
             tree,
-            confined,
-            has_scratch,
-            memory,
-        } = self;
-        if tree == Tree::Subreaper && is_told_to_end(socket.as_fd(), children.as_fd()) {
-            return;
-        }
-        let outcome = match launch::receive_and_start(socket.as_fd(), memory, confined) {
-            Ok(None) => return,
-            Ok(Some(command)) => {
-                let watch = command
-                    .memory
-                    .map(|most| Watch::new(most, tree, has_scratch));
-                supervise(socket.as_fd(), children.as_fd(), tree, &command, watch)
-            }
-            Err(Failure { step, errno }) => Outcome::Failed { step, errno },
-        };
-        // The host may be gone; then nobody wants to know.
-        let _: std::io::Result<()> = socket::send(&socket, &wire::outcome(outcome), &[]);
+            has_scratch: common.built.is_some(),
+            command,
+        })
     }
-}
 
-/// Waits for the request; true if the maker ended instead.
-fn is_told_to_end(socket: BorrowedFd<'_>, children: BorrowedFd<'_>) -> bool {
-    let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    // Every signal is blocked, so nothing interrupts it. There is no child yet: the only signal is the maker's end.
-    rustix::event::poll(&mut ready, None).is_err() || !ready[1].revents().is_empty()
-}
+    /// Waits for the one command to end, and says what became of it; nothing if there was none.
+    fn serve(&self) {
+        if let Some(outcome) = self.supervise() {
+            // The host may be gone; then nobody wants to know.
+            let _: std::io::Result<()> = socket::send(self.control, &wire::outcome(outcome), &[]);
+        }
+    }
 
-/// Watches over the command until it has ended and everything that it started is gone.
-fn supervise(
-    socket: BorrowedFd<'_>,
-    children: BorrowedFd<'_>,
-    tree: Tree,
-    command: &Launched,
-    mut watch: Option<Watch>,
-) -> Outcome {
-    loop {
-        let mut ready = [socket, children].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-        let until = watch.as_ref().map(Watch::due_in);
-        if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
-            return killed(tree);
-        }
-        let [control, child] = ready.map(|fd| !fd.revents().is_empty());
-        match child.then(|| reap_until(command.pid, children)) {
-            Some(Reaped::Command(status)) => return ended(tree, command, status),
-            // In a namespace of its own only the command can have sent it, and it is none of its business.
-            Some(Reaped::ToEnd) if matches!(tree, Tree::Subreaper) => return killed(tree),
-            Some(Reaped::ToEnd | Reaped::Others) | None => {}
-        }
-        if control {
-            match read_control(socket) {
-                Control::Nothing => {}
-                Control::Terminate => terminate(command.pid),
-                Control::Kill => return killed(tree),
+    /// Watches over the command until it has ended and everything that it started is gone.
+    fn supervise(&self) -> Option<Outcome> {
+        let fds = [self.control, self.children.as_fd()];
+        let mut watch: Option<Watch> = None;
+        loop {
+            let mut ready = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let until = watch.as_ref().map(Watch::due_in);
+            if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
+                return self.killed();
+            }
+            let [control, child] = ready.map(|fd| !fd.revents().is_empty());
+            match child.then(|| reap_until(self.command.pid, self.children.as_fd())) {
+                Some(Reaped::Command(status)) => return self.ended(status),
+                // The first process of a namespace is killed with its maker; there the signal is somebody else's.
+                Some(Reaped::ToEnd) if self.tree == Tree::Subreaper => return self.killed(),
+                Some(Reaped::ToEnd | Reaped::Others) | None => {}
+            }
+            if control {
+                match read_control(self.control) {
+                    Control::Nothing => {}
+                    // A cell that is only parked ends.
+                    Control::Terminate if self.asked_for() => terminate(self.command.pid),
+                    Control::Terminate | Control::Kill => return self.killed(),
+                    Control::Watch(most) => {
+                        watch = Some(Watch::new(most, self.tree, self.has_scratch));
+                    }
+                }
+            }
+            if watch.as_mut().is_some_and(Watch::is_over) {
+                return Some(Outcome::OverMemory {
+                    processes: self.tree.kill(),
+                    usage: process::children_usage(),
+                });
             }
         }
-        if watch.as_mut().is_some_and(Watch::is_over) {
-            return Outcome::OverMemory {
-                processes: tree.kill(),
+    }
+
+    fn asked_for(&self) -> bool {
+        self.command.asked_for(self.request)
+    }
+
+    fn ended(&self, status: WaitStatus) -> Option<Outcome> {
+        let stragglers = self.tree.kill();
+        // Where nothing was asked for, the host had gone, or somebody killed the process that waited.
+        let outcome = || match self.command.failure() {
+            Some(Failure { step, errno }) => Outcome::Failed { step, errno },
+            None => Outcome::Exited {
+                wait_status: status.as_raw(),
+                stragglers,
                 usage: process::children_usage(),
-            };
-        }
+            },
+        };
+        self.asked_for().then(outcome)
+    }
+
+    fn killed(&self) -> Option<Outcome> {
+        let processes = self.tree.kill();
+        let outcome = || Outcome::Killed {
+            processes,
+            usage: process::children_usage(),
+        };
+        self.asked_for().then(outcome)
     }
 }
 
@@ -313,7 +366,7 @@ fn supervise(
 enum Reaped {
     Command(WaitStatus),
     Others,
-    /// Not a child: without a namespace, the maker has ended.
+    /// Not a child: the maker has ended.
     ToEnd,
 }
 
@@ -340,25 +393,6 @@ fn reap_until(command: Pid, children: BorrowedFd<'_>) -> Reaped {
     }
 }
 
-fn ended(tree: Tree, command: &Launched, status: WaitStatus) -> Outcome {
-    let stragglers = tree.kill();
-    match command.failure() {
-        Some(Failure { step, errno }) => Outcome::Failed { step, errno },
-        None => Outcome::Exited {
-            wait_status: status.as_raw(),
-            stragglers,
-            usage: process::children_usage(),
-        },
-    }
-}
-
-fn killed(tree: Tree) -> Outcome {
-    Outcome::Killed {
-        processes: tree.kill(),
-        usage: process::children_usage(),
-    }
-}
-
 /// SIGTERM for the command and its process group.
 fn terminate(command: Pid) {
     if rustix::process::kill_process_group(command, Signal::TERM).is_err() {
@@ -371,6 +405,9 @@ fn read_control(socket: BorrowedFd<'_>) -> Control {
     let mut message = [0; REPLY_BYTES];
     match socket::receive(socket, &mut message) {
         Ok(received) if wire::is_terminate(&message[..received.bytes]) => Control::Terminate,
+        Ok(received) if let Some(most) = wire::parse_watch(&message[..received.bytes]) => {
+            Control::Watch(most)
+        }
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Control::Nothing,
         // The end of the socket is the leash; a message that makes no sense is no reason to go on.
         Ok(_) | Err(_) => Control::Kill,

@@ -47,22 +47,6 @@ fn rights(access: Access) -> Option<BitFlags<AccessFs>> {
     }
 }
 
-/// Restricts this process and all it will start to the plan; says which version of Landlock does it.
-pub(super) fn restrict(plan: &Plan, scratch: &[PathBuf]) -> io::Result<u8> {
-    let rules =
-        Rules::new(plan).and_then(|rules| rules.system(plan)?.plan(plan)?.scratch(plan, scratch));
-    let status = rules
-        .and_then(|rules| rules.0.restrict_self())
-        .map_err(to_io)?;
-    let LandlockStatus::Available { effective_abi, .. } = status.landlock else {
-        return Err(io::Error::from_raw_os_error(libc::ENOSYS));
-    };
-    if status.ruleset == RulesetStatus::NotEnforced {
-        return Err(io::Error::from_raw_os_error(libc::ENOSYS));
-    }
-    Ok(u8::try_from(effective_abi as i32).unwrap_or_default())
-}
-
 /// What a command restricts itself to besides, where its init is no first process of a namespace that the kernel would
 /// shield: without it a command could kill the one that is to kill it.
 pub(super) fn apart_from_init() -> io::Result<OwnedFd> {
@@ -86,10 +70,82 @@ fn to_io(error: RulesetError) -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
 
-struct Rules(RulesetCreated);
+/// The rules that are the same for every cell of a plan, opened once.
+pub(super) struct Lasting(Vec<(OwnedFd, BitFlags<AccessFs>)>);
+
+impl Lasting {
+    /// Opens what does not change as long as the template's own root is there; nothing where there is no such root.
+    pub(super) fn open(plan: &Plan) -> Self {
+        let mut rules = Self(Vec::new());
+        if plan.tier.has_own_root() {
+            // Directories can be listed everywhere: what must not be seen is not there.
+            rules.path("/", AccessFs::ReadDir.into());
+            rules.path("/etc", READ);
+            rules.directories_and_devices(plan);
+        }
+        rules
+    }
+
+    /// What is asked for again for each cell, because something else may lie there by then.
+    fn open_again(plan: &Plan, scratch: &[PathBuf]) -> Self {
+        let mut rules = Self(Vec::new());
+        if !plan.tier.has_own_root() {
+            for file in &layout::ETC {
+                rules.path(Path::new("/etc").join(file.name), READ);
+            }
+            rules.directories_and_devices(plan);
+        }
+        if plan.listed {
+            for name in layout::LIBRARIES {
+                rules.path(Path::new("/").join(name), READ);
+            }
+            for name in layout::LOADERS {
+                rules.path(Path::new("/").join(name), PROGRAM);
+            }
+        }
+        // The cell's own directories; where it has none, nothing.
+        for path in scratch.iter().filter(|_| plan.tier.has_own_root()) {
+            rules.path(path, write());
+        }
+        rules
+    }
+
+    fn directories_and_devices(&mut self, plan: &Plan) {
+        for path in system::DIRECTORIES.iter().filter(|_| !plan.listed) {
+            self.path(path, PROGRAM);
+        }
+        for name in layout::DEVICES {
+            let device = READ | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
+            self.path(Path::new("/dev").join(name), device);
+        }
+    }
+
+    /// A rule for what lies at a path of the system, if anything does.
+    fn path(&mut self, path: impl AsRef<Path>, rights: BitFlags<AccessFs>) {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        // Not there, so there is nothing to allow.
+        if let Ok(opened) = rustix::fs::open(path.as_ref(), flags, Mode::empty()) {
+            let rights = fitting(&opened, rights);
+            self.0.push((opened, rights));
+        }
+    }
+}
+
+/// The rules of one cell, all but that for its `/proc`, which is not there before the cell is.
+pub(super) struct Rules(RulesetCreated);
 
 impl Rules {
-    fn new(plan: &Plan) -> Result<Self, RulesetError> {
+    /// Makes the rules of one cell, whose scratch directories must be mounted.
+    pub(super) fn new(plan: &Plan, lasting: &Lasting, scratch: &[PathBuf]) -> io::Result<Self> {
+        let again = Lasting::open_again(plan, scratch);
+        let rules = Self::create(plan).and_then(|rules| {
+            let rules = rules.all(&lasting.0)?.all(&again.0)?;
+            rules.granted(plan)
+        });
+        rules.map_err(to_io)
+    }
+
+    fn create(plan: &Plan) -> Result<Self, RulesetError> {
         let mut rules = Ruleset::default()
             .handle_access(AccessFs::from_all(NEWEST))?
             .scope(Scope::from_all(NEWEST))?;
@@ -100,76 +156,51 @@ impl Rules {
         Ok(Self(rules))
     }
 
-    /// What every command may do with the system.
-    fn system(mut self, plan: &Plan) -> Result<Self, RulesetError> {
-        if plan.tier.has_own_root() {
-            // Directories can be listed everywhere: what must not be seen is not there.
-            self = self.path("/", AccessFs::ReadDir.into())?;
-            self = self.path("/etc", READ)?;
-        } else {
-            for file in &layout::ETC {
-                self = self.path(Path::new("/etc").join(file.name), READ)?;
-            }
-        }
-        for path in system::DIRECTORIES.iter().filter(|_| !plan.listed) {
-            self = self.path(path, PROGRAM)?;
-        }
-        if plan.listed {
-            for name in layout::LIBRARIES {
-                self = self.path(Path::new("/").join(name), READ)?;
-            }
-            for name in layout::LOADERS {
-                self = self.path(Path::new("/").join(name), PROGRAM)?;
-            }
-        }
-        for name in layout::DEVICES {
-            let device = READ | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
-            self = self.path(Path::new("/dev").join(name), device)?;
-        }
-        self.path("/proc", READ)
+    fn all(self, rules: &[(OwnedFd, BitFlags<AccessFs>)]) -> Result<Self, RulesetError> {
+        let mut rules = rules.iter();
+        rules.try_fold(self, |so_far, (opened, rights)| so_far.add(opened, *rights))
     }
 
     /// What was granted.
-    fn plan(mut self, plan: &Plan) -> Result<Self, RulesetError> {
+    fn granted(mut self, plan: &Plan) -> Result<Self, RulesetError> {
         for root in &plan.roots {
             // A link is there to be followed; nothing is done with it.
             let link = root.is_link();
             if let Some(rights) = rights(plan.access_to(root)).filter(|_| !link) {
-                self = self.add(root.file(), rights)?;
+                self = self.add(root.file(), fitting(root.file(), rights))?;
             }
         }
         Ok(self)
     }
 
-    /// The cell's own directories; where it has none, nothing.
-    fn scratch(mut self, plan: &Plan, scratch: &[PathBuf]) -> Result<Self, RulesetError> {
-        for path in scratch.iter().filter(|_| plan.tier.has_own_root()) {
-            self = self.path(path, write())?;
-        }
-        Ok(self)
-    }
-
-    /// A rule for what lies at a path of the system, if anything does.
-    fn path(
-        self,
-        path: impl AsRef<Path>,
-        rights: BitFlags<AccessFs>,
-    ) -> Result<Self, RulesetError> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        match rustix::fs::open(path.as_ref(), flags, Mode::empty()) {
-            Ok(opened) => self.add(&opened, rights),
-            // Not there, so there is nothing to allow.
-            Err(_) => Ok(self),
-        }
-    }
-
     fn add(self, opened: impl AsFd, rights: BitFlags<AccessFs>) -> Result<Self, RulesetError> {
-        let rights = if is_directory(&opened) {
-            rights
-        } else {
-            rights & AccessFs::from_file(NEWEST)
-        };
         self.0.add_rule(PathBeneath::new(opened, rights)).map(Self)
+    }
+
+    /// Restricts this process and all it will start; says which version of Landlock does it.
+    pub(super) fn restrict(self) -> io::Result<u8> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+        let restricted = self
+            .add(proc, READ)
+            .and_then(|rules| rules.0.restrict_self());
+        let status = restricted.map_err(to_io)?;
+        let LandlockStatus::Available { effective_abi, .. } = status.landlock else {
+            return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+        };
+        if status.ruleset == RulesetStatus::NotEnforced {
+            return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+        }
+        Ok(u8::try_from(effective_abi as i32).unwrap_or_default())
+    }
+}
+
+/// What of some rights is one for this directory or file.
+fn fitting(opened: impl AsFd, rights: BitFlags<AccessFs>) -> BitFlags<AccessFs> {
+    if is_directory(opened) {
+        rights
+    } else {
+        rights & AccessFs::from_file(NEWEST)
     }
 }
 

@@ -1,27 +1,26 @@
-//! Starting the command: read the request, check it, clone.
+//! From the host's request to all that the command's process needs to become the command.
+//!
+//! This runs in the clone of the init that waits for the request (see [`child`](super::child)): it shares all memory
+//! with the init, so nothing here may allocate, take a lock or panic. `rustix` makes its calls without the C library.
 
 use std::{
-    io,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    ffi::CStr,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::{
-    fs::{Mode, OFlags},
-    process::{Pid, Resource},
+    fs::{CWD, Mode, OFlags},
+    io::Errno,
+    process::Resource,
 };
 
-use super::{
-    child::{self, Limit, Script, Stack},
-    directory,
-    failure::Failure,
-    turns::Turns,
-};
+use super::{child::Limit, directory};
 use crate::{
     Step,
     ablation::{Layer, is_left_out},
     linux::socket,
     rlimits::RLIMIT_COUNT,
-    wire::{self, MAX_REQUEST_BYTES, REQUEST_FDS, Request},
+    wire::{self, REQUEST_FDS, Request},
 };
 
 /// The resources of [`Rlimits`](crate::Rlimits), in the order of the message.
@@ -34,129 +33,124 @@ const RESOURCES: [(Resource, u32); RLIMIT_COUNT] = [
     (Resource::Nproc, libc::RLIMIT_NPROC),
 ];
 
-/// The pages of the request's buffer that are touched ahead: more than most requests need.
-const TOUCHED_BYTES: usize = 12 * 1024;
+/// The longest path that the kernel takes, its zero byte included.
+pub(super) const PATH_BYTES: usize = 4096;
 
-/// Memory that the command's start will need, made while the cell is parked.
-///
-/// Nothing of it is ever freed: the clone shares it until it has executed the program, and the init
-/// ends with its command.
-pub(super) struct Memory {
-    message: &'static mut [u8],
-    stack: Stack,
-    /// The turns on the processor that the command is to have.
-    turns: Option<Turns>,
-    /// The domain that keeps the command from the init.
-    domain: Option<OwnedFd>,
+/// Memory that is needed on the way.
+pub(super) struct Room<'a> {
+    pub(super) message: &'a mut [u8],
+    /// For the addresses of the strings, and a null pointer behind each of the two lists.
+    pub(super) strings: &'a mut [*const u8],
+    pub(super) path: &'a mut [u8; PATH_BYTES],
 }
 
-impl Memory {
-    pub(super) fn touched(turns: Option<Turns>, domain: Option<OwnedFd>) -> Self {
-        let message = vec![0; MAX_REQUEST_BYTES].leak();
-        // A page fault now is none on the way of a command.
-        message[..TOUCHED_BYTES].fill(1);
-        Self {
-            message,
-            stack: Stack::touched(),
-            turns,
-            domain,
+impl Room<'_> {
+    /// The same memory for a shorter time.
+    pub(super) fn reborrow(&mut self) -> Room<'_> {
+        Room {
+            message: &mut *self.message,
+            strings: &mut *self.strings,
+            path: &mut *self.path,
         }
     }
 }
 
-/// The running command.
-pub(super) struct Launched {
-    pub(super) pid: Pid,
-    /// Bytes of memory that the whole tree may have.
-    pub(super) memory: Option<u64>,
-    script: &'static Script,
-}
-
-impl Launched {
-    /// Why the program was never executed; only to be asked once the process has ended.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        self.script.failure()
-    }
-}
-
-/// Waits for the one request and starts its command; `None` if the leash was pulled instead.
-pub(super) fn receive_and_start(
-    socket: BorrowedFd<'_>,
-    memory: Memory,
-    confined: bool,
-) -> Result<Option<Launched>, Failure> {
-    let Memory {
-        message,
-        stack,
-        turns,
-        domain,
-    } = memory;
-    let received = socket::receive(socket, message).map_err(Failure::at(Step::Request))?;
-    if received.bytes == 0 {
-        return Ok(None);
-    }
-    let message: &'static [u8] = message;
-    if wire::is_terminate(&message[..received.bytes]) {
-        return Ok(None);
-    }
-    let invalid = Failure {
-        step: Step::Request,
-        errno: libc::EBADMSG,
-    };
-    let request = wire::parse_request(&message[..received.bytes]).map_err(|_| invalid)?;
-    let mut fds = received.fds;
-    check_counts(&request, &fds).map_err(|()| invalid)?;
-    let missing = |step| Failure {
-        step,
-        errno: libc::ENOENT,
-    };
-    match own_view(&fds[4], OFlags::DIRECTORY) {
-        Some(View { opened, same }) if same || (confined && is_own(&opened)) => {
-            fds[4] = opened;
-        }
-        _ if !confined => {}
-        // From the host's descriptor a command could walk up and out of its cell.
-        _ => return Err(missing(Step::WorkingDirectory)),
-    }
-    check_program(&fds[3]).map_err(Failure::at(Step::CheckProgram))?;
-    match own_view(&fds[3], OFlags::empty()) {
-        Some(View { opened, same: true }) => fds[3] = opened,
-        _ if !confined => {}
-        // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
-        _ => return Err(missing(Step::CheckProgram)),
-    }
-    let script: &'static Script =
-        Box::leak(Box::new(script(&request, &fds, turns, domain.as_ref())));
+/// A request that was read and checked. The descriptors are open until the program is executed.
+pub(super) struct Order<'a> {
+    pub(super) stdio: [RawFd; 3],
+    pub(super) program: RawFd,
+    pub(super) working_directory: RawFd,
+    pub(super) limits: [Option<Limit>; RLIMIT_COUNT],
+    /// Both end with a null pointer.
+    pub(super) argv: &'a [*const u8],
+    pub(super) env: &'a [*const u8],
     #[cfg(feature = "test-points")]
-    script.stop_before_clone();
-    let pid = child::start(script, stack).map_err(Failure::at(Step::Clone))?;
-    // The clone has its own table of descriptors. Ours must not keep the command's pipes open.
-    drop(fds);
-    // From here on the init waits for two things at once, and may block on neither.
-    rustix::io::ioctl_fionbio(socket, true).map_err(Failure::at(Step::Clone))?;
-    Ok(Some(Launched {
-        pid,
-        memory: request.memory,
-        script,
+    pub(super) test_point: Option<(crate::TestPoint, RawFd)>,
+}
+
+/// A step that failed, and the kernel's number for it.
+type Failed = (Step, Errno);
+
+/// Waits for the one request and checks it; `None` if the host has gone instead.
+pub(super) fn receive<'a>(
+    request: BorrowedFd<'_>,
+    room: Room<'a>,
+    confined: bool,
+) -> Result<Option<Order<'a>>, Failed> {
+    let at = |step: Step| move |errno: Errno| (step, errno);
+    // With a test point there is one more.
+    let mut fds: [Option<OwnedFd>; REQUEST_FDS + 1] = [const { None }; REQUEST_FDS + 1];
+    let mut count = 0;
+    let bytes = socket::receive_with(request, room.message, |fd| {
+        if let Some(place) = fds.get_mut(count) {
+            *place = Some(fd);
+        }
+        count += 1;
+    });
+    let bytes = bytes.map_err(at(Step::Request))?;
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let invalid = (Step::Request, Errno::BADMSG);
+    let message: &'a [u8] = room.message.get(..bytes).ok_or(invalid)?;
+    let request = wire::parse_request(message).map_err(|_| invalid)?;
+    let [
+        Some(stdin),
+        Some(stdout),
+        Some(stderr),
+        Some(program),
+        Some(directory),
+        extra,
+    ] = fds
+    else {
+        return Err(invalid);
+    };
+    if count != REQUEST_FDS + usize::from(extra.is_some()) || !agrees(&request, extra.as_ref()) {
+        return Err(invalid);
+    }
+    let directory = match own_view(&directory, OFlags::DIRECTORY, room.path) {
+        Some(View { own, same }) if same || (confined && is_own(&own)) => own,
+        _ if !confined => directory,
+        // From the host's descriptor a command could walk up and out of its cell.
+        _ => return Err((Step::WorkingDirectory, Errno::NOENT)),
+    };
+    check_program(&program).map_err(at(Step::CheckProgram))?;
+    let program = match own_view(&program, OFlags::empty(), room.path) {
+        Some(View { own, same: true }) => own,
+        _ if !confined => program,
+        // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
+        _ => return Err((Step::CheckProgram, Errno::NOENT)),
+    };
+    let (argv, env) = strings(&request, room.strings).ok_or(invalid)?;
+    Ok(Some(Order {
+        stdio: [stdin, stdout, stderr].map(keep),
+        program: keep(program),
+        working_directory: keep(directory),
+        limits: limits(&request),
+        argv,
+        env,
+        #[cfg(feature = "test-points")]
+        test_point: crate::TestPoint::from_flags(request.flags).zip(extra.map(keep)),
     }))
 }
 
-/// Without test points there are five descriptors and no flags; with one there is a sixth.
-fn check_counts(request: &Request<'_>, fds: &[OwnedFd]) -> Result<(), ()> {
+/// Leaves a descriptor open until the program is executed.
+fn keep(fd: OwnedFd) -> RawFd {
+    std::os::fd::IntoRawFd::into_raw_fd(fd)
+}
+
+/// Without test points there are no flags and no sixth descriptor; with one there are both.
+fn agrees(request: &Request<'_>, extra: Option<&OwnedFd>) -> bool {
     #[cfg(feature = "test-points")]
-    if crate::TestPoint::from_flags(request.flags).is_some() && fds.len() == REQUEST_FDS + 1 {
-        return Ok(());
+    if crate::TestPoint::from_flags(request.flags).is_some() {
+        return extra.is_some();
     }
-    if request.flags == 0 && fds.len() == REQUEST_FDS {
-        Ok(())
-    } else {
-        Err(())
-    }
+    request.flags == 0 && extra.is_none()
 }
 
 /// What lies in the cell where a file or directory of the host lies.
 struct View {
-    opened: OwnedFd,
+    own: OwnedFd,
     /// Whether it is that very one.
     same: bool,
 }
@@ -165,72 +159,135 @@ struct View {
 /// cell cannot see: getcwd(2) would answer `(unreachable)/…`, and programs without glibc's way around that would fail.
 ///
 /// `None` if nothing lies there.
-fn own_view(host: &OwnedFd, kind: OFlags) -> Option<View> {
-    let link = format!("/proc/self/fd/{}", host.as_raw_fd());
-    let path = rustix::fs::readlink(link, Vec::new()).ok()?;
+fn own_view(host: &OwnedFd, kind: OFlags, room: &mut [u8; PATH_BYTES]) -> Option<View> {
+    let mut link = [0; LINK_BYTES];
+    let link = link_of(host.as_raw_fd(), &mut link)?;
+    let path = rustix::fs::readlinkat_raw(CWD, link, &mut room[..]).ok()?;
+    // A path that fills the room may have been cut.
+    *room.get_mut(path)? = 0;
+    let path = CStr::from_bytes_until_nul(room).ok()?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC | kind;
-    let opened = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-    let same = directory::same(host, &opened).ok()?;
-    Some(View { opened, same })
+    let own = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let same = directory::same(host, &own).ok()?;
+    Some(View { own, same })
+}
+
+const DESCRIPTORS: &[u8] = b"/proc/self/fd/";
+/// Ten digits, and the zero byte.
+const LINK_BYTES: usize = DESCRIPTORS.len() + 11;
+
+/// The link by which the kernel shows where a descriptor leads.
+fn link_of(fd: RawFd, room: &mut [u8; LINK_BYTES]) -> Option<&CStr> {
+    let mut rest = u32::try_from(fd).ok()?;
+    let mut digits = [0_u8; 10];
+    let mut first = digits.len();
+    loop {
+        first = first.checked_sub(1)?;
+        *digits.get_mut(first)? = b'0' + u8::try_from(rest % 10).ok()?;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let text = DESCRIPTORS.iter().chain(digits.get(first..)?);
+    for (place, &byte) in room.iter_mut().zip(text) {
+        *place = byte;
+    }
+    CStr::from_bytes_until_nul(room).ok()
+}
+
+/// Walks to a descriptor as [`receive`] will, so that the kernel has made what it needs to show the next.
+pub(super) fn walk_ahead(fd: BorrowedFd<'_>, room: &mut [u8; PATH_BYTES]) {
+    let mut link = [0; LINK_BYTES];
+    if let Some(link) = link_of(fd.as_raw_fd(), &mut link) {
+        // Only the walk is wanted.
+        let _: rustix::io::Result<usize> = rustix::fs::readlinkat_raw(CWD, link, &mut room[..]);
+    }
 }
 
 /// Whether a directory is one of those that the cell made, empty, in place of one that was not granted.
 fn is_own(directory: &OwnedFd) -> bool {
     let device = |stat: rustix::io::Result<rustix::fs::Stat>| stat.ok().map(|stat| stat.st_dev);
     let here = device(rustix::fs::fstat(directory));
-    ["/", "/tmp"]
+    [c"/", c"/tmp"]
         .into_iter()
         .any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
 }
 
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.
-fn check_program(program: &OwnedFd) -> io::Result<()> {
+fn check_program(program: &OwnedFd) -> rustix::io::Result<()> {
     let mut magic = [0; 4];
     let read = rustix::io::pread(program, &mut magic, 0)?;
     if read == magic.len() && magic == *b"\x7fELF" {
         Ok(())
     } else {
-        Err(io::Error::from_raw_os_error(libc::ENOEXEC))
+        Err(Errno::NOEXEC)
     }
 }
 
-fn script(
-    request: &Request<'static>,
-    fds: &[OwnedFd],
-    turns: Option<Turns>,
-    domain: Option<&OwnedFd>,
-) -> Script {
-    let limits = std::array::from_fn(|index| {
-        let (resource, number) = RESOURCES[index];
-        let wanted = request.limits[index].filter(|_| !is_left_out(Layer::Rlimits));
-        wanted.map(|wanted| {
+fn limits(request: &Request<'_>) -> [Option<Limit>; RLIMIT_COUNT] {
+    let mut limits = [None; RLIMIT_COUNT];
+    for ((limit, wanted), (resource, number)) in
+        limits.iter_mut().zip(request.limits).zip(RESOURCES)
+    {
+        let wanted = wanted.filter(|_| !is_left_out(Layer::Rlimits));
+        *limit = wanted.map(|wanted| {
             // An ordinary user cannot raise a hard limit, and need not: it only asks for less.
-            let most = rustix::process::getrlimit(resource)
-                .maximum
-                .unwrap_or(u64::MAX);
-            Limit::new(number, wanted.min(most))
-        })
-    });
-    let number = |index: usize| fds[index].as_raw_fd();
-    Script::new(child::Parts {
-        stdio: [number(0), number(1), number(2)],
-        program: number(3),
-        working_directory: number(4),
-        limits,
-        turns,
-        domain: domain.map(AsRawFd::as_raw_fd),
-        argv: strings(request.argv, request.argc),
-        env: strings(request.env, request.envc),
-        keeps_descriptors: is_left_out(Layer::Fds),
-        #[cfg(feature = "test-points")]
-        test_point: crate::TestPoint::from_flags(request.flags).map(|point| (point, number(5))),
-    })
+            let most = rustix::process::getrlimit(resource).maximum;
+            Limit::new(number, wanted.min(most.unwrap_or(u64::MAX)))
+        });
+    }
+    limits
 }
 
-/// The addresses of zero-terminated strings, with the null pointer that ends the list.
-fn strings(bytes: &'static [u8], count: usize) -> &'static [*const u8] {
-    let mut list = Vec::with_capacity(count + 1);
-    list.extend(bytes.split_inclusive(|&byte| byte == 0).map(<[u8]>::as_ptr));
-    list.push(std::ptr::null());
-    list.leak()
+/// The addresses of the request's strings, with the null pointers that end the lists.
+fn strings<'a>(
+    request: &Request<'a>,
+    room: &'a mut [*const u8],
+) -> Option<(&'a [*const u8], &'a [*const u8])> {
+    if request.argc + request.envc + 2 > room.len() {
+        return None;
+    }
+    let (argv, env) = room.split_at_mut(request.argc + 1);
+    let env = env.get_mut(..=request.envc)?;
+    for (list, bytes) in [(&mut *argv, request.argv), (&mut *env, request.env)] {
+        let starts = bytes.split_inclusive(|&byte| byte == 0).map(<[u8]>::as_ptr);
+        let ended = starts.chain(std::iter::once(std::ptr::null()));
+        for (place, start) in list.iter_mut().zip(ended) {
+            *place = start;
+        }
+    }
+    Some((argv, env))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn links_of_descriptors() {
+        for (fd, expected) in [(0, c"0"), (9, c"9"), (10, c"10"), (i32::MAX, c"2147483647")] {
+            let mut room = [0; LINK_BYTES];
+            let link = link_of(fd, &mut room).unwrap();
+            let expected = format!("/proc/self/fd/{}", expected.to_str().unwrap());
+            assert_eq!(link.to_str().unwrap(), expected);
+        }
+        assert!(link_of(-1, &mut [0; LINK_BYTES]).is_none());
+    }
+
+    #[test]
+    fn a_view_is_found_by_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());
+        let mut room = [0xff; PATH_BYTES];
+        walk_ahead(opened.as_fd(), &mut room);
+        let view = own_view(&opened, OFlags::DIRECTORY, &mut room).unwrap();
+        assert!(view.same);
+        let moved = dir.path().with_extension("moved");
+        std::fs::rename(dir.path(), &moved).unwrap();
+        std::fs::remove_dir(&moved).unwrap();
+        assert!(own_view(&opened, OFlags::DIRECTORY, &mut room).is_none());
+    }
 }

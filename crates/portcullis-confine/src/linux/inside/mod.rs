@@ -1,14 +1,15 @@
 //! What runs in the spawn server and below it, each one thread:
 //!
 //! `server` makes a copy of itself for each plan, a `template`, which sets up what the plan's cells have in common:
-//! `identity`, `root`. A template makes a copy of itself for each cell, whose `init` sets up the rest: `scratch`,
-//! `network`, `capabilities`, `landlock`, `seccomp`; `read_back` asks the kernel what came of it. Then it waits for
-//! its command: `launch`, `child`.
+//! `identity`, `root`; and ahead of each cell its `ground`: `scratch`, `network`. A template makes a copy of itself for
+//! each cell, whose `init` sets up the rest: `capabilities`, `landlock`, `seccomp`; `read_back` asks the kernel what
+//! came of it. Then it waits for its command: `launch`, `child`.
 
 mod capabilities;
 mod child;
 mod directory;
 mod failure;
+mod ground;
 mod identity;
 mod init;
 mod landlock;

@@ -1,13 +1,19 @@
 //! Asking the kernel what is in force in a cell, by looking and by trying.
+//!
+//! A template looks at what its cells inherit and cannot undo; everything else each cell finds out for itself.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use rustix::{
     fs::{Mode, OFlags, StatVfsMountFlags},
     process::{DumpableBehavior, Pid},
+    thread::SecureComputingMode,
 };
 
-use super::{landlock, memory, seccomp};
+use super::{capabilities, landlock, memory, seccomp};
 use crate::{Plan, Protection, Report};
 
 /// Which namespaces a process is in.
@@ -25,30 +31,69 @@ const NAMESPACES: [(&str, Protection); 6] = [
 ];
 
 impl Namespaces {
+    /// Those of this process, which has its `/proc` where every system has it.
     pub(super) fn read() -> rustix::io::Result<Self> {
+        Self::read_in("/proc".into())
+    }
+
+    fn read_in(proc: PathBuf) -> rustix::io::Result<Self> {
+        let directory = proc.join("self/ns");
         let mut inodes = [0; 6];
         for (inode, (name, _)) in inodes.iter_mut().zip(NAMESPACES) {
-            *inode = rustix::fs::stat(format!("/proc/self/ns/{name}"))?.st_ino;
+            *inode = rustix::fs::stat(directory.join(name))?.st_ino;
         }
         Ok(Self(inodes))
+    }
+
+    /// Those of them that are not the host's.
+    fn own(self, host: Self) -> impl Iterator<Item = Protection> {
+        let pairs = self.0.into_iter().zip(host.0).zip(NAMESPACES);
+        pairs.filter_map(|((here, outside), (_, protection))| {
+            (here != outside).then_some(protection)
+        })
+    }
+}
+
+/// What holds in a template, and so in the next copy of it, which is in the same namespaces (but for processes) and
+/// maps its user by the same map.
+pub(super) struct Inherited(Vec<Protection>);
+
+impl Inherited {
+    /// To be read in the namespaces of the next copy, where the host's `/proc` is at `proc`.
+    pub(super) fn read(host: Namespaces, proc: PathBuf) -> io::Result<Self> {
+        let unprivileged = unprivileged(&proc)?.then_some(Protection::Unprivileged);
+        let own = Namespaces::read_in(proc)?.own(host);
+        Ok(Self(own.chain(unprivileged).collect()))
     }
 }
 
 /// Asks the kernel what is in force in this cell; `host` are the namespaces of the server.
-pub(super) fn report(plan: &Plan, host: Namespaces, landlock_abi: u8) -> io::Result<Report> {
-    let mut found = Vec::new();
+pub(super) fn report(
+    plan: &Plan,
+    host: Namespaces,
+    inherited: Option<Inherited>,
+    landlock_abi: u8,
+) -> io::Result<Report> {
+    let mut found = match inherited {
+        Some(Inherited(mut found)) => {
+            // The first process of its namespace; the server, of which it is a copy of a copy, is the first of none.
+            let first = rustix::process::getpid() == Pid::INIT;
+            found.extend(first.then_some(Protection::PidNamespace));
+            found
+        }
+        None => {
+            let unprivileged = unprivileged(Path::new("/proc"))?;
+            let unprivileged = unprivileged.then_some(Protection::Unprivileged);
+            Namespaces::read()?.own(host).chain(unprivileged).collect()
+        }
+    };
     let mut note = |held: bool, protection| found.extend(held.then_some(protection));
-    let here = Namespaces::read()?;
-    for ((inode, outside), (_, protection)) in here.0.iter().zip(host.0).zip(NAMESPACES) {
-        note(*inode != outside, protection);
-    }
-    let status = Status::read()?;
     note(own_proc()?, Protection::OwnProc);
     note(own_root()?, Protection::OwnRoot);
     note(rustix::thread::no_new_privs()?, Protection::NoNewPrivs);
-    note(status.no_capabilities(plan), Protection::NoCapabilities);
-    note(unprivileged()?, Protection::Unprivileged);
-    note(status.filtered() && seccomp::refuses(), Protection::Seccomp);
+    let bounding = plan.tier.has_own_root();
+    note(capabilities::none(bounding)?, Protection::NoCapabilities);
+    note(filtered()? && seccomp::refuses(), Protection::Seccomp);
     note(
         plan.tier.has_landlock() && landlock::refuses(plan),
         Protection::Landlock,
@@ -90,8 +135,8 @@ fn own_root() -> io::Result<bool> {
 const TMPFS: u64 = 0x0102_1994;
 
 /// Whether this process is somebody else than root outside.
-fn unprivileged() -> io::Result<bool> {
-    let map = fs::read_to_string("/proc/self/uid_map")?;
+fn unprivileged(proc: &Path) -> io::Result<bool> {
+    let map = fs::read_to_string(proc.join("self/uid_map"))?;
     let own = rustix::process::geteuid().as_raw();
     let outside = map.lines().find_map(|line| {
         let mut numbers = line
@@ -104,34 +149,7 @@ fn unprivileged() -> io::Result<bool> {
     Ok(outside.is_some_and(|outside| outside != 0))
 }
 
-/// `/proc/self/status`.
-struct Status(String);
-
-impl Status {
-    fn read() -> io::Result<Self> {
-        fs::read_to_string("/proc/self/status").map(Self)
-    }
-
-    fn field(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.lines();
-        lines
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    }
-
-    fn no_capabilities(&self, plan: &Plan) -> bool {
-        // Emptying the bounding set takes a capability; where there is none, `no_new_privs` does the same.
-        let bounding = plan.tier.has_own_root().then_some("CapBnd");
-        ["CapInh", "CapPrm", "CapEff", "CapAmb"]
-            .into_iter()
-            .chain(bounding)
-            .all(|set| {
-                self.field(set)
-                    .is_some_and(|bits| bits.bytes().all(|digit| digit == b'0'))
-            })
-    }
-
-    fn filtered(&self) -> bool {
-        self.field("Seccomp") == Some("2")
-    }
+/// Whether the kernel says that there is a filter.
+fn filtered() -> io::Result<bool> {
+    Ok(rustix::thread::secure_computing_mode()? == SecureComputingMode::Filter)
 }

@@ -366,16 +366,33 @@ fn place_roots(
         if masked && !nested {
             continue;
         }
-        if in_scratch(&path, scratch) {
-            let number = staged.len().to_string();
-            let place = Path::new("/").join(layout::STAGE).join(number);
+        if !in_scratch(&path, scratch) {
+            put(root, &path, tree.as_fd(), kind)?;
+        } else if let Some(inner) = in_staged(&staged, &path) {
+            // With the root that it lies in, each cell clones it at once.
+            put(root, &inner, tree.as_fd(), kind)?;
+        } else {
+            let place = staged_place(staged.len());
             put_new(root, &place, tree.as_fd(), directory)?;
             staged.push(Staged { path, kind });
-        } else {
-            put(root, &path, tree.as_fd(), kind)?;
         }
     }
     Ok(staged)
+}
+
+/// Where the stage has a root, by its number.
+pub(super) fn staged_place(number: usize) -> PathBuf {
+    Path::new("/").join(layout::STAGE).join(number.to_string())
+}
+
+/// Where on the stage a path is that lies in a directory there.
+fn in_staged(staged: &[Staged], path: &Path) -> Option<PathBuf> {
+    let around = |(number, outer): (usize, &Staged)| {
+        let inner = path.strip_prefix(&outer.path).ok()?;
+        matches!(outer.kind, Kind::Directory).then(|| staged_place(number).join(inner))
+    };
+    // The innermost of several is the one that was put there last.
+    staged.iter().enumerate().rev().find_map(around)
 }
 
 /// A detached mount of a link that leads to a copy.

@@ -70,7 +70,7 @@ fn root_directory() -> io::Result<OwnedFd> {
 
 fn place_staged(built: &Built, here: BorrowedFd<'_>) -> io::Result<()> {
     for (number, Staged { path, kind }) in built.staged.iter().enumerate() {
-        let place = Path::new("/").join(layout::STAGE).join(number.to_string());
+        let place = root::staged_place(number);
         let tree = mounts::clone_tree(directory::open(here, &place)?.as_fd())?;
         root::put(here, path, tree.as_fd(), *kind)?;
     }

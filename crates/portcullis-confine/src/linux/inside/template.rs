@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::{
-    event::{PollFd, PollFlags},
+    event::{PollFd, PollFlags, Timespec},
     mount::MountPropagationFlags,
     net::SocketFlags,
     process::{Pid, PidfdFlags, Signal, WaitOptions},
@@ -17,8 +17,10 @@ use rustix::{
 use super::{
     capabilities,
     failure::Failure,
+    ground::{self, Ground},
     identity::Identity,
-    init, leash, mounts, network,
+    init::{self, Sockets},
+    leash, mounts,
     root::{self, Built, Source},
     scratch,
     seccomp::Filter,
@@ -93,22 +95,21 @@ pub(super) fn namespaces(plan: &Plan) -> i32 {
 }
 
 /// Those that cells of a plan may share if it says so.
-fn shareable(plan: &Plan) -> i32 {
+pub(super) fn shareable(plan: &Plan) -> i32 {
     match plan.net {
         Net::Open => libc::CLONE_NEWIPC,
         Net::None | Net::Loopback | Net::Proxy => libc::CLONE_NEWIPC | libc::CLONE_NEWNET,
     }
 }
 
-/// The `CLONE_NEW*` flags of a template's cell, to be tried first.
+/// The `CLONE_NEW*` flags of a template's cell, to be tried first; the others it has from its ground.
 fn cell_namespaces(plan: &Plan) -> i32 {
     let tree = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
     if plan.tier.has_own_root() && is_left_out(Layer::Namespaces) {
-        return namespaces(plan) & libc::CLONE_NEWNS;
+        return 0;
     }
     match plan.tier {
-        Tier::Full | Tier::Namespaces if plan.shared => tree,
-        Tier::Full | Tier::Namespaces => tree | shareable(plan),
+        Tier::Full | Tier::Namespaces => libc::CLONE_NEWPID,
         Tier::Landlock => 0,
         // Root needs no user namespace to make the others.
         Tier::Limits if rustix::process::geteuid().is_root() => tree,
@@ -152,6 +153,9 @@ struct Template {
     host: OwnedFd,
     children: OwnedFd,
     common: Common,
+    grounds: ground::Source,
+    /// What the next cell will stand on; `None` if it could not be made, which will be told to who asks for a cell.
+    ground: Option<Ground>,
     /// The inits that have not been reaped; their numbers cannot go to anybody else.
     inits: Vec<Pid>,
 }
@@ -184,6 +188,7 @@ impl Template {
         };
         leash::hang_on(&origin.maker)?;
         let children = process::child_signals().map_err(Failure::at(Step::Signals))?;
+        let grounds = ground::Source::open(&plan, built.as_ref())?;
         let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
         let origin = Origin {
             maker: own.map_err(Failure::at(Step::Leash))?,
@@ -200,8 +205,22 @@ impl Template {
                 built,
                 filter,
             },
+            grounds,
+            ground: None,
             inits: Vec::new(),
         })
+    }
+
+    /// Makes the ground of the next cell ready.
+    fn prepare(&mut self) -> Result<Ground, Failure> {
+        let Common {
+            plan,
+            origin,
+            built,
+            ..
+        } = &self.common;
+        self.grounds
+            .prepare(plan, origin.namespaces, built.as_ref())
     }
 
     fn serve(&mut self) -> io::Result<()> {
@@ -263,12 +282,34 @@ impl Template {
                 socket::send(&self.host, &CellReply::Error { step, errno }.encode(), &[])?;
             }
         }
+        // Now, while nobody waits for it.
+        self.prepare_ahead();
         Ok(true)
     }
 
+    fn prepare_ahead(&mut self) {
+        if self.ground.is_none() {
+            self.ground = self.prepare().ok();
+        }
+    }
+
+    /// Whether more cells were asked for.
+    fn is_asked_again(&self) -> bool {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut ready = [PollFd::new(&self.host, PollFlags::IN)];
+        rustix::event::poll(&mut ready, Some(&now)) == Ok(1)
+    }
+
     fn make_cell(&mut self) -> Result<Parked, Failure> {
-        let (socket, init_end) =
-            socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket))?;
+        let ground = match self.ground.take() {
+            Some(ground) => ground,
+            None => self.prepare()?,
+        };
+        let pair = || socket::pair(SocketFlags::empty()).map_err(Failure::at(Step::Socket));
+        let ((control, its_control), (request, its_request)) = (pair()?, pair()?);
         #[cfg(feature = "test-points")]
         self.common.plan.stop_at(crate::TestPoint::BeforeCell);
         let namespaces = &mut self.common.namespaces;
@@ -285,25 +326,38 @@ impl Template {
             side => side,
         };
         match side.map_err(Failure::at(Step::Namespaces))? {
-            Side::Child => init::run(&init_end, &self.common),
+            Side::Child => {
+                let sockets = Sockets {
+                    control: its_control.as_fd(),
+                    request: its_request.as_fd(),
+                };
+                init::run(sockets, &self.common, ground)
+            }
             Side::Parent { pid, pidfd } => {
-                drop(init_end);
+                drop((its_control, its_request));
                 self.inits
                     .extend(i32::try_from(pid).ok().and_then(Pid::from_raw));
+                if self.is_asked_again() {
+                    // At the same time as the init does its part.
+                    self.prepare_ahead();
+                }
                 // Whatever the init says, a cell that is not handed on must not stay: dropping
-                // `socket` is its leash.
-                let (report, handed) = self.await_parked(&socket)?;
-                let fds = [socket, pidfd].into_iter().chain(handed).collect();
+                // `control` is its leash.
+                let (report, handed) = self.await_parked(&control)?;
+                let fds = [control, request, pidfd]
+                    .into_iter()
+                    .chain(handed)
+                    .collect();
                 Ok(Parked { pid, report, fds })
             }
         }
     }
 
     /// Waits until the init says that it is parked.
-    fn await_parked(&self, socket: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
+    fn await_parked(&self, control: &OwnedFd) -> Result<(Report, Vec<OwnedFd>), Failure> {
         let mut message = [0; REPLY_BYTES];
         let received =
-            socket::receive(socket, &mut message).map_err(Failure::at(Step::ReadBack))?;
+            socket::receive(control, &mut message).map_err(Failure::at(Step::ReadBack))?;
         match CellReply::parse(&message[..received.bytes]) {
             Ok(CellReply::Cell { report, .. }) => Ok((report, received.fds)),
             Ok(CellReply::Error { step, errno }) => Err(Failure { step, errno }),
@@ -356,9 +410,7 @@ fn build(plan: &Plan, sources: Option<Vec<Source>>) -> Result<Built, Failure> {
     let built = root::build(plan, sources)?;
     if plan.shared {
         scratch::mount(&built)?;
-        if matches!(plan.net, Net::Loopback | Net::Proxy) {
-            network::loopback_up().map_err(Failure::at(Step::Network))?;
-        }
+        ground::loopback(plan)?;
     }
     Ok(built)
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use proptest::prelude::*;
 
 use super::{Dir, Made};
-use crate::care::{Changed, Gap, Keep, ProtectError, Protected, protect};
+use crate::care::{Changed, Gap, Keep, ProtectError, Protected, named_by_git, protect};
 
 /// Of each kind of name that a policy protects, one.
 const NAMES: &[&str] = &[
@@ -282,6 +282,35 @@ fn what_the_configuration_names_is_kept() {
     // Configurations that include one another come to an end.
     dir.write(".git/config", "[include]\n\tpath = config\n");
     assert_eq!(gaps(&dir, &survey(&dir), Gap::SearchLimit), [".git/config"]);
+}
+
+#[test]
+fn what_the_configuration_names_is_told_whether_it_is_there_or_not() {
+    let dir = Dir::new();
+    let named = || {
+        let found = named_by_git(std::os::fd::AsFd::as_fd(&dir.opened(".")), &dir.real, NAMES);
+        let found = found.unwrap().into_iter();
+        found.map(|path| relative(&dir, &path)).collect::<Vec<_>>()
+    };
+    dir.git_dir(".git");
+    assert_eq!(named(), <[&str; 0]>::default());
+    dir.make("real");
+    dir.try_make("hooks", Made::Link("real"));
+    let config = "[core]\n\thooksPath = hooks\n[include]\n\tpath = ../gone/config\n\tpath = /etc/gitconfig\n";
+    dir.write(".git/config", config);
+    assert_eq!(named(), ["gone/config", "hooks", "real"]);
+    dir.write(".git/config", "[core]\n\thooksPath = .\n");
+    assert_eq!(named(), <[&str; 0]>::default(), "all of it is granted");
+}
+
+#[test]
+fn a_git_directory_that_shares_another_is_found() {
+    let dir = Dir::new();
+    dir.write("x/HEAD", "ref: refs/heads/main\n");
+    let kept = || kept(&dir, &survey(&dir), Keep::ReadOnly);
+    assert_eq!(kept(), <[&str; 0]>::default());
+    dir.write("x/commondir", "../y\n");
+    assert_eq!(kept(), ["x/commondir"]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Spot {
     /// Walks a path beneath a directory.
     ///
     /// # Errors
-    /// [`Errno::XDEV`] for a path that leads out, else what the system says.
+    /// [`Errno::XDEV`] for a path that leads out, [`Errno::NOSYS`] where that cannot be told, else what the system says.
     pub(super) fn find(dir: &File, named: &Named) -> Result<Self> {
         let mut path = named.path.clone();
         for _ in 0..=MAX_LINKS {
@@ -73,7 +73,9 @@ impl Spot {
                     real,
                 });
             };
-            let from = real.strip_prefix(real_path(dir)?).map_err(|_| Errno::XDEV)?;
+            let from = real
+                .strip_prefix(real_path(dir)?)
+                .map_err(|_| Errno::XDEV)?;
             let from = from.to_str().ok_or(Errno::ILSEQ)?;
             let slash = if must_be_directory { "/" } else { "" };
             path = match (from, target.starts_with('/')) {
@@ -93,9 +95,10 @@ impl Spot {
         let real = real_path(opened)?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(opened)?.st_mode);
         let (above, name) = match (real.parent(), real.file_name()) {
-            (Some(above), Some(name)) if kind != FileType::Directory => {
-                (above.to_owned(), name.to_str().ok_or(Errno::ILSEQ)?.to_owned())
-            }
+            (Some(above), Some(name)) if kind != FileType::Directory => (
+                above.to_owned(),
+                name.to_str().ok_or(Errno::ILSEQ)?.to_owned(),
+            ),
             _ => (real, ".".to_owned()),
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -127,6 +130,7 @@ impl Spot {
             path,
             git_dirs,
             completes,
+            kept: Vec::new(),
         }
     }
 
@@ -223,11 +227,16 @@ fn link(parent: &OwnedFd, name: &str) -> Result<Option<String>> {
 /// The path that the kernel has for something opened.
 ///
 /// # Errors
-/// [`Errno::NOENT`] if it was removed.
+/// [`Errno::NOENT`] if it was removed, [`Errno::NOSYS`] without a `/proc`.
 pub(super) fn real_path(opened: impl AsFd) -> Result<PathBuf> {
     let opened = opened.as_fd();
     let entry = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256))?;
+    let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256));
+    let path = path.map_err(|errno| match errno {
+        // Deeper than a path can say.
+        Errno::NAMETOOLONG => errno,
+        _ => Errno::NOSYS,
+    })?;
     // A path is only marked as deleted, and a name may end in the mark.
     if rustix::fs::fstat(opened)?.st_nlink == 0 {
         return Err(Errno::NOENT);
@@ -275,7 +284,11 @@ mod tests {
         assert_eq!(real("new", true), base.join("new"));
         assert_eq!(real("dir/new", false), base.join("a/b/new"));
         assert_eq!(real("a/../dir/../new/", true), base.join("a/new"));
-        assert_eq!(real("chain", true), base.join("a/b/x"), "two links, then nothing");
+        assert_eq!(
+            real("chain", true),
+            base.join("a/b/x"),
+            "two links, then nothing"
+        );
         assert_eq!(real("chain", false), base.join("chain"));
         assert_eq!(real("dir/", false), base.join("a/b"), "a slash follows");
         assert_eq!(real(".", true), base);
@@ -291,7 +304,11 @@ mod tests {
         assert_eq!(find(&base, "loop", true), Err(Errno::LOOP));
         assert_eq!(find(&base, "gone/x", true), Err(Errno::NOENT));
         assert_eq!(find(&base, "", true), Err(Errno::NOENT));
-        assert_eq!(find(&base, "out", false), Ok(base.join("out")), "the link itself");
+        assert_eq!(
+            find(&base, "out", false),
+            Ok(base.join("out")),
+            "the link itself"
+        );
     }
 
     #[test]
@@ -301,6 +318,23 @@ mod tests {
         assert_eq!(real_path(&open), Ok(base.join("a/b")));
         std::fs::remove_dir(base.join("a/b")).unwrap();
         assert_eq!(real_path(&open), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn what_lies_deeper_than_a_path_can_say_is_out_of_reach() {
+        let (_dir, base) = tree();
+        let name = "d".repeat(200);
+        let mut deep = File::open(&base).unwrap();
+        for _ in 0..30 {
+            rustix::fs::mkdirat(&deep, &name, Mode::RWXU).unwrap();
+            deep = File::from(walk(&deep, &name).unwrap());
+        }
+        let named = Named {
+            path: "x".to_owned(),
+            act: FsAct::Write,
+            follow: true,
+        };
+        assert_eq!(Spot::find(&deep, &named).unwrap_err(), Errno::NAMETOOLONG);
     }
 
     #[test]
@@ -321,15 +355,15 @@ mod tests {
         std::fs::write(bare.join("HEAD"), "").unwrap();
         assert!(request("a/x.git/hooks/x").git_dirs.is_empty(), "no `refs`");
         assert_eq!(request("a/x.git/refs").completes, ["hooks"]);
-        assert_eq!(
-            request("a/x.git/commondir").git_dirs,
-            [bare.clone()],
-            "it completes one, and counts itself"
-        );
+        let itself = request("a/x.git/commondir").git_dirs;
+        assert_eq!(itself, [&*bare], "it completes one, and counts itself");
         std::fs::create_dir_all(bare.join("refs")).unwrap();
-        assert_eq!(request("a/x.git/hooks/x").git_dirs, [bare.clone()]);
+        assert_eq!(request("a/x.git/hooks/x").git_dirs, [&*bare]);
         assert_eq!(request("a/x.git/config").git_dirs, [bare]);
         assert!(request("a/x.git/description").git_dirs.is_empty());
-        assert!(request("a/x.git/HEAD").completes.is_empty(), "it is one already");
+        assert!(
+            request("a/x.git/HEAD").completes.is_empty(),
+            "it is one already"
+        );
     }
 }

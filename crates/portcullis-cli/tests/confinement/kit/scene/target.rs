@@ -125,10 +125,12 @@ impl Target {
 
     fn pair() -> Self {
         let (inherited, kept) = UnixStream::pair().unwrap();
+        // Small numbers are those that everybody on the way uses for their own.
+        let inherited = rustix::io::fcntl_dupfd_cloexec(&inherited, 200).unwrap();
         // Every child that this process starts from here on has it; `portcullis` may pass it to none of its own.
         rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
         Self::Pair {
-            _ends: (inherited, kept),
+            _ends: (inherited.into(), kept),
         }
     }
 

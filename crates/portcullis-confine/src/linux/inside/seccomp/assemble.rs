@@ -1,5 +1,7 @@
 //! From a list of entries to a program for the kernel's filter machine.
 
+use std::collections::BTreeMap;
+
 use super::entries::{Entry, Test};
 
 #[cfg(target_arch = "x86_64")]
@@ -18,7 +20,7 @@ const ARGUMENTS: u32 = 16;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-#[cfg(target_arch = "x86_64")]
+const ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
@@ -28,35 +30,90 @@ const ERRNO: u32 = 0x0005_0000;
 const KILL_PROCESS: u32 = 0x8000_0000;
 
 /// Assembles the program: the first entry for a call whose tests all hold gives its error, any other call is allowed.
+///
+/// When a filter is installed the kernel runs it once for every system call there is, to learn which it always allows,
+/// and those that test arguments run it at each call. So it is no list but a search: the numbers are cut into ranges
+/// of one answer each, and a call is a handful of comparisons away from its own.
 pub(super) fn assemble(entries: &[Entry]) -> Vec<libc::sock_filter> {
     let mut program = vec![
         load(ARCHITECTURE),
         jump(IF_EQUAL, ARCH, 1, 0),
-        // Another architecture (int 0x80) has other numbers, about which the list says nothing.
+        // A 32-bit call has other numbers, about which the list says nothing.
         give(KILL_PROCESS),
         load(NUMBER),
     ];
-    #[cfg(target_arch = "x86_64")]
-    program.extend([
-        jump(IF_AT_LEAST, X32, 0, 1),
-        give(ERRNO | libc::ENOSYS.cast_unsigned()),
-    ]);
-    for entry in entries {
-        program.extend(block(entry));
-    }
-    program.push(give(ALLOW));
+    program.extend(search(&ranges(entries)));
     program
 }
 
-/// One entry: skipped whole if the number is another one.
-fn block(entry: &Entry) -> Vec<libc::sock_filter> {
-    let mut inner = Vec::new();
-    // After the tests: the answer, and for the next entries the number again.
-    let after_tests = if entry.when.is_empty() { 1 } else { 2 };
-    let size = entry.when.len() * 2 + after_tests;
+/// Calls from this number on, up to the next range, and what is done with them.
+struct Range {
+    first: u32,
+    answer: Vec<libc::sock_filter>,
+}
+
+fn ranges(entries: &[Entry]) -> Vec<Range> {
+    let mut answers: BTreeMap<u32, Vec<libc::sock_filter>> = BTreeMap::new();
+    for entry in entries {
+        let number = u32::try_from(entry.number).unwrap_or(u32::MAX);
+        answers.entry(number).or_default().extend(tests(entry));
+    }
+    let mut ranges = vec![Range {
+        first: 0,
+        answer: vec![give(ALLOW)],
+    }];
+    let mut start = |first: u32, answer: Vec<libc::sock_filter>| match ranges.last_mut() {
+        Some(last) if last.first == first => last.answer = answer,
+        Some(last) if same(&last.answer, &answer) => {}
+        _ => ranges.push(Range { first, answer }),
+    };
+    for (number, mut answer) in answers {
+        answer.push(give(ALLOW));
+        // What stands behind an answer that is always given is never reached.
+        if answer.first().is_some_and(|first| first.code == RETURN) {
+            answer.truncate(1);
+        }
+        start(number, answer);
+        start(number.saturating_add(1), vec![give(ALLOW)]);
+    }
+    #[cfg(target_arch = "x86_64")]
+    start(X32, vec![give(ERRNO | libc::ENOSYS.cast_unsigned())]);
+    ranges
+}
+
+fn same(one: &[libc::sock_filter], other: &[libc::sock_filter]) -> bool {
+    let fields = |i: &libc::sock_filter| (i.code, i.jt, i.jf, i.k);
+    one.iter().map(fields).eq(other.iter().map(fields))
+}
+
+/// Finds the range of the number that has been loaded.
+fn search(ranges: &[Range]) -> Vec<libc::sock_filter> {
+    let (below, above) = match ranges {
+        [] => return vec![give(KILL_PROCESS)],
+        [range] => return range.answer.clone(),
+        _ => ranges.split_at(ranges.len() / 2),
+    };
+    let first = above.first().map_or(u32::MAX, |range| range.first);
+    let (below, above) = (search(below), search(above));
+    let mut program = match u8::try_from(below.len()) {
+        Ok(skip) => vec![jump(IF_AT_LEAST, first, skip, 0)],
+        // A comparison jumps over 255 instructions at most.
+        Err(_) => vec![
+            jump(IF_AT_LEAST, first, 0, 1),
+            jump(ALWAYS, u32::try_from(below.len()).unwrap_or(u32::MAX), 0, 0),
+        ],
+    };
+    program.extend(below);
+    program.extend(above);
+    program
+}
+
+/// One entry's tests and its error; what follows is reached if one of them does not hold.
+fn tests(entry: &Entry) -> Vec<libc::sock_filter> {
+    let mut program = Vec::new();
     for (index, test) in entry.when.iter().enumerate() {
-        // Where a test that does not hold goes: to the instruction that loads the number again.
-        let to_end = u8::try_from(size - 1 - (index + 1) * 2).unwrap_or(u8::MAX);
+        let rest = (entry.when.len() - 1 - index) * 2 + 1;
+        let to_end = u8::try_from(rest).unwrap_or(u8::MAX);
         let (argument, operation, value, holds_if_true) = match *test {
             Test::AnyOf(argument, bits) => (argument, IF_ANY_BIT, bits, true),
             Test::NoneOf(argument, bits) => (argument, IF_ANY_BIT, bits, false),
@@ -69,18 +126,11 @@ fn block(entry: &Entry) -> Vec<libc::sock_filter> {
             (to_end, 0)
         };
         // The lower half: the arguments tested are all `int` or smaller, of which the kernel reads no more.
-        inner.push(load(ARGUMENTS + 8 * argument));
-        inner.push(jump(operation, value, if_true, if_false));
+        program.push(load(ARGUMENTS + 8 * argument));
+        program.push(jump(operation, value, if_true, if_false));
     }
-    inner.push(give(ERRNO | entry.errno.cast_unsigned()));
-    if !entry.when.is_empty() {
-        inner.push(load(NUMBER));
-    }
-    let number = u32::try_from(entry.number).unwrap_or(u32::MAX);
-    let skip = u8::try_from(inner.len()).unwrap_or(u8::MAX);
-    let mut block = vec![jump(IF_EQUAL, number, 0, skip)];
-    block.extend(inner);
-    block
+    program.push(give(ERRNO | entry.errno.cast_unsigned()));
+    program
 }
 
 const fn load(offset: u32) -> libc::sock_filter {
@@ -119,9 +169,13 @@ mod tests {
                     continue;
                 }
                 RETURN => return k,
+                ALWAYS => {
+                    at += k as usize;
+                    continue;
+                }
                 IF_EQUAL => accumulator == k,
                 IF_ANY_BIT => accumulator & k != 0,
-                0x35 => accumulator >= k,
+                IF_AT_LEAST => accumulator >= k,
                 _ => panic!("unknown instruction {code:x}"),
             };
             at += usize::from(if taken { jt } else { jf });
@@ -190,6 +244,80 @@ mod tests {
                     entry.reason
                 );
             }
+        }
+    }
+
+    /// What the list says, read from its top.
+    fn listed(list: &[Entry], number: u32, arguments: [u32; 6]) -> u32 {
+        let holds = |test: &Test| match *test {
+            Test::AnyOf(argument, bits) => arguments[argument as usize] & bits != 0,
+            Test::NoneOf(argument, bits) => arguments[argument as usize] & bits == 0,
+            Test::Is(argument, value) => arguments[argument as usize] == value,
+            Test::IsNot(argument, value) => arguments[argument as usize] != value,
+        };
+        let found = list
+            .iter()
+            .find(|entry| entry.number == i64::from(number) && entry.when.iter().all(holds));
+        found.map_or(ALLOW, |entry| errno(entry.errno))
+    }
+
+    #[test]
+    fn the_search_answers_as_the_list_does() {
+        let list: Vec<Entry> = [
+            super::super::entries::ALWAYS,
+            super::super::entries::WITH_INTERNET,
+            super::super::entries::WITHOUT_NAMESPACES,
+        ]
+        .concat();
+        let program = assemble(&list);
+        let values = [
+            0,
+            1,
+            2,
+            8,
+            0o100,
+            0o4000,
+            0o4100,
+            0x5412,
+            0x1000_0000,
+            u32::MAX,
+        ];
+        let numbers = (0..700).chain([0x3fff_ffff, 0x7fff_ffff, u32::MAX]);
+        for number in numbers {
+            for first in values {
+                for second in values {
+                    let arguments = [first, second, first, second, first, second];
+                    let expected = if cfg!(target_arch = "x86_64") && number >= 0x4000_0000 {
+                        errno(libc::ENOSYS)
+                    } else {
+                        listed(&list, number, arguments)
+                    };
+                    let found = run(&program, ARCH, number, arguments);
+                    assert_eq!(found, expected, "{number} {arguments:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_entries_than_a_comparison_can_jump_over() {
+        let entries: Vec<Entry> = (0..2000)
+            .map(|number| Entry {
+                number: number * 2,
+                errno: libc::EPERM,
+                when: &[],
+                reason: "",
+            })
+            .collect();
+        let program = assemble(&entries);
+        for number in 0..4000 {
+            let found = run(&program, ARCH, number, [0; 6]);
+            let expected = if number % 2 == 0 {
+                errno(libc::EPERM)
+            } else {
+                ALLOW
+            };
+            assert_eq!(found, expected, "{number}");
         }
     }
 }

@@ -102,7 +102,7 @@ const ASK_PERSONALITY: u32 = u32::MAX;
 const SYS_FCHMODAT2: c_long = 452;
 const SYS_OPEN_TREE_ATTR: c_long = 467;
 
-/// In every cell. Those with tests come first: a caller waits for what stands before its call.
+/// In every cell.
 pub(super) const ALWAYS: &[Entry] = &[
     deny_if(
         libc::SYS_openat,

@@ -1,15 +1,19 @@
+//! Figures over rounds: medians, and ratios within a round, so that a busy moment of the machine falls on all rows.
+
 use std::time::{Duration, Instant};
 
 /// One row: its name, its goal, and the time of one repetition in each round.
-pub(crate) struct Row {
-    pub(crate) name: String,
+#[derive(Debug)]
+pub struct Row {
+    /// What it is about.
+    pub name: String,
     goal: Goal,
     samples: Vec<f64>,
 }
 
 /// What a row should reach.
-#[derive(Clone, Copy)]
-pub(crate) enum Goal {
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
     /// It is there to be compared with.
     None,
     /// At most this many microseconds.
@@ -19,7 +23,8 @@ pub(crate) enum Goal {
 }
 
 impl Row {
-    pub(crate) fn new(name: impl Into<String>, goal: Goal) -> Self {
+    /// A row without samples.
+    pub fn new(name: impl Into<String>, goal: Goal) -> Self {
         Self {
             name: name.into(),
             goal,
@@ -28,13 +33,18 @@ impl Row {
     }
 
     /// Notes what `repetitions` of something took.
-    pub(crate) fn add(&mut self, took: Duration, repetitions: u32) {
+    pub fn add(&mut self, took: Duration, repetitions: u32) {
         self.samples
             .push(took.as_secs_f64() * 1e6 / f64::from(repetitions));
     }
 
+    /// Notes a figure that is no time.
+    pub fn push(&mut self, figure: f64) {
+        self.samples.push(figure);
+    }
+
     /// Does something `repetitions` times and notes how long it took.
-    pub(crate) fn time(
+    pub fn time(
         &mut self,
         repetitions: u32,
         mut work: impl FnMut() -> anyhow::Result<()>,
@@ -47,7 +57,9 @@ impl Row {
         Ok(())
     }
 
-    pub(crate) fn median(&self) -> f64 {
+    /// The median of its samples.
+    #[must_use]
+    pub fn median(&self) -> f64 {
         median(self.samples.clone())
     }
 }
@@ -58,7 +70,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Prints a group: median, ratio to the first row, goal and whether it is met.
-pub(crate) fn print(title: &str, rows: &[Row]) {
+pub fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
     println!("{:<64} {:>12} {:>8}  goal", "", "median µs", "ratio");
     let first = &rows[0].samples;
@@ -80,6 +92,37 @@ pub(crate) fn print(title: &str, rows: &[Row]) {
             row.name,
             row.median(),
             ratio
+        );
+    }
+}
+
+/// How many times longer one row takes than another, and whether that is as often as it should be.
+pub fn print_against(title: &str, slower: &Row, faster: &Row, goal: f64) {
+    let ratios = slower.samples.iter().zip(&faster.samples);
+    let ratio = median(ratios.map(|(slower, faster)| slower / faster).collect());
+    println!(
+        "{title:<64} {:>12} {ratio:>8.2}  ≥ {goal}×: {}",
+        "",
+        verdict(ratio >= goal)
+    );
+}
+
+/// Prints rates; with a goal, the second row is to be three times the last.
+pub fn rates(title: &str, rows: &[Row], goal: bool) {
+    println!("\n{title}");
+    println!("{:<64} {:>12} {:>8}  goal", "", "per second", "ratio");
+    for row in rows {
+        let ratio = row.median() / rows[0].median();
+        println!("{:<64} {:>12.0} {ratio:>8.2}", row.name, row.median());
+    }
+    if let (true, Some(ours), Some(peer)) = (goal, rows.get(1), rows.last()) {
+        let ratios = ours.samples.iter().zip(&peer.samples);
+        let ratio = median(ratios.map(|(ours, peer)| ours / peer).collect());
+        let title = "one-use cells beside bwrap";
+        println!(
+            "{title:<64} {:>12} {ratio:>8.2}  ≥ 3×: {}",
+            "",
+            verdict(ratio >= 3.0)
         );
     }
 }
