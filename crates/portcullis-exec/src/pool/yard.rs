@@ -96,7 +96,7 @@ impl Yard {
         };
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
-        let mut failed = 0;
+        let (mut failed, mut said) = (0, None);
         loop {
             let mut parked = pin!(self.parked.notified());
             // From here on, so that nothing that is parked after the look goes unnoticed.
@@ -110,12 +110,14 @@ impl Yard {
                 // It may be the answer to an older request; what was true then need not be now.
                 Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    // Where not even a template could be made, that was its last word, and the reason.
                     if self.request().is_err() {
                         return Err(error);
                     }
+                    said = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error @ ServerError::Cell { .. }) => return Err(error),
+                // Where not even a template could be made, its last word was the reason.
+                Err(error) => return Err(said.unwrap_or(error)),
             }
         }
     }
