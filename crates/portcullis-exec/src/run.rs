@@ -3,13 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_confine::{
-    Cell, CellCommand, Net, PROXY_PORT, Plan, Rlimits, Root, SendError, Tier,
-};
+use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
 use portcullis_policy::{
     Authorized, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
 };
