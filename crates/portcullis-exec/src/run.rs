@@ -112,7 +112,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     } = started_cell
         .await
         .map_err(|_elapsed| ExecFailure::TimeUp)??;
-    executor.pool.refill(&yard);
+    executor.pool.take_in(&yard);
     let report = cell.get_ref().0.report();
     // Until they are closed here, their end of file never comes.
     drop((ends, program, directory));
@@ -140,6 +140,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     });
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
+    executor.pool.refill(&yard);
     Ok(Completed {
         status: ended.status,
         stdout,

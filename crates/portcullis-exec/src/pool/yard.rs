@@ -1,10 +1,12 @@
 //! One template and the cells that it has parked.
 
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, ServerError, Template};
 use tokio::io::Interest;
+use tokio::sync::Notify;
 
 use crate::watch::watch;
 
@@ -17,6 +19,8 @@ pub(crate) struct Yard {
     template: Template,
     target: usize,
     state: Mutex<State>,
+    /// Told when a cell is parked: whoever waits at the socket does not see what somebody else took from it.
+    parked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -32,23 +36,43 @@ impl Yard {
             template,
             target,
             state: Mutex::default(),
+            parked: Notify::new(),
         }
     }
 
-    /// Takes in what the template has made, and asks for what is missing. Never waits.
+    /// Takes in what the template has made, and if nothing is left asks for more. Never waits.
     ///
     /// Meant for the time when the host waits for a command anyway.
-    pub(super) fn refill(&self) -> Result<(), ServerError> {
+    pub(super) fn take_in(&self) -> Result<(), ServerError> {
         let mut state = self.state();
         while state.under_way > 0 {
             match self.template.receive_cell() {
-                Ok(Some(cell)) => state.parked.push(cell),
+                Ok(Some(cell)) => {
+                    state.parked.push(cell);
+                    self.parked.notify_waiters();
+                }
                 Ok(None) => break,
                 Err(error @ ServerError::Cell { .. }) => tracing::warn!(%error, "no cell"),
                 Err(error) => return Err(error),
             }
             state.under_way -= 1;
         }
+        if state.parked.is_empty() {
+            self.ask(&mut state)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for what is missing. Never waits.
+    ///
+    /// Meant for the time when a command has ended: making a cell is as much work as a small command, and is not to take
+    /// the processor from one.
+    pub(super) fn refill(&self) -> Result<(), ServerError> {
+        self.ask(&mut self.state())
+    }
+
+    fn ask(&self, state: &mut State) -> Result<(), ServerError> {
         while state.parked.len() + state.under_way < self.target {
             match self.template.request_cell() {
                 Ok(()) => state.under_way += 1,
@@ -72,20 +96,28 @@ impl Yard {
         };
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
-        let mut failed = 0;
+        let (mut failed, mut said) = (0, None);
         loop {
+            let mut parked = pin!(self.parked.notified());
+            // From here on, so that nothing that is parked after the look goes unnoticed.
+            parked.as_mut().enable();
             match self.receive() {
                 Ok(Some(cell)) => return Ok(cell),
-                Ok(None) => copy.readable().await.map_err(socket)?.clear_ready(),
+                Ok(None) => tokio::select! {
+                    ready = copy.readable() => ready.map_err(socket)?.clear_ready(),
+                    () = parked => {}
+                },
                 // It may be the answer to an older request; what was true then need not be now.
                 Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    // Where not even a template could be made, that was its last word, and the reason.
                     if self.request().is_err() {
                         return Err(error);
                     }
+                    said = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error @ ServerError::Cell { .. }) => return Err(error),
+                // Where not even a template could be made, its last word was the reason.
+                Err(error) => return Err(said.unwrap_or(error)),
             }
         }
     }
