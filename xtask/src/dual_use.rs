@@ -1,4 +1,4 @@
-//! The programs that the tests of dual-use programs start: which are missing, and getting them.
+//! The programs that the tests of dual-use programs and of recipes start: which are missing, and getting them.
 
 use crate::{Options, packages, shell};
 use anyhow::{Context, Result};
@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// The table of those tests, one file a category.
+/// The table of the former, one file a category.
 const TABLE: &str = "crates/portcullis-cli/tests/dual_use/programs";
+/// The table of the latter.
+const RECIPES: &str = "crates/portcullis-cli/tests/recipes/programs.toml";
 /// Where the tests look for a program.
-const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
+const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
 
 /// Installs what is missing where that was allowed; else says how, and the tests skip those programs by name.
 ///
@@ -18,8 +20,11 @@ const DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/sbin"];
 /// The table does not parse, or the installation fails. Without permission to install, missing programs are no error.
 pub(crate) fn install(options: &Options) -> Result<()> {
     let mut missing = BTreeSet::new();
+    let mut tables = vec![shell::root().join(RECIPES)];
     for file in fs::read_dir(shell::root().join(TABLE))? {
-        let path = file?.path();
+        tables.push(file?.path());
+    }
+    for path in tables {
         let text = fs::read_to_string(&path)?;
         let found = packages_of(&text, |program| {
             DIRECTORIES
@@ -34,18 +39,21 @@ pub(crate) fn install(options: &Options) -> Result<()> {
     let names: Vec<_> = missing.iter().map(String::as_str).collect();
     match packages::install(options, &names) {
         Err(error) if !options.yes => {
-            println!("programs for the dual-use tests are missing: {error:#}");
+            println!("programs for the tests are missing: {error:#}");
             Ok(())
         }
         result => result,
     }
 }
 
-/// The packages of the programs in a part of the table that are not there.
+/// The packages of the programs in a part of the table that are not there, without those that are marked as heavy: they
+/// are tried where somebody has installed them.
 fn packages_of(table: &str, installed: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let table: Value = toml::from_str(table)?;
     let programs = table["program"].as_object().context("no programs")?;
-    let missing = programs.iter().filter(|(name, _)| !installed(name));
+    let missing = programs
+        .iter()
+        .filter(|(name, entry)| entry["heavy"] != true && !installed(name));
     missing
         .map(|(name, entry)| {
             let package = entry["package"].as_str();
@@ -61,7 +69,8 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "category = \"editors\"\n[program.ed]\npackage = \"ed\"\n\
-        [program.\"vim.tiny\"]\npackage = \"vim-tiny\"\n";
+        [program.\"vim.tiny\"]\npackage = \"vim-tiny\"\n\
+        [program.nvim]\npackage = \"neovim\"\nheavy = true\n";
 
     #[test]
     fn packages_are_those_of_missing_programs() {

@@ -1,6 +1,13 @@
 //! `cargo xtask soak`: the tests that kill and time out processes, with their long counts.
 //!
-//! `PORTCULLIS_SOAK=1` is what such a test looks at; without it, under `cargo xtask test`, it runs a tenth.
+//! `PORTCULLIS_SOAK=1` is what such a test looks at; without it, under `cargo xtask test`, it runs a tenth. In all of it,
+//! under limits only and in full confinement, as root and as an ordinary user:
+//!
+//! - a thousand trees time out or are killed (`portcullis-exec`, `soak::`): daemonised, deaf to SIGTERM, holding pipes
+//! - the spawn server, templates and inits are killed at ten named points, from the start of a server to the exec of a
+//!   command (`portcullis-confine`, `killed_server::`), and so is the host (`killed_host::`)
+//! - the host is killed while it drains outputs and while it writes its trail (`portcullis`, `killed_host::`)
+//! - a command grabs at every new process for ten thousand spawns (`portcullis-confine`, `full::racer::`)
 
 use crate::tally::Tally;
 use crate::{shell, test};
@@ -14,7 +21,7 @@ const PACKAGES: [&str; 3] = ["portcullis", "portcullis-confine", "portcullis-exe
 /// # Errors
 /// One fails, or none ran.
 pub(crate) fn run() -> Result<()> {
-    let binaries = test::build()?;
+    let binaries = test::build(&[])?;
     let mut cargo = shell::cargo();
     cargo.arg("test");
     for package in PACKAGES {

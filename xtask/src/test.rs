@@ -46,13 +46,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     );
     step("tests of guests", guests::unit_tests(options, &mut tally));
     step("programs", dual_use::install(options));
-    match build() {
+    match build(&[]) {
         Ok(binaries) => {
             // First, so that the output ends with the test runner's own closing lines.
             step(
                 "ordinary user",
                 ordinary::run(options, &binaries, &mut tally, &mut skips),
             );
+            // Before the tests, which put the ordinary binary back into its place.
+            step("layers", layers(&mut tally));
             step("tests", tests(&[], &binaries, &mut tally));
             step("must run", must_run(&tally));
         }
@@ -77,15 +79,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds all tests of the workspace and returns their executables.
+/// Builds all tests of the workspace, or those that `selection` leaves, and returns their executables.
 ///
 /// # Errors
 /// The code does not compile.
-pub(crate) fn build() -> Result<Vec<TestBinary>> {
+pub(crate) fn build(selection: &[&str]) -> Result<Vec<TestBinary>> {
     let mut cargo = shell::cargo();
-    cargo.args([
-        "test",
-        "--workspace",
+    cargo.args(["test", "--workspace"]).args(selection).args([
         "--no-run",
         "--message-format",
         "json-render-diagnostics",
@@ -127,6 +127,24 @@ fn package_name(manifest: &str) -> Result<String> {
     Ok(name
         .with_context(|| format!("{manifest} names no package"))?
         .to_owned())
+}
+
+/// Runs the test that leaves out one layer of the wall after the other, in a build that can: some of our own crates
+/// are compiled a second time, nothing else.
+fn layers(tally: &mut Tally) -> Result<()> {
+    const SELECTION: [&str; 4] = [
+        "--features",
+        "portcullis-cli/ablation",
+        "--test",
+        "ablation",
+    ];
+    let binaries = build(&SELECTION)?;
+    let mut cargo = shell::cargo();
+    cargo
+        .args(["test", "--workspace"])
+        .args(SELECTION)
+        .args(["--", "--show-output"]);
+    follow(&mut cargo, &binaries, tally)
 }
 
 /// Runs `cargo test --workspace`, passes its output on and reads it into the tally. `filter` goes to the

@@ -149,6 +149,32 @@ pub struct Outcome {
     pub stragglers_killed: u32,
     /// The tier of confinement that was in force, such as `full`.
     pub confinement: String,
+    /// What it asked its proxy for, if it may reach hosts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connections: Vec<Connection>,
+}
+
+/// A host that a command asked its proxy for; equal ones once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The host as it was asked for.
+    pub host: Masked,
+    /// The port; 0 where none could be read.
+    pub port: u16,
+    /// The address that was connected to, if one was and it was chosen here.
+    pub address: Option<String>,
+    /// The entry of the policy that is about the host.
+    pub rule: Option<String>,
+    /// Whether the policy allowed it.
+    pub allowed: bool,
+    /// Why, or how it ended, in words.
+    pub why: Masked,
+    /// How often it was asked for.
+    pub count: u64,
+    /// Bytes sent to the host.
+    pub bytes_up: u64,
+    /// Bytes received from the host.
+    pub bytes_down: u64,
 }
 
 /// How a child process ended.

@@ -101,6 +101,16 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// A rename over a name takes away what protected it in running commands. Look at what it says.
     "P0804",
+    /// A command failed, and says that it could not use a file that it was not granted.
+    ///
+    /// The file is there, and you could use it; the command could not. Only its own output says that it wanted the file, and
+    /// a hostile program can say so of any: grant it only if the command needs it. No command is proposed for what holds
+    /// secrets or is much.
+    "P0805",
+    /// A command wanted a host that it was not granted, or did not ask its proxy.
+    ///
+    /// Granted hosts are reached through a proxy of the command's own, by name and port.
+    "P0806",
 };
 
 codes! {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use portcullis::{LoadError, Source};
+use portcullis::{Diagnostic, LoadError, Source};
 use portcullis_config::{LocateError, Manifest, PluginEntry, SelectError};
 use portcullis_policy::{Code, Denial, Grants, Origin};
 use sha2::{Digest, Sha256};
@@ -127,6 +127,16 @@ impl Target {
             bytes: std::mem::take(&mut self.bytes),
             grants: self.grants(),
         })
+    }
+}
+
+impl Target {
+    /// The same commands told in full, as [`Editing::complete`].
+    pub(crate) fn complete_all(&self, notices: &mut [Diagnostic]) {
+        let helps = notices.iter_mut().flat_map(|notice| &mut notice.helps);
+        for command in helps.filter_map(|help| help.command.as_mut()) {
+            *command = self.editing.complete(command);
+        }
     }
 }
 

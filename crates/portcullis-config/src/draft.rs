@@ -140,6 +140,8 @@ impl Draft {
     /// The grants that the layers come to.
     pub(crate) fn grants(&self, settings: &Settings) -> Grants {
         let mode = settings.mode.unwrap_or_default();
+        let written = self.exec.as_ref();
+        let protect = written.map(|exec| exec.protect.clone()).unwrap_or_default();
         let exec = self.exec.as_ref().map(|exec| {
             let default = ExecGrant::default();
             ExecGrant {
@@ -162,7 +164,6 @@ impl Draft {
                 system: exec.system.clone(),
                 write_exec: exec.write_exec.clone(),
                 share: exec.share,
-                protect: exec.protect.clone(),
                 origin: exec.origin.clone(),
             }
         });
@@ -171,6 +172,7 @@ impl Draft {
             mode,
             exec,
             fs: self.fs.clone(),
+            protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),
             late: self.late,

@@ -198,6 +198,7 @@ fn quoted(path: &Path) -> Result<String, SeatbeltError> {
 }
 
 #[cfg(all(test, target_os = "linux"))]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 

@@ -58,7 +58,7 @@ impl Aftermath {
     }
 
     /// To be called when the command's whole tree is gone.
-    pub(crate) async fn settle(mut self) -> Vec<TreeNote> {
+    pub(crate) async fn settle(&mut self) -> Vec<TreeNote> {
         let Some(Prepared {
             planned, copied, ..
         }) = self.0.take()

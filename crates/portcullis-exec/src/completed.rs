@@ -4,7 +4,7 @@ use portcullis_confine::{Report, Usage};
 use portcullis_policy::Code;
 
 use crate::care::TreeNote;
-use crate::{Connections, Hint};
+use crate::{Complaint, Connections};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub struct Completed {
     pub trees: Vec<TreeNote>,
     /// What it asked its proxy for, if it may reach hosts; never for the guest.
     pub connections: Vec<Connections>,
-    /// What confinement kept from it, if it failed and said so; never for the guest.
-    pub hints: Vec<Hint>,
+    /// What it said, if it failed; to be looked at when the guest has returned, and never for the guest.
+    pub complaint: Option<Complaint>,
 }
 
 impl Completed {

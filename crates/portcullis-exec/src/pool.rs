@@ -120,7 +120,8 @@ impl Pool {
 
     /// Lets go of what is of no more use after an error.
     fn lose(&self, error: &ServerError, yard: &Arc<Yard>) {
-        if matches!(error, ServerError::Cell { .. } | ServerError::Busy) {
+        let passing = matches!(error, ServerError::Cell { .. } | ServerError::Busy);
+        if passing && !yard.is_lost() {
             return;
         }
         let mut state = self.state();
@@ -201,5 +202,53 @@ impl State {
         let yard = entry.1.clone();
         self.yards.push(entry);
         Some(yard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_confine::{Net, Tier};
+
+    use super::*;
+
+    fn plans() -> Vec<Plan> {
+        let plan = || Plan::new(Tier::Full);
+        vec![
+            plan(),
+            plan().home("/home/ann"),
+            plan().network(Net::Loopback),
+            plan().empty_directory("/srv"),
+            plan().only_listed_programs(),
+            plan().share_scratch(),
+            plan().share_scratch().network(Net::Loopback),
+            Plan::new(Tier::Namespaces),
+        ]
+    }
+
+    #[test]
+    fn cells_are_for_their_own_plan() {
+        let sharer = Sharer::new();
+        for (number, plan) in plans().iter().enumerate() {
+            let key = Key::new(plan, &sharer);
+            for (other, wanted) in plans().iter().enumerate() {
+                assert_eq!(key.fits(wanted, &sharer), number == other);
+            }
+        }
+    }
+
+    #[test]
+    fn shared_cells_are_for_their_own_instance_while_it_lives() {
+        for plan in plans() {
+            let sharer = Sharer::new();
+            let key = Key::new(&plan, &sharer);
+            assert!(key.fits(&plan, &sharer.clone()));
+            assert_eq!(key.fits(&plan, &Sharer::new()), !plan.shares_scratch());
+            drop(sharer);
+            assert_eq!(key.is_of_use(), !plan.shares_scratch());
+            // Whatever is made now lies somewhere else.
+            let later: Vec<_> = (0..100).map(|_| Sharer::new()).collect();
+            let taken = later.iter().any(|later| key.fits(&plan, later));
+            assert_eq!(taken, !plan.shares_scratch());
+        }
     }
 }

@@ -3,13 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_confine::{
-    Cell, CellCommand, Net, PROXY_PORT, Plan, Rlimits, Root, SendError, Tier,
-};
+use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
 use portcullis_policy::{
     Authorized, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
 };
@@ -20,13 +17,14 @@ use tokio::time::timeout_at;
 use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::connections::Ledger;
+use crate::environment::environment;
 use crate::executor::Inner;
-use crate::hint::{self, Failed, Hint};
+use crate::hint::{self, Complaint};
 use crate::plan::{Planned, Wanted};
 use crate::pool::Yard;
 use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Ended, Held, Leash, Pipes, Source, Times, supervise};
+use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
 use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
@@ -107,7 +105,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     );
     // The cell comes last, so that it is dropped first.
     let Started {
-        aftermath,
+        mut aftermath,
         yard,
         proxy,
         cell,
@@ -125,19 +123,21 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         [&mut stdout, &mut stderr],
         times,
         quota,
+        &mut aftermath,
     )
     .await?;
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
     let connections = ledger.take();
-    let failed = Failed {
+    let confined = planned.plan.tier() != Tier::Limits && ended.killed_for.is_none();
+    let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
         rights: terms.rights.clone(),
         cwd,
         args,
+        stderr: hint::end_of(stderr.end()),
         asked_proxy: !connections.is_empty(),
-    };
-    let explained = explained(failed, planned.plan.tier(), &ended, stderr.end()).await;
+    });
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
     executor.pool.refill(&yard);
@@ -154,22 +154,10 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
-        trees: aftermath.settle().await,
+        trees: ended.trees,
         connections,
-        hints: explained,
+        complaint,
     })
-}
-
-/// What confinement kept from a command that failed, as far as it says so itself.
-async fn explained(failed: Failed, tier: Tier, ended: &Ended, stderr: &[u8]) -> Vec<Hint> {
-    if tier == Tier::Limits || ended.killed_for.is_some() || !hint::is_failure(ended.status) {
-        return Vec::new();
-    }
-    let stderr = hint::end_of(stderr);
-    // It looks paths up, which may take a while where file systems are far away.
-    let found = tokio::task::spawn_blocking(move || hint::hints(&failed, &stderr)).await;
-    // A panic was printed where it happened, and nothing depends on this.
-    found.unwrap_or_default()
 }
 
 /// The opened things, if they are those of the request that was decided on.
@@ -217,66 +205,6 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
-/// installation has configured.
-const CA_NAMES: [&str; 9] = [
-    "SSL_CERT_FILE",
-    "GIT_SSL_CAINFO",
-    "NODE_EXTRA_CA_CERTS",
-    "NPM_CONFIG_CAFILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
-];
-
-/// What the policy says, and what a command needs to find its way in its cell.
-fn environment(
-    executor: &Inner,
-    authorized: &Authorized<ExecRequest>,
-    plan: &Plan,
-) -> Result<Vec<CString>, ExecFailure> {
-    let mut vars = authorized.terms().environment.vars.clone();
-    let options = "NODE_OPTIONS";
-    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
-        // One that is there was let through by name, and so may say otherwise.
-        vars.push((options.to_owned(), portcullis_proxy::node_options()));
-    }
-    let mut set = |name: &str, value: String| {
-        // Whatever was set would lead nowhere in a cell.
-        vars.retain(|(other, _)| other != name);
-        vars.push((name.to_owned(), value));
-    };
-    if plan.net() == Net::Proxy {
-        for (name, value) in portcullis_proxy::environment(PROXY_PORT) {
-            set(name, value);
-        }
-    }
-    if plan.tier() != Tier::Limits {
-        let roots = plan
-            .roots()
-            .iter()
-            .map(Root::path)
-            .filter(|path| path.is_dir());
-        for (name, value) in executor.git.environment(roots) {
-            set(&name, value);
-        }
-        if let Some(file) = executor.planner.ca_file().and_then(Path::to_str) {
-            for name in CA_NAMES {
-                set(name, file.to_owned());
-            }
-        }
-    }
-    #[cfg(feature = "ablation")]
-    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
-        vars.extend(std::env::vars());
-    }
-    vars.iter()
-        .map(|(name, value)| c_string(format!("{name}={value}")))
-        .collect()
-}
-
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
@@ -295,7 +223,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
 }
 
 /// The decision refuses every NUL; should one come all the same, nothing runs.
-fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
+pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
 }
 

@@ -43,16 +43,6 @@ pub enum Output {
     Relay(Box<dyn AsyncWrite + Send + Unpin>),
 }
 
-impl Stdio {
-    /// Whether nothing of what is written is kept.
-    pub fn is_relayed(&self) -> bool {
-        matches!(
-            (&self.stdout, &self.stderr),
-            (Output::Relay(_), Output::Relay(_))
-        )
-    }
-}
-
 /// Bytes or nothing for standard input, and both outputs kept.
 impl From<Option<Vec<u8>>> for Stdio {
     fn from(bytes: Option<Vec<u8>>) -> Self {

@@ -11,7 +11,9 @@ use tokio::io::AsyncRead;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep_until;
 
+use crate::aftermath::Aftermath;
 use crate::capture::{Feed, Interrupted};
+use crate::care::TreeNote;
 use crate::relay::{self, Gone, Sink};
 use crate::{ExecFailure, Quota, Status};
 
@@ -70,6 +72,7 @@ pub(crate) struct Ended {
     pub(crate) stragglers: u32,
     pub(crate) usage: Usage,
     pub(crate) killed_for: Option<Code>,
+    pub(crate) trees: Vec<TreeNote>,
 }
 
 /// A cell whose socket is waited for. Dropping it kills everything in it.
@@ -115,6 +118,7 @@ pub(crate) async fn supervise(
     sinks: [&mut Sink; 2],
     times: Times,
     quota: &Quota,
+    aftermath: &mut Aftermath,
 ) -> Result<Ended, ExecFailure> {
     let (tell, gone) = Gone::channel();
     let mut streams = pin!(exchange(pipes, source, sinks, quota, &gone));
@@ -144,17 +148,31 @@ pub(crate) async fn supervise(
         }
     };
     tell.send_replace(true);
-    if open {
-        match streams.await {
-            Err(Interrupted::Pipe(error)) => return Err(ExecFailure::Pipe(error)),
-            Err(Interrupted::Relay(error)) => watch.cut_off = Some(error),
-            // What came after the end of the command was only counted; the command is over.
-            Ok(()) | Err(Interrupted::Limit(_)) => {}
+    let rest = async { if open { streams.await } else { Ok(()) } };
+    let trees = async {
+        match event {
+            Event::Failed { .. } => Vec::new(),
+            Event::Exited { .. } | Event::OverMemory { .. } | Event::Killed { .. } => {
+                aftermath.settle().await
+            }
         }
+    };
+    // Whoever reads the rest may take a long time over it; what the command left is not left for as long.
+    let (rest, trees) = tokio::join!(rest, trees);
+    match rest {
+        Err(Interrupted::Pipe(error)) => return Err(ExecFailure::Pipe(error)),
+        Err(Interrupted::Relay(error)) => watch.cut_off = Some(error),
+        // What came after the end of the command was only counted; the command is over.
+        Ok(()) | Err(Interrupted::Limit(_)) => {}
     }
     match watch.cut_off.take() {
-        Some(error) => Err(ExecFailure::Relay(error)),
-        None => ended(event, &watch),
+        Some(error) => {
+            for note in trees {
+                tracing::warn!(?note, "a command that was cut off left this");
+            }
+            Err(ExecFailure::Relay(error))
+        }
+        None => ended(event, &watch, trees),
     }
 }
 
@@ -235,7 +253,7 @@ impl Watch {
 }
 
 /// What the cell's event means for who waits for a status.
-fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
+fn ended(event: Event, watch: &Watch, trees: Vec<TreeNote>) -> Result<Ended, ExecFailure> {
     let Watch {
         timed_out,
         killed_for,
@@ -262,6 +280,7 @@ fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
                 stragglers,
                 usage,
                 killed_for,
+                trees,
             })
         }
         Event::Killed { processes, usage } => {
@@ -276,6 +295,7 @@ fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
                 stragglers: processes.saturating_sub(1),
                 usage,
                 killed_for,
+                trees,
             })
         }
         Event::OverMemory { processes, usage } => Ok(Ended {
@@ -283,6 +303,7 @@ fn ended(event: Event, watch: &Watch) -> Result<Ended, ExecFailure> {
             stragglers: processes.saturating_sub(1),
             usage,
             killed_for: Some(Code::LimitMemory),
+            trees,
         }),
     }
 }

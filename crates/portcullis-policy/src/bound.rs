@@ -69,8 +69,8 @@ impl Protect {
     }
 }
 
-/// Of several, one that the path lies in.
-fn nearest<'a>(bounds: impl Iterator<Item = Bound<'a>>) -> Option<Bound<'a>> {
+/// Of several, the first that the path lies in, else the first.
+pub(crate) fn nearest<'a>(bounds: impl Iterator<Item = Bound<'a>>) -> Option<Bound<'a>> {
     bounds.reduce(|one, other| {
         if other.standing > one.standing {
             other

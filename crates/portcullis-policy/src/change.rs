@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use crate::authorized::Authorized;
-use crate::bound::{Bound, Standing, stands_to};
+use crate::bound::{Bound, Standing, nearest, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
@@ -122,10 +122,9 @@ fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
         let note = "no `fs.write` rule matches; the default is deny".to_owned();
         return Some(denial(Code::FsNotGranted, grants, request, vec![note]));
     };
-    let protect = grants.protect();
+    let protect = &grants.protect;
     let mut bounds = placed(protect, &covering, request);
-    let nearest = bounds.iter().max_by_key(|bound| bound.standing);
-    let by_place = nearest.map(|bound| by_place(*bound));
+    let by_place = nearest(bounds.iter().copied()).map(by_place);
     let completed = completed(protect, request);
     let by_completion = completed.first().map(|name| by_completion(request, name));
     let because = by_place.or(by_completion).or_else(|| kept(request))?;

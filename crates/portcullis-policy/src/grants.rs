@@ -1,5 +1,4 @@
 use std::path::{Component, Path, PathBuf};
-use std::sync::LazyLock;
 
 use serde::Serialize;
 
@@ -28,6 +27,8 @@ pub struct Grants {
     /// Host directories and files that the guest and its commands may open, and directories that its commands may be
     /// started in.
     pub fs: Vec<FsGrant>,
+    /// What neither the guest nor its commands change although they may write the directory.
+    pub protect: Protect,
     /// The network that its commands may reach. The guest itself has none.
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
@@ -39,26 +40,19 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// No rights at all, in production mode, with the default limits.
+    /// No rights at all, in production mode, with the default limits and everything protected.
     pub fn none(plugin: PluginId) -> Self {
         Self {
             plugin,
             mode: Mode::default(),
             exec: None,
             fs: Vec::new(),
+            protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
         }
-    }
-
-    /// What neither the plugin nor its commands change: as the `exec` grant says, and without one the built-in list.
-    pub fn protect(&self) -> &Protect {
-        static BUILT_IN: LazyLock<Protect> = LazyLock::new(Protect::default);
-        self.exec
-            .as_ref()
-            .map_or_else(|| &*BUILT_IN, |exec| &exec.protect)
     }
 
     /// The grant that covers a real path with this access, if one does.
@@ -74,8 +68,7 @@ impl Grants {
 /// - nothing of the host's environment is inherited or passed
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
-/// - children are fully confined, or not started; they execute nothing that they can write, share nothing, and
-///   change nothing that somebody else executes
+/// - children are fully confined, or not started; they execute nothing that they can write, and share nothing
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecGrant {
     /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
@@ -104,8 +97,6 @@ pub struct ExecGrant {
     pub write_exec: Vec<PathBuf>,
     /// Whether children of one instance with equal rights share their scratch space.
     pub share: bool,
-    /// What children may not change although they may write the directory. The guest is held to it as well.
-    pub protect: Protect,
     /// The line that granted the capability.
     pub origin: Origin,
 }
@@ -128,7 +119,6 @@ impl Default for ExecGrant {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
-            protect: Protect::default(),
             origin: Origin::Code,
         }
     }

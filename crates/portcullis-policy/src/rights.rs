@@ -66,7 +66,7 @@ impl ChildRights {
             exec: None,
             memory: None,
             processes: None,
-            protect: exec.protect.clone(),
+            protect: grants.protect.clone(),
         }
     }
 

@@ -4,11 +4,12 @@ use std::io;
 use std::sync::Arc;
 
 use portcullis_exec::{ExecAsk, Place, Quota, Status, Stdio};
-use portcullis_policy::Grants;
+use portcullis_policy::{Code, Grants};
 
 use crate::Host;
 use crate::error::LoadError;
 use crate::gate::{Activity, Gate, GateParts, NotRun};
+use crate::repositories::with_repositories;
 
 /// A native command that a person runs, and what it may do.
 #[derive(Debug)]
@@ -50,12 +51,14 @@ impl Host {
     ///
     /// # Errors
     /// [`LoadError::OwnState`] when a grant reaches files of the host, [`LoadError::Executor`] when nothing can be
-    /// confined here, [`LoadError::Preopen`] when the project directory cannot be opened. Nothing has run then.
+    /// confined here, [`LoadError::Preopen`] when the project directory cannot be opened or a granted working tree is
+    /// none. Nothing has run then.
     ///
     /// # Cancellation
     /// Dropping the future kills the command and everything it started.
     pub async fn exec(&self, run: &str, native: Native) -> Result<Ran, LoadError> {
         let Native { grants, ask, stdio } = native;
+        let grants = with_repositories(grants)?;
         let plugin = grants.plugin.clone();
         let settings = self.settings();
         if let Some(reach) = settings.own_state.reached_by_any(&grants) {
@@ -94,7 +97,10 @@ impl Host {
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask, stdio).await {
             Ok(completed) => {
-                if completed.killed_for.is_some() {
+                if matches!(
+                    completed.killed_for,
+                    Some(Code::LimitOutput | Code::LimitTotalOutput)
+                ) {
                     gate.output_limit(&completed);
                 }
                 Ending::Ended(completed.status)
@@ -102,6 +108,7 @@ impl Host {
             Err(NotRun::Guest(_)) => Ending::NotRun,
             Err(NotRun::CutOff(error)) => Ending::CutOff(error),
         };
+        gate.explain().await;
         Ok(Ran {
             ending,
             activity: gate.activity,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, AppendError, DigestKey, Event, Head, Masked, Sink, Verdict};
 use portcullis_exec::{
-    Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota, Report,
-    ServerError, Sharer, Status, Stdio, resolve,
+    Complaint, Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota,
+    Report, ServerError, Sharer, Status, Stdio, resolve,
 };
 use portcullis_policy::{
     Authorized, Capability, ChangeRequest, Code, Decision, Denial, Dropped, ExecRequest, ExecTerms,
@@ -18,6 +18,8 @@ use portcullis_policy::{
 };
 
 use crate::capability::fs_guard::NamedByGit;
+use crate::digest::{self, Relayed};
+use crate::explained::{self, Whose};
 use crate::{Diagnostic, notice};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -118,6 +120,13 @@ impl Activity {
         Self::keep(&mut self.notices, &mut self.not_kept, notice);
     }
 
+    /// One that is there already is not told again: the same command may fail a thousand times.
+    fn notice_once(&mut self, notice: Diagnostic) {
+        if !self.notices.contains(&notice) {
+            self.notice(notice);
+        }
+    }
+
     fn failure(&mut self, why: String) {
         Self::keep(&mut self.failures, &mut self.not_kept, why);
     }
@@ -138,7 +147,14 @@ pub(crate) struct Gate {
     sharer: Sharer,
     /// The program that ran last.
     last_program: String,
+    /// What commands said that failed, until the guest has returned.
+    unexplained: Vec<(Whose, Complaint)>,
 }
+
+/// Failed commands of one call that are explained.
+const UNEXPLAINED: usize = 32;
+/// How long explaining them may take.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
@@ -151,6 +167,7 @@ impl Gate {
             sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
+            unexplained: Vec::new(),
         }
     }
 
@@ -217,6 +234,15 @@ impl Gate {
         }
     }
 
+    /// A change that was not made because the system does not tell where.
+    pub(crate) fn unplaced(&mut self, path: &str) {
+        let why = format!(
+            "cannot tell what `{}` is: this takes Linux 5.6 and a mounted `/proc`",
+            path.escape_debug()
+        );
+        self.activity.failure(why);
+    }
+
     /// What the plugin was granted.
     pub(crate) fn grants(&self) -> Arc<Grants> {
         Arc::clone(&self.parts.grants)
@@ -242,7 +268,7 @@ impl Gate {
             let why = "the host was built without a spawn server".to_owned();
             return Err(self.failed(call, why)?.into());
         };
-        let relayed = stdio.is_relayed();
+        let (stdio, digests) = digest::of_relayed(stdio, parts.trail.key.as_deref());
         let mut running = Running {
             trail: parts.trail.clone(),
             given_up: Some(self.outcome(call)),
@@ -252,8 +278,8 @@ impl Gate {
             .await;
         running.given_up = None;
         match run {
-            Ok(completed) => {
-                self.record_outcome(call, &completed, &terms.environment.dropped, relayed)?;
+            Ok(mut completed) => {
+                self.record_outcome(call, &completed, &terms.environment.dropped, digests)?;
                 if completed.killed_for == Some(Code::LimitMemory) {
                     self.activity.denial(self.over_memory(&program, &terms));
                 }
@@ -264,6 +290,7 @@ impl Gate {
                         .into_iter()
                         .for_each(|notice| self.activity.notice(notice));
                 }
+                self.explain_later(&mut completed, &terms, &program);
                 self.activity.command(Command {
                     call,
                     program,
@@ -299,6 +326,37 @@ impl Gate {
                 let why = format!("`{program}` did not run: {}", with_causes(&failure));
                 Err(self.failed(call, why)?.into())
             }
+        }
+    }
+
+    /// Keeps what a command said when it failed, and tells the operator what its proxy refused.
+    fn explain_later(&mut self, completed: &mut Completed, terms: &ExecTerms, program: &str) {
+        let whose = Whose::of(&self.parts.grants, terms, program);
+        let refused = completed
+            .connections
+            .iter()
+            .filter_map(|asked| whose.connection(asked));
+        refused.for_each(|told| self.activity.notice_once(told));
+        if let Some(complaint) = completed.complaint.take()
+            && self.unexplained.len() < UNEXPLAINED
+        {
+            self.unexplained.push((whose, complaint));
+        }
+    }
+
+    /// Tells the operator what confinement kept from the commands that failed. To be called when the guest has
+    /// returned, which could take the time of it.
+    pub(crate) async fn explain(&mut self) {
+        let unexplained = std::mem::take(&mut self.unexplained);
+        if unexplained.is_empty() {
+            return;
+        }
+        let look = move || explained::look(unexplained);
+        // Where a file system is far away or hangs, nobody waits for it.
+        let looked = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(look)).await;
+        if let Ok(Ok(told)) = looked {
+            told.into_iter()
+                .for_each(|told| self.activity.notice_once(told));
         }
     }
 
@@ -471,6 +529,7 @@ impl Gate {
             env_dropped: Vec::new(),
             stragglers_killed: 0,
             confinement: "none".to_owned(),
+            connections: Vec::new(),
         }
     }
 
@@ -479,10 +538,10 @@ impl Gate {
         call: u64,
         completed: &Completed,
         dropped: &[Dropped],
-        relayed: bool,
+        relayed: [Option<Relayed>; 2],
     ) -> Result<(), GuestError> {
-        // Of what was passed on nothing is left to make a digest of.
-        let key = self.parts.trail.key.as_deref().filter(|_| !relayed);
+        let key = self.parts.trail.key.as_deref();
+        let [stdout, stderr] = relayed.map(|relayed| relayed.map(|relayed| relayed.digest()));
         let event = Event::Outcome(audit::Outcome {
             ended: match completed.status {
                 _ if completed.killed_for == Some(Code::LimitMemory) => {
@@ -498,11 +557,16 @@ impl Gate {
             duration_us: u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX),
             stdout_bytes: completed.stdout_written,
             stderr_bytes: completed.stderr_written,
-            stdout_digest: key.map(|key| key.digest(&completed.stdout)),
-            stderr_digest: key.map(|key| key.digest(&completed.stderr)),
+            stdout_digest: stdout.or_else(|| key.map(|key| key.digest(&completed.stdout))),
+            stderr_digest: stderr.or_else(|| key.map(|key| key.digest(&completed.stderr))),
             env_dropped: dropped.iter().map(|dropped| dropped.name.clone()).collect(),
             stragglers_killed: completed.stragglers,
             confinement: completed.report.tier().name().to_owned(),
+            connections: completed
+                .connections
+                .iter()
+                .map(explained::record)
+                .collect(),
             ..self.outcome(call)
         });
         self.append(&event)

@@ -104,6 +104,7 @@ impl Instance {
         let call = self.run.call_async(&mut self.store, (args.to_vec(),));
         let outcome = within(deadline, call).await;
         drop(active);
+        self.store.data_mut().gate.explain().await;
         match outcome {
             Ok((answer,)) => {
                 self.sound = true;

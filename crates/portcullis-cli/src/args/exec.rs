@@ -7,29 +7,29 @@ use portcullis_config::{FlagSet, Spelling};
 
 use super::{Common, ConfinementWord, Output};
 
-/// What people run first.
+/// What people run first, and what they then want to know.
 const EXAMPLES: &str = "\
 Examples:
   portcullis exec --read . -- grep -r TODO .
-  portcullis exec --write . --net registry.npmjs.org:443 -- npm install
-  portcullis exec --read src --write out --exec cc1 --exec as --exec ld -- gcc -o out/a src/a.c
+  portcullis exec --write . --net github.com:443 -- git clone https://github.com/ann/notes
+  portcullis exec --read list --exec none -- sort list
   curl -s https://example.org/list | portcullis exec -- sort
 
-The command starts in the working directory, which is empty unless it is granted: --read . or --write .
-It reads the system (/usr and what belongs to it), has an empty home and a /tmp of its own, and reaches no network.
+The command starts in the working directory, which is empty unless it is granted: `--read .` or `--write .`. It \
+reads the system (/usr and what belongs to it), has an empty home and a /tmp of its own, and reaches no network. \
 Programs are looked up in the `exec_path` of the policy (/usr/local/bin, /usr/bin, /bin), not in your PATH.
 
-An entry with the id `exec` and without `path`, in your policy file or that of --policy, grants what is always to be
-granted; if it has `exec.allow`, no other programs are run. A policy file of the working tree only takes away.
+An entry with the id `exec` and without `path`, in your own policy file or that of `--policy`, grants what is always \
+to be granted; if it has `exec.allow`, no other programs are run. A policy file of the working tree only takes away.
 
-Exit codes: that of the command, 128+n when signal n ended it, 124 when its time was over, 125 for failures of
-Portcullis, 126 for denials, 127 when there is no such program.";
+Exit codes: that of the command; 128+n when signal n ended it; 124 when its time was over; 125 for failures of \
+Portcullis; 126 for denials; 127 when there is no such program.";
 
 /// Run a command that can do what is granted here and nothing else, with everything it starts.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExecArgs {
-    /// Let it read this directory or file. May be given several times, as all of these.
+    /// Let it read this directory or file. May be given several times, as the others here.
     #[arg(long, value_name = "PATH", help_heading = GRANTS)]
     pub(crate) read: Vec<String>,
     /// Let it read and write this directory or file.
@@ -41,7 +41,7 @@ pub(crate) struct ExecArgs {
     /// The only other programs that it may start, or `none`. Default: any of the system.
     #[arg(long, value_name = "PROGRAM", help_heading = GRANTS)]
     pub(crate) exec: Vec<String>,
-    /// Give it this variable, with your value or with this one. Others are seen by who lists processes here.
+    /// Give it this variable: as you have it, or with this value, which whoever lists processes here sees.
     #[arg(long, value_name = "NAME[=VALUE]", help_heading = GRANTS)]
     pub(crate) env: Vec<String>,
     /// Kill it after this time, such as 30s or 5m. Default: never.

@@ -283,10 +283,29 @@ fn outcome_facts(event: &Outcome, facts: &mut Vec<(&'static str, String)>) {
     if !event.env_dropped.is_empty() {
         facts.push(("left out of its environment", event.env_dropped.join(", ")));
     }
+    for connection in &event.connections {
+        facts.push(("network", connected(connection)));
+    }
     if event.stragglers_killed > 0 {
         facts.push((
             "processes killed at its end",
             event.stragglers_killed.to_string(),
         ));
     }
+}
+
+/// One host that a command asked its proxy for.
+fn connected(connection: &audit::Connection) -> String {
+    let (up, down) = (connection.bytes_up, connection.bytes_down);
+    let at = connection.address.iter();
+    let at: String = at.map(|address| format!(" at {address}")).collect();
+    let times = if connection.count > 1 {
+        format!(", {} times", connection.count)
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{at}{times}, {up} bytes up, {down} down",
+        connection.why.as_str()
+    )
 }

@@ -1,20 +1,21 @@
 //! `portcullis exec`: a native command without a plugin, behind the same gate and the same wall.
 
+mod asked;
+
 use std::io;
 use std::time::Duration;
 
 use portcullis::{
-    Activity, Diagnostic, Ending, ExecAsk, GuestStdio, Host, Input, LoadError, Native, Output, Ran,
-    Status, Stdio, Tier,
+    Activity, Diagnostic, Ending, GuestStdio, Host, Input, LoadError, Native, Output, Ran, Status,
+    Stdio, Tier,
 };
 use portcullis_audit::Head;
-use portcullis_config::VerbEntry;
-use portcullis_policy::{
-    Code, Decision, Denial, Grants, Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId,
-};
+use portcullis_policy::{Code, Decision, Denial};
 use serde_json::{Value, json};
 
-use super::{children, explain, plan};
+use asked::Asked;
+
+use super::{children, plan};
 use crate::args::ExecArgs;
 use crate::code;
 use crate::exit::Exit;
@@ -22,7 +23,7 @@ use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
-use crate::render::{Level, Printer, line};
+use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
@@ -30,21 +31,13 @@ use crate::signals::Signals;
 /// How long a command may take to be dropped.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What helps against a denial by a policy that lists programs.
-const LISTED: &str =
-    "write it into `exec.allow` of the entry `exec` in the policy, or read none: `--no-config`";
-
-/// A command that was asked for.
-struct Asked {
-    grants: Grants,
-    ask: ExecAsk,
-    help: Option<&'static str>,
-}
+/// What helps where a script cannot be told from what somebody else wrote meanwhile.
+const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: `--read`";
 
 pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
     let signals = Signals::install()?;
     let settings = Settings::load(&args.common(), args.flags(), env)?;
-    let asked = asked(args, &settings)?;
+    let asked = Asked::of(args, &settings)?;
     if args.dry_run {
         return dry_run(&settings, &asked, args.output.json, out);
     }
@@ -68,105 +61,6 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
             Ok(exit)
         }
     }
-}
-
-/// What the flags and the policy's entry come to.
-fn asked(args: &ExecArgs, settings: &Settings) -> Result<Asked> {
-    let VerbEntry {
-        mut grants,
-        lists_programs,
-        ..
-    } = settings.policy.verb()?;
-    let (program, rest) = args
-        .command
-        .split_first()
-        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let program = whole_path(program, settings);
-    if args.without_net() {
-        if args.net.len() > 1 {
-            return Err(Failure::usage(diagnostic(
-                code::ARGUMENT,
-                "`--net none` stands alone: it takes the network away",
-            )));
-        }
-        grants.net = Net::None;
-    }
-    if let Some(text) = &args.timeout {
-        let timeout = portcullis_config::duration(text).map_err(|why| {
-            Failure::usage(
-                diagnostic(code::ARGUMENT, why)
-                    .note("expected a whole number and `ms`, `s`, `m` or `h`, such as 30s"),
-            )
-        })?;
-        grants.limits.timeout = grants.limits.timeout.min(timeout);
-    }
-    let mut ask = ExecAsk {
-        program,
-        args: rest.to_vec(),
-        ..ExecAsk::default()
-    };
-    if let Some(exec) = &mut grants.exec {
-        if !lists_programs {
-            exec.allow.extend(typed(&ask.program));
-        }
-        if let Some(programs) = args.programs() {
-            let programs = programs_of(&programs)?;
-            for rule in &mut exec.allow {
-                rule.narrowing.exec.get_or_insert_with(|| programs.clone());
-            }
-        }
-        for text in &args.env {
-            if text.contains('=') {
-                let (name, value) = explain::variable(text)?;
-                // Whoever writes a name out knows what it does, and it does it in the cell.
-                exec.allow_dangerous_env.push(name.clone());
-                ask.env.push((name, value));
-            } else {
-                exec.pass_env.push(text.clone());
-            }
-        }
-    }
-    Ok(Asked {
-        grants,
-        ask,
-        help: lists_programs.then_some(LISTED),
-    })
-}
-
-/// A program that is named by a path that does not begin at the root is meant from here.
-fn whole_path(program: &str, settings: &Settings) -> String {
-    if program.contains('/') && !program.starts_with('/') {
-        let path = settings.env.cwd.join(program);
-        return path.canonicalize().unwrap_or(path).display().to_string();
-    }
-    program.to_owned()
-}
-
-/// The rule that somebody who types a command writes by that.
-fn typed(program: &str) -> Option<ProgramRule> {
-    let origin = Origin::Flag {
-        flag: "portcullis exec".to_owned(),
-    };
-    Some(ProgramRule {
-        id: RuleId("command line".to_owned()),
-        origin,
-        program: ProgramRef::parse(program)?,
-        sha256: None,
-        arguments: Default::default(),
-        narrowing: Narrowing::default(),
-    })
-}
-
-fn programs_of(texts: &[&str]) -> Result<Vec<ProgramRef>> {
-    let parse = |text: &&str| {
-        ProgramRef::parse(text).ok_or_else(|| {
-            Failure::usage(
-                diagnostic(code::ARGUMENT, format!("`{text}` is not a program"))
-                    .note("expected a bare name or an absolute path, or `none`"),
-            )
-        })
-    };
-    texts.iter().map(parse).collect()
 }
 
 /// Pipes of its own, whose other ends are ours: what we were given may be more than it is used for.
@@ -195,7 +89,7 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
     let terms = match &decision {
         Decision::Allow(authorized) => authorized.terms(),
         Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-            let denials = Denials::of_a_command(&[(**denial).clone()], asked.help);
+            let denials = told(std::slice::from_ref(&**denial), asked.help);
             if json {
                 out.json(json!({ "allowed": false, "denials": denials.0 }))?;
             }
@@ -213,17 +107,28 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
     Ok(Exit::OK)
 }
 
-/// Why nothing was run, without the plugin that there is not.
+/// Why nothing was run.
 fn refused(error: LoadError) -> Failure {
     let mut failure = Failure::from(error);
     for report in &mut failure.reports {
-        if let Report::Plain(report) = report {
-            report.message = report
-                .message
-                .replace("cannot load plugin `exec`: ", "cannot run the command: ");
+        if let Report::Plain(plain) = report {
+            *plain = without_plugin(plain.clone());
         }
     }
     failure
+}
+
+/// What the library says of a plugin, without the plugin that there is not.
+fn without_plugin(mut report: Diagnostic) -> Diagnostic {
+    let spellings = [
+        ("cannot load plugin `exec`: ", "cannot run the command: "),
+        ("plugin `exec` may not ", "`portcullis exec` may not "),
+        ("plugin `exec`: ", ""),
+    ];
+    for (of_plugin, of_command) in spellings {
+        report.message = report.message.replace(of_plugin, of_command);
+    }
+    report
 }
 
 /// How the command came to its end, or did not begin.
@@ -264,17 +169,27 @@ fn finish(
     json: bool,
     out: Printer,
 ) -> Result<Exit> {
-    let Ran { ending, activity } = ran;
+    let Ran {
+        ending,
+        mut activity,
+    } = ran;
+    activity.notices.iter_mut().for_each(as_flags);
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
     let head = run.end(exit)?;
-    let denials = Denials::of_a_command(&activity.denials, help);
+    let denials = told(&activity.denials, help);
     if json {
         out.json(document(exit, &id, &ending, &activity, &denials, head))?;
     }
     report_denials(&denials, out);
-    for failure in failures(&activity) {
+    for failure in failures(&ending, &activity) {
         out.report(Level::Error, &Report::Plain(failure));
+    }
+    for notice in &activity.notices {
+        out.report(
+            Level::Warning,
+            &Report::Plain(without_plugin(notice.clone())),
+        );
     }
     let weak = |command: &portcullis::Command| {
         command.report.tier() == Tier::Limits || !command.not_in_force.is_empty()
@@ -283,18 +198,7 @@ fn finish(
         plan::children(&activity, out);
     }
     out.detail(&format!("run `{id}` in the audit trail"));
-    match ending {
-        Ending::CutOff(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::unavailable(
-                diagnostic(
-                    code::OUTPUT,
-                    "cannot pass on what the command reads or writes",
-                )
-                .note(system(&error)),
-            ))
-        }
-        Ending::CutOff(_) | Ending::Ended(_) | Ending::NotRun => Ok(exit),
-    }
+    Ok(exit)
 }
 
 fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
@@ -314,23 +218,57 @@ fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
     }
 }
 
+/// Denials with what helps somebody who types a command.
+fn told(denials: &[Denial], listed: Option<&str>) -> Denials {
+    Denials::of_a_command(denials, |denial| match denial.code {
+        Code::ExecNoRule | Code::ExecArguments => listed,
+        Code::ExecUnfit if denial.notes.iter().any(|note| note.contains("script")) => Some(SCRIPT),
+        _ => None,
+    })
+}
+
 fn report_denials(denials: &Denials, out: Printer) {
     for counted in &denials.0 {
-        let mut report = Diagnostic::from(&counted.denial);
-        report.message = headline(&counted.denial);
+        let report = without_plugin(Diagnostic::from(&counted.denial));
         out.report(Level::Error, &Report::Plain(report));
     }
 }
 
-/// As that of a plugin's denial, without a plugin.
-fn headline(denial: &Denial) -> String {
-    format!("`portcullis exec` may not {}", denial.action)
+/// There is no plugin to grant anything to: what it lacked is a flag of the next call.
+fn as_flags(notice: &mut Diagnostic) {
+    for help in &mut notice.helps {
+        let Some(command) = help.command.take() else {
+            continue;
+        };
+        if let [_, verb, _, right, object] = &command[..]
+            && verb == "grant"
+        {
+            help.text = format!(
+                "{}, add: {}",
+                help.text,
+                shell(&[format!("--{right}"), object.clone()])
+            );
+        }
+    }
 }
 
-fn failures(activity: &Activity) -> Vec<Diagnostic> {
+/// What went wrong on our side.
+fn failures(ending: &Ending, activity: &Activity) -> Vec<Diagnostic> {
+    let cut_off = match ending {
+        // Who goes away while a command talks does not want to know.
+        Ending::CutOff(error) if error.kind() != io::ErrorKind::BrokenPipe => Some(
+            diagnostic(
+                code::OUTPUT,
+                "cannot pass on what the command reads or writes",
+            )
+            .note(system(error)),
+        ),
+        Ending::CutOff(_) | Ending::Ended(_) | Ending::NotRun => None,
+    };
     let failures = activity.failures.iter();
     failures
         .map(|why| diagnostic(code::START, why.as_str()))
+        .chain(cut_off)
         .collect()
 }
 
@@ -351,7 +289,8 @@ fn document(
         "exit_code": exit.0,
         "status": status,
         "denials": denials.0,
-        "failures": failures(activity),
+        "failures": failures(ending, activity),
+        "notices": activity.notices.iter().cloned().map(without_plugin).collect::<Vec<_>>(),
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

@@ -215,7 +215,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
             "system": exec.system,
             "write_exec": exec.write_exec,
             "share": exec.share,
-            "protect": exec.protect,
+            "protect": grants.protect,
             "origin": exec.origin,
         })
     });
@@ -224,7 +224,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and
@@ -261,7 +261,7 @@ pub(super) fn children(activity: &Activity, out: Printer) {
             "  command {}: `{program}`, {status}, {} ms, {}",
             command.call,
             command.duration.as_millis(),
-            command.confinement
+            told(command.report)
         ));
     }
 }
@@ -290,6 +290,16 @@ fn protections(report: Report) -> [Vec<&'static str>; 2] {
     let all = Protection::ALL.iter().copied();
     let (in_force, missing): (Vec<_>, Vec<_>) = all.partition(|&protection| report.has(protection));
     [in_force, missing].map(|list| list.into_iter().map(Protection::text).collect())
+}
+
+/// A report in one line.
+fn told(report: Report) -> String {
+    let [in_force, missing] = protections(report).map(|list| list.join(", "));
+    let tier = report.tier().name();
+    match missing.as_str() {
+        "" => format!("{tier}; in force: {in_force}"),
+        _ => format!("{tier}; in force: {in_force}; missing: {missing}"),
+    }
 }
 
 fn summary(activity: &Activity) -> (Vec<&str>, Vec<&'static str>) {

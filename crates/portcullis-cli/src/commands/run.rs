@@ -162,6 +162,8 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
     let id = run.id.clone();
     let head = run.end(exit)?;
     signals.end_at_the_first();
+    let mut activity = activity;
+    ending.target.complete_all(&mut activity.notices);
     let denials = Denials::of(&activity.denials, ending.target);
     if ending.json {
         ending.out.json(document(

@@ -41,11 +41,14 @@ impl Denials {
     }
 
     /// Denials of `portcullis exec`, for which there is no plugin to grant anything to.
-    pub(crate) fn of_a_command(denials: &[Denial], help: Option<&str>) -> Self {
+    pub(crate) fn of_a_command<'a>(
+        denials: &[Denial],
+        help: impl Fn(&Denial) -> Option<&'a str>,
+    ) -> Self {
         let told = denials.iter().map(|denial| {
             let mut denial = denial.clone();
             denial.remedies.retain(|remedy| remedy.command.is_none());
-            denial.remedies.extend(help.map(|help| Remedy {
+            denial.remedies.extend(help(&denial).map(|help| Remedy {
                 text: help.to_owned(),
                 command: None,
             }));

@@ -150,7 +150,7 @@ fn keys_that_a_weaker_confinement_does_not_enforce_are_named() {
         context.json(&args)["not_in_force"].clone()
     };
     assert_eq!(not_in_force("namespaces"), serde_json::json!(["exec"]));
-    assert_eq!(not_in_force("landlock"), serde_json::json!(["memory"]));
+    assert_eq!(not_in_force("landlock"), serde_json::json!([]));
     assert_eq!(
         not_in_force("limits"),
         serde_json::json!(["exec", "memory", "net", "write"])

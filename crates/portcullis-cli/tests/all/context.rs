@@ -19,7 +19,15 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    /// As [`Self::new`], and not below `/tmp`, where a cell has a directory of its own that can be written.
+    pub(crate) fn beside_tmp() -> Self {
+        Self::of(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+    }
+
+    fn of(dir: tempfile::TempDir) -> Self {
         for name in ["home", "project"] {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::set_permissions(dir.path().join(name), Permissions::from_mode(0o700)).unwrap();

@@ -66,7 +66,9 @@ fn it_runs_a_command_in_each_tier_and_names_each_protection() {
     let limits = tiers[3]["in_force"].as_array().unwrap();
     assert!(full.contains(&"seccomp".into()) && !limits.contains(&"seccomp".into()));
     let protections = confinement["protections"].as_array().unwrap();
-    assert_eq!(protections.len(), 14);
+    let ran = context.json(&["exec", "--json", "--", "true"])["children"]["commands"][0].clone();
+    let count = |list: &str| ran[list].as_array().unwrap().len();
+    assert_eq!(protections.len(), count("in_force") + count("missing"));
     assert!(
         protections
             .iter()
@@ -78,7 +80,7 @@ fn it_runs_a_command_in_each_tier_and_names_each_protection() {
     for line in [
         "ok   confinement: full\n",
         "tier full: works\n",
-        "in force: own read-only root\n",
+        "own read-only root, ",
         "(full)\n",
     ] {
         assert!(stdout.contains(line), "{line:?} in {stdout}");

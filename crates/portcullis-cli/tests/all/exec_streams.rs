@@ -21,7 +21,7 @@ fn piped(context: &Context, args: &[&str]) -> Child {
 fn chunk(number: usize) -> Vec<u8> {
     let words = (0..MIB / 8).map(|at| (number * MIB + at * 8) as u64);
     words
-        .flat_map(|word| (word * 0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .flat_map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect()
 }
 
@@ -96,6 +96,7 @@ fn what_was_said_last_is_not_lost() {
     child.stdout.take().unwrap().read_to_end(&mut all).unwrap();
     assert_eq!(all.len(), 60_003);
     assert!(all.ends_with(b"end"));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -143,6 +144,34 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         let trail = context.json(&["audit", "tail", "-n", "1", "--json"]);
         assert_eq!(trail["records"][0]["event"]["kind"], "run_ended");
     }
+}
+
+#[test]
+fn what_others_execute_is_set_aside_however_it_ends() {
+    let context = Context::beside_tmp();
+    let script = "echo x > .envrc; exec yes";
+    let begin = || {
+        let mut child = piped(&context, &["--write", ".", "--", "sh", "-c", script]);
+        let mut stdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 10]).unwrap();
+        (child, stdout)
+    };
+    let is_there = || context.project().join(".envrc").exists();
+    let (mut child, stdout) = begin();
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    assert!(!is_there(), "its reader went away");
+    let (mut child, _stdout) = begin();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!is_there(), "it was stopped");
+    let output = context.output(&["exec", "--write", ".", "--", "sh", "-c", "echo x > .envrc"]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !is_there() && stderr.starts_with("warning[P0803]: `/usr/bin/dash` made `"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `exec`: a command without a plugin, with what was granted and nothing else. The confinement is real.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::context::{Context, shows};
@@ -24,7 +25,7 @@ fn exec(context: &Context, flags: &[&str], script: &str) -> (i32, String, String
 
 #[test]
 fn outputs_and_code_are_the_commands_own() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     assert_eq!(
         exec(&context, &[], "echo out; echo err >&2; exit 7"),
         (7, "out\n".to_owned(), "err\n".to_owned())
@@ -39,7 +40,7 @@ fn outputs_and_code_are_the_commands_own() {
 
 #[test]
 fn our_own_ends_have_codes_of_their_own() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     shows!(context, ["exec", "--", "nosuch"], @"
     exit 127
     -- stderr
@@ -69,7 +70,7 @@ fn our_own_ends_have_codes_of_their_own() {
 
 #[test]
 fn the_working_directory_is_empty_unless_it_is_granted() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let file = context.write("file", "secret");
     let (code, stdout, stderr) = exec(&context, &[], "pwd; ls -A; cat file");
     assert_eq!(code, 1, "{stderr}");
@@ -94,7 +95,7 @@ fn the_working_directory_is_empty_unless_it_is_granted() {
 
 #[test]
 fn what_lies_outside_and_the_home_are_not_there() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let outside = context.root().join("outside");
     fs::write(&outside, "theirs").unwrap();
     let secret = context.home().join("secret");
@@ -123,7 +124,7 @@ fn what_lies_outside_and_the_home_are_not_there() {
 
 #[test]
 fn nobody_else_is_seen() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let (_, stdout, _) = exec(&context, &[], "echo /proc/[0-9]*; cat /proc/self/status");
     let seen = stdout.lines().next().unwrap();
     assert_eq!(
@@ -159,7 +160,7 @@ fn the_network_is_what_was_granted() {
             greet(stream.unwrap());
         }
     });
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let script = dial(port);
     let (code, stdout, stderr) = bash(&context, &[], &script);
     assert!(code == 9 && stdout.is_empty(), "{stdout} {stderr}");
@@ -182,10 +183,15 @@ fn the_network_is_what_was_granted() {
 }
 
 fn greet(mut stream: TcpStream) {
-    let mut asked = [0; 16];
+    let mut asked = Vec::new();
+    let mut byte = [0; 1];
     // The proxy's own connections say nothing.
-    if stream.read(&mut asked).is_ok_and(|read| read > 0) {
-        let _ = stream.write_all(b"HTTP/1.1 299 it was reached\r\n\r\n");
+    while stream.read(&mut byte).is_ok_and(|read| read > 0) {
+        asked.extend(byte);
+        if asked.ends_with(b"\r\n\r\n") {
+            let _ = stream.write_all(b"HTTP/1.1 299 it was reached\r\n\r\n");
+            return;
+        }
     }
 }
 
@@ -199,7 +205,7 @@ fn the_upstream_proxy_and_the_certificates_of_the_policy_are_used() {
         stream.read_exact(&mut asked).unwrap();
         String::from_utf8(asked.to_vec()).unwrap()
     });
-    let context = Context::new();
+    let context = Context::beside_tmp();
     context.write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
     let policy = format!(
         "network = {{ upstream_proxy = \"http://127.0.0.1:{port}\", ca_file = \"ca.pem\" }}\n"
@@ -221,7 +227,7 @@ fn the_upstream_proxy_and_the_certificates_of_the_policy_are_used() {
 
 #[test]
 fn variables_are_those_that_are_written() {
-    let context = Context::new().env("MINE", "yours").env("OTHER", "x");
+    let context = Context::beside_tmp().env("MINE", "yours").env("OTHER", "x");
     let flags = [
         "--env",
         "MINE",
@@ -242,7 +248,7 @@ fn variables_are_those_that_are_written() {
 
 #[test]
 fn other_programs_are_those_that_are_listed() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let (code, stdout, _) = exec(&context, &[], "/usr/bin/id -u >/dev/null; echo $?");
     assert_eq!((code, stdout.as_str()), (0, "0\n"));
     let script = "/usr/bin/id; echo $?; /usr/bin/env true; echo $?";
@@ -254,7 +260,7 @@ fn other_programs_are_those_that_are_listed() {
 
 #[test]
 fn files_of_our_own_are_granted_to_nobody() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     // So that there is something to reach.
     assert_eq!(exec(&context, &[], "true").0, 0);
     let home = context.home();
@@ -289,7 +295,7 @@ const LISTING: &str = "[[plugins]]\nid = \"exec\"\nfs.read = [\"${project}\"]\nl
 
 #[test]
 fn a_policy_that_lists_programs_runs_no_others() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     context.write("policy.toml", LISTING);
     let run = |args: &[&str]| {
         ran(context.output(&[&["exec", "--policy", "policy.toml", "--"], args].concat()))
@@ -319,7 +325,7 @@ fn a_policy_that_lists_programs_runs_no_others() {
 
 #[test]
 fn a_file_of_the_tree_takes_away_and_gives_nothing() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let own = context.own_policy();
     fs::create_dir_all(own.parent().unwrap()).unwrap();
     fs::write(&own, "[[plugins]]\nid = \"exec\"\nnet = \"open\"\n").unwrap();
@@ -340,7 +346,7 @@ fn a_file_of_the_tree_takes_away_and_gives_nothing() {
 
 #[test]
 fn a_command_is_written_down() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyzAB";
     assert_eq!(ran(context.output(&["exec", "--", "false", secret])).0, 1);
     shows!(context, ["audit", "show"], @r#"
@@ -362,7 +368,7 @@ fn a_command_is_written_down() {
 
 #[test]
 fn what_was_in_force_is_in_the_document_and_what_was_not_is_said() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     let output = context.output(&["exec", "--json", "--", "sh", "-c", "echo out"]);
     assert_eq!(
         output.stderr, b"out\n",
@@ -404,7 +410,7 @@ fn what_was_in_force_is_in_the_document_and_what_was_not_is_said() {
 
 #[test]
 fn a_dry_run_says_what_it_would_be_allowed() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     shows!(context, ["exec", "--dry-run", "--read", ".", "--net", "a.example.org:443", "--exec", "none", "--", "ls"], @"
     exit 0
     -- stdout
@@ -421,22 +427,33 @@ fn a_dry_run_says_what_it_would_be_allowed() {
 
 #[test]
 fn the_directory_it_starts_in_can_be_another() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     fs::create_dir(context.project().join("sub")).unwrap();
     let (_, stdout, _) = exec(&context, &["--cwd", "sub"], "pwd");
     assert_eq!(
         stdout.trim_end(),
         context.project().join("sub").to_str().unwrap()
     );
-    let script = context.write("tool", "#!/bin/sh\necho \"$0\"\n");
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let tool = ran(context.output(&["exec", "--read", ".", "--", "./tool"]));
-    assert_eq!(tool, (0, format!("{}\n", script.display()), String::new()));
+    fs::copy("/usr/bin/echo", context.project().join("tool")).unwrap();
+    let tool = ran(context.output(&["exec", "--", "./tool", "hi"]));
+    assert_eq!(tool, (0, "hi\n".to_owned(), String::new()));
+    let script = context.write("script", "#!/bin/sh\necho hi\n");
+    let named = ran(context.output(&["exec", "--read", ".", "--", "sh", "./script"]));
+    assert_eq!(named, (0, "hi\n".to_owned(), String::new()));
+    // Somebody else could put another in its place.
+    let elsewhere = Context::new();
+    let script = elsewhere.write("script", fs::read(script).unwrap());
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let (code, _, stderr) = ran(elsewhere.output(&["exec", "--", "./script"]));
+    assert!(
+        code == 126 && stderr.contains("name its interpreter"),
+        "{stderr}"
+    );
 }
 
 #[test]
 fn its_entry_in_a_policy_is_no_plugin() {
-    let context = Context::new();
+    let context = Context::beside_tmp();
     context.write("policy.toml", LISTING);
     let (code, _, stderr) = ran(context.output(&["run", "--config", "policy.toml", "exec"]));
     assert!(
@@ -444,4 +461,19 @@ fn its_entry_in_a_policy_is_no_plugin() {
         "{stderr}"
     );
     assert!(context.output(&["check", "policy.toml"]).status.success());
+}
+
+#[test]
+fn the_policy_of_the_page_is_one() {
+    let context = Context::beside_tmp();
+    let page = portcullis_testkit::repository().join("docs/exec.md");
+    let page = fs::read_to_string(page).unwrap();
+    let toml = page.split("```toml\n").nth(1).unwrap();
+    context.write("policy.toml", toml.split("```").next().unwrap());
+    let output = context.output(&["check", "policy.toml"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -190,6 +190,33 @@ fn rule_keys_that_only_the_kernel_could_enforce_are_named() {
 }
 
 #[test]
+fn a_command_with_more_memory_than_its_rule_gives_it_is_killed_and_told() {
+    let policy = |memory: &str| {
+        let rule = format!("program = \"sed\"\nmemory = \"{memory}\"\nconfinement = \"full\"\n");
+        Context::with_policy(&format!("[[plugins.exec.allow]]\n{rule}"))
+    };
+    // A line without an end.
+    let output = policy("20MiB").output(&exec(&["--", "sed", "p", "/dev/zero"]));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(stdout.contains("status=137"), "{stdout}");
+    assert!(
+        stderr.contains("warning[P0225]: plugin `p` may not have more memory for `/usr/bin/sed`")
+            && stderr.contains("more than 20971520 bytes (`memory` of its rule)"),
+        "{stderr}"
+    );
+    let output = policy("200MiB").output(&exec(&["--", "sed", "p", "/dev/null"]));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(stdout.contains("status=0"), "{stdout}");
+    assert!(!stderr.contains("P0225"), "{stderr}");
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_allowed_and_runs_nothing() {
     let context = Context::with_policy(
         "env = [\"LANG\"]\n[plugins.exec]\nallow = [\"touch\"]\ndeny = [\"rm\"]\n",

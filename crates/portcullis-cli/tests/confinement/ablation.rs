@@ -4,6 +4,10 @@
 //! out; a release cannot have it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what cannot be tried is told to whoever runs the tests"
+)]
 #![allow(
     dead_code,
     reason = "the cases and their kit are those of the confinement tests"
@@ -49,7 +53,7 @@ fn is_stopped(case: &Case) -> bool {
 }
 
 /// Tries a case with layers left out: whether any user gets through. Untried where this machine has no such thing.
-fn through(case: &Case, without: &[Layer]) -> Through {
+fn through(case: &'static Case, without: &[Layer]) -> Through {
     let mut stopped = Vec::new();
     for &user in User::available() {
         match gets_through(case, Tier::Full, user, without) {
@@ -85,7 +89,7 @@ fn can_leave_out() -> Result<(), Failed> {
 }
 
 /// All layers that the case leans on left out, the act succeeds: nothing else stopped it, and it is no empty case.
-fn falls(case: &Case) -> Result<(), Failed> {
+fn falls(case: &'static Case) -> Result<(), Failed> {
     match through(case, case.leans) {
         Through::Yes => Ok(()),
         Through::No(seen) => {

@@ -14,7 +14,11 @@
 
 mod case;
 mod entry;
+// What `check` warns of: one list for the command and its tests.
 mod kit;
+#[path = "../../src/dual_use.rs"]
+mod known;
+mod lint;
 mod mode;
 mod power;
 mod scene;
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     } else {
         table::trials(&entries)
     };
+    trials.push(lint::trial(&kit, &entries));
     for entry in &entries {
         let Some(program) = entry.program() else {
             trials.extend(missing(entry));

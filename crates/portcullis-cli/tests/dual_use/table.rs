@@ -38,7 +38,10 @@ what it tries, not by where it lies.
 
 In C a program runs code and starts others: inside the cell, which is what it was allowed to. That it ran there and nowhere
 else is seen in the other seven powers, since the same code gains them all in A. In D it runs what it reads in its own
-language, and nothing else.
+language, and nothing else. Landlock has no right for the modes of files, so B does not keep them.
+
+A dash: the program did not get as far as the payload. In B it mostly misses a `/tmp`; in C it wants to trace another
+process, or a socket that is not there; in D it has no language of its own.
 
 ";
 

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod book;
+mod hints;
 mod kit;
 mod programs;
 mod site;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         let recipes = programs::all().into_iter();
         let recipes = recipes.filter(|recipe| recipe.title != OF_OWN_HOME || user.is_self());
         trials.extend(recipes.map(|recipe| trial(recipe, user)));
+        trials.extend(hints::trials(user));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     kit::end();

@@ -11,13 +11,14 @@ use portcullis_testkit::repository;
 use crate::kit::{kit, open_to_all};
 use crate::user::{command, find};
 
-/// Every host that a recipe grants, and one that none does.
-const HOSTS: [&str; 7] = [
+/// Every host that a recipe grants, one that is granted later, and one that never is.
+const HOSTS: [&str; 8] = [
     "github.com",
     "api.github.com",
     "pypi.org",
     "files.pythonhosted.org",
     "registry.npmjs.org",
+    "later.example",
     "refused.example",
     "127.0.0.1",
 ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -162,13 +162,29 @@ impl World {
 
     /// Runs commands of the plugin one after the other, each confined as written.
     pub(crate) fn run(&self, commands: &[(&str, &[&str])]) -> Runs {
-        let state = kit().state(self.user);
-        let mut run = self.user.command(&kit().portcullis(), &self.home);
-        for name in ["CONFIG", "DATA", "CACHE", "STATE"] {
-            run.env(format!("XDG_{name}_HOME"), state.join(name.to_lowercase()));
+        let done = self.line(&["--json"], commands).output().unwrap();
+        let report: Value = serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {done:?}"));
+        let text = report["result"]["ok"].as_str();
+        let answers = answers(text.unwrap_or_else(|| panic!("{report:#}")));
+        assert_eq!(answers.len(), commands.len(), "{report:#}");
+        for command in report["children"]["commands"].as_array().unwrap() {
+            assert_eq!(command["confinement"], "full", "{report:#}");
         }
-        run.args(["run", "--json", "--config"])
-            .arg(self.path("policy.toml"));
+        Runs { answers, report }
+    }
+
+    /// What is printed for the operator at one command.
+    pub(crate) fn told(&self, words: &[&str]) -> String {
+        let done = self.line(&[], &[("", words)]).output().unwrap();
+        String::from_utf8(done.stderr).unwrap()
+    }
+
+    /// `portcullis run` with these commands.
+    fn line(&self, options: &[&str], commands: &[(&str, &[&str])]) -> Command {
+        let mut run = self.portcullis();
+        run.arg("run").args(options);
+        run.arg("--config").arg(self.path("policy.toml"));
         if self.networked {
             run.arg("--config").arg(self.path("company.toml"));
         }
@@ -183,23 +199,31 @@ impl World {
             }
             run.arg("--").args(*words);
         }
-        let done = run
-            .current_dir(self.project())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let report: Value = serde_json::from_slice(&done.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {done:?}"));
-        let text = report["result"]["ok"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{report:#}"));
-        let answers = answers(text);
-        assert_eq!(answers.len(), commands.len(), "{report:#}");
-        for command in report["children"]["commands"].as_array().unwrap() {
-            let in_force = command["in_force"].as_str().unwrap();
-            assert!(in_force.contains("confined (full)"), "{in_force}");
+        run
+    }
+
+    /// Another verb, which must succeed; gives what it says.
+    pub(crate) fn operator(&self, words: &[String]) -> String {
+        let done = self.portcullis().args(words).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// `portcullis exec` with these words; what it prints on both streams.
+    pub(crate) fn person(&self, words: &[&str]) -> (String, String) {
+        let done = self.portcullis().arg("exec").args(words).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(done.stdout), text(done.stderr))
+    }
+
+    fn portcullis(&self) -> Command {
+        let state = kit().state(self.user);
+        let mut portcullis = self.user.command(&kit().portcullis(), &self.home);
+        for name in ["CONFIG", "DATA", "CACHE", "STATE"] {
+            portcullis.env(format!("XDG_{name}_HOME"), state.join(name.to_lowercase()));
         }
-        Runs { answers, report }
+        portcullis.current_dir(self.project()).stdin(Stdio::null());
+        portcullis
     }
 
     /// The path of what no command may read.
@@ -209,10 +233,6 @@ impl World {
 }
 
 /// The home of whoever runs the tests.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what is used there is the machine's, not a command's"
-)]
 pub(crate) fn own_home() -> PathBuf {
     std::env::var_os("HOME").unwrap().into()
 }

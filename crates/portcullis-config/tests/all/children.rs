@@ -55,7 +55,7 @@ allow = [{ program = "cargo", confinement = "limits", net = "loopback", read = [
         ]
     );
     assert!(exec.share);
-    assert_eq!(exec.protect.lifted(), [".envrc", ".git/config"]);
+    assert_eq!(grants.protect.lifted(), [".envrc", ".git/config"]);
     let rule = &exec.allow[0].narrowing;
     assert_eq!(rule.confinement, Some(Confinement::Limits));
     assert_eq!(rule.net, Some(Net::Loopback));
@@ -81,7 +81,7 @@ fn what_is_not_written_about_commands_is_closed() {
     assert_eq!(grants.net, Net::None);
     let exec = grants.exec.as_ref().unwrap();
     assert!(exec.system.is_empty() && exec.write_exec.is_empty() && !exec.share);
-    assert_eq!(exec.protect, Protect::default());
+    assert_eq!(grants.protect, Protect::default());
     assert_eq!(exec.confinement, Confinement::Full);
     assert_eq!(ChildRights::of(&grants), ChildRights::default());
 }

@@ -76,6 +76,12 @@ fn both_keys_are_needed() {
     let nothing = parse("id = \"p\"\nversion = \"1\"\nworld = \"w\"\n");
     let full = grants("exec = { allow = [\"git\"] }\nfs = { read = [\"out\"] }\nenv = [\"LANG\"]");
     assert_eq!(nothing.restrict(full), grants(""));
+    // What is lifted is no program: it counts for the plugin itself.
+    let lifted = nothing.restrict(grants("exec = { allow = [], unprotect = [\".envrc\"] }"));
+    assert_eq!(
+        (lifted.exec, lifted.protect.lifted()),
+        (None, vec![".envrc"])
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What confinement is wanted for a command.
 
+#[cfg(all(test, target_os = "linux"))]
+mod equality;
 mod root;
 pub(crate) mod system;
 

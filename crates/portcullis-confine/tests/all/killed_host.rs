@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis_confine::{Plan, TestPoint, Tier};
+use portcullis_confine::{Helper, Plan, SpawnServer, TestPoint, Tier};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::fixture::{
@@ -25,9 +25,10 @@ crate::tests![
     in_a_template,
     before_a_cell,
     in_a_cell,
+    while_starting,
 ];
 
-/// How often the host is killed at each of the eight points.
+/// How often the host is killed at each of the points.
 fn times() -> usize {
     soak(25).max(2)
 }
@@ -71,12 +72,10 @@ impl Host {
     }
 
     /// Kills the host; everything it had must be gone within a second.
-    fn kill(self, witness: &mut Witness) {
-        assert!(
-            self.pidfds
-                .iter()
-                .all(|fd| !wait_readable(fd, Duration::ZERO))
-        );
+    fn kill(mut self, witness: &mut Witness) {
+        // The template in which the server proved itself may be about to end.
+        self.pidfds.retain(|fd| !wait_readable(fd, Duration::ZERO));
+        assert!(!self.pidfds.is_empty());
         assert!(!witness.is_at_end());
         rustix::process::kill_process(Pid::from_child(&self.process), Signal::KILL).unwrap();
         assert!(witness.wait_for_end() < ONE_SECOND);
@@ -148,16 +147,21 @@ fn in_a_cell() {
     kill_stopped("in-cell");
 }
 
+/// Before the server has proved itself.
+fn while_starting() {
+    kill_stopped("starting");
+}
+
 /// The host that is going to be killed: two cells, one of which is used.
 #[expect(clippy::print_stdout, reason = "its parent reads it")]
 pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode {
-    let tier = match arguments.next().unwrap().as_str() {
-        "full" => Tier::Full,
-        _ => Tier::Limits,
-    };
+    let tier = tier_of(&arguments.next().unwrap());
+    let how = arguments.next().unwrap();
+    if how == "starting" {
+        return stop_in_start(tier);
+    }
     let server = in_tier(tier, new_server);
     let cells = [cell_of(&server), cell_of(&server)];
-    let how = arguments.next().unwrap();
     if let Some(point) = in_making(&how) {
         return stop_in_making(&server, tier, point);
     }
@@ -195,6 +199,13 @@ pub(crate) fn play_host(mut arguments: impl Iterator<Item = String>) -> ExitCode
     ExitCode::FAILURE
 }
 
+pub(crate) fn tier_of(name: &str) -> Tier {
+    match name {
+        "full" => Tier::Full,
+        _ => Tier::Limits,
+    }
+}
+
 /// Stays until it is killed: nobody ever writes here.
 fn stay() {
     io::stdout().flush().unwrap();
@@ -202,7 +213,7 @@ fn stay() {
     wait_readable(&forever.0, Duration::from_secs(600));
 }
 
-fn in_making(how: &str) -> Option<TestPoint> {
+pub(crate) fn in_making(how: &str) -> Option<TestPoint> {
     Some(match how {
         "before-template" => TestPoint::BeforeTemplate,
         "in-template" => TestPoint::InTemplate,
@@ -213,7 +224,6 @@ fn in_making(how: &str) -> Option<TestPoint> {
 }
 
 /// Stops while a template or a cell is being made; the end of the host lets go of whatever has stopped.
-#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn stop_in_making(server: &Cells, tier: Tier, point: TestPoint) -> ExitCode {
     // The template with which the server proved itself ends in its own time.
     while children(server.server.pid()).len() > 1 {
@@ -225,6 +235,25 @@ fn stop_in_making(server: &Cells, tier: Tier, point: TestPoint) -> ExitCode {
     drop(plan);
     template.request_cell().unwrap();
     announced.read_exact(&mut [0]).unwrap();
+    stay_stopped()
+}
+
+/// Stops while the server's first cell is being made.
+fn stop_in_start(tier: Tier) -> ExitCode {
+    let (mut announced, announce) = UnixStream::pair().unwrap();
+    let plan = Plan::new(tier).stopping_at(TestPoint::InCell, announce.into());
+    let start = std::thread::spawn(move || {
+        SpawnServer::start(&Helper::find(None).unwrap(), &plan).unwrap();
+    });
+    announced.read_exact(&mut [0]).unwrap();
+    let code = stay_stopped();
+    drop(start);
+    code
+}
+
+/// Tells the test what there is, and stays.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
+fn stay_stopped() -> ExitCode {
     let family = descendants(std::process::id());
     let numbers: Vec<String> = family.iter().map(ToString::to_string).collect();
     println!("{}\nstopped", numbers.join(" "));

@@ -25,11 +25,12 @@ crate::tests![
     before_clone,
     between_clone_and_exec,
     while_running,
+    while_starting,
 ];
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// How often each victim is killed at each of the eight points: the server 200 times in all.
+/// How often each victim is killed at each of the points: the server more than 200 times in all.
 fn times() -> usize {
     soak(25).max(2)
 }
@@ -81,9 +82,7 @@ impl Stage {
             Victim::Template => template(),
             Victim::Init => children(template())[0],
         });
-        let family = family(victim);
-        rustix::process::kill_process(victim, Signal::KILL).unwrap();
-        family
+        kill_head_of(family(victim), victim)
     }
 
     /// What was not killed works, and another of the same can be made.
@@ -113,6 +112,13 @@ fn family(head: Pid) -> Vec<OwnedFd> {
         .chain(below)
         .filter_map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok())
         .collect()
+}
+
+/// Kills the first of a family and waits until it is dead: what depends on it then has its signal.
+fn kill_head_of(family: Vec<OwnedFd>, head: Pid) -> Vec<OwnedFd> {
+    rustix::process::kill_process(head, Signal::KILL).unwrap();
+    assert!(wait_readable(&family[0], PATIENCE));
+    family
 }
 
 fn assert_gone(family: &[OwnedFd], case: &str) {
@@ -265,4 +271,40 @@ fn between_clone_and_exec() {
     all(&EVERYBODY, |victim| {
         kill_in_start(TestPoint::BetweenCloneAndExec, victim);
     });
+}
+
+/// The server is killed before it has proved itself: whoever starts it is told at once, and can start another.
+fn while_starting() {
+    for point in STARTING {
+        for _ in 0..times() {
+            let mut starter = crate::fixture::command(crate::fixture::this_executable());
+            let arguments = ["--role", "killed-start", tier().name(), point];
+            let output = starter.args(arguments).output().unwrap();
+            assert!(output.status.success(), "{point}: {output:?}");
+        }
+    }
+}
+
+const STARTING: [&str; 4] = ["before-template", "in-template", "before-cell", "in-cell"];
+
+/// Starts a server, kills it on its way, and starts another.
+pub(crate) fn play_starter(mut arguments: impl Iterator<Item = String>) -> std::process::ExitCode {
+    let tier = crate::killed_host::tier_of(&arguments.next().unwrap());
+    let point = crate::killed_host::in_making(&arguments.next().unwrap()).unwrap();
+    let (mut announced, announce) = UnixStream::pair().unwrap();
+    let plan = Plan::new(tier).stopping_at(point, announce.into());
+    let helper = portcullis_confine::Helper::find(None).unwrap();
+    let start = std::thread::spawn(move || SpawnServer::start(&helper, &plan).map(drop));
+    announced.read_exact(&mut [0]).unwrap();
+    let server = children(std::process::id())[0];
+    let family = kill_head_of(family(pid_of(server)), pid_of(server));
+    let _: std::io::Result<usize> = announced.write(b".");
+    let error = start.join().unwrap().unwrap_err();
+    let told = matches!(error, portcullis_confine::StartError::NotServing { .. });
+    assert!(told, "{error:?}");
+    assert_gone(&family, "starting");
+    let again = crate::fixture::in_tier(tier, new_server);
+    let (_, output, _) = Run::shell("echo ok").finish_in(&cell_from(&again.template));
+    assert_eq!(output, "ok\n");
+    std::process::ExitCode::SUCCESS
 }

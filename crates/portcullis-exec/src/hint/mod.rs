@@ -5,6 +5,7 @@
 //! text. It decides only what is looked at: each path is looked up on the host, and named only if it is there, the
 //! host's user could have used it, and the rights of the command leave it out. Nothing of this is told to a guest.
 
+mod lookup;
 mod network;
 mod reach;
 #[cfg(test)]
@@ -13,9 +14,10 @@ mod text;
 
 use std::path::PathBuf;
 
-use portcullis_policy::{ChildRights, Net};
+use portcullis_policy::ChildRights;
 
 use crate::Status;
+use lookup::Lookup;
 use reach::Reach;
 
 /// Hints that one command can give.
@@ -48,12 +50,17 @@ pub enum Hint {
     NotThroughProxy,
 }
 
-/// What a hint is about.
-#[derive(Debug)]
-pub(crate) struct Failed {
+/// What a command said when it failed, and what it was allowed.
+///
+/// It is kept until the guest has returned: looking paths up takes longer for what is there, and a guest could take the
+/// time of it.
+#[derive(Clone, Debug)]
+pub struct Complaint {
     pub(crate) rights: ChildRights,
     pub(crate) cwd: PathBuf,
     pub(crate) args: Vec<String>,
+    /// The end of its standard error.
+    pub(crate) stderr: String,
     /// Whether its proxy was asked for anything.
     pub(crate) asked_proxy: bool,
 }
@@ -69,28 +76,29 @@ pub(crate) fn end_of(stderr: &[u8]) -> String {
     String::from_utf8_lossy(&stderr[from..]).into_owned()
 }
 
-/// Looks for what confinement kept from a command. Asks the file system of the host.
-pub(crate) fn hints(failed: &Failed, stderr: &str) -> Vec<Hint> {
-    let reach = Reach {
-        rights: &failed.rights,
-        cwd: &failed.cwd,
-    };
-    let mut hints = Vec::new();
-    for complaint in text::complaints(stderr) {
-        let hint = complaint
-            .candidates
-            .iter()
-            .find_map(|candidate| reach.judge(complaint.error, candidate));
-        hints.extend(hint);
-    }
-    if failed.rights.net != Net::Open {
-        hints.extend(network::hint(stderr, failed));
-    }
-    let mut kept: Vec<Hint> = Vec::new();
-    for hint in hints {
-        if kept.len() < MAX_HINTS && !kept.contains(&hint) {
-            kept.push(hint);
+impl Complaint {
+    /// Looks for what confinement kept from the command. Blocks: it looks up on the host what the command named.
+    ///
+    /// # Authority
+    /// Ambient: whether files are there, and what this process's user could do with them. Not for a guest.
+    pub fn hints(&self) -> Vec<Hint> {
+        let reach = Reach {
+            lookup: Lookup::new(),
+            rights: &self.rights,
+            cwd: &self.cwd,
+        };
+        let mut hints = Vec::new();
+        for line in text::complaints(&self.stderr) {
+            let mut candidates = line.candidates.iter();
+            hints.extend(candidates.find_map(|candidate| reach.judge(line.error, candidate)));
         }
+        hints.extend(network::hint(self));
+        let mut kept: Vec<Hint> = Vec::new();
+        for hint in hints {
+            if kept.len() < MAX_HINTS && !kept.contains(&hint) {
+                kept.push(hint);
+            }
+        }
+        kept
     }
-    kept
 }

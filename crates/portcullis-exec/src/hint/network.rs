@@ -2,7 +2,7 @@
 
 use portcullis_policy::{HostRule, Net};
 
-use super::{Failed, Hint, text};
+use super::{Complaint, Hint, text};
 
 /// Texts of the C library and of common programs: codes in upper case, all else in lower case.
 const TEXTS: [&str; 15] = [
@@ -33,9 +33,9 @@ const PORTS: [(&str, u16); 5] = [
 const ELSE: u16 = 443;
 
 /// The hint that explains it, if confinement does.
-pub(super) fn hint(stderr: &str, failed: &Failed) -> Option<Hint> {
+pub(super) fn hint(failed: &Complaint) -> Option<Hint> {
     let complains = |line: &&str| TEXTS.iter().any(|said| text::says(line, said));
-    let complaint = text::last_lines(stderr).find(complains)?;
+    let complaint = text::last_lines(&failed.stderr).find(complains)?;
     match failed.rights.net {
         // Its proxy has said what it refused.
         Net::Hosts(_) if failed.asked_proxy => None,

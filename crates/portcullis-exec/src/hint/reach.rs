@@ -8,13 +8,12 @@ use portcullis_policy::{ChildRights, ProgramRef};
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::Hint;
+use super::lookup::{Found, Lookup};
 use super::text::{Error, is_path};
-
-/// What every cell makes itself: nothing there is the host's.
-const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
 
 /// Where a command ran, and with which rights.
 pub(super) struct Reach<'a> {
+    pub(super) lookup: Lookup,
     pub(super) rights: &'a ChildRights,
     pub(super) cwd: &'a Path,
 }
@@ -23,24 +22,21 @@ impl Reach<'_> {
     /// The hint that explains an error about a path, if confinement does.
     pub(super) fn judge(&self, error: Error, candidate: &str) -> Option<Hint> {
         let named = plain(&self.cwd.join(candidate))?;
-        if OWN.iter().any(|place| named.starts_with(place)) {
-            return None;
-        }
-        match (error, named.canonicalize()) {
-            (Error::Missing, Ok(real)) => self.unread(real),
-            (Error::Denied | Error::ReadOnly | Error::Busy, Ok(real)) => {
+        match (error, self.lookup.find(&named)) {
+            (_, Found::NotLookedAt) | (Error::Missing | Error::Busy, Found::NotThere) => None,
+            (Error::Missing, Found::There(real)) => self.unread(real),
+            (Error::Denied | Error::ReadOnly | Error::Busy, Found::There(real)) => {
                 self.unchanged(error, real)
             }
-            (Error::NotMade, Ok(real)) => {
+            (Error::NotMade, Found::There(real)) => {
                 self.unread(real.clone()).or_else(|| self.unwritten(real))
             }
             // Any word could be meant to be a file: ssh says it of a key.
-            (Error::Denied, Err(_)) if !is_path(candidate) => None,
+            (Error::Denied, Found::NotThere) if !is_path(candidate) => None,
             // What was to be made is not there, on the host neither.
-            (Error::Denied | Error::ReadOnly | Error::NotMade, Err(_)) => {
+            (Error::Denied | Error::ReadOnly | Error::NotMade, Found::NotThere) => {
                 self.unmade(error, &named)
             }
-            (Error::Missing | Error::Busy, Err(_)) => None,
         }
     }
 
@@ -93,7 +89,9 @@ impl Reach<'_> {
 
     /// Something that could not be made in the directory where it was to be.
     fn unmade(&self, error: Error, named: &Path) -> Option<Hint> {
-        let above = named.parent()?.canonicalize().ok()?;
+        let Found::There(above) = self.lookup.find(named.parent()?) else {
+            return None;
+        };
         if let Some(name) = self.protected(&above.join(named.file_name()?), error) {
             return Some(Hint::Protected { path: above, name });
         }

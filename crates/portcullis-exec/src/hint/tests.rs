@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use portcullis_policy::{ChildRights, HostRule, Net, ProgramRef};
 
-use super::{Failed, Hint, hints};
+use super::{Complaint, Hint};
 
 /// A project that may be written, and a directory beside it that may be read; nothing else of what is there.
 struct World {
@@ -62,14 +62,15 @@ impl World {
     }
 
     fn hints_in(&self, cwd: &str, message: &str) -> Vec<Hint> {
-        let failed = Failed {
+        let root = self.dir.path().canonicalize().unwrap();
+        let complaint = Complaint {
             rights: self.rights.clone(),
             cwd: self.path(cwd),
             args: self.args.clone(),
+            stderr: message.replace("{}", root.to_str().unwrap()),
             asked_proxy: self.asked_proxy,
         };
-        let root = self.dir.path().canonicalize().unwrap();
-        hints(&failed, &message.replace("{}", root.to_str().unwrap()))
+        complaint.hints()
     }
 
     fn said(&self, messages: &[&str], hint: &Hint) {

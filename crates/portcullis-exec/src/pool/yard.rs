@@ -1,10 +1,12 @@
 //! One template and the cells that it has parked.
 
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_confine::{Cell, ServerError, Template};
 use tokio::io::Interest;
+use tokio::sync::Notify;
 
 use crate::watch::watch;
 
@@ -17,6 +19,8 @@ pub(crate) struct Yard {
     template: Template,
     target: usize,
     state: Mutex<State>,
+    /// Told when a cell is parked: whoever waits at the socket does not see what somebody else took from it.
+    parked: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +36,7 @@ impl Yard {
             template,
             target,
             state: Mutex::default(),
+            parked: Notify::new(),
         }
     }
 
@@ -42,7 +47,10 @@ impl Yard {
         let mut state = self.state();
         while state.under_way > 0 {
             match self.template.receive_cell() {
-                Ok(Some(cell)) => state.parked.push(cell),
+                Ok(Some(cell)) => {
+                    state.parked.push(cell);
+                    self.parked.notify_waiters();
+                }
                 Ok(None) => break,
                 Err(error @ ServerError::Cell { .. }) => tracing::warn!(%error, "no cell"),
                 Err(error) => return Err(error),
@@ -88,19 +96,35 @@ impl Yard {
         };
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
-        let mut failed = 0;
+        let (mut failed, mut said) = (0, None);
         loop {
+            let mut parked = pin!(self.parked.notified());
+            // From here on, so that nothing that is parked after the look goes unnoticed.
+            parked.as_mut().enable();
             match self.receive() {
                 Ok(Some(cell)) => return Ok(cell),
-                Ok(None) => copy.readable().await.map_err(socket)?.clear_ready(),
+                Ok(None) => tokio::select! {
+                    ready = copy.readable() => ready.map_err(socket)?.clear_ready(),
+                    () = parked => {}
+                },
                 // It may be the answer to an older request; what was true then need not be now.
-                Err(ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
+                Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    self.request()?;
+                    if self.request().is_err() {
+                        return Err(error);
+                    }
+                    said = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error @ ServerError::Cell { .. }) => return Err(error),
+                // Where not even a template could be made, its last word was the reason.
+                Err(error) => return Err(said.unwrap_or(error)),
             }
         }
+    }
+
+    /// Whether there will be no more cells from here.
+    pub(super) fn is_lost(&self) -> bool {
+        self.template.is_given_up()
     }
 
     fn request(&self) -> Result<(), ServerError> {

@@ -3,7 +3,7 @@
 use portcullis_exec::ExecAsk;
 use portcullis_policy::{Code, DropReason};
 
-use crate::fixture::{Plugin, ask};
+use crate::fixture::{Plugin, ask, is_full};
 
 crate::tests![
     nothing_but_the_base,
@@ -36,7 +36,7 @@ fn reading_it(set: &[(&str, &str)], inherit: bool) -> ExecAsk {
 }
 
 /// The environment that the kernel gave the command, name by name, in order; always exactly the one
-/// that was decided.
+/// that was decided, and in a cell what makes git work there.
 async fn environment(plugin: &Plugin, set: &[(&str, &str)], inherit: bool) -> Vec<String> {
     let (authorized, _) = plugin.decide(&reading_it(set, inherit)).unwrap();
     let vars = &authorized.terms().environment.vars;
@@ -45,7 +45,17 @@ async fn environment(plugin: &Plugin, set: &[(&str, &str)], inherit: bool) -> Ve
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let text = plugin.output(reading_it(set, inherit)).await;
-    let given: Vec<_> = text.split_terminator('\0').map(str::to_owned).collect();
+    let mut given: Vec<_> = text.split_terminator('\0').map(str::to_owned).collect();
+    if is_full() {
+        let project = plugin.place.project().display();
+        let added = given.split_off(given.len() - 3);
+        let expected = [
+            "GIT_CONFIG_COUNT=1".to_owned(),
+            "GIT_CONFIG_KEY_0=safe.directory".to_owned(),
+            format!("GIT_CONFIG_VALUE_0={project}"),
+        ];
+        assert_eq!(added, expected);
+    }
     assert_eq!(given, decided);
     given
 }

@@ -1,5 +1,6 @@
 //! A plugin with grants, a project directory, and a host that runs what it asks for.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,28 @@ pub(crate) fn block_on(test: impl Future<Output = ()>) {
         .block_on(test);
 }
 
+thread_local! {
+    static CONFINEMENT: Cell<Confinement> = const { Cell::new(Confinement::Limits) };
+}
+
+/// The confinement that the running test is about.
+pub(crate) fn confinement() -> Confinement {
+    CONFINEMENT.get()
+}
+
+/// Whether the running test is about full confinement.
+pub(crate) fn is_full() -> bool {
+    confinement() == Confinement::Full
+}
+
+/// Runs a test under a confinement. A test has a thread to itself, and its runtime is on it.
+pub(crate) fn under<T>(confinement: Confinement, test: impl FnOnce() -> T) -> T {
+    CONFINEMENT.set(confinement);
+    let result = test();
+    CONFINEMENT.set(Confinement::Limits);
+    result
+}
+
 /// The executor that most tests share.
 pub(crate) fn executor() -> &'static Executor {
     static EXECUTOR: OnceLock<Executor> = OnceLock::new();
@@ -42,13 +65,12 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// How often a long count is repeated: 10, or 100 with `PORTCULLIS_SOAK=1`.
-#[expect(clippy::disallowed_methods, reason = "the one switch of these tests")]
-pub(crate) fn soak_count() -> usize {
-    if std::env::var("PORTCULLIS_SOAK").is_ok_and(|value| value == "1") {
-        100
+/// How often a long count is repeated: all of it in `cargo xtask soak`, a tenth otherwise.
+pub(crate) fn soak(count: usize) -> usize {
+    if std::env::var_os("PORTCULLIS_SOAK").is_some() {
+        count
     } else {
-        10
+        count / 10
     }
 }
 
@@ -60,7 +82,7 @@ pub(crate) enum Refused {
     Failed(ExecFailure),
 }
 
-/// A plugin in a project of its own, in `dev` mode, with commands under limits only.
+/// A plugin in a project of its own, in `dev` mode, with commands under the test's confinement.
 pub(crate) struct Plugin {
     pub(crate) grants: Grants,
     pub(crate) place: Place,
@@ -87,11 +109,7 @@ impl Plugin {
                 .iter()
                 .map(|program| ProgramRule::any_arguments(program))
                 .collect(),
-            confinement: if std::env::var("TRY_FULL").is_ok() {
-                Confinement::Full
-            } else {
-                Confinement::Limits
-            },
+            confinement: confinement(),
             ..ExecGrant::default()
         });
         grants.fs = vec![grant(place.project(), "/project", FsAccess::Read)];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis_exec::Status;
 
-use crate::fixture::{Plugin, executor, shell, soak_count};
+use crate::fixture::{Plugin, executor, shell, soak};
 use crate::witness::{STUBBORN_LINES, Witness};
 
 crate::tests![
@@ -20,7 +20,7 @@ const AT_MOST: Duration = Duration::from_secs(1);
 async fn dropping_the_future_kills_the_tree() {
     let mut plugin = Plugin::new(&["sh"]);
     plugin.limit(|limits| limits.spawns_per_minute = 1000);
-    for round in 0..soak_count() {
+    for round in 0..soak(100) {
         let mut witness = Witness::named(plugin.place.project(), &format!("witness-{round}"));
         let tree = witness.stubborn_tree();
         tokio::select! {
@@ -73,22 +73,28 @@ async fn daemons_of_a_successful_call_are_dead_before_its_result() {
     assert_eq!(completed.stragglers, 1);
 }
 
+/// Cells that one command takes in while it refills the yard are there for all that wait.
 async fn more_commands_at_once_than_parked_cells() {
     let mut plugin = Plugin::new(&["sh"]);
-    plugin.limit(|limits| limits.children = 100);
+    plugin.limit(|limits| {
+        limits.children = 100;
+        limits.spawns_per_minute = 100_000;
+    });
     let plugin = std::sync::Arc::new(plugin);
-    let mut running = tokio::task::JoinSet::new();
-    for code in 0..30_u8 {
-        let plugin = plugin.clone();
-        running.spawn(async move {
-            assert_eq!(
-                plugin.status(&format!("exit {code}")).await,
-                Status::Exited(code)
-            );
-        });
-    }
-    while let Some(result) = running.join_next().await {
-        result.unwrap();
+    for _ in 0..soak(100) {
+        let mut running = tokio::task::JoinSet::new();
+        for code in 0..30_u8 {
+            let plugin = plugin.clone();
+            running.spawn(async move {
+                assert_eq!(
+                    plugin.status(&format!("exit {code}")).await,
+                    Status::Exited(code)
+                );
+            });
+        }
+        while let Some(result) = running.join_next().await {
+            result.unwrap();
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The exec contract with real processes: each row of it is a module, each sentence a test.
 //!
 //! `enter` has to be the first call in `main`, so this has a `main` of its own. Each test runs as the
-//! user that runs the tests; where that is root, it runs once more as an ordinary user.
+//! user that runs the tests; where that is root, it runs once more as an ordinary user. The contract is
+//! the same whatever a command is confined to, so it is tested twice: under limits only, and, as
+//! `full::…`, in full confinement.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -14,12 +16,18 @@ mod env;
 mod fixture;
 mod lifetime;
 mod limits;
+mod memory;
 mod output;
 mod program;
+mod relay;
+mod rights;
 mod script;
 mod server;
+mod share;
+mod soak;
 mod status;
 mod stdin;
+mod templates;
 mod time;
 mod trees;
 mod unfit;
@@ -27,6 +35,7 @@ mod unprivileged;
 mod witness;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use portcullis_policy::Confinement;
 
 type Test = (&'static str, fn() -> Result<(), Failed>);
 
@@ -41,9 +50,16 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-fn main() -> std::process::ExitCode {
-    portcullis_exec::enter();
-    let tests = [
+/// A test under a confinement.
+struct Case {
+    name: String,
+    confinement: Confinement,
+    run: fn() -> Result<(), Failed>,
+}
+
+/// The contract under limits only and in full, and what there is in full only.
+fn cases() -> Vec<Case> {
+    let contract = [
         program::TESTS,
         unfit::TESTS,
         script::TESTS,
@@ -52,15 +68,50 @@ fn main() -> std::process::ExitCode {
         cwd::TESTS,
         stdin::TESTS,
         output::TESTS,
+        relay::TESTS,
         time::TESTS,
         status::TESTS,
         limits::TESTS,
         lifetime::TESTS,
         server::TESTS,
+    ]
+    .concat();
+    let confined = [
+        memory::TESTS,
+        rights::TESTS,
+        share::TESTS,
+        soak::TESTS,
+        templates::TESTS,
         trees::TESTS,
     ]
     .concat();
-    let mut trials = unprivileged::trials(&tests);
-    trials.extend(tests.into_iter().map(|(name, run)| Trial::test(name, run)));
+    let case = |prefix: &'static str, confinement| {
+        move |(name, run): Test| Case {
+            name: format!("{prefix}{name}"),
+            confinement,
+            run,
+        }
+    };
+    let mut cases: Vec<_> = contract
+        .iter()
+        .copied()
+        .map(case("", Confinement::Limits))
+        .collect();
+    let full = contract.into_iter().chain(confined);
+    cases.extend(full.map(case("full::", Confinement::Full)));
+    cases
+}
+
+fn main() -> std::process::ExitCode {
+    portcullis_exec::enter();
+    let cases = cases();
+    let mut trials = unprivileged::trials(&cases);
+    trials.extend(cases.into_iter().map(
+        |Case {
+             name,
+             confinement,
+             run,
+         }| Trial::test(name, move || fixture::under(confinement, run)),
+    ));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

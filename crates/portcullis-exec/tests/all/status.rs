@@ -2,7 +2,7 @@
 
 use portcullis_exec::{ExecFailure, Protection, Status, Step};
 
-use crate::fixture::{Plugin, ask_path};
+use crate::fixture::{Plugin, ask_path, is_full};
 
 crate::tests![
     codes,
@@ -78,17 +78,29 @@ async fn what_is_in_force_is_reported() {
     let completed = Plugin::new(&["sh"])
         .run(crate::fixture::shell("exit 0"))
         .await;
-    assert!(!completed.report.is_confined());
+    assert_eq!(completed.report.is_confined(), is_full());
     let in_force: Vec<_> = completed.report.in_force().collect();
     assert!(
         in_force.contains(&Protection::PidNamespace) && in_force.contains(&Protection::NoNewPrivs)
     );
+    let walls = [
+        Protection::OwnRoot,
+        Protection::NetNamespace,
+        Protection::Landlock,
+        Protection::Seccomp,
+        Protection::NoCapabilities,
+    ];
     assert!(
-        completed
-            .report
-            .to_string()
-            .starts_with("children: not confined")
+        walls
+            .iter()
+            .all(|wall| in_force.contains(wall) == is_full())
     );
+    let says = if is_full() {
+        "children: confined (full); in force: own pid namespace, "
+    } else {
+        "children: not confined; in force: own pid namespace, "
+    };
+    assert!(completed.report.to_string().starts_with(says));
 }
 
 async fn time_of_the_processor_is_reported() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis_exec::{ExecFailure, Status};
 use portcullis_policy::ProgramRule;
 
-use crate::fixture::{Plugin, Refused, executor, shell, soak_count};
+use crate::fixture::{Plugin, Refused, executor, shell, soak};
 use crate::witness::{STUBBORN_LINES, Witness};
 
 crate::tests![
@@ -51,7 +51,7 @@ async fn the_tree_is_gone_and_its_output_kept() {
 
 async fn many_at_once() {
     let plugin = limited(TIMEOUT, Duration::ZERO);
-    for round in 0..soak_count() / 5 {
+    for round in 0..soak(100) / 5 {
         let name = |index: i32| format!("witness-{round}-{index}");
         let names = [name(0), name(1), name(2), name(3), name(4)];
         let [a, b, c, d, e] = names

@@ -2,7 +2,7 @@
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::Test;
+use crate::Case;
 
 /// Runs this executable as a user without rights, and not as the overflow user 65534, whom a cell shows everybody as
 /// that it has not mapped.
@@ -27,7 +27,7 @@ fn as_ordinary_user(arguments: &[&str]) -> std::process::Command {
 }
 
 /// One trial for each test; none if this is not root, skipped by name if an ordinary user cannot run it.
-pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
+pub(crate) fn trials(cases: &[Case]) -> Vec<Trial> {
     if !crate::fixture::is_root() {
         return Vec::new();
     }
@@ -37,10 +37,12 @@ pub(crate) fn trials(tests: &[Test]) -> Vec<Trial> {
     if !runs {
         eprintln!("skipped: tests as an ordinary user, which cannot run this executable");
     }
-    let trial = |&(name, _): &Test| {
-        Trial::test(format!("unprivileged::{name}"), move || run(name)).with_ignored_flag(!runs)
+    let trial = |case: &Case| {
+        let name = case.name.clone();
+        let run = move || run(&name);
+        Trial::test(format!("unprivileged::{}", case.name), run).with_ignored_flag(!runs)
     };
-    tests.iter().map(trial).collect()
+    cases.iter().map(trial).collect()
 }
 
 fn run(name: &str) -> Result<(), Failed> {

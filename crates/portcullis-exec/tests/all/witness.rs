@@ -87,6 +87,26 @@ impl Witness {
         }
     }
 
+    /// As [`Self::ends_within`], while others go on.
+    pub(crate) async fn has_ended_within(&self, time: Duration) -> bool {
+        let copy = self.reader.try_clone().unwrap();
+        // As above.
+        #[expect(deprecated, reason = "its successor is unsafe")]
+        let reader = AsyncFd::with_interest(copy, tokio::io::Interest::READABLE).unwrap();
+        let ended = tokio::time::timeout(time, async {
+            loop {
+                let mut ready = reader.readable().await.unwrap();
+                let mut bytes = [0; 4096];
+                match reader.get_ref().read(&mut bytes) {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(_) => ready.clear_ready(),
+                }
+            }
+        });
+        ended.await.is_ok()
+    }
+
     /// A shell script whose processes fork, leave the session, hold standard output and ignore
     /// SIGTERM; each writes a line to the witness once it is as it should be, and stays for ever.
     pub(crate) fn stubborn_tree(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis::Activity;
 use portcullis::audit::{Event, Verdict};
-use portcullis::policy::{Code, ExecGrant, FsAccess, Grants, Protect};
+use portcullis::policy::{Code, FsAccess, Grants, Protect};
 use portcullis_testkit::tests;
 
 use crate::fixture::{Fixture, args, block_on, directory, none, programs};
@@ -384,10 +384,7 @@ fn a_lifted_name_is_free() {
     let mut protect = Protect::default();
     assert!(protect.lift(".git/hooks") && protect.lift(".envrc"));
     let grants = Grants {
-        exec: Some(ExecGrant {
-            protect,
-            ..ExecGrant::default()
-        }),
+        protect,
         ..tree.grants()
     };
     let answers = tree.acts(

@@ -14,8 +14,10 @@ mod call;
 mod exec;
 mod fixture;
 mod fs_guard;
+mod fs_guard_random;
 mod killed_host;
 mod load;
+mod native;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -23,10 +25,10 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> std::process::ExitCode {
     portcullis::enter();
     let words: Vec<_> = std::env::args().collect();
-    if let [_, role, point, project] = &words[..]
+    if let [_, role, point, confinement, project] = &words[..]
         && role == "host-role"
     {
-        return killed_host::play(point, project);
+        return killed_host::play(point, confinement, project);
     }
     let tests = [
         attacks::TESTS,
@@ -34,7 +36,9 @@ fn main() -> std::process::ExitCode {
         call::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
+        fs_guard_random::TESTS,
         killed_host::TESTS,
+        native::TESTS,
         wasi::TESTS,
     ]
     .concat();

@@ -85,22 +85,33 @@ impl Confinements {
             let name = tier.name();
             match tried {
                 Ok(_) => details.push(format!("tier {name}: works")),
-                Err(why) => {
-                    details.push(format!("tier {name}: {why}"));
-                    if *tier != Confinement::Full {
-                        let fixes = self.fixes(*tier).join("; ");
-                        details.push(format!("  {fixes}"));
-                    }
-                }
+                Err(why) => details.push(format!("tier {name}: {}", self.without_fixes(why))),
+            }
+            // What helps the strongest is said last, as for all checks.
+            if tried.is_err() && *tier != Confinement::Full {
+                let fixes = self.fixes(*tier).join("; ");
+                details.push(format!("  {fixes}"));
             }
         }
-        for protection in self.protections() {
-            details.push(match protection.fix {
-                None => format!("in force: {}", protection.text),
-                Some(fix) => format!("missing: {}: {fix}", protection.text),
-            });
+        let protections = self.protections();
+        let in_force = protections.iter().filter(|line| line.fix.is_none());
+        let in_force: Vec<_> = in_force.map(|line| line.text.as_str()).collect();
+        details.push(format!("in force: {}", in_force.join(", ")));
+        for line in &protections {
+            if let Some(fix) = &line.fix {
+                details.push(format!("missing: {}: {fix}", line.text));
+            }
         }
         details
+    }
+
+    /// A reason without what is told of the obstacles anyway.
+    fn without_fixes(&self, why: &str) -> String {
+        let told = self
+            .obstacles
+            .iter()
+            .map(|obstacle| format!("; {}: {}", obstacle.what, obstacle.fix));
+        told.fold(why.to_owned(), |why, told| why.replace(&told, ""))
     }
 
     /// What would help a tier that does not work.
@@ -140,7 +151,7 @@ impl Confinements {
     fn fix(&self, protection: Protection) -> String {
         let is_it = |hinders: Hinders| match protection {
             Protection::Landlock => matches!(hinders, Hinders::Landlock | Hinders::Everything),
-            Protection::OwnProc => !matches!(hinders, Hinders::Landlock | Hinders::Scopes),
+            Protection::OwnProc => !matches!(hinders, Hinders::Landlock | Hinders::LandlockAlone),
             Protection::NoNewPrivs | Protection::Seccomp | Protection::HiddenInit => {
                 hinders == Hinders::Everything
             }
@@ -149,7 +160,8 @@ impl Confinements {
         let mut known = self.obstacles.iter();
         match known.find(|obstacle| is_it(obstacle.hinders)) {
             Some(obstacle) => obstacle.fix.clone(),
-            None => UNKNOWN.to_owned(),
+            // It comes with a tier that does not work here.
+            None => self.fixes(Confinement::Full).swap_remove(0),
         }
     }
 

@@ -60,7 +60,7 @@ pub(crate) fn judge(case: &'static Case, tier: Tier, user: User) -> Verdict {
 }
 
 /// The control of a case and user, tried once for all tiers.
-fn known_control(case: &'static Case, user: User) -> Verdict {
+pub(crate) fn known_control(case: &'static Case, user: User) -> Verdict {
     static KNOWN: Mutex<BTreeMap<(&'static str, User), Verdict>> = Mutex::new(BTreeMap::new());
     let lock = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = lock().get(&(case.number, user)).cloned();
@@ -72,7 +72,7 @@ fn known_control(case: &'static Case, user: User) -> Verdict {
 }
 
 /// The act without any confinement, which has to succeed and to show outside.
-pub(crate) fn control(case: &Case, user: User) -> Verdict {
+fn control(case: &Case, user: User) -> Verdict {
     if let Some(reason) = cannot_be_set(case) {
         return Verdict::Without(reason.to_owned());
     }
@@ -108,6 +108,7 @@ fn negative(case: &Case, tier: Tier, user: User, expected: Expect) -> Verdict {
 
 /// Whether an act came through a wall with holes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "asked only by the tests of layers")]
 pub(crate) enum Through {
     Yes,
     /// With what was seen instead.
@@ -117,8 +118,14 @@ pub(crate) enum Through {
 }
 
 /// Tries an act with layers left out, with no judgement of how it was refused.
-pub(crate) fn gets_through(case: &Case, tier: Tier, user: User, without: &[Layer]) -> Through {
-    if !matches!(control(case, user), Verdict::Holds(_)) {
+#[allow(dead_code, reason = "asked only by the tests of layers")]
+pub(crate) fn gets_through(
+    case: &'static Case,
+    tier: Tier,
+    user: User,
+    without: &[Layer],
+) -> Through {
+    if !matches!(known_control(case, user), Verdict::Holds(_)) {
         return Through::Untried;
     }
     let tried = attempt_without(case, user, With::NoGrant(tier), without);

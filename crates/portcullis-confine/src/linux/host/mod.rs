@@ -2,6 +2,8 @@
 
 mod cell;
 mod helper;
+#[cfg(test)]
+mod hostile;
 mod remedy;
 mod server;
 mod template;

@@ -32,6 +32,9 @@ fn explains(hinders: Hinders, step: Step) -> bool {
             step,
             Step::MountProc | Step::Root | Step::Stage | Step::Scratch
         ),
-        Hinders::Landlock | Hinders::Scopes => matches!(step, Step::Landlock | Step::ReadBack),
+        Hinders::Landlock => matches!(step, Step::Landlock | Step::ReadBack),
+        Hinders::LandlockAlone => {
+            matches!(step, Step::Landlock | Step::ReadBack | Step::Unprivileged)
+        }
     }
 }

@@ -153,9 +153,17 @@ impl SpawnServer {
             Err(ServerError::Gone { .. }) => return Err(not_serving("ended at once")),
             other => other?,
         };
+        let no_cell = |step, errno| StartError::Cell {
+            step,
+            errno,
+            remedy: remedy::find(plan.tier(), step, errno, helper.path()),
+        };
         match template.request_cell() {
+            Ok(()) => {}
             Err(ServerError::Gone { .. }) => return Err(not_serving("ended at once")),
-            other => other?,
+            // It can have said so before it was asked.
+            Err(ServerError::Cell { step, errno }) => return Err(no_cell(step, errno)),
+            Err(error) => return Err(error.into()),
         }
         let socket = template.socket();
         let mut ready = [PollFd::new(&socket, PollFlags::IN)];
@@ -173,11 +181,7 @@ impl SpawnServer {
         match template.receive_cell() {
             Ok(Some(_)) => Ok(()),
             Ok(None) | Err(ServerError::Gone { .. }) => Err(not_serving("ended at once")),
-            Err(ServerError::Cell { step, errno }) => Err(StartError::Cell {
-                step,
-                errno,
-                remedy: remedy::find(plan.tier(), step, errno, helper.path()),
-            }),
+            Err(ServerError::Cell { step, errno }) => Err(no_cell(step, errno)),
             Err(error) => Err(error.into()),
         }
     }

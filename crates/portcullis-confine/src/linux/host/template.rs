@@ -87,8 +87,14 @@ impl Template {
         }
     }
 
+    /// Whether it has been given up, after an error that says so: no more cells come from it.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
+    }
+
     fn check(&self) -> Result<(), ServerError> {
-        if self.given_up.load(Ordering::Acquire) {
+        if self.is_given_up() {
             Err(ServerError::GivenUp)
         } else {
             Ok(())

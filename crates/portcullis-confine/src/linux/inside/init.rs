@@ -13,7 +13,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags},
     mount::{MountFlags, MountPropagationFlags},
-    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
+    process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
 use super::{
@@ -75,7 +75,7 @@ fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
         // If it were killed, its command would not be: it is told, and kills it.
-        Tree::Subreaper => {
+        Tree::Domain | Tree::Subreaper => {
             leash::be_told(&common.origin.maker, Signal::TERM)?;
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .map_err(Failure::at(Step::Leash))?;
@@ -200,11 +200,22 @@ fn limit(common: &Common) -> Result<(), Failure> {
     capabilities::keep_from_command().map_err(Failure::at(Step::Hide))
 }
 
+/// No turn on the processor before everybody else's, though the user may be allowed that.
+fn no_precedence() -> rustix::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Rtprio, none.clone())?;
+    rustix::process::setrlimit(Resource::Nice, none)
+}
+
 /// The walls that a process puts around itself; says which Landlock is one of them.
 fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
+    no_precedence().map_err(Failure::at(Step::Limits))?;
     if is_left_out(Layer::Caps) {
         capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
     } else {
@@ -260,7 +271,7 @@ impl<'a> Init<'a> {
             request: request.as_fd(),
             not_its: [control.as_fd(), children.as_fd()],
             domain: domain.as_ref().map(AsFd::as_fd),
-            tied: tree == Tree::Subreaper,
+            tied: tree != Tree::Namespace,
             confined: common.plan.tier.confines(),
             turns: common.origin.turns,
         };
@@ -312,7 +323,7 @@ impl<'a> Init<'a> {
             match child.then(|| reap_until(self.command.pid, self.children.as_fd())) {
                 Some(Reaped::Command(status)) => return self.ended(status),
                 // The first process of a namespace is killed with its maker; there the signal is somebody else's.
-                Some(Reaped::ToEnd) if self.tree == Tree::Subreaper => return self.killed(),
+                Some(Reaped::ToEnd) if self.tree != Tree::Namespace => return self.killed(),
                 Some(Reaped::ToEnd | Reaped::Others) | None => {}
             }
             if control {

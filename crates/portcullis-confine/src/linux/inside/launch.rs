@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags},
+    fs::{CWD, Mode, OFlags, SealFlags},
     io::Errno,
     process::Resource,
 };
@@ -117,7 +117,7 @@ pub(super) fn receive<'a>(
     check_program(&program).map_err(at(Step::CheckProgram))?;
     let program = match own_view(&program, OFlags::empty(), room.path) {
         Some(View { own, same: true }) => own,
-        _ if !confined => program,
+        _ if !confined || is_sealed(&program) => program,
         // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
         _ => return Err((Step::CheckProgram, Errno::NOENT)),
     };
@@ -212,6 +212,12 @@ fn is_own(directory: &OwnedFd) -> bool {
     [c"/", c"/tmp"]
         .into_iter()
         .any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
+}
+
+/// Whether it is memory that nobody can write any more: there is no way from it to anything else.
+fn is_sealed(program: &OwnedFd) -> bool {
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_get_seals(program).is_ok_and(|seals| seals.contains(all))
 }
 
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.

@@ -14,6 +14,7 @@ crate::tests![
     each_access_and_no_other,
     nothing_without_a_root,
     a_file_alone,
+    a_named_pipe_is_kept_by_landlock_alone,
     masked_inside_what_can_be_read,
     one_inside_another_narrows_and_widens,
     what_lies_inside_another_cannot_be_moved_away,
@@ -206,4 +207,34 @@ fn what_lies_inside_another_cannot_be_moved_away() {
     let rename = ["rename", inner.to_str().unwrap(), moved.to_str().unwrap()];
     assert_eq!(probe(&cells_of(plan), &rename), Tried::Done);
     assert!(moved.join("file").exists());
+}
+
+/// A named pipe can be written on a read-only mount, so what keeps it is Landlock. That adds up along a path: below a
+/// scratch directory, which can be written, nothing is left that would.
+fn a_named_pipe_is_kept_by_landlock_alone() {
+    let elsewhere = tempfile::tempdir_in("/var/tmp").unwrap();
+    let places = [
+        (directory("named-pipe"), true),
+        (elsewhere.path().canonicalize().unwrap(), false),
+    ];
+    for (path, below_scratch) in places {
+        let pipe = path.join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+        let _reader = rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()).unwrap();
+        let write = ["write", pipe.to_str().unwrap()];
+        for tier in confining() {
+            let read = cells_of(Plan::new(tier).root(open(&path, Access::Read)));
+            let kept = match tier {
+                Tier::Namespaces => false,
+                Tier::Full => !below_scratch,
+                _ => true,
+            };
+            let tried = probe(&read, &write);
+            assert_eq!(tried != Tried::Done, kept, "{tier:?}: {tried:?}");
+            let granted = cells_of(Plan::new(tier).root(open(&path, Access::Write)));
+            assert_eq!(probe(&granted, &write), Tried::Done, "{tier:?}");
+        }
+    }
 }

@@ -69,7 +69,7 @@ fn look(grants: &Grants) -> Vec<Kept> {
 
 fn named(root: &Path, grants: &Grants) -> std::io::Result<Vec<Kept>> {
     let dir = File::open(root)?;
-    let paths = care::named_by_git(dir.as_fd(), root, grants.protect().names());
+    let paths = care::named_by_git(dir.as_fd(), root, grants.protect.names());
     let kept = paths.map_err(std::io::Error::other)?.into_iter();
     Ok(kept
         .map(|path| Kept {

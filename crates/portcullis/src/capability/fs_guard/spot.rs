@@ -47,7 +47,7 @@ impl Spot {
     /// Walks a path beneath a directory.
     ///
     /// # Errors
-    /// [`Errno::XDEV`] for a path that leads out, else what the system says.
+    /// [`Errno::XDEV`] for a path that leads out, [`Errno::NOSYS`] where that cannot be told, else what the system says.
     pub(super) fn find(dir: &File, named: &Named) -> Result<Self> {
         let mut path = named.path.clone();
         for _ in 0..=MAX_LINKS {
@@ -227,11 +227,16 @@ fn link(parent: &OwnedFd, name: &str) -> Result<Option<String>> {
 /// The path that the kernel has for something opened.
 ///
 /// # Errors
-/// [`Errno::NOENT`] if it was removed.
+/// [`Errno::NOENT`] if it was removed, [`Errno::NOSYS`] without a `/proc`.
 pub(super) fn real_path(opened: impl AsFd) -> Result<PathBuf> {
     let opened = opened.as_fd();
     let entry = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256))?;
+    let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256));
+    let path = path.map_err(|errno| match errno {
+        // Deeper than a path can say.
+        Errno::NAMETOOLONG => errno,
+        _ => Errno::NOSYS,
+    })?;
     // A path is only marked as deleted, and a name may end in the mark.
     if rustix::fs::fstat(opened)?.st_nlink == 0 {
         return Err(Errno::NOENT);
@@ -316,6 +321,23 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_deeper_than_a_path_can_say_is_out_of_reach() {
+        let (_dir, base) = tree();
+        let name = "d".repeat(200);
+        let mut deep = File::open(&base).unwrap();
+        for _ in 0..30 {
+            rustix::fs::mkdirat(&deep, &name, Mode::RWXU).unwrap();
+            deep = File::from(walk(&deep, &name).unwrap());
+        }
+        let named = Named {
+            path: "x".to_owned(),
+            act: FsAct::Write,
+            follow: true,
+        };
+        assert_eq!(Spot::find(&deep, &named).unwrap_err(), Errno::NAMETOOLONG);
+    }
+
+    #[test]
     fn git_directories_are_known_by_what_they_have() {
         let (_dir, base) = tree();
         let bare = base.join("a/x.git");
@@ -333,13 +355,10 @@ mod tests {
         std::fs::write(bare.join("HEAD"), "").unwrap();
         assert!(request("a/x.git/hooks/x").git_dirs.is_empty(), "no `refs`");
         assert_eq!(request("a/x.git/refs").completes, ["hooks"]);
-        assert_eq!(
-            request("a/x.git/commondir").git_dirs,
-            [bare.clone()],
-            "it completes one, and counts itself"
-        );
+        let itself = request("a/x.git/commondir").git_dirs;
+        assert_eq!(itself, [&*bare], "it completes one, and counts itself");
         std::fs::create_dir_all(bare.join("refs")).unwrap();
-        assert_eq!(request("a/x.git/hooks/x").git_dirs, [bare.clone()]);
+        assert_eq!(request("a/x.git/hooks/x").git_dirs, [&*bare]);
         assert_eq!(request("a/x.git/config").git_dirs, [bare]);
         assert!(request("a/x.git/description").git_dirs.is_empty());
         assert!(
