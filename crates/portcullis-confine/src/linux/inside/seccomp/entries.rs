@@ -166,6 +166,8 @@ pub(super) const ALWAYS: &[Entry] = &[
     deny(libc::SYS_bpf, KERNEL),
     deny(libc::SYS_perf_event_open, KERNEL),
     deny(libc::SYS_userfaultfd, KERNEL),
+    #[cfg(target_arch = "x86_64")]
+    deny(libc::SYS_modify_ldt, KERNEL),
     deny(
         libc::SYS_syslog,
         "the kernel's log tells about other processes",
