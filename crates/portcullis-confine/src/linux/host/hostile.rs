@@ -156,8 +156,10 @@ fn right_events() -> Vec<Vec<u8>> {
 /// A cell whose init is the test; its pidfd is of a process that is none of ours, so that dropping it does no harm.
 fn cell() -> (Cell, OwnedFd) {
     let (ours, theirs) = socket::pair(SocketFlags::empty()).unwrap();
+    // Nobody waits for a request.
+    let (request, _) = socket::pair(SocketFlags::empty()).unwrap();
     let ended = ended_process();
-    let fds = vec![ours, ended.1];
+    let fds = vec![ours, request, ended.1];
     let report = Report::new(Tier::Full, 7, []);
     (Cell::adopt(ended.0, report, fds).unwrap(), theirs)
 }
