@@ -71,7 +71,11 @@ fn made(kind: Kind) -> (OwnedFd, Option<OwnedFd>) {
 type Message = (Vec<u8>, Vec<Kind>);
 
 /// Messages that are random, or right but for a byte.
-fn messages(size: usize, right: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<Message>> {
+fn messages(
+    size: usize,
+    right: Vec<Vec<u8>>,
+    right_fds: &'static [Kind],
+) -> impl Strategy<Value = Vec<Message>> {
     let random = prop::collection::vec(any::<u8>(), 1..size * 2);
     let nearly = (
         prop::sample::select(right),
@@ -85,7 +89,8 @@ fn messages(size: usize, right: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<Messa
         }
         bytes
     });
-    let fds = prop::collection::vec(prop::sample::select(KINDS.to_vec()), 0..5);
+    let random_fds = prop::collection::vec(prop::sample::select(KINDS.to_vec()), 0..5);
+    let fds = prop_oneof![1 => random_fds, 1 => Just(right_fds.to_vec())];
     let message = (prop_oneof![1 => random, 3 => nearly], fds);
     prop::collection::vec(message, 1..4)
 }
@@ -157,7 +162,8 @@ fn right_events() -> Vec<Vec<u8>> {
 fn cell() -> (Cell, OwnedFd) {
     let (ours, theirs) = socket::pair(SocketFlags::empty()).unwrap();
     let ended = ended_process();
-    let fds = vec![ours, ended.1];
+    let (request, _) = socket::pair(SocketFlags::empty()).unwrap();
+    let fds = vec![ours, request, ended.1];
     let report = Report::new(Tier::Full, 7, []);
     (Cell::adopt(ended.0, report, fds).unwrap(), theirs)
 }
@@ -179,7 +185,7 @@ fn ended_process() -> (u32, OwnedFd) {
 
 proptest! {
     #[test]
-    fn templates(messages in messages(REPLY_BYTES, right_replies())) {
+    fn templates(messages in messages(REPLY_BYTES, right_replies(), &[Kind::Packets, Kind::Packets, Kind::Pidfd])) {
         let (socket, theirs) = socket::pair(SocketFlags::NONBLOCK).unwrap();
         let template = Template::new(socket);
         let ends: Vec<_> = messages.iter().flat_map(|message| send(&theirs, message)).collect();
@@ -203,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn cells(messages in messages(EVENT_BYTES, right_events())) {
+    fn cells(messages in messages(EVENT_BYTES, right_events(), &[])) {
         let (cell, theirs) = cell();
         let ends: Vec<_> = messages.iter().flat_map(|message| send(&theirs, message)).collect();
         for (bytes, kinds) in &messages {

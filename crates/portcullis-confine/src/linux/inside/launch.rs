@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, Mode, OFlags},
+    fs::{CWD, Mode, OFlags, SealFlags},
     io::Errno,
     process::Resource,
 };
@@ -117,7 +117,7 @@ pub(super) fn receive<'a>(
     check_program(&program).map_err(at(Step::CheckProgram))?;
     let program = match own_view(&program, OFlags::empty(), room.path) {
         Some(View { own, same: true }) => own,
-        _ if !confined => program,
+        _ if !confined || is_sealed(&program) => program,
         // `/proc/self/exe` would lead back to the host's mount, where the file may be written.
         _ => return Err((Step::CheckProgram, Errno::NOENT)),
     };
@@ -146,6 +146,12 @@ fn agrees(request: &Request<'_>, extra: Option<&OwnedFd>) -> bool {
         return extra.is_some();
     }
     request.flags == 0 && extra.is_none()
+}
+
+/// Whether it is a copy in memory that nobody can change, which is how a program with a digest comes: it lies nowhere.
+fn is_sealed(program: &OwnedFd) -> bool {
+    let seals = rustix::fs::fcntl_get_seals(program);
+    seals.is_ok_and(|seals| seals.contains(SealFlags::WRITE))
 }
 
 /// What lies in the cell where a file or directory of the host lies.
