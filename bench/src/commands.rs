@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::Instance;
 use portcullis::policy::Confinement;
-use portcullis_spawn_bench::rounds::{Goal, Row, print};
+use portcullis_spawn_bench::rounds::{Goal, Row, print, print_unchanged};
 
 use crate::{Bench, Wish};
 
@@ -15,14 +15,18 @@ pub(crate) async fn small_host(bench: &Bench) -> anyhow::Result<()> {
 }
 
 /// The same from a host with terabytes reserved and a gibibyte touched, and what stands below it.
-pub(crate) async fn large_host(rounds: usize) -> anyhow::Result<()> {
+pub(crate) async fn large_host(rounds: usize, small: Option<f64>) -> anyhow::Result<()> {
     let bench = Bench::new(true)?;
     let touched = vec![1_u8; 1 << 30];
     let host = "from a host with a pool of 1,000 instances reserved and 1 GiB touched";
     println!("\nreserved: {} GiB", reserved()? >> 30);
     rows(&bench, &format!("a command, captured, {host}")).await?;
     let one = ["one".to_owned()];
-    portcullis_spawn_bench::run(&format!("cells alone, {host}"), rounds, &one)?;
+    let large = portcullis_spawn_bench::run(&format!("cells alone, {host}"), rounds, &one)?;
+    if let (Some(small), Some(large)) = (small, large) {
+        let title = "full, a cell parked: from this host beside a small one";
+        print_unchanged(title, small, large, 1.05);
+    }
     std::hint::black_box(&touched);
     Ok(())
 }

@@ -125,10 +125,11 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("no group `{unknown}`; there are {}", GROUPS.join(", "));
     }
     let wanted = |group: &str| wanted.is_empty() || wanted.iter().any(|name| name == group);
+    let mut small = None;
     if wanted("cells") {
         // Before anything else, while this process is small.
         let title = "cells alone, a command, captured, from a small host";
-        portcullis_spawn_bench::run(title, ROUNDS, &[])?;
+        small = portcullis_spawn_bench::run(title, ROUNDS, &[])?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -148,7 +149,7 @@ fn main() -> anyhow::Result<()> {
             process::all(&bench)?;
         }
         if wanted("large") {
-            commands::large_host(ROUNDS).await?;
+            commands::large_host(ROUNDS, small).await?;
         }
         anyhow::Ok(())
     })

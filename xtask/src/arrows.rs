@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
@@ -62,9 +62,11 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "portcullis-confine",
             "portcullis-exec",
             "portcullis-policy",
+            "portcullis-spawn-bench",
             "portcullis-testkit",
         ],
     ),
+    ("portcullis-spawn-bench", &["portcullis-confine"]),
     ("embed", &["portcullis"]),
     ("xtask", &[]),
 ];

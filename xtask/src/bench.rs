@@ -3,8 +3,11 @@
 use crate::{Options, shell};
 use anyhow::{Result, bail};
 
-/// The package that measures; arguments after `--` are passed to it.
+/// The package that measures; arguments after `--` are passed to it: names of groups of rows, for those alone.
 const PACKAGE: &str = "portcullis-bench";
+
+/// The package of the command line.
+const COMMAND: &str = "portcullis-cli";
 
 /// Runs the benchmark.
 ///
@@ -22,6 +25,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     // What is measured loads real guests.
     crate::guests::run(options)?;
+    // Whole processes are measured on the command itself.
+    shell::run(shell::cargo().args(["build", "--release", "--package", COMMAND]))?;
     shell::run(
         shell::cargo()
             .args(["run", "--release", "--package", PACKAGE, "--"])

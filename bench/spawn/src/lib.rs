@@ -20,17 +20,16 @@ pub mod tiny;
 pub const PARTS: [&str; 4] = ["one", "making", "flight", "inside"];
 
 /// One command at a time from this process as it is; making a cell; several commands at once; what a cell costs inside.
-/// Those of `parts`, or all if there are none.
+/// Those of `parts`, or all if there are none. Gives back what [`rows::one_at_a_time`] does, if it was wanted.
 ///
 /// # Errors
 /// The system cannot confine commands, or a program fails.
-pub fn run(title: &str, rounds: usize, parts: &[String]) -> anyhow::Result<()> {
+pub fn run(title: &str, rounds: usize, parts: &[String]) -> anyhow::Result<Option<f64>> {
     let setting = setting::Setting::new()?;
     println!("\nmeasured plan: {}", setting.describe()?);
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
-    if wanted("one") {
-        rows::one_at_a_time(&setting, title, rounds)?;
-    }
+    let one = wanted("one").then(|| rows::one_at_a_time(&setting, title, rounds));
+    let one = one.transpose()?;
     if wanted("making") {
         rows::making(&setting, rounds)?;
     }
@@ -40,5 +39,5 @@ pub fn run(title: &str, rounds: usize, parts: &[String]) -> anyhow::Result<()> {
     if wanted("inside") {
         rows::inside(&setting, rounds.div_ceil(10))?;
     }
-    Ok(())
+    Ok(one)
 }

@@ -5,5 +5,6 @@ fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let rounds = args.next().map_or(Ok(200), |rounds| rounds.parse())?;
     let parts: Vec<String> = args.collect();
-    portcullis_spawn_bench::run("a command, captured, from a small process", rounds, &parts)
+    portcullis_spawn_bench::run("a command, captured, from a small process", rounds, &parts)?;
+    Ok(())
 }

@@ -57,6 +57,13 @@ impl Row {
         Ok(())
     }
 
+    /// The median, over the rounds, of how many times longer it takes than another.
+    #[must_use]
+    pub fn ratio_to(&self, other: &Self) -> f64 {
+        let ratios = self.samples.iter().zip(&other.samples);
+        median(ratios.map(|(sample, other)| sample / other).collect())
+    }
+
     /// The median of its samples.
     #[must_use]
     pub fn median(&self) -> f64 {
@@ -73,15 +80,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 pub fn print(title: &str, rows: &[Row]) {
     println!("\n{title}");
     println!("{:<64} {:>12} {:>8}  goal", "", "median µs", "ratio");
-    let first = &rows[0].samples;
     for row in rows {
-        let ratio = median(
-            row.samples
-                .iter()
-                .zip(first)
-                .map(|(sample, first)| sample / first)
-                .collect(),
-        );
+        let ratio = row.ratio_to(&rows[0]);
         let goal = match row.goal {
             Goal::None => String::new(),
             Goal::Micros(goal) => format!("≤ {goal} µs: {}", verdict(row.median() <= goal)),
@@ -98,12 +98,21 @@ pub fn print(title: &str, rows: &[Row]) {
 
 /// How many times longer one row takes than another, and whether that is as often as it should be.
 pub fn print_against(title: &str, slower: &Row, faster: &Row, goal: f64) {
-    let ratios = slower.samples.iter().zip(&faster.samples);
-    let ratio = median(ratios.map(|(slower, faster)| slower / faster).collect());
+    let ratio = slower.ratio_to(faster);
     println!(
         "{title:<64} {:>12} {ratio:>8.2}  ≥ {goal}×: {}",
         "",
         verdict(ratio >= goal)
+    );
+}
+
+/// Prints whether something costs as much as before, given how many times the floor it took each time.
+pub fn print_unchanged(title: &str, before: f64, after: f64, goal: f64) {
+    let ratio = after / before;
+    println!(
+        "{title:<64} {:>12} {ratio:>8.2}  ≤ {goal}×: {}",
+        "",
+        verdict(ratio <= goal)
     );
 }
 
@@ -116,8 +125,7 @@ pub fn rates(title: &str, rows: &[Row], goal: bool) {
         println!("{:<64} {:>12.0} {ratio:>8.2}", row.name, row.median());
     }
     if let (true, Some(ours), Some(peer)) = (goal, rows.get(1), rows.last()) {
-        let ratios = ours.samples.iter().zip(&peer.samples);
-        let ratio = median(ratios.map(|(ours, peer)| ours / peer).collect());
+        let ratio = ours.ratio_to(peer);
         let title = "one-use cells beside bwrap";
         println!(
             "{title:<64} {:>12} {ratio:>8.2}  ≥ 3×: {}",

@@ -25,9 +25,11 @@ type Way<'a> = Box<dyn FnMut() -> anyhow::Result<Duration> + 'a>;
 
 /// One command at a time from this process, whose size `title` tells.
 ///
+/// Gives back how many times longer than the floor a command in a parked cell takes.
+///
 /// # Errors
 /// A way fails.
-pub fn one_at_a_time(setting: &Setting, title: &str, rounds: usize) -> anyhow::Result<Vec<f64>> {
+pub fn one_at_a_time(setting: &Setting, title: &str, rounds: usize) -> anyhow::Result<f64> {
     let task = Task::new(&setting.tiny, &["tiny"])?;
     let program = Program::new(&setting.tiny)?;
     let cells = |tier, parked| Cells::new(&setting.server, &setting.plan(tier)?, parked);
@@ -70,7 +72,8 @@ pub fn one_at_a_time(setting: &Setting, title: &str, rounds: usize) -> anyhow::R
     if let (Some(bwrap), Some(full)) = (named(BWRAP), named(FULL)) {
         print_against("bwrap beside full, a cell parked", bwrap, full, 15.0);
     }
-    Ok(rows.iter().map(Row::median).collect())
+    let full = named(FULL).ok_or_else(|| anyhow::anyhow!("no row of parked cells"))?;
+    Ok(full.ratio_to(&rows[0]))
 }
 
 const FULL: &str = "full, a cell parked";

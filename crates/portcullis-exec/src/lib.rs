@@ -21,6 +21,7 @@ mod capture;
 pub mod care;
 mod completed;
 mod connections;
+mod environment;
 mod executor;
 mod failure;
 mod hint;

@@ -101,9 +101,18 @@ impl Pool {
         }
     }
 
-    /// Takes in what the yard's template has made, and asks for what is missing. Never waits.
+    /// Takes in what the yard's template has made. Never waits.
+    pub(crate) fn take_in(&self, yard: &Arc<Yard>) {
+        self.look_at(yard.take_in(), yard);
+    }
+
+    /// Asks for the cells that the yard is short of. Never waits.
     pub(crate) fn refill(&self, yard: &Arc<Yard>) {
-        if let Err(error) = yard.refill() {
+        self.look_at(yard.refill(), yard);
+    }
+
+    fn look_at(&self, result: Result<(), ServerError>, yard: &Arc<Yard>) {
+        if let Err(error) = result {
             tracing::warn!(%error, "a template was lost");
             self.lose(&error, yard);
         }

@@ -3,13 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_confine::{
-    Cell, CellCommand, Net, PROXY_PORT, Plan, Rlimits, Root, SendError, Tier,
-};
+use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
 use portcullis_policy::{
     Authorized, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
 };
@@ -20,6 +17,7 @@ use tokio::time::timeout_at;
 use crate::aftermath::{Aftermath, Prepared};
 use crate::capture::{self, Capture, Feed, HostEnd};
 use crate::connections::Ledger;
+use crate::environment::environment;
 use crate::executor::Inner;
 use crate::hint::{self, Complaint};
 use crate::plan::{Planned, Wanted};
@@ -114,7 +112,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     } = started_cell
         .await
         .map_err(|_elapsed| ExecFailure::TimeUp)??;
-    executor.pool.refill(&yard);
+    executor.pool.take_in(&yard);
     let report = cell.get_ref().0.report();
     // Until they are closed here, their end of file never comes.
     drop((ends, program, directory));
@@ -142,6 +140,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     });
     let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
     let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
+    executor.pool.refill(&yard);
     Ok(Completed {
         status: ended.status,
         stdout,
@@ -206,66 +205,6 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
-/// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
-/// installation has configured.
-const CA_NAMES: [&str; 9] = [
-    "SSL_CERT_FILE",
-    "GIT_SSL_CAINFO",
-    "NODE_EXTRA_CA_CERTS",
-    "NPM_CONFIG_CAFILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
-];
-
-/// What the policy says, and what a command needs to find its way in its cell.
-fn environment(
-    executor: &Inner,
-    authorized: &Authorized<ExecRequest>,
-    plan: &Plan,
-) -> Result<Vec<CString>, ExecFailure> {
-    let mut vars = authorized.terms().environment.vars.clone();
-    let options = "NODE_OPTIONS";
-    if plan.net() == Net::Proxy && !vars.iter().any(|(name, _)| name == options) {
-        // One that is there was let through by name, and so may say otherwise.
-        vars.push((options.to_owned(), portcullis_proxy::node_options()));
-    }
-    let mut set = |name: &str, value: String| {
-        // Whatever was set would lead nowhere in a cell.
-        vars.retain(|(other, _)| other != name);
-        vars.push((name.to_owned(), value));
-    };
-    if plan.net() == Net::Proxy {
-        for (name, value) in portcullis_proxy::environment(PROXY_PORT) {
-            set(name, value);
-        }
-    }
-    if plan.tier() != Tier::Limits {
-        let roots = plan
-            .roots()
-            .iter()
-            .map(Root::path)
-            .filter(|path| path.is_dir());
-        for (name, value) in executor.git.environment(roots) {
-            set(&name, value);
-        }
-        if let Some(file) = executor.planner.ca_file().and_then(Path::to_str) {
-            for name in CA_NAMES {
-                set(name, file.to_owned());
-            }
-        }
-    }
-    #[cfg(feature = "ablation")]
-    if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
-        vars.extend(std::env::vars());
-    }
-    vars.iter()
-        .map(|(name, value)| c_string(format!("{name}={value}")))
-        .collect()
-}
-
 /// Processes and threads of a command and all it starts, where no rule says fewer.
 const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
@@ -284,7 +223,7 @@ fn limits(terms: &ExecTerms) -> Rlimits {
 }
 
 /// The decision refuses every NUL; should one come all the same, nothing runs.
-fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
+pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
 }
 

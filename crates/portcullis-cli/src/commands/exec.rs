@@ -1,20 +1,21 @@
 //! `portcullis exec`: a native command without a plugin, behind the same gate and the same wall.
 
+mod asked;
+
 use std::io;
 use std::time::Duration;
 
 use portcullis::{
-    Activity, Diagnostic, Ending, ExecAsk, GuestStdio, Host, Input, LoadError, Native, Output, Ran,
-    Status, Stdio, Tier,
+    Activity, Diagnostic, Ending, GuestStdio, Host, Input, LoadError, Native, Output, Ran, Status,
+    Stdio, Tier,
 };
 use portcullis_audit::Head;
-use portcullis_config::VerbEntry;
-use portcullis_policy::{
-    Code, Decision, Denial, Grants, Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId,
-};
+use portcullis_policy::{Code, Decision, Denial};
 use serde_json::{Value, json};
 
-use super::{children, explain, plan};
+use asked::Asked;
+
+use super::{children, plan};
 use crate::args::ExecArgs;
 use crate::code;
 use crate::exit::Exit;
@@ -33,21 +34,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// What helps where a script cannot be told from what somebody else wrote meanwhile.
 const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: `--read`";
 
-/// What helps against a denial by a policy that lists programs.
-const LISTED: &str =
-    "write it into `exec.allow` of the entry `exec` in the policy, or read none: `--no-config`";
-
-/// A command that was asked for.
-struct Asked {
-    grants: Grants,
-    ask: ExecAsk,
-    help: Option<&'static str>,
-}
-
 pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
     let signals = Signals::install()?;
     let settings = Settings::load(&args.common(), args.flags(), env)?;
-    let asked = asked(args, &settings)?;
+    let asked = Asked::of(args, &settings)?;
     if args.dry_run {
         return dry_run(&settings, &asked, args.output.json, out);
     }
@@ -71,106 +61,6 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
             Ok(exit)
         }
     }
-}
-
-/// What the flags and the policy's entry come to.
-fn asked(args: &ExecArgs, settings: &Settings) -> Result<Asked> {
-    let VerbEntry {
-        mut grants,
-        lists_programs,
-        ..
-    } = settings.policy.verb()?;
-    grants = portcullis::with_repositories(grants).map_err(refused)?;
-    let (program, rest) = args
-        .command
-        .split_first()
-        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let program = whole_path(program, settings);
-    if args.without_net() {
-        if args.net.len() > 1 {
-            return Err(Failure::usage(diagnostic(
-                code::ARGUMENT,
-                "`--net none` stands alone: it takes the network away",
-            )));
-        }
-        grants.net = Net::None;
-    }
-    if let Some(text) = &args.timeout {
-        let timeout = portcullis_config::duration(text).map_err(|why| {
-            Failure::usage(
-                diagnostic(code::ARGUMENT, why)
-                    .note("expected a whole number and `ms`, `s`, `m` or `h`, such as 30s"),
-            )
-        })?;
-        grants.limits.timeout = grants.limits.timeout.min(timeout);
-    }
-    let mut ask = ExecAsk {
-        program,
-        args: rest.to_vec(),
-        ..ExecAsk::default()
-    };
-    if let Some(exec) = &mut grants.exec {
-        if !lists_programs {
-            exec.allow.extend(typed(&ask.program));
-        }
-        if let Some(programs) = args.programs() {
-            let programs = programs_of(&programs)?;
-            for rule in &mut exec.allow {
-                rule.narrowing.exec.get_or_insert_with(|| programs.clone());
-            }
-        }
-        for text in &args.env {
-            if text.contains('=') {
-                let (name, value) = explain::variable(text)?;
-                // Whoever writes a name out knows what it does, and it does it in the cell.
-                exec.allow_dangerous_env.push(name.clone());
-                ask.env.push((name, value));
-            } else {
-                exec.pass_env.push(text.clone());
-            }
-        }
-    }
-    Ok(Asked {
-        grants,
-        ask,
-        help: lists_programs.then_some(LISTED),
-    })
-}
-
-/// A program that is named by a path that does not begin at the root is meant from here.
-fn whole_path(program: &str, settings: &Settings) -> String {
-    if program.contains('/') && !program.starts_with('/') {
-        let path = settings.env.cwd.join(program);
-        return path.canonicalize().unwrap_or(path).display().to_string();
-    }
-    program.to_owned()
-}
-
-/// The rule that somebody who types a command writes by that.
-fn typed(program: &str) -> Option<ProgramRule> {
-    let origin = Origin::Flag {
-        flag: "portcullis exec".to_owned(),
-    };
-    Some(ProgramRule {
-        id: RuleId("command line".to_owned()),
-        origin,
-        program: ProgramRef::parse(program)?,
-        sha256: None,
-        arguments: Default::default(),
-        narrowing: Narrowing::default(),
-    })
-}
-
-fn programs_of(texts: &[&str]) -> Result<Vec<ProgramRef>> {
-    let parse = |text: &&str| {
-        ProgramRef::parse(text).ok_or_else(|| {
-            Failure::usage(
-                diagnostic(code::ARGUMENT, format!("`{text}` is not a program"))
-                    .note("expected a bare name or an absolute path, or `none`"),
-            )
-        })
-    };
-    texts.iter().map(parse).collect()
 }
 
 /// Pipes of its own, whose other ends are ours: what we were given may be more than it is used for.
@@ -292,7 +182,7 @@ fn finish(
         out.json(document(exit, &id, &ending, &activity, &denials, head))?;
     }
     report_denials(&denials, out);
-    for failure in failures(&activity) {
+    for failure in failures(&ending, &activity) {
         out.report(Level::Error, &Report::Plain(failure));
     }
     for notice in &activity.notices {
@@ -308,18 +198,7 @@ fn finish(
         plan::children(&activity, out);
     }
     out.detail(&format!("run `{id}` in the audit trail"));
-    match ending {
-        Ending::CutOff(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::unavailable(
-                diagnostic(
-                    code::OUTPUT,
-                    "cannot pass on what the command reads or writes",
-                )
-                .note(system(&error)),
-            ))
-        }
-        Ending::CutOff(_) | Ending::Ended(_) | Ending::NotRun => Ok(exit),
-    }
+    Ok(exit)
 }
 
 fn exit_of(ending: &Ending, activity: &Activity) -> Exit {
@@ -373,10 +252,23 @@ fn as_flags(notice: &mut Diagnostic) {
     }
 }
 
-fn failures(activity: &Activity) -> Vec<Diagnostic> {
+/// What went wrong on our side.
+fn failures(ending: &Ending, activity: &Activity) -> Vec<Diagnostic> {
+    let cut_off = match ending {
+        // Who goes away while a command talks does not want to know.
+        Ending::CutOff(error) if error.kind() != io::ErrorKind::BrokenPipe => Some(
+            diagnostic(
+                code::OUTPUT,
+                "cannot pass on what the command reads or writes",
+            )
+            .note(system(error)),
+        ),
+        Ending::CutOff(_) | Ending::Ended(_) | Ending::NotRun => None,
+    };
     let failures = activity.failures.iter();
     failures
         .map(|why| diagnostic(code::START, why.as_str()))
+        .chain(cut_off)
         .collect()
 }
 
@@ -397,8 +289,8 @@ fn document(
         "exit_code": exit.0,
         "status": status,
         "denials": denials.0,
-        "failures": failures(activity),
-        "notices": activity.notices,
+        "failures": failures(ending, activity),
+        "notices": activity.notices.iter().cloned().map(without_plugin).collect::<Vec<_>>(),
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

@@ -39,6 +39,8 @@ struct Case {
     namespaces: bool,
 }
 
+/// What `portcullis exec` may do.
+const LISTING: &str = "[[plugins]]\nid = \"exec\"\nexec.allow = [\"true\"]\n";
 /// Runs the plugin under the policy.
 const RUN: &str = "run --config policy.toml p";
 /// Checks the policy.
@@ -538,6 +540,42 @@ const USAGES: &[Case] = &[
         "error[P0903]: cannot use the project directory `gone`",
     ),
     usage(
+        "a command that is not there",
+        "exec -- nosuch",
+        127,
+        "error[P0205]: `portcullis exec` may not run `nosuch`",
+    ),
+    usage(
+        "a command that the policy does not list",
+        "exec --policy listing.toml -- echo",
+        126,
+        "error[P0201]: `portcullis exec` may not run `/usr/bin/echo`",
+    ),
+    usage(
+        "a grant that reaches our own files",
+        "exec --write .. -- true",
+        125,
+        "error[P0110]: `[DIR]` may not be written by plugins: it reaches `[DIR]/home/.config/portcullis/portcullis.toml`",
+    ),
+    usage(
+        "a host without port",
+        "exec --net example.org -- true",
+        125,
+        "error[P0105]: `example.org` is not `host:port`: the port is missing",
+    ),
+    usage(
+        "the entry of `portcullis exec` run as a plugin",
+        "run --config listing.toml exec",
+        125,
+        "error[P0902]: `exec` is no plugin",
+    ),
+    without_namespaces(usage(
+        "a command where nothing can be confined",
+        "exec -- true",
+        125,
+        "error[P0610]: cannot run the command: commands cannot be started on this host",
+    )),
+    usage(
         "a code that is none",
         "explain P9",
         2,
@@ -593,6 +631,7 @@ fn message(case: &Case) -> (String, Option<i32>) {
         None => format!("{DEV}{}", case.policy),
     };
     context.write("policy.toml", policy);
+    context.write("listing.toml", LISTING);
     let args: Vec<_> = case.args.split(' ').collect();
     let output = if case.namespaces {
         context.output(&args)

@@ -37,8 +37,11 @@ fn is_listed(entry: &Entry) -> bool {
 /// The programs of a policy that allows all of them, with `df`, that get no warning. `df` must be the only one that
 /// deserves none.
 fn silent_about<'a>(kit: &Kit, names: BTreeSet<&'a str>) -> Result<Vec<&'a str>, Failed> {
-    let home = crate::kit::open_directory().map_err(|error| error.to_string())?;
-    let policy = home.path().join("policy.toml");
+    let directory = crate::kit::open_directory().map_err(|error| error.to_string())?;
+    let [home, project] = ["home", "project"].map(|name| directory.path().join(name));
+    fs::create_dir(&home)?;
+    fs::create_dir(&project)?;
+    let policy = project.join("policy.toml");
     let allow: Vec<_> = names.iter().copied().chain(["df"]).collect();
     let text = format!(
         "[[plugins]]\nid = \"p\"\npath = {:?}\n[plugins.exec]\nallow = {allow:?}\n",
@@ -49,8 +52,8 @@ fn silent_about<'a>(kit: &Kit, names: BTreeSet<&'a str>) -> Result<Vec<&'a str>,
         .args(["check", "--json"])
         .arg(&policy)
         .env_clear()
-        .env("HOME", home.path())
-        .current_dir("/")
+        .env("HOME", home)
+        .current_dir(project)
         .output()?;
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let warnings = report["warnings"].as_array();

@@ -197,7 +197,8 @@ pub(super) fn keep_only(keep: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
     Ok(kept)
 }
 
-/// Kills every process that this one can see, except itself. For the init of a pid namespace.
+/// Kills every process that this one may signal, except itself. For the init of a pid namespace or of a Landlock domain
+/// out of which no signal goes.
 pub(super) fn kill_all() {
     // SAFETY: no memory is involved. ESRCH only says that there was nobody left.
     unsafe { libc::kill(-1, libc::SIGKILL) };

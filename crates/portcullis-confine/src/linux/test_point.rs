@@ -15,9 +15,9 @@ use crate::Plan;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum TestPoint {
-    /// In the init, when the request has been checked.
+    /// In the process that waits for its command, when the request has been checked.
     BeforeClone = 1,
-    /// In the command's process, before it does anything.
+    /// In the same process, before it does anything of what was asked.
     BetweenCloneAndExec = 2,
     /// In the spawn server, before it clones a template.
     BeforeTemplate = 3,

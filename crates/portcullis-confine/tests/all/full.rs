@@ -34,6 +34,8 @@ crate::tests![
     the_tier_without_namespaces_is_not_for_root,
     a_listener_for_a_proxy_is_handed_out,
     a_program_cannot_be_written_by_way_of_itself,
+    a_command_cannot_end_its_cell_by_a_signal,
+    no_precedence_on_the_processor,
     names_of_keys_are_not_shown,
 ];
 
@@ -183,4 +185,33 @@ fn names_of_keys_are_not_shown() {
         "cat /proc/keys /proc/key-users",
     );
     assert_eq!(inside, "", "outside it is {host}");
+}
+
+/// The init has signals blocked, so it gets them.
+fn a_command_cannot_end_its_cell_by_a_signal() {
+    let cells = Cells::of(&Plan::new(Tier::Full));
+    let script = "kill -TERM 1; kill -INT 1; kill -KILL 1; exit 3";
+    let (event, output, errors) = Run::shell(script).finish_in(&cell_of(&cells));
+    let code = matches!(
+        event,
+        Event::Exited {
+            status: Status::Code(3),
+            ..
+        }
+    );
+    assert!(code, "{event:?} {output}{errors}");
+}
+
+fn no_precedence_on_the_processor() {
+    // Whatever the user may do: here it is little, so that this is what is read back.
+    let shown = output(&cells_of(Plan::new(Tier::Full)), "cat /proc/self/limits");
+    let limit = |name: &str| {
+        let line = shown.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..]
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(limit("Max realtime priority"), ["0", "0"], "{shown}");
+    assert_eq!(limit("Max nice priority"), ["0", "0"], "{shown}");
 }

@@ -2,10 +2,12 @@
 
 use std::{io::Read, os::fd::OwnedFd, os::unix::net::UnixStream, time::Duration};
 
-use portcullis_confine::{Event, Status, TestPoint};
+use portcullis_confine::{Event, SendError, Status, TestPoint};
+use rustix::process::{Pid, Signal};
 
 use crate::fixture::{
-    PATIENCE, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, event_of, new_cell, wait_readable,
+    PATIENCE, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, children, event_of, new_cell,
+    wait_readable,
 };
 
 crate::tests![
@@ -15,6 +17,10 @@ crate::tests![
     dropping_kills_the_tree_of_an_init_that_does_not_listen,
     leash_kills_a_tree_that_grows,
     leash_ends_a_parked_cell,
+    sigterm_ends_a_parked_cell,
+    leash_right_after_the_start,
+    sigterm_right_after_the_start,
+    the_process_that_waits_is_killed,
     leash_before_clone,
     leash_between_clone_and_exec,
     test_points_let_go,
@@ -111,6 +117,64 @@ fn leash_ends_a_parked_cell() {
     cell.kill();
     assert!(wait_readable(cell.pidfd(), ONE_SECOND));
     assert!(cell.receive().is_err(), "a parked cell has nothing to say");
+}
+
+fn sigterm_ends_a_parked_cell() {
+    let cell = new_cell();
+    cell.terminate();
+    assert!(wait_readable(cell.pidfd(), ONE_SECOND));
+    assert!(cell.receive().is_err(), "a parked cell has nothing to say");
+}
+
+/// Wherever the request is by then: on its way, taken, or done.
+fn leash_right_after_the_start() {
+    for _ in 0..50 {
+        let mut witness = Witness::new();
+        let cell = new_cell();
+        let run = Run {
+            stdin: witness.hand_over(),
+            ..Run::shell("exec sleep 1000")
+        };
+        run.start(&cell).unwrap();
+        drop(run);
+        cell.kill();
+        let event = event_of(&cell);
+        assert!(
+            matches!(event, Event::Killed { processes: 1, .. }),
+            "{event:?}"
+        );
+        assert!(witness.is_at_end());
+    }
+}
+
+fn sigterm_right_after_the_start() {
+    for _ in 0..50 {
+        let cell = new_cell();
+        let run = Run::shell("exec sleep 1000");
+        run.start(&cell).unwrap();
+        cell.terminate();
+        let event = event_of(&cell);
+        let terminated = matches!(
+            event,
+            Event::Exited {
+                status: Status::Signal(libc::SIGTERM),
+                ..
+            }
+        );
+        assert!(terminated, "{event:?}");
+    }
+}
+
+/// A cell whose waiting process is gone runs nothing, and says so before anything is lost.
+fn the_process_that_waits_is_killed() {
+    let cell = new_cell();
+    let waiting = children(cell.pid());
+    assert_eq!(waiting.len(), 1, "{waiting:?}");
+    let pid = Pid::from_raw(waiting[0].cast_signed()).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    assert!(wait_readable(cell.pidfd(), ONE_SECOND));
+    let started = Run::shell("echo ran").start(&cell);
+    assert!(matches!(started, Err(SendError::Gone)));
 }
 
 /// A command that has stopped at `point`, with the test's end of the socket it stopped on.

@@ -12,8 +12,8 @@ use portcullis_confine::{Helper, Plan, SpawnServer, TestPoint, Tier};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::fixture::{
-    Cells, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, command, descendants,
-    in_tier, new_server, soak, this_executable, tier, wait_readable,
+    Cells, Run, STUBBORN_TREE, STUBBORN_TREE_LINES, Witness, cell_of, children, command,
+    descendants, in_tier, new_server, soak, this_executable, tier, wait_readable,
 };
 
 crate::tests![
@@ -225,6 +225,10 @@ pub(crate) fn in_making(how: &str) -> Option<TestPoint> {
 
 /// Stops while a template or a cell is being made; the end of the host lets go of whatever has stopped.
 fn stop_in_making(server: &Cells, tier: Tier, point: TestPoint) -> ExitCode {
+    // The template with which the server proved itself ends in its own time.
+    while children(server.server.pid()).len() > 1 {
+        std::thread::yield_now();
+    }
     let (mut announced, announce) = UnixStream::pair().unwrap();
     let plan = Plan::new(tier).stopping_at(point, announce.into());
     let template = server.server.template(&plan).unwrap();

@@ -13,6 +13,7 @@ crate::tests![
     everything_that_can_be_is_in_force,
     a_command_cannot_kill_what_is_to_kill_it,
     nothing_outlives_the_server,
+    processes_that_never_stay_are_caught,
 ];
 
 /// Root's commands would be root, so there are no such cells for them.
@@ -86,4 +87,23 @@ fn nothing_outlives_the_server() {
         wait_readable(parked.pidfd(), PATIENCE),
         "a parked cell is left"
     );
+}
+
+/// Each lives only long enough to start the next: who looks at a list of processes comes too late.
+fn processes_that_never_stay_are_caught() {
+    let Some(cells) = cells() else { return };
+    let mut witness = Witness::new();
+    let run = Run {
+        stdin: witness.hand_over(),
+        ..Run::shell(
+            "exec 3>&0; hop() { hop & }
+             for i in 1 2 3 4 5 6 7 8; do hop; done; echo >&3; exec sleep 1000 3>&-",
+        )
+    };
+    let cell = cell_of(&cells);
+    let _pipes = run.start(&cell).unwrap();
+    drop(run);
+    witness.wait_for_lines(1);
+    cell.kill();
+    assert!(witness.wait_for_end() < Duration::from_secs(1));
 }

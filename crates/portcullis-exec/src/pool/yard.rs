@@ -40,10 +40,10 @@ impl Yard {
         }
     }
 
-    /// Takes in what the template has made, and asks for what is missing. Never waits.
+    /// Takes in what the template has made, and if nothing is left asks for more. Never waits.
     ///
     /// Meant for the time when the host waits for a command anyway.
-    pub(super) fn refill(&self) -> Result<(), ServerError> {
+    pub(super) fn take_in(&self) -> Result<(), ServerError> {
         let mut state = self.state();
         while state.under_way > 0 {
             match self.template.receive_cell() {
@@ -57,6 +57,22 @@ impl Yard {
             }
             state.under_way -= 1;
         }
+        if state.parked.is_empty() {
+            self.ask(&mut state)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Asks for what is missing. Never waits.
+    ///
+    /// Meant for the time when a command has ended: making a cell is as much work as a small command, and is not to take
+    /// the processor from one.
+    pub(super) fn refill(&self) -> Result<(), ServerError> {
+        self.ask(&mut self.state())
+    }
+
+    fn ask(&self, state: &mut State) -> Result<(), ServerError> {
         while state.parked.len() + state.under_way < self.target {
             match self.template.request_cell() {
                 Ok(()) => state.under_way += 1,
@@ -80,7 +96,7 @@ impl Yard {
         };
         let copy = self.template.socket().as_fd().try_clone_to_owned();
         let copy = watch(copy.map_err(socket)?, Interest::READABLE).map_err(socket)?;
-        let mut failed = 0;
+        let (mut failed, mut said) = (0, None);
         loop {
             let mut parked = pin!(self.parked.notified());
             // From here on, so that nothing that is parked after the look goes unnoticed.
@@ -94,12 +110,14 @@ impl Yard {
                 // It may be the answer to an older request; what was true then need not be now.
                 Err(error @ ServerError::Cell { .. }) if failed < MAX_FAILED_CELLS => {
                     failed += 1;
-                    // Where not even a template could be made, that was its last word, and the reason.
                     if self.request().is_err() {
                         return Err(error);
                     }
+                    said = Some(error);
                 }
-                Err(error) => return Err(error),
+                Err(error @ ServerError::Cell { .. }) => return Err(error),
+                // Where not even a template could be made, its last word was the reason.
+                Err(error) => return Err(said.unwrap_or(error)),
             }
         }
     }

@@ -96,6 +96,16 @@ pub(super) const CASES: &[Case] = &[
         ..DROPPED
     },
     Case {
+        number: "25c",
+        title: "makes a file in memory that cannot be executed",
+        act: &["memfd"],
+        full: Refused("EPERM"),
+        leans: &[Seccomp],
+        // Linux 6.3 knows such files.
+        missing: Some("EINVAL"),
+        ..Case::BASE
+    },
+    Case {
         number: "26",
         title: "writes a script and executes it",
         act: &["script", "{rw}/script"],

@@ -161,6 +161,13 @@ static long from_memory_by_name(char **arg)
     return run_program(path, argv, environ, -1);
 }
 
+/* One that can never be executed, which leaves that it is nobody's memory. */
+static long in_memory(char **arg)
+{
+    (void)arg;
+    return syscall(SYS_memfd_create, "x", 8 /* MFD_NOEXEC_SEAL */);
+}
+
 static int write_executable(const char *path, const char *bytes, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
@@ -221,6 +228,7 @@ const struct act exec_acts[] = {
     {"rewrite-own", 0, rewrite_own},
     {"memfd-execveat", 1, from_memory},
     {"memfd-proc", 1, from_memory_by_name},
+    {"memfd", 0, in_memory},
     {"script", 1, script},
     {"script-by-shell", 1, script_by_shell},
     {"set-id", 2, set_id},

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 
 /* Makes processes until it is refused one; they share our memory and stay, so that each costs little. */
@@ -89,6 +91,21 @@ static long big_memory(char **arg)
     return taken;
 }
 
+/* Memory that nobody maps while it is there: looked for among the processes it is not found. */
+static long hidden_memory(char **arg)
+{
+    size_t size = (size_t)atol(arg[0]) << 20;
+    int id = shmget(IPC_PRIVATE, size, IPC_CREAT | 0600);
+    char *at = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+    if (at == (void *)-1)
+        return -1;
+    memset(at, 1, size);
+    shmdt(at);
+    for (int left = 300; left > 0; left--) /* time enough to be found */
+        usleep(1000);
+    return shmctl(id, IPC_RMID, NULL);
+}
+
 static long big_output(char **arg)
 {
     static char block[1 << 20];
@@ -101,6 +118,6 @@ static long big_output(char **arg)
 
 const struct act limit_acts[] = {
     {"processes", 1, many_processes}, {"descriptors", 1, many_descriptors}, {"files", 2, many_files},
-    {"big-file", 2, big_file},        {"memory", 1, big_memory},            {"output", 1, big_output},
+    {"big-file", 2, big_file},        {"memory", 1, big_memory}, {"hidden-memory", 1, hidden_memory},            {"output", 1, big_output},
     {NULL, 0, NULL},
 };

@@ -86,6 +86,25 @@ static long stubborn(char **arg)
     return 0;
 }
 
+/* Processes that never stay: each starts the next and ends. Whoever reads a list of processes comes too late. */
+static long hop(char **arg)
+{
+    int pipe = open(arg[0], O_WRONLY);
+    if (pipe < 0)
+        return -1;
+    for (int chain = 0; chain < 8; chain++)
+        if (fork() == 0) {
+            setsid();
+            if (write(pipe, "c", 1) < 0)
+                _exit(1);
+            for (;;)
+                if (fork() != 0)
+                    _exit(0);
+        }
+    stay(pipe, "p");
+    return 0;
+}
+
 static const char *told_path;
 
 static void told(int number)
@@ -116,6 +135,7 @@ static long environment(char **arg)
 const struct act tree_acts[] = {
     {"leave-daemon", 1, leave_daemon},
     {"stubborn", 1, stubborn},
+    {"hop", 1, hop},
     {"on-term", 1, on_term},
     {"environment", 0, environment},
     {NULL, 0, NULL},

@@ -16,6 +16,7 @@ plays![
     a_command_that_is_asked_to_end_may_do_so,
     output_beyond_its_limit_is_an_error,
     memory_beyond_its_limit_is_not_had,
+    memory_that_nobody_maps_counts,
 ];
 
 fn confined(scene: &Scene, policy: &Policy, tier: Tier, acts: &[&[&str]]) -> Ran {
@@ -75,6 +76,20 @@ fn memory_beyond_its_limit_is_not_had(tier: Tier, user: User) {
         Line::direct(&scene, act[0]).run(&scene, user).is_ok(),
         "INVALID"
     );
+    for (limit, fits) in [("128MiB", false), ("1GiB", true)] {
+        let policy = Policy::base(&scene).with_rule(&format!("memory = \"{limit}\""));
+        let ran = confined(&scene, &policy, tier, &act);
+        assert_eq!(ran.is_ok(), fits, "{limit}: {}", ran.text);
+    }
+}
+
+fn memory_that_nobody_maps_counts(tier: Tier, user: User) {
+    if tier == Tier::Landlock {
+        // There no such memory can be had: cases 54.
+        return;
+    }
+    let scene = Scene::new(user, Prepare::Nothing);
+    let act: [&[&str]; 1] = [&["hidden-memory", "600"]];
     for (limit, fits) in [("128MiB", false), ("1GiB", true)] {
         let policy = Policy::base(&scene).with_rule(&format!("memory = \"{limit}\""));
         let ran = confined(&scene, &policy, tier, &act);

@@ -17,6 +17,7 @@ use crate::kit::{
 plays![
     a_daemon_of_a_command_that_went_well_is_dead_before_its_result,
     a_tree_that_ignores_every_signal_ends_with_its_time,
+    processes_that_never_stay_end_with_their_time,
     nothing_is_left_of_a_killed_host,
     nothing_is_left_of_a_killed_spawn_server,
 ];
@@ -66,6 +67,19 @@ fn a_tree_that_ignores_every_signal_ends_with_its_time(tier: Tier, user: User) {
     write_policy(&scene, &policy, tier);
     let child = Line::confined(&scene, &[&["stubborn", "{rw}/fifo"]]).start(&scene, user);
     fifo.wait_for_letters(3);
+    let ran = ran(&child.wait_with_output().unwrap());
+    assert!(fifo.is_at_end(), "something is left: {}", ran.text);
+    assert_eq!(ran.statuses, ["124"], "{}", ran.text);
+}
+
+/// Who would look for them one by one would find none.
+fn processes_that_never_stay_end_with_their_time(tier: Tier, user: User) {
+    let scene = Scene::new(user, Prepare::Nothing);
+    let mut fifo = Fifo::new(&scene);
+    let policy = Policy::base(&scene).with_rule("timeout = \"1s\"");
+    write_policy(&scene, &policy, tier);
+    let child = Line::confined(&scene, &[&["hop", "{rw}/fifo"]]).start(&scene, user);
+    fifo.wait_for_letters(9);
     let ran = ran(&child.wait_with_output().unwrap());
     assert!(fifo.is_at_end(), "something is left: {}", ran.text);
     assert_eq!(ran.statuses, ["124"], "{}", ran.text);

@@ -13,7 +13,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags},
     mount::{MountFlags, MountPropagationFlags},
-    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
+    process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus},
 };
 
 use super::{
@@ -75,7 +75,7 @@ fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
     match tree {
         Tree::Namespace => leash::hang_on(&common.origin.maker)?,
         // If it were killed, its command would not be: it is told, and kills it.
-        Tree::Subreaper => {
+        Tree::Domain | Tree::Subreaper => {
             leash::be_told(&common.origin.maker, Signal::TERM)?;
             rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
                 .map_err(Failure::at(Step::Leash))?;
@@ -141,7 +141,7 @@ fn park(sockets: Sockets<'_>, common: &Common, walls: Walls) -> Result<(), Failu
     if let (Some(control), Some(request), listener) = (kept.next(), kept.next(), kept.next()) {
         match Init::hand_out(
             &control,
-            &request,
+            request,
             listener,
             common,
             walls.tree,
@@ -200,11 +200,22 @@ fn limit(common: &Common) -> Result<(), Failure> {
     capabilities::keep_from_command().map_err(Failure::at(Step::Hide))
 }
 
+/// No turn on the processor before everybody else's, though the user may be allowed that.
+fn no_precedence() -> rustix::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Rtprio, none.clone())?;
+    rustix::process::setrlimit(Resource::Nice, none)
+}
+
 /// The walls that a process puts around itself; says which Landlock is one of them.
 fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
     let Some(filter) = &common.filter else {
         return Ok(0);
     };
+    no_precedence().map_err(Failure::at(Step::Limits))?;
     if is_left_out(Layer::Caps) {
         capabilities::pass_on().map_err(Failure::at(Step::Capabilities))?;
     } else {
@@ -222,7 +233,7 @@ fn confine(common: &Common, rules: Option<Rules>) -> Result<u8, Failure> {
 
 struct Init<'a> {
     control: BorrowedFd<'a>,
-    request: BorrowedFd<'a>,
+    request: OwnedFd,
     children: OwnedFd,
     tree: Tree,
     /// Whether the cell has scratch directories of its own.
@@ -243,7 +254,7 @@ impl<'a> Init<'a> {
     /// Makes the process that waits for the request, and hands the cell to its template.
     fn hand_out(
         control: &'a OwnedFd,
-        request: &'a OwnedFd,
+        request: OwnedFd,
         listener: Option<OwnedFd>,
         common: &Common,
         tree: Tree,
@@ -260,7 +271,7 @@ impl<'a> Init<'a> {
             request: request.as_fd(),
             not_its: [control.as_fd(), children.as_fd()],
             domain: domain.as_ref().map(AsFd::as_fd),
-            tied: tree == Tree::Subreaper,
+            tied: tree != Tree::Namespace,
             confined: common.plan.tier.confines(),
             turns: common.origin.turns,
         };
@@ -281,7 +292,7 @@ impl<'a> Init<'a> {
         rustix::io::ioctl_fionbio(control, true).map_err(Failure::at(Step::Signals))?;
         Ok(Self {
             control: control.as_fd(),
-            request: request.as_fd(),
+            request,
             children,
             tree,
             has_scratch: common.built.is_some(),
@@ -290,18 +301,19 @@ impl<'a> Init<'a> {
     }
 
     /// Waits for the one command to end, and says what became of it; nothing if there was none.
-    fn serve(&self) {
+    fn serve(self) {
+        let control = self.control;
         if let Some(outcome) = self.supervise() {
             // The host may be gone; then nobody wants to know.
-            let _: std::io::Result<()> = socket::send(self.control, &wire::outcome(outcome), &[]);
+            let _: std::io::Result<()> = socket::send(control, &wire::outcome(outcome), &[]);
         }
     }
 
     /// Watches over the command until it has ended and everything that it started is gone.
-    fn supervise(&self) -> Option<Outcome> {
-        let fds = [self.control, self.children.as_fd()];
+    fn supervise(self) -> Option<Outcome> {
         let mut watch: Option<Watch> = None;
         loop {
+            let fds = [self.control, self.children.as_fd()];
             let mut ready = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
             let until = watch.as_ref().map(Watch::due_in);
             if rustix::event::poll(&mut ready, until.as_ref()).is_err() {
@@ -311,7 +323,7 @@ impl<'a> Init<'a> {
             match child.then(|| reap_until(self.command.pid, self.children.as_fd())) {
                 Some(Reaped::Command(status)) => return self.ended(status),
                 // The first process of a namespace is killed with its maker; there the signal is somebody else's.
-                Some(Reaped::ToEnd) if self.tree == Tree::Subreaper => return self.killed(),
+                Some(Reaped::ToEnd) if self.tree != Tree::Namespace => return self.killed(),
                 Some(Reaped::ToEnd | Reaped::Others) | None => {}
             }
             if control {
@@ -326,22 +338,22 @@ impl<'a> Init<'a> {
                 }
             }
             if watch.as_mut().is_some_and(Watch::is_over) {
-                return Some(Outcome::OverMemory {
+                let outcome = Outcome::OverMemory {
                     processes: self.tree.kill(),
                     usage: process::children_usage(),
-                });
+                };
+                return self.over(outcome);
             }
         }
     }
 
     fn asked_for(&self) -> bool {
-        self.command.asked_for(self.request)
+        self.command.asked_for(&self.request)
     }
 
-    fn ended(&self, status: WaitStatus) -> Option<Outcome> {
+    fn ended(self, status: WaitStatus) -> Option<Outcome> {
         let stragglers = self.tree.kill();
-        // Where nothing was asked for, the host had gone, or somebody killed the process that waited.
-        let outcome = || match self.command.failure() {
+        let outcome = match self.command.failure() {
             Some(Failure { step, errno }) => Outcome::Failed { step, errno },
             None => Outcome::Exited {
                 wait_status: status.as_raw(),
@@ -349,16 +361,24 @@ impl<'a> Init<'a> {
                 usage: process::children_usage(),
             },
         };
-        self.asked_for().then(outcome)
+        self.over(outcome)
     }
 
-    fn killed(&self) -> Option<Outcome> {
-        let processes = self.tree.kill();
-        let outcome = || Outcome::Killed {
-            processes,
+    fn killed(self) -> Option<Outcome> {
+        let outcome = Outcome::Killed {
+            processes: self.tree.kill(),
             usage: process::children_usage(),
         };
-        self.asked_for().then(outcome)
+        self.over(outcome)
+    }
+
+    /// What there is to say when the tree is gone. Nothing if no command was asked for: the host has gone, or somebody
+    /// killed the process that waited.
+    fn over(self, outcome: Outcome) -> Option<Outcome> {
+        let asked_for = self.asked_for();
+        // A request that nobody took holds the command's pipes open.
+        drop(self.request);
+        asked_for.then_some(outcome)
     }
 }
 

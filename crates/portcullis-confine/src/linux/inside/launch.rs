@@ -220,6 +220,12 @@ fn is_own(directory: &OwnedFd) -> bool {
         .any(|own| here.is_some() && device(rustix::fs::stat(own)) == here)
 }
 
+/// Whether it is memory that nobody can write any more: there is no way from it to anything else.
+fn is_sealed(program: &OwnedFd) -> bool {
+    let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_get_seals(program).is_ok_and(|seals| seals.contains(all))
+}
+
 /// Refuses what this kernel would hand to some other program: only ELF runs as itself.
 fn check_program(program: &OwnedFd) -> rustix::io::Result<()> {
     let mut magic = [0; 4];

@@ -1,9 +1,10 @@
 //! How much memory a tree has, looked at by its init: the limit for machines on which no cgroup is ours.
 //!
 //! What counts is what the tree cannot give back: memory that it has written to, in the processor's sense or on a
-//! swap device, and what lies in the scratch directories, which are memory too. Pages of files do not count.
+//! swap device, and what is memory even if nobody maps it: what lies in the scratch directories, and System V segments.
+//! Pages of files do not count.
 //!
-//! Source: `/proc/PID/status`, proc(5).
+//! Source: `/proc/PID/status`, `/proc/sysvipc/shm`, proc(5).
 
 use std::{
     fs,
@@ -17,8 +18,9 @@ use super::tree::{self, Tree};
 /// From one look to the next. A look costs some microseconds for each process.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// Fields of `/proc/PID/status` that count, in kibibytes.
-const FIELDS: [&str; 3] = ["RssAnon:", "RssShmem:", "VmSwap:"];
+/// Fields of `/proc/PID/status` that count, in kibibytes: what is one process's own, and what it shares.
+const OWN: [&str; 2] = ["RssAnon:", "VmSwap:"];
+const SHARED: &str = "RssShmem:";
 
 /// The limit of one tree.
 pub(super) struct Watch {
@@ -61,20 +63,44 @@ impl Watch {
     }
 
     fn bytes(&self) -> u64 {
-        let scratch = if self.has_scratch { scratch_bytes() } else { 0 };
+        let (scratch, segments) = if self.has_scratch {
+            (scratch_bytes(), segment_bytes())
+        } else {
+            (0, 0)
+        };
         let processes = match self.tree {
             Tree::Namespace => namespace(),
-            Tree::Subreaper => tree::descendants(),
+            Tree::Domain | Tree::Subreaper => tree::descendants(),
         };
         // One that has ended meanwhile has none.
-        let bytes = processes.into_iter().filter_map(process_bytes);
-        bytes.fold(scratch, u64::saturating_add)
+        let found = processes.into_iter().filter_map(process_bytes);
+        let Bytes { own, shared } = found.fold(Bytes::default(), Bytes::and);
+        // A segment that is mapped is among what is shared.
+        scratch
+            .saturating_add(own)
+            .saturating_add(shared.max(segments))
+    }
+}
+
+/// Memory of a process, or of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Bytes {
+    own: u64,
+    shared: u64,
+}
+
+impl Bytes {
+    fn and(self, other: Self) -> Self {
+        Self {
+            own: self.own.saturating_add(other.own),
+            shared: self.shared.saturating_add(other.shared),
+        }
     }
 }
 
 /// Whether the init can see what it has to see: its own memory is some.
 pub(super) fn can_watch() -> bool {
-    process_bytes(rustix::process::getpid()).is_some_and(|bytes| bytes > 0)
+    process_bytes(rustix::process::getpid()).is_some_and(|bytes| bytes.own > 0)
 }
 
 /// All processes of this namespace but its first.
@@ -84,19 +110,25 @@ fn namespace() -> Vec<Pid> {
     pids.filter(|pid| !pid.is_init()).collect()
 }
 
-fn process_bytes(pid: Pid) -> Option<u64> {
+fn process_bytes(pid: Pid) -> Option<Bytes> {
     let status = fs::read(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     Some(counted(&String::from_utf8_lossy(&status)))
 }
 
 /// The bytes in the text of a `status` file. The first line is the program's own to choose.
-fn counted(status: &str) -> u64 {
-    let lines = status.lines().skip(1);
-    let kibibytes = lines.filter_map(|line| {
-        let value = FIELDS.iter().find_map(|field| line.strip_prefix(field))?;
-        value.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    kibibytes.fold(0, u64::saturating_add).saturating_mul(1024)
+fn counted(status: &str) -> Bytes {
+    let sum = |fields: &[&str]| {
+        let lines = status.lines().skip(1);
+        let kibibytes = lines.filter_map(|line| {
+            let value = fields.iter().find_map(|field| line.strip_prefix(field))?;
+            value.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        });
+        kibibytes.fold(0, u64::saturating_add).saturating_mul(1024)
+    };
+    Bytes {
+        own: sum(&OWN),
+        shared: sum(&[SHARED]),
+    }
 }
 
 /// What lies in the scratch directories, which are parts of one file system.
@@ -107,6 +139,22 @@ fn scratch_bytes() -> u64 {
     })
 }
 
+/// What is in memory or swapped out of the System V segments of the cell.
+fn segment_bytes() -> u64 {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    counted_segments(&table)
+}
+
+/// The last two columns of each line but the first, which has their names.
+fn counted_segments(table: &str) -> u64 {
+    let numbers = table
+        .lines()
+        .skip(1)
+        .flat_map(|line| line.split_whitespace().rev().take(2));
+    let bytes = numbers.filter_map(|number| number.parse::<u64>().ok());
+    bytes.fold(0, u64::saturating_add)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,15 +163,27 @@ mod tests {
     fn what_was_written_to_counts() {
         let status = "Name:\tRssAnon:\t 7 kB\nVmRSS:\t    900 kB\nRssAnon:\t     100 kB\nRssFile:\t     700 kB\n\
             RssShmem:\t      20 kB\nVmSwap:\t       3 kB\n";
-        assert_eq!(counted(status), 123 * 1024);
-        assert_eq!(counted("Name:\tkthreadd\nState:\tS\n"), 0);
+        let expected = Bytes {
+            own: 103 * 1024,
+            shared: 20 * 1024,
+        };
+        assert_eq!(counted(status), expected);
+        assert_eq!(counted("Name:\tkthreadd\nState:\tS\n"), Bytes::default());
+    }
+
+    #[test]
+    fn segments_count_whether_or_not_they_are_attached() {
+        let table = "       key      shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap\n\
+            1 0 600 8192 9 9 0 1 1 1 1 0 0 0 8192 4096\n 2 1 600 4096 9 9 1 1 1 1 1 0 0 0 100 0\n";
+        assert_eq!(counted_segments(table), 12_388);
+        assert_eq!(counted_segments(""), 0);
     }
 
     #[test]
     fn this_process_has_some() {
-        let before = process_bytes(rustix::process::getpid()).unwrap();
+        let before = process_bytes(rustix::process::getpid()).unwrap().own;
         let block = vec![1_u8; 64 << 20];
-        let after = process_bytes(rustix::process::getpid()).unwrap();
+        let after = process_bytes(rustix::process::getpid()).unwrap().own;
         assert!(after > before + (32 << 20), "{before} {after}");
         assert!(can_watch() && block[7] == 1);
     }

@@ -64,11 +64,13 @@ pub(super) struct Common {
 impl Common {
     /// What will hold the processes of a command together.
     pub(super) fn tree(&self) -> Tree {
-        // Without a namespace of its own, "all processes" would be those of the machine.
-        if self.namespaces & libc::CLONE_NEWPID == 0 {
-            Tree::Subreaper
-        } else {
+        if self.namespaces & libc::CLONE_NEWPID != 0 {
             Tree::Namespace
+        } else if self.plan.tier == Tier::Landlock {
+            Tree::Domain
+        } else {
+            // "All processes" would be those of the machine.
+            Tree::Subreaper
         }
     }
 }
@@ -252,7 +254,7 @@ impl Template {
 
     /// Kills every init, and with it its cell, and waits until they are gone.
     fn end_inits(&self) {
-        if self.common.tree() == Tree::Subreaper {
+        if self.common.tree() != Tree::Namespace {
             // Theirs is no namespace that would die with them. Each has a leash of its own to the host.
             return;
         }

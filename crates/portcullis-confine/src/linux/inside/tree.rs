@@ -11,7 +11,10 @@ use crate::linux::process;
 pub(super) enum Tree {
     /// A pid namespace, of which the init is the first process.
     Namespace,
-    /// The init alone, to which orphans are handed; there may be others of the user around.
+    /// A Landlock domain out of which no signal goes: all that the init can signal is its own. Orphans are handed to it.
+    Domain,
+    /// The init alone, to which orphans are handed; there are others of the user around. Only in tests that leave
+    /// layers out.
     Subreaper,
 }
 
@@ -30,7 +33,7 @@ impl Tree {
             }
         }
         match self {
-            Self::Namespace => {
+            Self::Namespace | Self::Domain => {
                 // Once is enough: the kernel lets nobody fork between being chosen and being killed.
                 process::kill_all();
                 reap_all()

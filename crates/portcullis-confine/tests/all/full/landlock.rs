@@ -143,7 +143,7 @@ fn a_program_in_memory_is_none() {
         );
         assert_eq!(
             probe(&cells, &["memfd", SEALED]),
-            Tried::Refused(libc::EACCES)
+            Tried::Refused(libc::EPERM)
         );
     }
 }

@@ -11,6 +11,7 @@ crate::tests![
     one_that_has_too_much_is_killed,
     a_tree_whose_processes_have_too_much_together_is_killed,
     what_lies_in_scratch_directories_counts,
+    what_nobody_maps_counts,
     below_the_limit_nothing_happens,
     the_report_says_that_it_would_be_kept,
 ];
@@ -108,5 +109,24 @@ fn the_report_says_that_it_would_be_kept() {
     for tier in tiers() {
         let report = cell_of(&Cells::of(&Plan::new(tier))).report();
         assert!(report.has(Protection::MemoryWatch), "{tier:?}: {report}");
+    }
+}
+
+/// A System V segment stays in memory when everybody has let go of it.
+fn what_nobody_maps_counts() {
+    let script = "python3 -c '
+import ctypes, time
+c = ctypes.CDLL(None)
+c.shmat.restype = ctypes.c_void_p
+at = c.shmat(c.shmget(1, 300 << 20, 0o1600), None, 0)
+ctypes.memset(at, 1, 300 << 20)
+c.shmdt(ctypes.c_void_p(at))
+print(\"kept\", flush=True)
+time.sleep(1000)'";
+    for tier in OWN_ROOT {
+        let cells = Cells::of(&Plan::new(tier));
+        let (event, output, errors) = limited(script, 200 * MIB).finish_in(&cell_of(&cells));
+        let over = matches!(event, Event::OverMemory { .. });
+        assert!(over, "{tier:?} {event:?} {output}{errors}");
     }
 }

@@ -1,10 +1,11 @@
 //! `/tmp`, `/dev/shm` and `HOME` are the cell's own: nothing comes in, nothing stays.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, io};
 
 use portcullis_confine::{Access, Net, Plan, Tier};
 
 use super::{OWN_ROOT, cells_of, directory, open, output};
+use crate::fixture::{Run, cell_of, read_all};
 use crate::probe::{Tried, probe, probe_outside};
 
 crate::tests![
@@ -14,6 +15,7 @@ crate::tests![
     their_size_is_limited_together,
     a_granted_file_in_home_is_found,
     shared_only_where_the_plan_says_so,
+    every_cell_has_namespaces_of_its_own,
 ];
 
 const PLACES: [&str; 3] = ["/tmp", "/dev/shm", "/home/ann"];
@@ -118,6 +120,35 @@ fn shared_only_where_the_plan_says_so() {
             // Another template of the same plan shares nothing with it.
             let other = cells_of(plan(tier).network(net).share_scratch());
             assert_eq!(probe(&other, &["create", "/tmp/left"]), Tried::Done);
+        }
+    }
+}
+
+/// A template makes them ahead, and none of them twice.
+fn every_cell_has_namespaces_of_its_own() {
+    let own = ["pid", "mnt", "ipc", "net"];
+    let script = own.map(|name| format!("readlink /proc/self/ns/{name}; "));
+    // It holds its namespaces until the test has seen the others: the kernel may give a number again.
+    let script = script.concat() + "exec >&-; read line";
+    for tier in OWN_ROOT {
+        let cells = cells_of(plan(tier));
+        let link = |name| fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        let mut seen = own.map(|name| BTreeSet::from([link(name).to_str().unwrap().to_owned()]));
+        let mut running = Vec::new();
+        for _ in 0..4 {
+            let (stdin, held) = io::pipe().unwrap();
+            let run = Run {
+                stdin: stdin.into(),
+                ..Run::shell(&script)
+            };
+            let cell = cell_of(&cells);
+            let mut pipes = run.start(&cell).unwrap();
+            let found = read_all(&mut pipes.stdout);
+            assert_eq!(found.lines().count(), own.len(), "{found}");
+            for (seen, found) in seen.iter_mut().zip(found.lines()) {
+                assert!(seen.insert(found.to_owned()), "{tier:?} {found}");
+            }
+            running.push((cell, held));
         }
     }
 }

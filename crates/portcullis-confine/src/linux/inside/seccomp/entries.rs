@@ -21,15 +21,13 @@ pub(super) struct Entry {
 pub(super) enum Test {
     /// Any of these bits is set.
     AnyOf(u32, u32),
-    /// None of these bits is set.
-    NoneOf(u32, u32),
     /// It has this value.
     Is(u32, u32),
     /// It has another value.
     IsNot(u32, u32),
 }
 
-use Test::{AnyOf, Is, IsNot, NoneOf};
+use Test::{AnyOf, Is, IsNot};
 
 const fn deny(number: c_long, reason: &'static str) -> Entry {
     deny_if(number, &[], reason)
@@ -77,6 +75,8 @@ const SET_ID: &str =
 const UNSEEN: &str = "its flags lie behind a pointer, where a filter cannot look";
 const OTHERS: &str = "limits and priorities of other processes, the cell's init among them";
 
+const FILES_IN_MEMORY: &str = "can be executed where no mount forbids it, and counts as nobody's memory while it is not mapped";
+
 /// Set-user-id and set-group-id.
 const SET_ID_BITS: u32 = 0o6000;
 const CREATES: u32 = bits(libc::O_CREAT) | (bits(libc::O_TMPFILE) & !bits(libc::O_DIRECTORY));
@@ -90,8 +90,6 @@ const NEW_NAMESPACE: u32 = bits(
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNET,
 );
-/// `MFD_NOEXEC_SEAL`, Linux 6.3.
-const NOEXEC_SEAL: u32 = 8;
 /// With these the 0 that otherwise stands for oneself is every process of the user: `PRIO_USER`, `IOPRIO_WHO_USER`.
 const EVERYBODY_PRIORITY: u32 = 2;
 const EVERYBODY_IO_PRIORITY: u32 = 3;
@@ -134,11 +132,6 @@ pub(super) const ALWAYS: &[Entry] = &[
         OTHERS,
     ),
     deny_if(
-        libc::SYS_memfd_create,
-        &[NoneOf(1, NOEXEC_SEAL)],
-        "a file in memory can be executed where no mount forbids it",
-    ),
-    deny_if(
         libc::SYS_personality,
         &[IsNot(0, 0), IsNot(0, ASK_PERSONALITY)],
         "switches protections of the kernel off",
@@ -168,9 +161,13 @@ pub(super) const ALWAYS: &[Entry] = &[
     deny(libc::SYS_keyctl, KEYS),
     deny(libc::SYS_add_key, KEYS),
     deny(libc::SYS_request_key, KEYS),
+    deny(libc::SYS_memfd_create, FILES_IN_MEMORY),
+    deny(libc::SYS_memfd_secret, FILES_IN_MEMORY),
     deny(libc::SYS_bpf, KERNEL),
     deny(libc::SYS_perf_event_open, KERNEL),
     deny(libc::SYS_userfaultfd, KERNEL),
+    #[cfg(target_arch = "x86_64")]
+    deny(libc::SYS_modify_ldt, KERNEL),
     deny(
         libc::SYS_syslog,
         "the kernel's log tells about other processes",
