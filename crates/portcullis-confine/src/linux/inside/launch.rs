@@ -148,12 +148,6 @@ fn agrees(request: &Request<'_>, extra: Option<&OwnedFd>) -> bool {
     request.flags == 0 && extra.is_none()
 }
 
-/// Whether it is a copy in memory that nobody can change, which is how a program with a digest comes: it lies nowhere.
-fn is_sealed(program: &OwnedFd) -> bool {
-    let seals = rustix::fs::fcntl_get_seals(program);
-    seals.is_ok_and(|seals| seals.contains(SealFlags::WRITE))
-}
-
 /// What lies in the cell where a file or directory of the host lies.
 struct View {
     own: OwnedFd,
