@@ -64,7 +64,6 @@ fn ranges(entries: &[Entry]) -> Vec<Range> {
     }];
     let mut start = |first: u32, answer: Vec<libc::sock_filter>| match ranges.last_mut() {
         Some(last) if last.first == first => last.answer = answer,
-        Some(last) if same(&last.answer, &answer) => {}
         _ => ranges.push(Range { first, answer }),
     };
     for (number, mut answer) in answers {
@@ -78,6 +77,8 @@ fn ranges(entries: &[Entry]) -> Vec<Range> {
     }
     #[cfg(target_arch = "x86_64")]
     start(X32, vec![give(ERRNO | libc::ENOSYS.cast_unsigned())]);
+    // Neighbours with one answer are one range.
+    ranges.dedup_by(|next, range| same(&next.answer, &range.answer));
     ranges
 }
 
