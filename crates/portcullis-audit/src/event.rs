@@ -152,6 +152,10 @@ pub struct Outcome {
     /// What it asked its proxy for, if it may reach hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connections: Vec<Connection>,
+    /// What became of the working trees that it could write, in words: configurations that changed, names that were
+    /// set aside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trees: Vec<Masked>,
 }
 
 /// A host that a command asked its proxy for; equal ones once.

@@ -7,8 +7,9 @@ use portcullis_exec::{ExecAsk, Place, Quota, Status, Stdio};
 use portcullis_policy::{Code, Grants};
 
 use crate::Host;
+use crate::activity::Activity;
 use crate::error::LoadError;
-use crate::gate::{Activity, Gate, GateParts, NotRun};
+use crate::gate::{Gate, GateParts, NotRun};
 use crate::repositories::with_repositories;
 
 /// A native command that a person runs, and what it may do.

@@ -18,7 +18,7 @@ use crate::abi;
 use crate::capability::{fs_guard, wasi};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
-use crate::gate::{GateParts, Nowhere, Trail, with_causes};
+use crate::gate::{GateParts, with_causes};
 use crate::imports;
 use crate::inspect;
 use crate::instance;
@@ -28,6 +28,7 @@ use crate::recognize::Kind;
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
+use crate::trail::{Nowhere, Trail};
 
 /// Bytes a plugin's file may have.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;

@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
+use crate::activity::Activity;
 use crate::engine::TICK;
 use crate::error::CallError;
-use crate::gate::Activity;
 use crate::plugin::Plugin;
 use crate::state::State;
 

@@ -27,6 +27,7 @@
 //! Read first: [`Host`], [`Plugin`], [`Instance`], and [`policy`].
 
 mod abi;
+mod activity;
 mod capability;
 mod command;
 mod diagnostic;
@@ -46,11 +47,12 @@ mod recognize;
 mod repositories;
 mod state;
 mod stdio;
+mod trail;
 
+pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
-pub use gate::{Activity, Command};
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;

@@ -1,5 +1,6 @@
 //! What the operator should know after a command, though nothing was denied.
 
+use portcullis_audit::Masked;
 use portcullis_exec::care::{Change, TreeNote};
 use portcullis_policy::PluginId;
 
@@ -59,6 +60,35 @@ pub(crate) fn of_tree(plugin: &PluginId, program: &str, note: &TreeNote) -> Opti
     })
 }
 
+/// The same for the audit trail, which has also what needs no look.
+pub(crate) fn record(note: &TreeNote) -> Masked {
+    let words = match note {
+        TreeNote::ConfigChanged { config, changes } => {
+            let changes: Vec<_> = changes.iter().map(told).collect();
+            format!("changed `{}`: {}", config.display(), changes.join("; "))
+        }
+        TreeNote::ConfigRefused { config, refused } => {
+            let keys: Vec<_> = refused.keys.iter().map(|key| key.key.as_str()).collect();
+            format!("did not change `{}`: {}", config.display(), keys.join("; "))
+        }
+        TreeNote::ConfigFailed { config, why } => {
+            format!("did not change `{}`: {why}", config.display())
+        }
+        TreeNote::SetAside { path, to } => {
+            format!("set `{}` aside as `{}`", path.display(), to.display())
+        }
+        TreeNote::Appeared { path, why } => {
+            format!("could not set `{}` aside: {why}", path.display())
+        }
+        TreeNote::Replaced(path) => format!("`{}` was replaced meanwhile", path.display()),
+        TreeNote::NotLookedAt { path, why } => {
+            format!("could not look at `{}`: {why}", path.display())
+        }
+        _ => String::new(),
+    };
+    Masked::new(&words)
+}
+
 fn told(change: &Change) -> String {
     let Change {
         key, value, added, ..
@@ -100,6 +130,11 @@ mod tests {
             path: "/r/.envrc".into(),
             to: "/r/.envrc.set-aside-1".into(),
         };
+        let recorded = record(&note);
+        assert_eq!(
+            recorded.as_str(),
+            "set `/r/.envrc` aside as `/r/.envrc.set-aside-1`"
+        );
         let told = of_tree(&plugin, "make", &note).unwrap();
         assert_eq!(
             told.message,
