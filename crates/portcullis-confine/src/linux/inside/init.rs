@@ -206,7 +206,7 @@ fn no_precedence() -> rustix::io::Result<()> {
         current: Some(0),
         maximum: Some(0),
     };
-    rustix::process::setrlimit(Resource::Rtprio, none.clone())?;
+    rustix::process::setrlimit(Resource::Rtprio, none)?;
     rustix::process::setrlimit(Resource::Nice, none)
 }
 
