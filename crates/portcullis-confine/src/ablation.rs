@@ -28,6 +28,8 @@ pub enum Layer {
     Env,
     /// Closing what the host has open.
     Fds,
+    /// That a cell's init cannot be read or traced by its command.
+    Hidden,
 }
 
 #[cfg(all(feature = "ablation", not(debug_assertions)))]
@@ -57,7 +59,7 @@ mod switch {
     const VARIABLE: &str = "PORTCULLIS_ABLATE";
 
     impl Layer {
-        const ALL: [(&'static str, Self); 8] = [
+        const ALL: [(&'static str, Self); 9] = [
             ("mounts", Self::Mounts),
             ("landlock", Self::Landlock),
             ("seccomp", Self::Seccomp),
@@ -66,6 +68,7 @@ mod switch {
             ("rlimits", Self::Rlimits),
             ("env", Self::Env),
             ("fds", Self::Fds),
+            ("hidden", Self::Hidden),
         ];
     }
 

@@ -4,7 +4,7 @@ use crate::kit::case::{
     Case,
     Expect::{Open, Refused},
     Grant,
-    Layer::{Landlock, Mounts, Namespaces, Seccomp},
+    Layer::{Hidden, Landlock, Mounts, Namespaces, Seccomp},
     Prepare, Truth,
 };
 
@@ -139,6 +139,17 @@ pub(super) const CASES: &[Case] = &[
         truth: SECRET,
         // Nothing that could be left out: the init cannot be dumped.
         leans: &[],
+        ..GONE
+    },
+    Case {
+        number: "13d",
+        title: "reads where the memory of its cell's init lies",
+        act: &["read", "/proc/1/maps"],
+        free_act: Some(&["read", "/proc/{victim}/maps"]),
+        prepare: Prepare::Victim,
+        full: Refused("EACCES"),
+        truth: Truth::Learned("r--p"),
+        leans: &[Hidden],
         ..GONE
     },
     Case {

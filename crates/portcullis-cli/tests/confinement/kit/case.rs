@@ -34,10 +34,11 @@ pub(crate) enum Layer {
     Rlimits,
     Env,
     Fds,
+    Hidden,
 }
 
 impl Layer {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Mounts,
         Self::Landlock,
         Self::Seccomp,
@@ -46,6 +47,7 @@ impl Layer {
         Self::Rlimits,
         Self::Env,
         Self::Fds,
+        Self::Hidden,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -58,6 +60,7 @@ impl Layer {
             Self::Rlimits => "rlimits",
             Self::Env => "env",
             Self::Fds => "fds",
+            Self::Hidden => "hidden",
         }
     }
 }

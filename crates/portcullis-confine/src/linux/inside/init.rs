@@ -97,6 +97,10 @@ fn set_up(common: &Common, ground: Ground) -> Result<Walls, Failure> {
         }
     };
     let landlock_abi = confine(common, rules)?;
+    if is_left_out(Layer::Hidden) {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+            .map_err(Failure::at(Step::Hide))?;
+    }
     Ok(Walls {
         tree,
         report: read_back(common, inherited, landlock_abi)?,
