@@ -109,21 +109,26 @@ async fn commands(env: &Environment, tier: Option<Confinement>) -> Check {
     Check::new("commands", result, "see what is said of the confinement")
 }
 
-async fn run_true(
-    env: &Environment,
-    confinement: Confinement,
-) -> std::result::Result<String, String> {
+/// The right to run `true`, and nothing else.
+fn only_true(mode: Mode, confinement: Confinement) -> std::result::Result<Grants, String> {
     let id = PluginId::new("doctor").map_err(|error| error.to_string())?;
     let exec = ExecGrant {
         allow: vec![ProgramRule::any_arguments("true")],
         confinement,
         ..ExecGrant::default()
     };
-    let grants = Grants {
-        mode: Mode::Dev,
+    Ok(Grants {
+        mode,
         exec: Some(exec),
         ..Grants::none(id)
-    };
+    })
+}
+
+async fn run_true(
+    env: &Environment,
+    confinement: Confinement,
+) -> std::result::Result<String, String> {
+    let grants = only_true(Mode::Dev, confinement)?;
     // A directory that is there everywhere and never a home.
     let host = Host::builder()
         .project("/usr")

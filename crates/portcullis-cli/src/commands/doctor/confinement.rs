@@ -7,7 +7,7 @@ use portcullis::{
     Container, Ending, ExecAsk, Executable, Hinders, Host, Native, Obstacle, Protection, Report,
     Status, Stdio, obstacles,
 };
-use portcullis_policy::{Confinement, ExecGrant, Grants, Mode, PluginId, ProgramRule};
+use portcullis_policy::{Confinement, Mode};
 use serde_json::{Value, json};
 
 use super::{Check, chain, said};
@@ -212,17 +212,7 @@ fn tier_of(confinement: Confinement) -> portcullis::Tier {
 
 /// Runs `true` in one tier, and gives what its cell read back from the kernel.
 async fn run_true(env: &Environment, confinement: Confinement) -> Result<Report, String> {
-    let id = PluginId::new("doctor").map_err(|error| error.to_string())?;
-    let exec = ExecGrant {
-        allow: vec![ProgramRule::any_arguments("true")],
-        confinement,
-        ..ExecGrant::default()
-    };
-    let grants = Grants {
-        mode: Mode::Production,
-        exec: Some(exec),
-        ..Grants::none(id)
-    };
+    let grants = super::only_true(Mode::Production, confinement)?;
     let ask = ExecAsk {
         program: "true".to_owned(),
         ..ExecAsk::default()
