@@ -24,7 +24,13 @@ impl Context {
 
     /// As [`Self::new`], and not below `/tmp`, where a cell has a directory of its own that can be written.
     pub(crate) fn beside_tmp() -> Self {
-        Self::of(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let place = if built.starts_with("/tmp") {
+            Path::new("/var/tmp")
+        } else {
+            built
+        };
+        Self::of(tempfile::tempdir_in(place).unwrap())
     }
 
     fn of(dir: tempfile::TempDir) -> Self {
