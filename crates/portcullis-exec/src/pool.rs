@@ -77,6 +77,13 @@ impl Pool {
         })
     }
 
+    /// Processes of ours beside the command of one plan: its template, and an init and a waiting process in each cell.
+    pub(crate) fn own_processes(&self) -> u32 {
+        // Those that are parked, one on its way, and the command's own.
+        let cells = u32::try_from(self.target).unwrap_or_default() + 2;
+        1 + 2 * cells
+    }
+
     pub(crate) fn server_pid(&self) -> Option<u32> {
         self.state().server.as_ref().map(|server| server.pid())
     }

@@ -88,7 +88,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         stdin: ends.stdin.as_ref().unwrap_or(&executor.null).as_fd(),
         stdout: ends.stdout.as_fd(),
         stderr: ends.stderr.as_fd(),
-        limits: limits(terms),
+        limits: limits(terms, executor.pool.own_processes()),
     };
     let mut stdout = sink(stdio.stdout, terms.output);
     let mut stderr = sink(stdio.stderr, terms.output);
@@ -210,13 +210,14 @@ const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
 const DESCRIPTORS: u64 = 4096;
 
-fn limits(terms: &ExecTerms) -> Rlimits {
+/// The kernel counts all that a user has in the cells of one template, so `own` of ours are not the command's.
+fn limits(terms: &ExecTerms, own: u32) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();
     }
     Rlimits {
         memory_bytes: terms.rights.memory,
-        processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES))),
+        processes: Some(u64::from(terms.rights.processes.unwrap_or(PROCESSES)) + u64::from(own)),
         open_files: Some(DESCRIPTORS),
         ..Rlimits::default()
     }
