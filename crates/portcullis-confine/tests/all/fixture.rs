@@ -279,8 +279,18 @@ impl Witness {
 
     /// Whether every holder is gone already.
     pub(crate) fn is_at_end(&mut self) -> bool {
+        self.ends_within(Duration::ZERO)
+    }
+
+    /// Whether nobody holds the pipe but, for a moment, a process that another test is just starting: it has a copy of
+    /// every descriptor of this one until it executes its program.
+    pub(crate) fn is_let_go(&mut self) -> bool {
+        self.ends_within(Duration::from_secs(1))
+    }
+
+    fn ends_within(&mut self, time: Duration) -> bool {
         let mut bytes = [0; 4096];
-        while wait_readable(&self.reader, Duration::ZERO) {
+        while wait_readable(&self.reader, time) {
             if self.reader.read(&mut bytes).unwrap() == 0 {
                 return true;
             }

@@ -104,7 +104,12 @@ fn output(cells: &Cells, script: &str) -> String {
 
 /// Why no cell of this plan can be made.
 fn refusal(cells: &Cells) -> (Step, i32) {
-    cells.template.request_cell().unwrap();
+    match cells.template.request_cell() {
+        Ok(()) => {}
+        // It has said so already.
+        Err(ServerError::Cell { step, errno }) => return (step, errno),
+        other => panic!("{other:?}"),
+    }
     loop {
         assert!(wait_readable(
             cells.template.socket(),

@@ -41,7 +41,7 @@ fn daemon_is_dead_before_exited() {
     drop(run);
     witness.wait_for_lines(1);
     let event = event_of(&cell);
-    assert!(witness.is_at_end(), "the daemon outlived its command");
+    assert!(witness.is_let_go(), "the daemon outlived its command");
     assert!(matches!(
         event,
         Event::Exited {
@@ -143,7 +143,7 @@ fn leash_right_after_the_start() {
             matches!(event, Event::Killed { processes: 1, .. }),
             "{event:?}"
         );
-        assert!(witness.is_at_end());
+        assert!(witness.is_let_go());
     }
 }
 

@@ -63,7 +63,7 @@ fn a_command_cannot_kill_what_is_to_kill_it() {
     drop(run);
     witness.wait_for_lines(1);
     let event = event_of(&cell);
-    assert!(witness.is_at_end(), "something outlived it: {event:?}");
+    assert!(witness.is_let_go(), "something outlived it: {event:?}");
     assert_eq!(read_all(&mut pipes.stdout), "up\n", "{event:?}");
 }
 
