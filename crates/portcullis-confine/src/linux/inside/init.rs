@@ -8,6 +8,7 @@
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
 
 use rustix::{
@@ -245,6 +246,10 @@ struct Init<'a> {
     command: Command,
 }
 
+/// How long a request may be on its way from the socket into memory, on a machine that is busy with others.
+const MOMENT: Duration = Duration::from_millis(1);
+const MOMENTS: u32 = 100;
+
 /// What the host wants of a running command.
 enum Control {
     Nothing,
@@ -334,7 +339,7 @@ impl<'a> Init<'a> {
                 match read_control(self.control) {
                     Control::Nothing => {}
                     // A cell that is only parked ends.
-                    Control::Terminate if self.asked_for() => terminate(self.command.pid),
+                    Control::Terminate if self.is_asked_for() => terminate(self.command.pid),
                     Control::Terminate | Control::Kill => return self.killed(),
                     Control::Watch(most) => {
                         watch = Some(Watch::new(most, self.tree, self.has_scratch));
@@ -353,6 +358,17 @@ impl<'a> Init<'a> {
 
     fn asked_for(&self) -> bool {
         self.command.asked_for(&self.request)
+    }
+
+    /// As [`Init::asked_for`] while the process may be just taking the request: for a moment it is neither in the socket
+    /// any more nor in memory yet.
+    fn is_asked_for(&self) -> bool {
+        (0..MOMENTS).any(|moment| {
+            if moment > 0 {
+                std::thread::sleep(MOMENT);
+            }
+            self.asked_for()
+        })
     }
 
     fn ended(self, status: WaitStatus) -> Option<Outcome> {
