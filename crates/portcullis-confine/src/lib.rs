@@ -1,15 +1,16 @@
 //! What the kernel enforces on a child process, and starting it.
 //!
 //! The host never forks. A small single-threaded **spawn server**, which is the same executable entered through
-//! [`enter`], makes one-use **cells** ahead of need: namespaces with an init of ours in them, parked on a socket. A
-//! command goes from the host straight to a parked init, which runs it, kills what it left behind, says how it ended
-//! and is gone. That socket is also the leash: when the host's end closes, for whatever reason, the whole tree dies.
+//! [`enter`], makes one-use **cells** ahead of need: namespaces with an init of ours in them, parked. A
+//! command goes from the host straight to the process that waits in one and becomes it; the init kills what it left
+//! behind, says how it ended and is gone. Its socket is also the leash: when the host's end closes, for whatever
+//! reason, the whole tree dies.
 //!
 //! ```text
 //! host ──MakeTemplate{plan}──> server ──clone──> template (one for each plan)
-//! host ──MakeCell─────────────> template ──clone(new pid, mount, ipc, net)──> init (parked)
-//! host <──Cell{socket, pidfd}── template
-//! host ──Request{argv, env, descriptors}───────> init ──clone──> command
+//! host ──MakeCell─────────────> template ──clone(new pid)──> init ──clone──> waiting process
+//! host <──Cell{sockets, pidfd}── template
+//! host ──Request{argv, env, descriptors}──> waiting process ──exec──> command
 //! host <─Exited{status} after the tree is gone── init
 //! ```
 //!

@@ -131,7 +131,7 @@ impl Command {
     pub(super) fn asked_for(&self, request: impl AsFd) -> bool {
         // SAFETY: the byte lives for ever, and from here on is only read, or written by the kernel.
         let first = unsafe { AtomicU8::from_ptr(self.shared.message) };
-        // No message begins with a zero byte, and once the kernel has taken it from the socket it is here.
+        // No message begins with a zero byte. While the kernel moves it from the socket to here it is in neither.
         first.load(Ordering::Acquire) != 0 || socket::holds_message(request)
     }
 
