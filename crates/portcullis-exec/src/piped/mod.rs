@@ -110,10 +110,6 @@ impl Piped {
 
     /// Waits until [`read`](Self::read) has something to say. What comes from the other output meanwhile is held.
     pub async fn readable(&self, which: Which) {
-        let other = match which {
-            Which::Stdout => Which::Stderr,
-            Which::Stderr => Which::Stdout,
-        };
         let ready = async {
             if let Some(outlet) = self.outlet(which) {
                 outlet.readable().await;
@@ -122,7 +118,7 @@ impl Piped {
         tokio::select! {
             biased;
             () = ready => {}
-            () = self.hold(&[other]) => {}
+            () = self.hold(Some(which)) => {}
         }
     }
 
@@ -171,7 +167,7 @@ impl Piped {
         tokio::select! {
             biased;
             () = wait => {}
-            () = self.hold(&[Which::Stdout, Which::Stderr]) => {}
+            () = self.hold(None) => {}
         }
     }
 
@@ -198,19 +194,19 @@ impl Piped {
         }
     }
 
-    /// Takes in what comes from these outputs, for as long as this is waited for.
-    async fn hold(&self, outputs: &[Which]) {
+    /// Takes in what comes from the outputs but for one, for as long as this is waited for.
+    async fn hold(&self, but: Option<Which>) {
         // Whoever waits for one of them as well is ready by now, and nothing has to be held.
         yield_now().await;
         tokio::join!(
-            self.hold_one(Which::Stdout, outputs),
-            self.hold_one(Which::Stderr, outputs)
+            self.hold_one(Which::Stdout, but),
+            self.hold_one(Which::Stderr, but)
         );
     }
 
-    async fn hold_one(&self, which: Which, outputs: &[Which]) {
+    async fn hold_one(&self, which: Which, but: Option<Which>) {
         match self.outlet(which) {
-            Some(outlet) if outputs.contains(&which) => {
+            Some(outlet) if but != Some(which) => {
                 let code = outlet.hold().await;
                 self.stop(Stop::Limit(code));
             }
