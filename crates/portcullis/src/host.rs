@@ -418,6 +418,7 @@ impl Host {
             executor,
             named_by_git: Arc::default(),
             trail: self.trail(),
+            stdio: settings.stdio.clone(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
