@@ -29,7 +29,7 @@ use crate::notice;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
-pub(crate) use beside::{Child, Children, Modes, Outcome, Over, Way};
+pub(crate) use beside::{Child, Children, Ending, Modes, Outcome, Over, Way};
 use records::{Failure, Lines, Unwritten};
 
 /// What a gate needs, shared by all instances of one loaded plugin.

@@ -73,15 +73,36 @@ impl Child {
 
     /// Waits until it is over. What it writes meanwhile is held.
     pub(crate) async fn wait(&self) -> Over {
-        ended(&self.streams, self.over.clone()).await;
+        self.ending().wait().await;
         self.try_wait()
             .unwrap_or_else(|| Err(GuestError::CannotStart.into()))
     }
 
     /// What a pollable needs to wait for its end, whatever becomes of this.
-    pub(crate) fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (streams, over) = (self.streams.clone(), self.over.clone());
-        async move { ended(&streams, over).await }
+    pub(crate) fn ending(&self) -> Ending {
+        Ending {
+            streams: self.streams.clone(),
+            over: self.over.clone(),
+        }
+    }
+}
+
+/// The end of a command.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    streams: Piped,
+    over: watch::Receiver<Option<Over>>,
+}
+
+impl Ending {
+    /// Waits for it. What the command writes meanwhile is held.
+    pub(crate) async fn wait(&self) {
+        let mut over = self.over.clone();
+        let over = async {
+            // An error says that nobody is left to tell.
+            let _ = over.wait_for(Option::is_some).await;
+        };
+        self.streams.meanwhile(over).await;
     }
 }
 
@@ -89,14 +110,6 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.streams.kill();
     }
-}
-
-async fn ended(streams: &Piped, mut over: watch::Receiver<Option<Over>>) {
-    let over = async {
-        // An error says that nobody is left to tell.
-        let _ = over.wait_for(Option::is_some).await;
-    };
-    streams.meanwhile(over).await;
 }
 
 /// All commands that run beside one guest, and what became of those that ended. All clones are the same.
