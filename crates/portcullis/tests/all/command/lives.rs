@@ -224,19 +224,18 @@ fn decisions_outcomes_and_digests_are_written_down() {
 }
 
 fn no_audit_line_no_child() {
-    let mut fixture = Fixture::new();
+    let fixture = Fixture::new();
     let ran = fixture.path().join("ran");
-    fixture.host = Host::builder()
-        .project(fixture.project.path())
+    let words = ["spawn", "touch", ran.to_str().unwrap()];
+    let mut closed = Fixture::new();
+    closed.host = Host::builder()
+        .project(closed.project.path())
         .audit(std::sync::Arc::new(Full))
         .build()
         .unwrap();
-    let ran_text = ran.to_str().unwrap();
-    let grants = || programs(&["touch"]);
-    let (text, _) = asked(&fixture, grants(), &["spawn", "touch", ran_text]);
+    let (text, _) = asked(&closed, programs(&["touch"]), &words);
     assert_eq!(text, "error=Error::Io\n");
     assert!(!ran.exists());
-    fixture = Fixture::new();
-    asked(&fixture, grants(), &["spawn", "touch", ran_text]);
+    asked(&fixture, programs(&["touch"]), &words);
     assert!(ran.exists(), "with a trail it runs");
 }

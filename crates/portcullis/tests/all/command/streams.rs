@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use portcullis::policy::{Code, Grants, HostEnvironment, Limits};
+use portcullis::policy::{Code, Confinement, Grants, HostEnvironment, Limits};
 use portcullis::{GuestStdio, Host};
 use portcullis_testkit::tests;
 use tokio::io::AsyncWrite;
@@ -39,13 +39,17 @@ fn each_mode_leads_where_it_says() {
         ("pipe,null,merged", "stdout=none\nstderr=none\n"),
         ("null,null,null", "stdout=none\nstderr=none\n"),
     ];
-    for (mode, text) in cases {
-        let words = ["spawn", mode, "--stdin=in ", "sh", "-c", script];
-        assert_eq!(
-            answer(shell(Limits::default()), &words),
-            format!("{text}again=false\nexit=Exit::Exited(0)\ntruncated=false,false\n"),
-            "{mode}"
-        );
+    for confinement in [Confinement::Limits, Confinement::Full] {
+        for (mode, text) in cases {
+            let words = ["spawn", mode, "--stdin=in ", "sh", "-c", script];
+            let mut grants = shell(Limits::default());
+            grants.exec.as_mut().unwrap().confinement = confinement;
+            assert_eq!(
+                answer(grants, &words),
+                format!("{text}again=false\nexit=Exit::Exited(0)\ntruncated=false,false\n"),
+                "{mode} {confinement:?}"
+            );
+        }
     }
 }
 
