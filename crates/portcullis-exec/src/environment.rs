@@ -64,7 +64,7 @@ pub(crate) fn environment(
         for (name, value) in executor.git.environment(roots) {
             set(&name, value);
         }
-        if let Some(file) = executor.planner.ca_file().and_then(Path::to_str) {
+        if let Some(file) = executor.planner.ca_file(plan).and_then(Path::to_str) {
             for name in CA_NAMES {
                 set(name, file.to_owned());
             }

@@ -35,7 +35,9 @@ pub struct ExecutorOptions {
     pub confinement: Confinement,
     /// How the hosts are reached that a command was granted.
     pub proxy: ProxyOptions,
-    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both.
+    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both. In a cell with a root
+    /// of its own they are also where the system keeps its own, which are not there. A file that is no such file, or is
+    /// larger than 4 MiB, lets no command start.
     pub ca_file: Option<PathBuf>,
     /// Who commits.
     pub git: GitIdentity,

@@ -34,6 +34,7 @@ mod run;
 mod sharer;
 mod stdio;
 mod supervise;
+mod trust;
 mod watch;
 
 pub use ask::{ExecAsk, Place};

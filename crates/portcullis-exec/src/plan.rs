@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_confine::{Access, Net, Plan, Root, RootError, Tier, is_system};
+use portcullis_confine::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 use portcullis_policy::{
     Authorized, ChildRights, Confinement, ExecRequest, FileId, Found, Net as PolicyNet, Program,
 };
@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use crate::ExecFailure;
 use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
+use crate::trust::Trust;
 
 /// Plans that are kept: more than any plugin has rules.
 const MAX_KEPT: usize = 64;
@@ -35,8 +36,8 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Makes plans, and keeps them.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    /// Certificates that every command may read.
-    ca_file: Option<PathBuf>,
+    /// What every command trusts, if it is not what the system does.
+    trust: Option<Trust>,
     kept: Mutex<Vec<(Wanted, Arc<Planned>)>>,
 }
 
@@ -60,6 +61,8 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
+    /// What its commands trust in place of what the system does.
+    certificates: Option<Certificates>,
     /// The directories that it lets write.
     trees: Vec<Tree>,
     /// Names that are protected in them.
@@ -182,14 +185,29 @@ fn own_programs(found: &Found, listed: bool, tier: Tier) -> Vec<(PathBuf, FileId
 impl Planner {
     pub(crate) fn new(ca_file: Option<PathBuf>) -> Self {
         Self {
-            ca_file,
+            trust: ca_file.map(Trust::new),
             kept: Mutex::default(),
         }
     }
 
-    /// The certificates that commands are pointed at.
-    pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.ca_file.as_deref()
+    /// Where a command of this plan finds the certificates that it is to trust.
+    pub(crate) fn ca_file(&self, plan: &Plan) -> Option<&Path> {
+        let file = self.trust.as_ref().map(Trust::file);
+        file.map(|file| {
+            if plan.has_certificates() {
+                Path::new(Certificates::BUNDLE)
+            } else {
+                file
+            }
+        })
+    }
+
+    /// Whether a plan has the certificates that are there now.
+    fn is_trusted(&self, planned: &Planned) -> bool {
+        let (Some(trust), Some(shown)) = (&self.trust, &planned.certificates) else {
+            return true;
+        };
+        trust.certificates().is_ok_and(|now| now == *shown)
     }
 
     /// A plan that was made before and still holds.
@@ -198,15 +216,15 @@ impl Planner {
         let planned = kept.iter().find(|(made_for, _)| made_for == wanted);
         planned
             .map(|(_, planned)| planned.clone())
-            .filter(|planned| planned.is_current())
+            .filter(|planned| planned.is_current() && self.is_trusted(planned))
     }
 
     /// Makes a plan and keeps it. Blocks for as long as it takes to look for protected names.
     ///
     /// # Errors
-    /// [`ExecFailure::Root`] or [`ExecFailure::Protect`].
+    /// [`ExecFailure::Root`], [`ExecFailure::Protect`] or [`ExecFailure::Certificates`].
     pub(crate) fn make(&self, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
-        let planned = Arc::new(make(&wanted, self.ca_file())?);
+        let planned = Arc::new(make(&wanted, self.trust.as_ref())?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(made_for, _)| *made_for != wanted);
         if kept.len() >= MAX_KEPT {
@@ -217,13 +235,18 @@ impl Planner {
     }
 }
 
-fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure> {
+fn make(wanted: &Wanted, trust: Option<&Trust>) -> Result<Planned, ExecFailure> {
     let rights = &wanted.rights;
     let mut roots = Roots::default();
-    let ca_file = ca_file.filter(|_| wanted.tier != Tier::Limits);
-    if let Some(file) = ca_file {
-        roots.open(file, Access::Read)?;
-    }
+    let trust = trust.filter(|_| wanted.tier != Tier::Limits);
+    let certificates = match trust {
+        Some(trust) if wanted.tier.has_own_root() => Some(trust.certificates()?),
+        Some(trust) => {
+            roots.open(trust.file(), Access::Read)?;
+            None
+        }
+        None => None,
+    };
     for path in rights.read_only() {
         roots.open(path, Access::Read)?;
     }
@@ -244,6 +267,9 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     let mut plan = Plan::new(wanted.tier)
         .roots_of(roots.0)
         .network(network(&rights.net));
+    if let Some(certificates) = &certificates {
+        plan = plan.certificates(certificates.clone());
+    }
     if let Some(home) = &wanted.home {
         plan = plan.home(home);
     }
@@ -258,6 +284,7 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     }
     Ok(Planned {
         plan,
+        certificates,
         trees,
         protected: rights.protect.names().to_vec(),
         made: Instant::now(),
