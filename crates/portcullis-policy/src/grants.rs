@@ -68,7 +68,8 @@ impl Grants {
 /// - nothing of the host's environment is inherited or passed
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
-/// - children are fully confined, or not started; they execute nothing that they can write, and share nothing
+/// - children are fully confined, or not started; they execute nothing that they can write, and share and keep
+///   nothing
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecGrant {
     /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
@@ -97,6 +98,8 @@ pub struct ExecGrant {
     pub write_exec: Vec<PathBuf>,
     /// Whether children of one instance with equal rights share their scratch space.
     pub share: bool,
+    /// Bytes of the caches that are kept between children with equal rights, of each; `None`: none is kept.
+    pub cache: Option<u64>,
     /// The line that granted the capability.
     pub origin: Origin,
 }
@@ -119,6 +122,7 @@ impl Default for ExecGrant {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
+            cache: None,
             origin: Origin::Code,
         }
     }
