@@ -26,6 +26,7 @@ const MAX_PARKED: usize = 16;
 /// - `proxy`: the resolver and the network of this process
 /// - `ca_file`: none besides the certificates of the system
 /// - `git`: nobody
+/// - `caches`: none are kept
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutorOptions {
@@ -41,6 +42,8 @@ pub struct ExecutorOptions {
     pub ca_file: Option<PathBuf>,
     /// Who commits.
     pub git: GitIdentity,
+    /// The directory in which caches are kept for commands whose rights say so. No grant may reach it.
+    pub caches: Option<PathBuf>,
 }
 
 impl Default for ExecutorOptions {
@@ -51,6 +54,7 @@ impl Default for ExecutorOptions {
             proxy: ProxyOptions::default(),
             ca_file: None,
             git: GitIdentity::default(),
+            caches: None,
         }
     }
 }
@@ -65,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) planner: Planner,
     pub(crate) proxy: ProxyOptions,
     pub(crate) git: GitIdentity,
+    pub(crate) caches: Option<PathBuf>,
     /// `/dev/null` for reading: the standard input of a command that is given none.
     pub(crate) null: OwnedFd,
 }
@@ -93,6 +98,7 @@ impl Executor {
             planner: Planner::new(options.ca_file.clone()),
             proxy: options.proxy.clone(),
             git: options.git.clone(),
+            caches: options.caches.clone(),
             null,
         })))
     }
@@ -135,6 +141,7 @@ impl Executor {
             deadline,
             quota: permit.quota(),
             sharer: permit.sharer(),
+            caches_of: permit.cache(),
         };
         run::run(&self.0, run).await
     }

@@ -47,6 +47,14 @@ pub enum ExecFailure {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// The directory of its caches cannot be had; nothing was started.
+    #[error("cannot use its cache `{}`", path.display())]
+    Cache {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// The proxy to the granted hosts could not be started; nothing was started.
     #[error("cannot start the proxy to the granted hosts")]
     Proxy(#[source] io::Error),

@@ -17,6 +17,7 @@
 
 mod aftermath;
 mod ask;
+mod cache;
 mod capture;
 pub mod care;
 mod completed;
@@ -38,6 +39,7 @@ mod trust;
 mod watch;
 
 pub use ask::{ExecAsk, Place};
+pub use cache::{CACHE_VARIABLES, CacheOwner, Cleared, KeptCache, caches, clear_caches};
 pub use care::GitIdentity;
 pub use completed::{Completed, Status};
 pub use connections::Connections;

@@ -20,6 +20,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::ExecFailure;
+use crate::cache::Cache;
 use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
 use crate::trust::Trust;
@@ -53,6 +54,8 @@ pub(crate) struct Wanted {
     programs: Vec<(PathBuf, FileId)>,
     /// Listed programs, found.
     listed: Vec<(PathBuf, FileId)>,
+    /// What is kept for it.
+    cache: Option<Cache>,
     /// Whether it gets copies of the configurations of repositories: it is git, to which they are more than a file.
     copies: bool,
 }
@@ -63,6 +66,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     /// What its commands trust in place of what the system does.
     certificates: Option<Certificates>,
+    /// What is kept for them.
+    cache: Option<Cache>,
     /// The directories that it lets write.
     trees: Vec<Tree>,
     /// Names that are protected in them.
@@ -108,12 +113,17 @@ impl Planned {
         notes
     }
 
-    /// Whether a command of this plan can write anything outside of its cell.
+    /// What is kept between commands of this plan.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Whether a command of this plan can write anything outside of its cell, but for its cache.
     pub(crate) fn writes(&self) -> bool {
         !self.trees.is_empty()
     }
 
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         let fresh = !self.writes() || self.made.elapsed() < FRESH;
         fresh
             && !self.stale.load(Ordering::Relaxed)
@@ -136,6 +146,7 @@ impl Wanted {
     pub(crate) fn of(
         authorized: &Authorized<ExecRequest>,
         search_path: &[PathBuf],
+        cache: Option<Cache>,
     ) -> Result<Self, ExecFailure> {
         let (request, terms) = (authorized.request(), authorized.terms());
         let tier = tier(terms.confinement);
@@ -165,9 +176,17 @@ impl Wanted {
             programs: own_programs(found, rights.exec.is_some(), tier),
             listed: listed.collect(),
             // In a cell that shares its scratch directories, another command could have changed the copy.
+            cache: cache.filter(|_| tier != Tier::Limits),
             copies: tier.has_own_root() && !rights.share && found.path.ends_with("git"),
             rights,
         })
+    }
+}
+
+impl Wanted {
+    /// What is kept for it.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 }
 
@@ -222,7 +241,8 @@ impl Planner {
     /// Makes a plan and keeps it. Blocks for as long as it takes to look for protected names.
     ///
     /// # Errors
-    /// [`ExecFailure::Root`], [`ExecFailure::Protect`] or [`ExecFailure::Certificates`].
+    /// [`ExecFailure::Root`], [`ExecFailure::Protect`], [`ExecFailure::Certificates`] or
+    /// [`ExecFailure::Cache`].
     pub(crate) fn make(&self, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
         let planned = Arc::new(make(&wanted, self.trust.as_ref())?);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -261,6 +281,9 @@ fn make(wanted: &Wanted, trust: Option<&Trust>) -> Result<Planned, ExecFailure> 
     for path in &rights.system {
         roots.open(path, Access::Program)?;
     }
+    if let Some(cache) = &wanted.cache {
+        roots.add(cache.open()?, None)?;
+    }
     for (path, file) in wanted.programs.iter().chain(&wanted.listed) {
         roots.open_found(path, *file)?;
     }
@@ -285,6 +308,7 @@ fn make(wanted: &Wanted, trust: Option<&Trust>) -> Result<Planned, ExecFailure> 
     Ok(Planned {
         plan,
         certificates,
+        cache: wanted.cache.clone(),
         trees,
         protected: rights.protect.names().to_vec(),
         made: Instant::now(),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
-use crate::Sharer;
+use crate::{CacheOwner, Sharer};
 
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,6 +31,7 @@ struct Count {
 pub struct Permit {
     quota: Quota,
     sharer: Sharer,
+    cache: Option<CacheOwner>,
 }
 
 impl Quota {
@@ -73,6 +74,7 @@ impl Quota {
         Ok(Permit {
             quota: self.clone(),
             sharer: Sharer::new(),
+            cache: None,
         })
     }
 
@@ -101,6 +103,17 @@ impl Permit {
     pub fn of(mut self, sharer: &Sharer) -> Self {
         self.sharer = sharer.clone();
         self
+    }
+
+    /// Says whose caches the command has. Without it nothing is kept, whatever its rights say.
+    #[must_use]
+    pub fn with_caches_of(mut self, owner: Option<CacheOwner>) -> Self {
+        self.cache = owner;
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CacheOwner> {
+        self.cache.as_ref()
     }
 
     /// The count it was taken from.

@@ -15,7 +15,9 @@ use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
+use crate::cache::{Cache, InUse, Scope};
 use crate::capture::{self, Capture, Feed, HostEnd};
+use crate::care::TreeNote;
 use crate::connections::Ledger;
 use crate::environment::environment;
 use crate::executor::Inner;
@@ -26,7 +28,7 @@ use crate::relay::{Relay, Sink};
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
+use crate::{CacheOwner, Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -41,6 +43,7 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) quota: &'a Quota,
     pub(crate) sharer: &'a Sharer,
+    pub(crate) caches_of: Option<&'a CacheOwner>,
 }
 
 /// The command's ends, given to the cell and then closed here.
@@ -61,15 +64,23 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         deadline,
         quota,
         sharer,
+        caches_of,
     } = run;
-    let wanted = Wanted::of(&authorized, &opened.search_path)?;
+    let cache = cache(executor, &authorized, caches_of)?;
+    let wanted = Wanted::of(&authorized, &opened.search_path, cache)?;
     let (program, directory) = decided(authorized.request(), opened)?;
     let terms = authorized.terms();
     let times = Times::new(started, deadline, terms.timeout, terms.term_grace);
     if times.kill <= started.into() {
         return Err(ExecFailure::TimeUp);
     }
-    let planned = planned(executor, wanted).await?;
+    let (planned, in_use) = if wanted.cache().is_some() {
+        timeout_at(times.kill, planned_with_cache(executor, wanted))
+            .await
+            .map_err(|_elapsed| ExecFailure::TimeUp)??
+    } else {
+        (planned(executor, wanted).await?, None)
+    };
     let argv = argv(&program, authorized.request())?;
     let args = authorized
         .request()
@@ -78,7 +89,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         .map(|arg| arg.as_str().to_owned())
         .collect();
     let cwd = directory.real.clone();
-    let env = environment(executor, &authorized, &planned.plan)?;
+    let env = environment(executor, &authorized, &planned)?;
     let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
     let command = CellCommand {
         program: program.file.as_fd(),
@@ -129,6 +140,8 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
     if let Some(proxy) = proxy {
         proxy.finish().await;
     }
+    let mut trees = ended.trees;
+    trees.extend(settled_cache(&planned, in_use).await);
     let connections = ledger.take();
     let confined = planned.plan.tier() != Tier::Limits && ended.killed_for.is_none();
     let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
@@ -154,7 +167,7 @@ pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed
         duration: started.elapsed(),
         usage: ended.usage,
         report,
-        trees: ended.trees,
+        trees,
         connections,
         complaint,
     })
@@ -203,6 +216,55 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     // A large working tree takes a while to look through.
     let made = tokio::task::spawn_blocking(move || executor.planner.make(wanted)).await;
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
+}
+
+/// What is kept for a command, if its rights say so and there is a place for it.
+fn cache(
+    executor: &Inner,
+    authorized: &Authorized<ExecRequest>,
+    owner: Option<&CacheOwner>,
+) -> Result<Option<Cache>, ExecFailure> {
+    let most = authorized.terms().rights.cache;
+    let (Some(most), Some(place), Some(owner)) = (most, &executor.caches, owner) else {
+        return Ok(None);
+    };
+    let scope = Scope::of(owner, authorized);
+    scope
+        .map(|scope| Cache::new(place, &scope, most))
+        .transpose()
+}
+
+/// How often a plan is made again because its cache was removed before the command had it.
+const MAX_REMOVED: usize = 4;
+
+/// The plan of a command, and the right to its cache.
+async fn planned_with_cache(
+    executor: &Arc<Inner>,
+    wanted: Wanted,
+) -> Result<(Arc<Planned>, Option<InUse>), ExecFailure> {
+    for _ in 0..MAX_REMOVED {
+        let planned = planned(executor, wanted.clone()).await?;
+        let Some(cache) = planned.cache().cloned() else {
+            return Ok((planned, None));
+        };
+        let held = tokio::task::spawn_blocking(move || cache.hold()).await;
+        let held = held.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))?;
+        if planned.is_current() {
+            return Ok((planned, Some(held)));
+        }
+    }
+    let path = wanted.cache().map(Cache::files).unwrap_or_default();
+    Err(ExecFailure::Changed(path))
+}
+
+/// Looks at what a command has left in its cache.
+async fn settled_cache(planned: &Planned, in_use: Option<InUse>) -> Option<TreeNote> {
+    // Nobody, not even this, can empty what is in use.
+    drop(in_use);
+    let cache = planned.cache().cloned()?;
+    let settled = tokio::task::spawn_blocking(move || cache.settle()).await;
+    // A panic was printed where it happened.
+    settled.ok().flatten()
 }
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
