@@ -50,6 +50,7 @@ pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
 pub use sharer::Sharer;
 pub use stdio::{Input, Output, Stdio};
+pub use trust::count as certificates;
 
 pub use portcullis_confine::{
     Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,

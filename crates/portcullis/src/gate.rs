@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_audit::{self as audit, Event, Masked};
 use portcullis_exec::{
-    Complaint, Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota,
-    ServerError, Sharer, Stdio, resolve,
+    CacheOwner, Complaint, Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place,
+    Quota, ServerError, Sharer, Stdio, resolve,
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
@@ -33,6 +33,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
 }
@@ -110,6 +111,7 @@ impl Gate {
                 Ok(permit) => {
                     self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
                     let permit = permit.of(&self.sharer);
+                    let permit = permit.with_caches_of(parts.caches_of.clone());
                     self.act(call, authorized, opened, stdio, permit).await
                 }
                 Err(code) => {

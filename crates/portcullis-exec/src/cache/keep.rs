@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,7 +9,7 @@ use portcullis_policy::PluginId;
 use portcullis_private::PrivateDir;
 use serde::Deserialize;
 
-use super::{ABOUT, FILES, LOCK, MAX_CACHES, exclusive, tidy};
+use super::{ABOUT, FILES, LOCK, MAX_CACHES, exclusive, old, tidy};
 
 /// One cache that is kept.
 #[derive(Clone, Debug)]
@@ -90,12 +89,13 @@ pub fn clear_caches(place: &Path, of: Option<&PluginId>) -> io::Result<Cleared> 
             continue;
         }
         for path in caches {
-            if remove(&path)? {
+            if remove(&place.join(&plugin), &path)? {
                 cleared.removed += 1;
             } else {
                 cleared.in_use += 1;
             }
         }
+        old::sweep(&place.join(&plugin))?;
     }
     Ok(cleared)
 }
@@ -111,7 +111,7 @@ pub(super) fn make_room(plugin: &Path, but: &str) -> io::Result<()> {
         if many == 0 {
             break;
         }
-        match remove(&path) {
+        match remove(plugin, &path) {
             Ok(removed) => many -= usize::from(removed),
             // Somebody else may just be doing the same.
             Err(error) => tracing::warn!(%error, path = %path.display(), "a cache was not removed"),
@@ -127,21 +127,12 @@ fn used(cache: &Path) -> Option<SystemTime> {
         .ok()
 }
 
-/// Removes a cache; not one that a command has.
-fn remove(cache: &Path) -> io::Result<bool> {
+/// Takes a cache out of use; not one that a command has.
+fn remove(plugin: &Path, cache: &Path) -> io::Result<bool> {
     let Some(lock) = exclusive(cache)? else {
         return Ok(false);
     };
-    match tidy::open(cache, FILES) {
-        Ok(files) => {
-            tidy::empty(files.as_fd())?;
-            fs::remove_dir(cache.join(FILES))?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    // Nothing else is put there, and nothing of it by a command.
-    fs::remove_dir_all(cache)?;
+    old::set_aside(plugin, cache)?;
     drop(lock);
     Ok(true)
 }
@@ -164,7 +155,7 @@ fn directories(at: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(at)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
+        if entry.file_type()?.is_dir() && !old::is_old(&entry.file_name()) {
             found.push(entry.path());
         }
     }

@@ -4,6 +4,7 @@
 //! <place>/<plugin>/<key>/about.json   whose it is, for people
 //!                        lock         held by each command that has it; its time is that of the last one
 //!                        files/       what the commands have
+//!                  .old-1/             what is being removed
 //! ```
 //!
 //! A cell is given `files` and nothing around it. It is the one thing of the host's own that a command reaches, and no
@@ -13,11 +14,12 @@
 //! [`OwnState`]: ../portcullis/struct.OwnState.html
 
 mod keep;
+mod old;
 mod scope;
 mod tidy;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use portcullis_confine::{Access, Root};
@@ -138,6 +140,7 @@ impl Cache {
             written.map_err(|error| self.failed(error))?;
         }
         tidy::directory(&self.path(), FILES).map_err(|error| self.failed(error))?;
+        old::sweep_meanwhile(&self.plugin);
         Root::open(&self.files(), Access::Write).map_err(ExecFailure::Root)
     }
 
@@ -187,10 +190,12 @@ impl Cache {
             Ok(None) => return None,
             Err(error) => return Some(note(size.bytes, Some(error))),
         };
-        let emptied = tidy::open(&self.path(), FILES);
-        let emptied = emptied.and_then(|files| tidy::empty(files.as_fd()));
+        // Its mode may be any; it has to be writable to be moved.
+        let moved = tidy::open(&self.path(), FILES);
+        let moved = moved.and_then(|_| old::set_aside(&self.plugin, &self.path().join(FILES)));
         drop(lock);
-        Some(note(size.bytes, emptied.err()))
+        old::sweep_meanwhile(&self.plugin);
+        Some(note(size.bytes, moved.err()))
     }
 
     /// The variables that lead tools there, but for tools whose usual place is granted.

@@ -74,8 +74,18 @@ fn stamp(meta: &std::fs::Metadata) -> Stamp {
     (dev, ino, size, meta.ctime(), meta.ctime_nsec())
 }
 
-/// What is shown of a file in PEM.
-fn certificates(pem: &[u8]) -> io::Result<Certificates> {
+/// Counts the certificates of a file that commands are to trust.
+///
+/// # Errors
+/// Why no command could be started with it: it cannot be read, is larger than 4 MiB, or has none in PEM.
+pub fn count(file: &Path) -> io::Result<usize> {
+    let mut bytes = Vec::new();
+    let most = Certificates::MAX_BYTES as u64 + 1;
+    File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    parsed(&bytes).map(|list| list.len())
+}
+
+fn parsed(pem: &[u8]) -> io::Result<Vec<CertificateDer<'static>>> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     if pem.len() > Certificates::MAX_BYTES {
         let most = Certificates::MAX_BYTES >> 20;
@@ -86,6 +96,12 @@ fn certificates(pem: &[u8]) -> io::Result<Certificates> {
     if list.is_empty() {
         return Err(invalid("it has no certificate in PEM".to_owned()));
     }
+    Ok(list)
+}
+
+/// What is shown of a file in PEM.
+fn certificates(pem: &[u8]) -> io::Result<Certificates> {
+    let list = parsed(pem)?;
     let store = java::key_store(&list);
     let subjects = list
         .iter()
