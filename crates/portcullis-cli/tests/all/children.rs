@@ -333,15 +333,15 @@ cache = "1GiB"
 allow = ["df", { id = "plain", program = "id", cache = false, net = "none" }]
 "#;
     let context = Context::confined(rest);
-    context.write("ca.pem", AUTHORITY);
-    context.write("own.toml", "network.ca_file = \"ca.pem\"\n");
+    context.write("out/ca.pem", AUTHORITY);
+    context.write("own.toml", "network.ca_file = \"out/ca.pem\"\n");
     let config = ["--config", "policy.toml", "--config", "own.toml"];
     let args = |verb: &[&'static str], rest: &[&'static str]| [verb, &config, rest].concat();
     let plan = context.output(&args(&["run", "--dry-run"], &["p"]));
     let plan = context.plain(&String::from_utf8(plan.stdout).unwrap());
     let (all, plain) = plan.split_once("children by rule `plain`").unwrap();
     let told = [
-        "  trust    the certificates of [DIR]/project/ca.pem, in place of the system's",
+        "  trust    the certificates of [DIR]/project/out/ca.pem, in place of the system's",
         "kept for commands of the same rule, rights and variables: XDG_CACHE_HOME, NPM_CONFIG_CACHE, CARGO_HOME, GOMODCACHE",
     ];
     for line in told {
@@ -356,12 +356,15 @@ allow = ["df", { id = "plain", program = "id", cache = false, net = "none" }]
     let (df, id) = (explain("df"), explain("id"));
     assert_eq!(df["children"]["rights"]["cache"], 1 << 30);
     assert_eq!(id["children"]["rights"]["cache"], serde_json::Value::Null);
-    let ca_file = context.project().join("ca.pem");
+    let ca_file = context.project().join("out/ca.pem");
     assert_eq!(df["children"]["ca_file"], ca_file.to_str().unwrap());
     // Whoever may write it would say whom commands trust.
-    let run = args(&["run", "--allow-write=."], &["p", "exec", "--", "df"]);
+    let run = args(&["run", "--allow-write=out"], &["p", "exec", "--", "df"]);
     let output = context.output(&run);
     let stderr = context.plain(&String::from_utf8(output.stderr).unwrap());
-    assert!(stderr.contains("[DIR]/project/ca.pem"), "{stderr}");
+    assert!(
+        stderr.contains("P0607") && stderr.contains("[DIR]/project/out/ca.pem"),
+        "{stderr}"
+    );
     assert_eq!(output.status.code(), Some(125), "{stderr}");
 }
