@@ -220,7 +220,7 @@ mod tests {
         fs::create_dir_all(files.join("a/b")).unwrap();
         fs::write(files.join("a/b/file"), "x").unwrap();
         for path in ["a/b", "a", ""] {
-            fs::set_permissions(files.join(path), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(files.join(path), fs::Permissions::from_mode(0o000)).unwrap();
         }
         assert_eq!(size(dir.path()).files, 3);
         for path in ["", "a", "a/b"] {
