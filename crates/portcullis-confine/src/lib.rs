@@ -54,7 +54,7 @@ pub use linux::TestPoint;
 #[cfg(cells)]
 pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
-pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
+pub use plan::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
 pub use seatbelt::{SeatbeltError, seatbelt_profile};

@@ -44,6 +44,7 @@ struct Parts {
     /// The access to each of the directories, if it is a root.
     roots: [Option<usize>; 4],
     empty: [bool; 2],
+    certificates: Option<usize>,
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -51,8 +52,9 @@ fn parts() -> impl Strategy<Value = Parts> {
     let roots = [root(), root(), root(), root()];
     let flags = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
     let home = prop::option::of(0..3_usize);
-    (0..4_usize, 0..4_usize, flags, home, roots).prop_map(
-        |(tier, net, (listed, shared, empty), home, roots)| Parts {
+    let certificates = prop::option::of(0..2_usize);
+    (0..4_usize, 0..4_usize, flags, home, roots, certificates).prop_map(
+        |(tier, net, (listed, shared, empty), home, roots, certificates)| Parts {
             tier,
             net,
             listed,
@@ -60,8 +62,15 @@ fn parts() -> impl Strategy<Value = Parts> {
             home,
             roots,
             empty,
+            certificates,
         },
     )
+}
+
+/// Those that two files of certificates come to.
+fn certificates() -> &'static [Certificates; 2] {
+    static MADE: OnceLock<[Certificates; 2]> = OnceLock::new();
+    MADE.get_or_init(|| [1, 2].map(|n| Certificates::new(b"pem", b"jks", vec![n]).unwrap()))
 }
 
 fn plan(parts: &Parts, reversed: bool) -> Plan {
@@ -88,6 +97,9 @@ fn plan(parts: &Parts, reversed: bool) -> Plan {
     if parts.shared {
         plan = plan.share_scratch();
     }
+    if let Some(number) = parts.certificates {
+        plan = plan.certificates(certificates()[number].clone());
+    }
     plan
 }
 
@@ -107,6 +119,7 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
         3 => other.shared = !parts.shared,
         4 => other.home = next_option(parts.home, 3),
         5 => other.empty[by % 2] = !parts.empty[by % 2],
+        6 => other.certificates = next_option(parts.certificates, 2),
         _ => {
             let root = &mut other.roots[by % 4];
             *root = next_option(*root, Access::ALL.len());
@@ -115,7 +128,7 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
     other
 }
 
-const FIELDS: usize = 7;
+const FIELDS: usize = 8;
 
 /// Another field of a plan does not compile here before it has a number above.
 #[test]
@@ -128,10 +141,11 @@ fn every_field_is_changed() {
         home: _,
         roots: _,
         empty: _,
+        certificates: _,
         #[cfg(feature = "test-points")]
             stop: _,
     } = Plan::limits();
-    assert_eq!(FIELDS, 7);
+    assert_eq!(FIELDS, 8);
 }
 
 fn hash(plan: &Plan) -> u64 {

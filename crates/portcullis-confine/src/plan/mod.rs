@@ -1,5 +1,6 @@
 //! What confinement is wanted for a command.
 
+mod certificates;
 #[cfg(all(test, target_os = "linux"))]
 mod equality;
 mod root;
@@ -7,6 +8,7 @@ pub(crate) mod system;
 
 use std::path::{Path, PathBuf};
 
+pub use certificates::Certificates;
 pub use root::{Access, Root, RootError};
 pub use system::is_system;
 
@@ -115,6 +117,7 @@ impl Net {
 /// - no network
 /// - any program of the system may be executed
 /// - `HOME` is `/nonexistent`
+/// - the certificates of the system are trusted
 ///
 /// # Examples
 /// ```
@@ -135,6 +138,7 @@ pub struct Plan {
     pub(crate) home: Option<PathBuf>,
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
+    pub(crate) certificates: Option<Certificates>,
     #[cfg(feature = "test-points")]
     pub(crate) stop: Option<crate::linux::Stop>,
 }
@@ -154,6 +158,7 @@ impl Plan {
             home: None,
             roots: Vec::new(),
             empty: Vec::new(),
+            certificates: None,
             #[cfg(feature = "test-points")]
             stop: None,
         }
@@ -186,6 +191,14 @@ impl Plan {
     #[must_use]
     pub fn roots_of(self, roots: impl IntoIterator<Item = Root>) -> Self {
         roots.into_iter().fold(self, Self::root)
+    }
+
+    /// Shows these certificates wherever the system keeps its own, which are not there then. Only where cells have a root
+    /// of their own.
+    #[must_use]
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
     }
 
     /// Sets the network. Default: [`Net::None`].
@@ -252,6 +265,12 @@ impl Plan {
     #[must_use]
     pub fn shares_scratch(&self) -> bool {
         self.shared
+    }
+
+    /// Whether its cells show certificates in place of the system's.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        self.certificates.is_some() && self.tier.has_own_root()
     }
 
     /// The home directory, if one was set.

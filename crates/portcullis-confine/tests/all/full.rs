@@ -4,6 +4,7 @@
 
 mod access;
 mod between;
+mod certificates;
 mod devices;
 mod identity;
 mod landlock;
@@ -44,6 +45,7 @@ pub(crate) fn tests() -> Vec<Test> {
         TESTS,
         access::TESTS,
         between::TESTS,
+        certificates::TESTS,
         devices::TESTS,
         identity::TESTS,
         landlock::TESTS,
