@@ -44,6 +44,8 @@ struct Parts {
     /// The access to each of the directories, if it is a root.
     roots: [Option<usize>; 4],
     empty: [bool; 2],
+    /// Memory and processes.
+    limits: [Option<usize>; 2],
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -51,8 +53,10 @@ fn parts() -> impl Strategy<Value = Parts> {
     let roots = [root(), root(), root(), root()];
     let flags = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
     let home = prop::option::of(0..3_usize);
-    (0..4_usize, 0..4_usize, flags, home, roots).prop_map(
-        |(tier, net, (listed, shared, empty), home, roots)| Parts {
+    let limit = || prop::option::of(0..3_usize);
+    let limits = [limit(), limit()];
+    (0..4_usize, 0..4_usize, flags, home, roots, limits).prop_map(
+        |(tier, net, (listed, shared, empty), home, roots, limits)| Parts {
             tier,
             net,
             listed,
@@ -60,6 +64,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             home,
             roots,
             empty,
+            limits,
         },
     )
 }
@@ -88,6 +93,13 @@ fn plan(parts: &Parts, reversed: bool) -> Plan {
     if parts.shared {
         plan = plan.share_scratch();
     }
+    let [memory, processes] = parts.limits;
+    if let Some(memory) = memory {
+        plan = plan.limit_memory(memory as u64);
+    }
+    if let Some(processes) = processes {
+        plan = plan.limit_processes(processes as u64);
+    }
     plan
 }
 
@@ -107,6 +119,7 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
         3 => other.shared = !parts.shared,
         4 => other.home = next_option(parts.home, 3),
         5 => other.empty[by % 2] = !parts.empty[by % 2],
+        7 | 8 => other.limits[field - 7] = next_option(parts.limits[field - 7], 3),
         _ => {
             let root = &mut other.roots[by % 4];
             *root = next_option(*root, Access::ALL.len());
@@ -115,7 +128,9 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
     other
 }
 
-const FIELDS: usize = 7;
+const FIELDS: usize = 9;
+/// Those that the server has nothing to do with.
+const HOSTS_OWN: [usize; 2] = [7, 8];
 
 /// Another field of a plan does not compile here before it has a number above.
 #[test]
@@ -128,10 +143,12 @@ fn every_field_is_changed() {
         home: _,
         roots: _,
         empty: _,
+        memory: _,
+        processes: _,
         #[cfg(feature = "test-points")]
             stop: _,
     } = Plan::limits();
-    assert_eq!(FIELDS, 7);
+    assert_eq!(FIELDS, 9);
 }
 
 fn hash(plan: &Plan) -> u64 {
@@ -146,7 +163,8 @@ proptest! {
         let (one, other) = (plan(&parts, false), plan(&changed(&parts, field, by), false));
         prop_assert_ne!(&one, &other);
         // What goes to the server differs too, but for the descriptors.
-        prop_assert_ne!(wire::plan::encode(&one).unwrap().0, wire::plan::encode(&other).unwrap().0);
+        let differ = wire::plan::encode(&one).unwrap().0 != wire::plan::encode(&other).unwrap().0;
+        prop_assert_eq!(differ, !HOSTS_OWN.contains(&field));
     }
 
     #[test]
