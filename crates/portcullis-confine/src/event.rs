@@ -66,7 +66,7 @@ pub enum Event {
     /// The tree had more memory than [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes) or
     /// [`Plan::limit_memory`](crate::Plan::limit_memory), and nothing of it is left.
     OverMemory {
-        /// Processes that were killed, the command included.
+        /// Processes that were killed, the command included; at least so many where the kernel did it.
         processes: u32,
         /// What the tree used.
         usage: Usage,

@@ -10,6 +10,9 @@
 //! of a cell was ever outside. The group of a server is locked by the host's process: one that nobody has locked was
 //! left by a host that was killed, and is removed when the next server starts.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -290,10 +293,7 @@ impl Group {
     /// What the kernel killed because of the memory limit, when nothing of it is left; `None` if it killed nothing.
     /// Waits for processes that are ending.
     pub(super) fn over_memory(&self) -> Option<Event> {
-        let events = read_at(&self.dir, "memory.events").ok()?;
-        // Memory that somebody above ran out of is not this limit.
-        field(&events, "oom").filter(|&times| times > 0)?;
-        let killed = field(&events, "oom_kill").filter(|&killed| killed > 0)?;
+        let killed = killed_for_memory(&read_at(&self.dir, "memory.events").ok()?)?;
         kill(&self.dir, END_TIMEOUT).ok()?;
         let time = read_at(&self.dir, "cpu.stat").unwrap_or_default();
         let micros = |name| Duration::from_micros(field(&time, name).unwrap_or_default());
@@ -301,7 +301,7 @@ impl Group {
         let peak = read_at(&self.dir, "memory.peak").ok();
         let peak = peak.and_then(|peak| peak.trim().parse().ok());
         Some(Event::OverMemory {
-            // The init is no process of the command's.
+            // One is the init. Those that ended with its namespace the kernel does not count.
             processes: u32::try_from(killed - 1).unwrap_or(u32::MAX).max(1),
             usage: Usage {
                 user: micros("user_usec"),
@@ -436,6 +436,13 @@ fn kill(dir: &OwnedFd, time: Duration) -> io::Result<()> {
         let mut changed = [PollFd::new(&events, PollFlags::PRI)];
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut changed, Some(&left)))?;
     }
+}
+
+/// How many processes were killed because of the limit of a group, in the text of its `memory.events`.
+fn killed_for_memory(events: &str) -> Option<u64> {
+    // That somebody above ran out of memory is not this limit.
+    field(events, "oom").filter(|&times| times > 0)?;
+    field(events, "oom_kill").filter(|&killed| killed > 0)
 }
 
 /// The number behind a name in a file of one pair a line.

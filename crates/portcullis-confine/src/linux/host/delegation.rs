@@ -127,7 +127,7 @@ impl Hindrance {
                     .to_owned(),
             ),
             Self::NotOurs(path) => (
-                format!("the cgroup `{}` is not delegated to it", path.display()),
+                format!("this process's cgroup `{}` is not delegated to it", path.display()),
                 start,
             ),
             Self::Inside(path) | Self::Occupied(path) => (
@@ -158,7 +158,7 @@ impl Hindrance {
 }
 
 /// The group of this process.
-fn own_group() -> Option<Ours> {
+pub(super) fn own_group() -> Option<Ours> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let group = unified(&groups)?;
     let mounts = fs::read("/proc/self/mountinfo").ok()?;
