@@ -184,6 +184,20 @@ impl Report {
             .copied()
             .filter(move |&protection| self.has(protection))
     }
+
+    /// Everything that is not in force, but for cgroups and what a cgroup takes the place of: the limits of a cell
+    /// without one are kept in another way.
+    pub fn not_in_force(self) -> impl Iterator<Item = Protection> {
+        let kept = move |protection| match protection {
+            Protection::MemoryCgroup | Protection::ProcessesCgroup => true,
+            Protection::MemoryWatch => self.has(Protection::MemoryCgroup),
+            _ => false,
+        };
+        Protection::ALL
+            .iter()
+            .copied()
+            .filter(move |&protection| !self.has(protection) && !kept(protection))
+    }
 }
 
 /// What must be in force for a plan, or its cell is not handed out.
@@ -299,6 +313,10 @@ mod tests {
         assert!(memory.has(P::MemoryCgroup) && !memory.has(P::MemoryWatch));
         let processes = watched.in_cgroup([P::ProcessesCgroup]);
         assert!(processes.has(P::ProcessesCgroup) && processes.has(P::MemoryWatch));
+        let not = |report: Report| report.not_in_force().any(|p| p == P::MemoryWatch);
+        assert!(!not(watched) && !not(memory) && not(Report::new(Tier::Full, 7, [])));
+        let cgroups = |p| matches!(p, P::MemoryCgroup | P::ProcessesCgroup);
+        assert!(!watched.not_in_force().any(cgroups));
     }
 
     #[test]

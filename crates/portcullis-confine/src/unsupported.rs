@@ -85,6 +85,7 @@ impossible! {
     Helper: path() -> &Path;
     SpawnServer: pid() -> u32;
     SpawnServer: has_ended() -> bool;
+    SpawnServer: has_cgroups() -> bool;
     SpawnServer: template(&Plan) -> Result<Template, ServerError>;
     Template: request_cell() -> Result<(), ServerError>;
     Template: receive_cell() -> Result<Option<Cell>, ServerError>;

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use crate::ExecFailure;
 use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
+use crate::run::PROCESSES;
 
 /// Plans that are kept: more than any plugin has rules.
 const MAX_KEPT: usize = 64;
@@ -37,6 +38,8 @@ const FRESH: Duration = Duration::from_secs(2);
 pub(crate) struct Planner {
     /// Certificates that every command may read.
     ca_file: Option<PathBuf>,
+    /// Whether limits are part of a plan, because each cell has a cgroup that keeps them.
+    cgroups: bool,
     kept: Mutex<Vec<(Wanted, Arc<Planned>)>>,
 }
 
@@ -180,9 +183,10 @@ fn own_programs(found: &Found, listed: bool, tier: Tier) -> Vec<(PathBuf, FileId
 }
 
 impl Planner {
-    pub(crate) fn new(ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(ca_file: Option<PathBuf>, cgroups: bool) -> Self {
         Self {
             ca_file,
+            cgroups,
             kept: Mutex::default(),
         }
     }
@@ -206,7 +210,11 @@ impl Planner {
     /// # Errors
     /// [`ExecFailure::Root`] or [`ExecFailure::Protect`].
     pub(crate) fn make(&self, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
-        let planned = Arc::new(make(&wanted, self.ca_file())?);
+        let mut planned = make(&wanted, self.ca_file())?;
+        if self.cgroups && wanted.tier != Tier::Limits {
+            planned.plan = limited(planned.plan, &wanted.rights);
+        }
+        let planned = Arc::new(planned);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(made_for, _)| *made_for != wanted);
         if kept.len() >= MAX_KEPT {
@@ -215,6 +223,15 @@ impl Planner {
         kept.push((wanted, planned.clone()));
         Ok(planned)
     }
+}
+
+/// The plan with what a cgroup keeps.
+fn limited(plan: Plan, rights: &ChildRights) -> Plan {
+    let plan = match rights.memory {
+        Some(memory) => plan.limit_memory(memory),
+        None => plan,
+    };
+    plan.limit_processes(rights.processes.unwrap_or(PROCESSES).into())
 }
 
 fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure> {

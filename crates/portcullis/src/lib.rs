@@ -63,7 +63,7 @@ pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
     Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
-    Stdio, Tier, enter, obstacles,
+    Stdio, Tier, cgroup_obstacle, enter, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;

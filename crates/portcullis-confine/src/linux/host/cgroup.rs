@@ -138,6 +138,10 @@ impl Groups {
         Ok(())
     }
 
+    pub(super) fn is_in_use(&self) -> bool {
+        self.in_use.load(Ordering::Acquire)
+    }
+
     /// Makes no more groups.
     pub(super) fn give_up(&self) {
         self.in_use.store(false, Ordering::Release);
@@ -197,7 +201,7 @@ impl Limited {
     /// no groups, and its report says so.
     pub(super) fn make(&self) -> Option<Group> {
         let Self { groups, .. } = self;
-        if !groups.in_use.load(Ordering::Acquire) {
+        if !groups.is_in_use() {
             return None;
         }
         groups.clear();

@@ -121,6 +121,14 @@ impl SpawnServer {
         self.process.id()
     }
 
+    /// Whether cells have cgroups of their own, if their plan limits something.
+    #[must_use]
+    pub fn has_cgroups(&self) -> bool {
+        self.groups
+            .as_ref()
+            .is_some_and(|groups| groups.is_in_use())
+    }
+
     /// Whether it has ended, or has been given up.
     #[must_use]
     pub fn has_ended(&self) -> bool {
