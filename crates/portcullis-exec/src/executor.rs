@@ -111,8 +111,8 @@ impl Executor {
         let proof = Plan::new(plan::tier(options.confinement));
         let pool = Pool::start(helper, proof, options.parked.clamp(1, MAX_PARKED))?;
         Ok(Self(Arc::new(Inner {
+            planner: Planner::new(options.ca_file.clone(), pool.has_cgroups()),
             pool,
-            planner: Planner::new(options.ca_file.clone()),
             proxy: options.proxy.clone(),
             git: options.git.clone(),
             caches: options.caches.clone(),

@@ -23,6 +23,7 @@ use crate::ExecFailure;
 use crate::cache::Cache;
 use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
+use crate::run::PROCESSES;
 use crate::trust::Trust;
 
 /// Plans that are kept: more than any plugin has rules.
@@ -39,6 +40,8 @@ const FRESH: Duration = Duration::from_secs(2);
 pub(crate) struct Planner {
     /// What every command trusts, if it is not what the system does.
     trust: Option<Trust>,
+    /// Whether limits are part of a plan, because each cell has a cgroup that keeps them.
+    cgroups: bool,
     kept: Mutex<Vec<(Wanted, Arc<Planned>)>>,
 }
 
@@ -202,9 +205,10 @@ fn own_programs(found: &Found, listed: bool, tier: Tier) -> Vec<(PathBuf, FileId
 }
 
 impl Planner {
-    pub(crate) fn new(ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(ca_file: Option<PathBuf>, cgroups: bool) -> Self {
         Self {
             trust: ca_file.map(Trust::new),
+            cgroups,
             kept: Mutex::default(),
         }
     }
@@ -244,7 +248,11 @@ impl Planner {
     /// [`ExecFailure::Root`], [`ExecFailure::Protect`], [`ExecFailure::Certificates`] or
     /// [`ExecFailure::Cache`].
     pub(crate) fn make(&self, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
-        let planned = Arc::new(make(&wanted, self.trust.as_ref())?);
+        let mut planned = make(&wanted, self.trust.as_ref())?;
+        if self.cgroups && wanted.tier != Tier::Limits {
+            planned.plan = limited(planned.plan, &wanted.rights);
+        }
+        let planned = Arc::new(planned);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(made_for, _)| *made_for != wanted);
         if kept.len() >= MAX_KEPT {
@@ -253,6 +261,15 @@ impl Planner {
         kept.push((wanted, planned.clone()));
         Ok(planned)
     }
+}
+
+/// The plan with what a cgroup keeps.
+fn limited(plan: Plan, rights: &ChildRights) -> Plan {
+    let plan = match rights.memory {
+        Some(memory) => plan.limit_memory(memory),
+        None => plan,
+    };
+    plan.limit_processes(rights.processes.unwrap_or(PROCESSES).into())
 }
 
 fn make(wanted: &Wanted, trust: Option<&Trust>) -> Result<Planned, ExecFailure> {

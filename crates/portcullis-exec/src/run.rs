@@ -338,11 +338,12 @@ async fn settled_cache(planned: &Planned, in_use: Option<InUse>) -> Option<TreeN
 }
 
 /// Processes and threads of a command and all it starts, where no rule says fewer.
-const PROCESSES: u32 = 1024;
+pub(crate) const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
 const DESCRIPTORS: u64 = 4096;
 
-/// The kernel counts all that a user has in the cells of one template, so `own` of ours are not the command's.
+/// Without a cgroup, the kernel counts all that a user has in the cells of one template, so `own` of ours are not the
+/// command's.
 fn limits(terms: &ExecTerms, own: u32) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();

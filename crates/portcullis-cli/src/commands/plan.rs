@@ -293,9 +293,9 @@ fn programs(activity: &Activity, tier: Tier) -> Vec<&str> {
 
 /// Phrases of the protections that were in force, and of those that were not.
 fn protections(report: Report) -> [Vec<&'static str>; 2] {
-    let all = Protection::ALL.iter().copied();
-    let (in_force, missing): (Vec<_>, Vec<_>) = all.partition(|&protection| report.has(protection));
-    [in_force, missing].map(|list| list.into_iter().map(Protection::text).collect())
+    let in_force = report.in_force().map(Protection::text);
+    let missing = report.not_in_force().map(Protection::text);
+    [in_force.collect(), missing.collect()]
 }
 
 /// A report in one line.

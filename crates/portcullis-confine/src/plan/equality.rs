@@ -45,6 +45,8 @@ struct Parts {
     roots: [Option<usize>; 4],
     empty: [bool; 2],
     certificates: Option<usize>,
+    /// Memory and processes.
+    limits: [Option<usize>; 2],
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -53,8 +55,10 @@ fn parts() -> impl Strategy<Value = Parts> {
     let flags = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
     let home = prop::option::of(0..3_usize);
     let certificates = prop::option::of(0..2_usize);
-    (0..4_usize, 0..4_usize, flags, home, roots, certificates).prop_map(
-        |(tier, net, (listed, shared, empty), home, roots, certificates)| Parts {
+    let limit = || prop::option::of(0..3_usize);
+    let own = (certificates, [limit(), limit()]);
+    (0..4_usize, 0..4_usize, flags, home, roots, own).prop_map(
+        |(tier, net, (listed, shared, empty), home, roots, (certificates, limits))| Parts {
             tier,
             net,
             listed,
@@ -63,6 +67,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             roots,
             empty,
             certificates,
+            limits,
         },
     )
 }
@@ -100,6 +105,13 @@ fn plan(parts: &Parts, reversed: bool) -> Plan {
     if let Some(number) = parts.certificates {
         plan = plan.certificates(certificates()[number].clone());
     }
+    let [memory, processes] = parts.limits;
+    if let Some(memory) = memory {
+        plan = plan.limit_memory(memory as u64);
+    }
+    if let Some(processes) = processes {
+        plan = plan.limit_processes(processes as u64);
+    }
     plan
 }
 
@@ -120,6 +132,7 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
         4 => other.home = next_option(parts.home, 3),
         5 => other.empty[by % 2] = !parts.empty[by % 2],
         6 => other.certificates = next_option(parts.certificates, 2),
+        7 | 8 => other.limits[field - 7] = next_option(parts.limits[field - 7], 3),
         _ => {
             let root = &mut other.roots[by % 4];
             *root = next_option(*root, Access::ALL.len());
@@ -128,7 +141,9 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
     other
 }
 
-const FIELDS: usize = 8;
+const FIELDS: usize = 10;
+/// Those that the server has nothing to do with.
+const HOSTS_OWN: [usize; 2] = [7, 8];
 
 /// Another field of a plan does not compile here before it has a number above.
 #[test]
@@ -142,10 +157,12 @@ fn every_field_is_changed() {
         roots: _,
         empty: _,
         certificates: _,
+        memory: _,
+        processes: _,
         #[cfg(feature = "test-points")]
             stop: _,
     } = Plan::limits();
-    assert_eq!(FIELDS, 8);
+    assert_eq!(FIELDS, 10);
 }
 
 fn hash(plan: &Plan) -> u64 {
@@ -160,7 +177,8 @@ proptest! {
         let (one, other) = (plan(&parts, false), plan(&changed(&parts, field, by), false));
         prop_assert_ne!(&one, &other);
         // What goes to the server differs too, but for the descriptors.
-        prop_assert_ne!(wire::plan::encode(&one).unwrap().0, wire::plan::encode(&other).unwrap().0);
+        let differ = wire::plan::encode(&one).unwrap().0 != wire::plan::encode(&other).unwrap().0;
+        prop_assert_eq!(differ, !HOSTS_OWN.contains(&field));
     }
 
     #[test]

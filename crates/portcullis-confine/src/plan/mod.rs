@@ -118,6 +118,7 @@ impl Net {
 /// - any program of the system may be executed
 /// - `HOME` is `/nonexistent`
 /// - the certificates of the system are trusted
+/// - no cgroup of its own
 ///
 /// # Examples
 /// ```
@@ -139,6 +140,9 @@ pub struct Plan {
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
     pub(crate) certificates: Option<Certificates>,
+    /// What a cgroup of each cell keeps; not told to the server, which has nothing to do with it.
+    pub(crate) memory: Option<u64>,
+    pub(crate) processes: Option<u64>,
     #[cfg(feature = "test-points")]
     pub(crate) stop: Option<crate::linux::Stop>,
 }
@@ -159,6 +163,8 @@ impl Plan {
             roots: Vec::new(),
             empty: Vec::new(),
             certificates: None,
+            memory: None,
+            processes: None,
             #[cfg(feature = "test-points")]
             stop: None,
         }
@@ -232,6 +238,25 @@ impl Plan {
     #[must_use]
     pub fn share_scratch(mut self) -> Self {
         self.shared = true;
+        self
+    }
+
+    /// Has each cell be in a cgroup of its own that lets all its processes together have so many bytes of memory, where a
+    /// part of the tree is ours ([`cgroup_obstacle`](crate::cgroup_obstacle) says why it is not). What several of them
+    /// share counts once; what the kernel keeps for them counts, too.
+    ///
+    /// Elsewhere, [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes) of the command is what counts, so set both.
+    #[must_use]
+    pub fn limit_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// As [`Plan::limit_memory`], for the number of processes and threads of a command and all that it starts. Elsewhere,
+    /// [`Rlimits::processes`](crate::Rlimits::processes) is what counts.
+    #[must_use]
+    pub fn limit_processes(mut self, count: u64) -> Self {
+        self.processes = Some(count);
         self
     }
 
