@@ -1,7 +1,7 @@
 //! Groups without limits, which every cgroup tree of version 2 has: made below the one of this process.
 
 use std::{
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -59,12 +59,14 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        kill(&self.0.dir, END_TIMEOUT).unwrap();
-        for name in self.names() {
-            let dir = open_dir(&self.0.dir, &*name).unwrap();
-            remove(&self.0.dir, &name, &dir).unwrap();
-        }
-        remove_at(&self.1, &self.2).unwrap();
+        let removed = kill(&self.0.dir, END_TIMEOUT).and_then(|()| {
+            for name in below(&self.0.dir)? {
+                let dir = open_dir(&self.0.dir, &*name)?;
+                remove(&self.0.dir, &name, &dir)?;
+            }
+            Ok(remove_at(&self.1, &self.2)?)
+        });
+        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
     }
 }
 
@@ -78,7 +80,8 @@ fn unlimited(groups: &Arc<Groups>) -> Limited {
 
 #[expect(clippy::disallowed_methods, reason = "stands in for a command")]
 fn sleeper(group: &OwnedFd) -> Child {
-    let child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let mut command = Command::new("/bin/sleep");
+    let child = command.arg("1000").stdout(Stdio::null()).spawn().unwrap();
     write_at(group, "cgroup.procs", &child.id().to_string()).unwrap();
     child
 }
@@ -193,7 +196,8 @@ fn a_cell_is_in_its_group_or_is_none() {
     let mut inside = sleeper(&mine.dir);
     assert!(adopt(&inside, mine).is_some());
     inside.wait().unwrap();
-    let mut outside = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let mut command = Command::new("/bin/sleep");
+    let mut outside = command.arg("1000").stdout(Stdio::null()).spawn().unwrap();
     assert!(adopt(&outside, another).is_none());
     // Whoever it is, it is not left running.
     outside.wait().unwrap();
