@@ -133,7 +133,7 @@ fn split(text: &str) -> Vec<&str> {
 pub(super) struct Stage {
     pub(super) host: Host,
     pub(super) trail: Arc<Memory>,
-    pub(super) project: tempfile::TempDir,
+    _project: tempfile::TempDir,
     said: MemoryOutputPipe,
 }
 
@@ -154,7 +154,7 @@ impl Stage {
         Self {
             host: host.build().unwrap(),
             trail,
-            project,
+            _project: project,
             said,
         }
     }
