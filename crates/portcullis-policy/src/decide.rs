@@ -91,6 +91,9 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     if request.stdin && rules.iter().any(|rule| rule.narrowing.stdin == Some(false)) {
         return Err(refuse.stdin(&rules));
     }
+    if request.inherit_output && !grant.inherit_output {
+        return Err(refuse.inherited_output());
+    }
     let only: Vec<&[String]> = rules
         .iter()
         .filter_map(|rule| rule.narrowing.env.as_deref())

@@ -54,8 +54,10 @@ impl Instance {
         let limit = loaded.grants.limits.call;
         let deadline = Instant::now() + limit;
         store.data_mut().gate.deadline = Some(deadline);
+        let _children = store.data().gate.children.killed_on_drop();
         let mut step = INSTANTIATE;
         let outcome = within(deadline, Entry::start(&loaded, &mut store, &mut step)).await;
+        store.data_mut().end_children().await;
         match outcome {
             Ok(entry) => Ok(Self {
                 plugin,
@@ -94,9 +96,12 @@ impl Instance {
         let deadline = Instant::now() + limit;
         let active = self.plugin.0.ticker.enter();
         self.store.data_mut().gate.deadline = Some(deadline);
+        let children = self.store.data().gate.children.killed_on_drop();
         let call = self.entry.run(&mut self.store, args);
         let outcome = within(deadline, call).await;
         drop(active);
+        self.store.data_mut().end_children().await;
+        drop(children);
         self.store.data_mut().gate.explain().await;
         match outcome {
             Ok(answer) => {

@@ -117,7 +117,7 @@ impl Plugin {
             }
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio)?;
-                let module = ModuleState::new(preview1, stdio.log());
+                let module = ModuleState::new(preview1, stdio.stderr_of_command());
                 Ok(State {
                     module: Some(Box::new(module)),
                     ..State::new(WasiCtxBuilder::new().build(), grants, gate)

@@ -3,6 +3,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::abi::module::ModuleState;
+use crate::abi::streams::Streams;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 
@@ -16,6 +17,8 @@ pub(crate) struct State {
     pub(crate) context_bytes: usize,
     /// Present in an instance of a core module.
     pub(crate) module: Option<Box<ModuleState>>,
+    /// Streams of commands, by their place in the table.
+    pub(crate) streams: Streams,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -30,8 +33,17 @@ impl State {
             table,
             context_bytes: 0,
             module: None,
+            streams: Streams::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
+        }
+    }
+
+    /// Ends what runs beside the guest, whose call is over.
+    pub(crate) async fn end_children(&mut self) {
+        self.gate.settle().await;
+        if let Some(module) = &mut self.module {
+            module.children.clear();
         }
     }
 

@@ -59,12 +59,14 @@ impl GuestStdio {
         self
     }
 
-    /// A stream to where the guest's standard error goes, for what it says otherwise.
-    pub(crate) fn log(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        match &self.stderr {
-            Some(make) => make().async_stream(),
-            None => Box::new(tokio::io::sink()),
-        }
+    /// Standard output as a command gets it that inherits it; `None` when it goes nowhere.
+    pub(crate) fn stdout_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stdout.as_deref().map(of_command)
+    }
+
+    /// Standard error likewise.
+    pub(crate) fn stderr_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stderr.as_deref().map(of_command)
     }
 
     pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder) {
@@ -78,4 +80,10 @@ impl GuestStdio {
             wasi.stderr(make());
         }
     }
+}
+
+fn of_command(
+    make: &(dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync),
+) -> Box<dyn AsyncWrite + Send + Unpin> {
+    Box::new(Box::into_pin(make().async_stream()))
 }
