@@ -55,7 +55,7 @@ impl Facts<'_> {
             kind,
             malformed,
             imports,
-            exports,
+            lacks,
             ..
         } = &self.found;
         let mut problems = Vec::new();
@@ -84,12 +84,12 @@ impl Facts<'_> {
                 .map(|why| format!("`{}`: {why}", import.name))
         };
         problems.extend(imports.iter().filter_map(missing));
-        if !exports.iter().any(|export| export == RUN) {
-            problems.push(
-                "it exports no `run: func(args: list<string>) -> result<string, string>`"
-                    .to_owned(),
-            );
-        }
+        problems.extend(lacks.iter().map(|export| match (kind, *export) {
+            (Kind::Component, RUN) => {
+                "it exports no `run: func(args: list<string>) -> result<string, string>`".to_owned()
+            }
+            (_, export) => format!("it exports no `{export}`"),
+        }));
         problems
     }
 

@@ -132,8 +132,13 @@ pub(super) async fn poll(
         return Ok(0);
     };
     let state = caller.data_mut();
-    let polled = match open(state).get(&child) {
-        Some(open) => Ok(said(open, timeout_ms).await),
+    let polled = match open(state).get_mut(&child) {
+        Some(open) => {
+            let polled = said(open, timeout_ms).await;
+            // Told once: a guest that has nothing more to write is not woken for it again.
+            open.full &= polled.writable == 0;
+            Ok(polled)
+        }
         None => Err(Error::Invalid),
     };
     if polled.as_ref().is_ok_and(|polled| polled.outcome.is_some()) {
