@@ -188,6 +188,7 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum Input {
     #[component(name = "null")]
     Null,
@@ -198,6 +199,7 @@ enum Input {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum Sink {
     #[component(name = "null")]
     Null,
@@ -210,6 +212,7 @@ enum Sink {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum ErrorSink {
     #[component(name = "null")]
     Null,

@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod command;
 mod core_form;
 mod exec;
 mod fixture;
@@ -35,6 +36,9 @@ fn main() -> std::process::ExitCode {
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        command::kinds::TESTS,
+        command::streams::TESTS,
+        command::lives::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
