@@ -59,11 +59,11 @@ impl Facts<'_> {
             kind,
             malformed,
             imports,
-            exports,
+            lacks,
             ..
         } = &self.found;
         let mut problems = Vec::new();
-        if *kind != Kind::Component {
+        if !kind.is_plugin() {
             problems.push(format!("it is {}; {}", kind.describe(), kind.remedy()));
             return problems;
         }
@@ -88,12 +88,12 @@ impl Facts<'_> {
                 .map(|why| format!("`{}`: {why}", import.name))
         };
         problems.extend(imports.iter().filter_map(missing));
-        if !exports.iter().any(|export| export == RUN) {
-            problems.push(
-                "it exports no `run: func(args: list<string>) -> result<string, string>`"
-                    .to_owned(),
-            );
-        }
+        problems.extend(lacks.iter().map(|export| match (kind, *export) {
+            (Kind::Component, RUN) => {
+                "it exports no `run: func(args: list<string>) -> result<string, string>`".to_owned()
+            }
+            (_, export) => format!("it exports no `{export}`"),
+        }));
         problems
     }
 

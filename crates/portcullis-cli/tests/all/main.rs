@@ -6,6 +6,7 @@ mod audit;
 mod broken;
 mod children;
 mod context;
+mod core_form;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
