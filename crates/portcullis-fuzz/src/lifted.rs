@@ -23,17 +23,9 @@ use crate::{Run, lines};
 const SECRET: &str = "9f3c-only-the-host-has-this-77aa";
 /// A variable that the policy passes by name.
 const PASSED: &str = "GH_TOKEN";
-/// What makes common programs run other code, by the manuals; a part of the product's list.
-const DANGEROUS: [&str; 8] = [
-    "LD_",
-    "DYLD_",
-    "BASH_ENV",
-    "GIT_SSH",
-    "PYTHON",
-    "NODE_OPTIONS",
-    "PERL5",
-    "GCONV_PATH",
-];
+/// What makes common programs run other code, by the manuals: beginnings, and whole names; a part of the product's list.
+const DANGEROUS: [&str; 6] = ["LD_", "DYLD_", "GIT_SSH", "PYTHONP", "NODE_OPTIONS", "PERL5"];
+const DANGEROUS_NAMES: [&str; 4] = ["BASH_ENV", "GCONV_PATH", "IFS", "VISUAL"];
 
 pub(crate) fn target() -> Run {
     let world = World::new();
@@ -197,10 +189,9 @@ impl World {
                 "`{name:?}`"
             );
             assert!(!value.contains('\0'), "a NUL in `{name}`");
-            assert!(
-                !DANGEROUS.iter().any(|start| name.starts_with(start)),
-                "`{name}`: {ask:?}"
-            );
+            let dangerous = DANGEROUS.iter().any(|start| name.starts_with(start))
+                || DANGEROUS_NAMES.contains(&name.as_str());
+            assert!(!dangerous, "`{name}`: {ask:?}");
             assert!(
                 name == PASSED || !value.contains(SECRET),
                 "a secret in `{name}`: {ask:?}"

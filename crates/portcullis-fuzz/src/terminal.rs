@@ -91,10 +91,9 @@ fn keeps_text(data: &[u8], out: &str) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    // That parser takes the controls of one character for no sequences, and terminals do; and it takes sequences of any
-    // length.
-    let one_character = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
-    if text.chars().any(one_character) || text.len() > 60 {
+    // Of sequences that parser reads bytes, and terminals of today read characters; and it takes those of any length.
+    let sequences = text.contains('\u{1b}') && (!text.is_ascii() || text.len() > 60);
+    if sequences || text.chars().any(|c| ('\u{80}'..='\u{9f}').contains(&c)) {
         return;
     }
     let shown = printed(out);
