@@ -11,19 +11,16 @@ use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
 };
 use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
+use crate::code::{self, Compiled};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
-use crate::imports;
-use crate::inspect;
-use crate::instance;
 use crate::own_state::OwnState;
-use crate::plugin::{Exports, Loaded, Plugin};
+use crate::plugin::{Loaded, Plugin};
 use crate::recognize::Kind;
 use crate::repositories::with_repositories;
 use crate::state::State;
@@ -32,10 +29,6 @@ use crate::trail::{Nowhere, Trail};
 
 /// Bytes a plugin's file may have.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
-/// What a plugin exports.
-const RUN: &str = "run: func(args: list<string>) -> result<string, string>";
-/// What it may export besides.
-const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 /// Time a plugin may take to compile.
 const MAX_COMPILE: Duration = Duration::from_secs(120);
 
@@ -274,14 +267,7 @@ impl Host {
                 limit: MAX_BYTES,
             });
         }
-        let kind = Kind::of(&bytes);
-        if kind != Kind::Component {
-            return Err(LoadError::NotAPlugin { plugin, kind });
-        }
-        if inspect::is_too_deep(&bytes) {
-            let why = "its components lie more than 100 deep in one another".to_owned();
-            return Err(LoadError::Invalid { plugin, why });
-        }
+        let kind = code::kind(&plugin, &bytes)?;
         let grants = with_repositories(grants)?;
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
@@ -293,14 +279,13 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        let component = self.compile(&grants, bytes).await?;
-        let names = imports::names(&self.0.engine, &component);
-        let missing = imports::missing(&names, &grants);
+        let compiled = self.compile(kind, &grants, bytes).await?;
+        let missing = compiled.missing(&self.0.engine, &grants);
         if !missing.is_empty() {
             return Err(LoadError::Imports { plugin, missing });
         }
         let executor = match starting {
-            Some(starting) if imports::wants_exec(&names) => {
+            Some(starting) if compiled.wants_exec(&self.0.engine) => {
                 let started = starting
                     .await
                     .unwrap_or_else(|error| Err(error.to_string()));
@@ -311,7 +296,7 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble(component, grants, digest, executor)
+        self.assemble(compiled, grants, digest, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -349,24 +334,28 @@ impl Host {
             .clone()
     }
 
-    async fn compile(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {
+    async fn compile(
+        &self,
+        kind: Kind,
+        grants: &Grants,
+        bytes: Vec<u8>,
+    ) -> Result<Compiled, LoadError> {
         let engine = self.0.engine.clone();
         let cache = self.0.settings.cache.clone();
-        let work = tokio::task::spawn_blocking(move || match cache {
-            Some(cache) => cache
-                .component(&engine, &bytes, || Component::new(&engine, &bytes))
-                .map(|fetched| fetched.code),
-            None => Component::new(&engine, &bytes),
+        let work = tokio::task::spawn_blocking(move || {
+            Compiled::new(kind, &engine, cache.as_deref(), &bytes)
         });
         let plugin = grants.plugin.clone();
         match tokio::time::timeout(MAX_COMPILE, work).await {
-            Ok(Ok(Ok(component))) => Ok(component),
+            Ok(Ok(Ok(compiled))) => Ok(compiled),
             Ok(Ok(Err(error))) => Err(LoadError::Invalid {
                 plugin,
+                kind,
                 why: format!("{error:#}"),
             }),
             Ok(Err(panic)) => Err(LoadError::Invalid {
                 plugin,
+                kind,
                 why: panic.to_string(),
             }),
             Err(_) => Err(LoadError::CompileTime {
@@ -378,28 +367,21 @@ impl Host {
 
     fn assemble(
         &self,
-        component: Component,
+        compiled: Compiled,
         grants: Grants,
         digest: String,
         executor: Option<Executor>,
     ) -> Result<Plugin, LoadError> {
         let shared = &self.0;
         let plugin = grants.plugin.clone();
-        let misfit = |why: String| LoadError::Interface {
-            plugin: plugin.clone(),
-            why,
-        };
-        let mut linker = shared.linker.clone();
-        if grants.late {
-            // Only known imports are left at this point; those that are not supplied trap when called.
-            linker
-                .define_unknown_imports_as_traps(&component)
-                .map_err(|error| misfit(format!("{error:#}")))?;
-        }
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(|error| misfit(format!("{error:#}")))?;
-        let exports = self.exports(&component).map_err(misfit)?;
+        let kind = compiled.kind();
+        let code = compiled
+            .link(&shared.engine, &shared.linker, &grants)
+            .map_err(|why| LoadError::Interface {
+                plugin: plugin.clone(),
+                kind,
+                why,
+            })?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
         wasi::context(&grants, &settings.host_env, &settings.stdio)?;
@@ -422,8 +404,7 @@ impl Host {
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
             ticker: Arc::clone(&shared.ticker),
-            pre,
-            exports,
+            code,
             grants,
             gate,
             host_env: settings.host_env.clone(),
@@ -438,42 +419,5 @@ impl Host {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),
             key: settings.digest_key.clone(),
         }
-    }
-
-    fn exports(&self, component: &Component) -> Result<Exports, String> {
-        let engine = &self.0.engine;
-        let index = |name| component.get_export_index(None, name);
-        let ty = component.component_type();
-        let function = |name| match ty.get_export(engine, name).map(|export| export.ty) {
-            Some(ComponentItem::ComponentFunc(function)) => Ok(Some(function)),
-            Some(_) => Err(format!("its export `{name}` is not a function")),
-            None => Ok(None),
-        };
-        let run = function("run")?.ok_or_else(|| {
-            let names: Vec<_> = ty
-                .exports(engine)
-                .map(|(name, _)| format!("`{name}`"))
-                .collect();
-            let found = if names.is_empty() {
-                "nothing".to_owned()
-            } else {
-                names.join(", ")
-            };
-            format!("it exports no `{RUN}`; it exports {found}")
-        })?;
-        run.typecheck::<instance::RunParams, instance::RunResults>(&ty.instance_type())
-            .map_err(|error| format!("its export `run` is not `{RUN}`: {error:#}"))?;
-        if let Some(overlay) = function("env-overlay")? {
-            overlay
-                .typecheck::<(), instance::OverlayResults>(&ty.instance_type())
-                .map_err(|error| {
-                    format!("its export `env-overlay` is not `{OVERLAY}`: {error:#}")
-                })?;
-        }
-        let run = index("run").ok_or("its export `run` cannot be found")?;
-        Ok(Exports {
-            run,
-            env_overlay: index("env-overlay"),
-        })
     }
 }

@@ -1,6 +1,6 @@
 //! Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 //!
-//! A plugin is a WebAssembly component. It may call native commands, read files and set environment variables, each
+//! A plugin is a WebAssembly component, or a core module of a certain form. It may call native commands, read files and set environment variables, each
 //! only as far as its [`Grants`](policy::Grants) say. This crate loads plugins, runs them, and holds the one door
 //! between a guest and the host. What it does *not* do yet: children of a plugin are started under limits of time,
 //! output and environment, and are killed as a tree, but the kernel does not confine them to the plugin's grants.
@@ -29,6 +29,7 @@
 mod abi;
 mod activity;
 mod capability;
+mod code;
 mod command;
 mod diagnostic;
 mod digest;
@@ -45,6 +46,7 @@ mod own_state;
 mod plugin;
 mod recognize;
 mod repositories;
+mod shape;
 mod state;
 mod stdio;
 mod trail;
@@ -69,3 +71,11 @@ pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use stdio::GuestStdio;
+
+/// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
+#[doc(hidden)]
+pub mod core_form {
+    pub use crate::abi::module::wire::{
+        Command, ErrorSink, Input, Malformed, Sink, Stdio, exec, exec_start, run_result,
+    };
+}

@@ -2,6 +2,7 @@ use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::abi::module::ModuleState;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 
@@ -13,6 +14,8 @@ pub(crate) struct State {
     pub(crate) gate: Gate,
     /// Bytes of names and values in all contexts together.
     pub(crate) context_bytes: usize,
+    /// Present in an instance of a core module.
+    pub(crate) module: Option<Box<ModuleState>>,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -26,9 +29,17 @@ impl State {
             wasi,
             table,
             context_bytes: 0,
+            module: None,
             limits: MemoryLimits::new(&grants.limits),
             gate,
         }
+    }
+
+    /// What a core module has. Only linkers for core modules have functions that call this.
+    pub(crate) fn module(&mut self) -> &mut ModuleState {
+        self.module
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("an instance of a core module is made with it"))
     }
 }
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
@@ -56,6 +57,14 @@ impl GuestStdio {
     ) -> Self {
         self.stderr = Some(Arc::new(move || Box::new(make())));
         self
+    }
+
+    /// A stream to where the guest's standard error goes, for what it says otherwise.
+    pub(crate) fn log(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        match &self.stderr {
+            Some(make) => make().async_stream(),
+            None => Box::new(tokio::io::sink()),
+        }
     }
 
     pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder) {

@@ -59,7 +59,7 @@ impl Facts<'_> {
             ..
         } = &self.found;
         let mut problems = Vec::new();
-        if *kind != Kind::Component {
+        if !kind.is_plugin() {
             problems.push(format!("it is {}; {}", kind.describe(), kind.remedy()));
             return problems;
         }

@@ -2,3 +2,5 @@
 //! answer. No adapter decides.
 
 pub(crate) mod component;
+pub(crate) mod module;
+pub(crate) mod packed;

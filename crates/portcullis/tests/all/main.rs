@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod core_form;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
+    let tests = [tests, core_form::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();
