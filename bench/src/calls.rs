@@ -93,7 +93,14 @@ async fn gate(bench: &Bench) -> anyhow::Result<()> {
     }
     print("the gate", &rows);
     let both = rows[0].median() + rows[1].median();
-    Figure::at_most("the gate", "lift, decide and lower together", both, "µs", 2.0).put();
+    Figure::at_most(
+        "the gate",
+        "lift, decide and lower together",
+        both,
+        "µs",
+        2.0,
+    )
+    .put();
     Ok(())
 }
 

@@ -82,10 +82,15 @@ pub(crate) fn sections(lines: &str) -> Result<Vec<(String, String)>> {
 /// The ratio comes first: it travels, and what was measured does not.
 fn table(figures: &[Figure]) -> String {
     let title = figures.first().map_or("", |figure| figure.group.as_str());
-    let mut text = format!("| {} | ratio | median | goal | |\n|---|---|---|---|---|\n", cell(title));
+    let mut text = format!(
+        "| {} | ratio | median | goal | |\n|---|---|---|---|---|\n",
+        cell(title)
+    );
     for figure in figures {
         let ratio = figure.ratio.map(digits).unwrap_or_default();
-        let median = figure.figure.map(|value| format!("{} {}", digits(value), figure.unit));
+        let median = figure
+            .figure
+            .map(|value| format!("{} {}", digits(value), figure.unit));
         let goal = figure.goal.as_deref().unwrap_or_default();
         let met = match figure.met {
             Some(true) => "met",
@@ -93,7 +98,11 @@ fn table(figures: &[Figure]) -> String {
             None => "",
         };
         let median = median.unwrap_or_default();
-        let _infallible = writeln!(text, "| {} | {ratio} | {median} | {goal} | {met} |", cell(&figure.name));
+        let _infallible = writeln!(
+            text,
+            "| {} | {ratio} | {median} | {goal} | {met} |",
+            cell(&figure.name)
+        );
     }
     text
 }
@@ -114,7 +123,8 @@ fn digits(value: f64) -> String {
     let whole = text.find('.').unwrap_or(text.len());
     let mut out = String::new();
     for (at, c) in text.char_indices() {
-        if at > 0 && at < whole && (whole - at) % 3 == 0 && text.as_bytes()[at - 1].is_ascii_digit() {
+        if at > 0 && at < whole && (whole - at) % 3 == 0 && text.as_bytes()[at - 1].is_ascii_digit()
+        {
             out.push(',');
         }
         out.push(c);
@@ -127,7 +137,8 @@ pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split(':').nth(1)).map(|value| value.trim().to_owned())
+        line.and_then(|line| line.split(':').nth(1))
+            .map(|value| value.trim().to_owned())
     };
     let release = read("/proc/sys/kernel/osrelease");
     let release: Vec<&str> = release.trim().split(['.', '-']).take(2).collect();
@@ -136,8 +147,16 @@ pub(crate) fn machine() -> String {
     let memory = field(&read("/proc/meminfo"), "MemTotal")
         .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
         .unwrap_or_default();
-    let virtual_ = if read("/proc/cpuinfo").contains("hypervisor") { "virtual " } else { "" };
-    let who = if crate::shell::is_root() { "root" } else { "an ordinary user" };
+    let virtual_ = if read("/proc/cpuinfo").contains("hypervisor") {
+        "virtual "
+    } else {
+        ""
+    };
+    let who = if crate::shell::is_root() {
+        "root"
+    } else {
+        "an ordinary user"
+    };
     let load = read("/proc/loadavg");
     let load = load.split(' ').next().unwrap_or("?");
     format!(
@@ -146,8 +165,10 @@ pub(crate) fn machine() -> String {
         release.join("."),
         memory.div_ceil(1024 * 1024),
         class(&read("/proc/self/stat")),
-        crate::shell::output(crate::shell::command("rustc").arg("--version"))
-            .map_or_else(|_| "an unknown compiler".to_owned(), |text| text.split(" (").next().unwrap_or_default().to_owned()),
+        crate::shell::output(crate::shell::command("rustc").arg("--version")).map_or_else(
+            |_| "an unknown compiler".to_owned(),
+            |text| text.split(" (").next().unwrap_or_default().to_owned()
+        ),
     )
 }
 
@@ -188,7 +209,11 @@ mod tests {
              | memory | ratio | median | goal | |\n|---|---|---|---|---|\n\
              | d | 2.56 |  | ≤ 1.15× | **missed** |\n"
         );
-        assert!(sections[1].1.contains("| e | 0.031 | 1,234,567 per second |"));
+        assert!(
+            sections[1]
+                .1
+                .contains("| e | 0.031 | 1,234,567 per second |")
+        );
         assert!(super::sections("{\"group\":\"x\"}").is_err());
     }
 
@@ -206,11 +231,22 @@ mod tests {
 
     #[test]
     fn the_book_has_a_place_for_every_section() {
-        let mut page = Page::new(fs::read_to_string(crate::shell::root().join("docs/performance.md")).unwrap());
+        let mut page = Page::new(
+            fs::read_to_string(crate::shell::root().join("docs/performance.md")).unwrap(),
+        );
         let bench = fs::read_to_string(crate::shell::root().join("bench/src/main.rs")).unwrap();
-        let list = bench.split("const GROUPS").nth(1).and_then(|rest| rest.split(['[', ']']).nth(3));
-        let groups = list.unwrap().split(',').map(|name| name.trim().trim_matches('"'));
-        let groups: Vec<_> = groups.filter(|name| !name.is_empty()).chain(["machine", "peers"]).collect();
+        let list = bench
+            .split("const GROUPS")
+            .nth(1)
+            .and_then(|rest| rest.split(['[', ']']).nth(3));
+        let groups = list
+            .unwrap()
+            .split(',')
+            .map(|name| name.trim().trim_matches('"'));
+        let groups: Vec<_> = groups
+            .filter(|name| !name.is_empty())
+            .chain(["machine", "peers"])
+            .collect();
         assert!(groups.len() > 6, "{groups:?}");
         for group in groups {
             assert!(page.replace(group, "x"), "no place for `{group}`");
@@ -226,7 +262,13 @@ mod tests {
 
     #[test]
     fn digits_that_count_are_three() {
-        for (value, text) in [(0.0312, "0.031"), (1.0, "1.00"), (12.34, "12.3"), (999.6, "1,000"), (28.0, "28.0")] {
+        for (value, text) in [
+            (0.0312, "0.031"),
+            (1.0, "1.00"),
+            (12.34, "12.3"),
+            (999.6, "1,000"),
+            (28.0, "28.0"),
+        ] {
             assert_eq!(digits(value), text);
         }
     }

@@ -142,7 +142,8 @@ impl Figure {
     /// # Panics
     /// When the file that was asked for cannot be written: a run whose figures are lost is none.
     pub fn put(&self) {
-        let column = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
+        let column =
+            |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
         let goal = match (&self.goal, self.met) {
             (Some(goal), Some(true)) => format!("{goal}: met"),
             (Some(goal), _) => format!("{goal}: MISSED"),

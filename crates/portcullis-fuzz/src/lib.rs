@@ -21,12 +21,19 @@
 )]
 
 mod argv;
+mod core_form;
 mod lifted;
 mod policy;
 mod proxy;
 mod reference;
 mod terminal;
 mod wire;
+
+/// What the source of another crate looks for under this name.
+mod engine {
+    /// As there.
+    pub(crate) const HOST_CALL_BYTES: usize = 16 * 1024 * 1024;
+}
 
 use std::path::PathBuf;
 
@@ -60,6 +67,11 @@ pub const TARGETS: &[Target] = &[
         name: "lifted",
         about: "what a guest may ask for: nothing outside its grants is allowed",
         make: lifted::target,
+    },
+    Target {
+        name: "core",
+        about: "what a core module passes: packed pointers and messages",
+        make: core_form::target,
     },
     Target {
         name: "terminal",

@@ -24,7 +24,14 @@ const SECRET: &str = "9f3c-only-the-host-has-this-77aa";
 /// A variable that the policy passes by name.
 const PASSED: &str = "GH_TOKEN";
 /// What makes common programs run other code, by the manuals: beginnings, and whole names; a part of the product's list.
-const DANGEROUS: [&str; 6] = ["LD_", "DYLD_", "GIT_SSH", "PYTHONP", "NODE_OPTIONS", "PERL5"];
+const DANGEROUS: [&str; 6] = [
+    "LD_",
+    "DYLD_",
+    "GIT_SSH",
+    "PYTHONP",
+    "NODE_OPTIONS",
+    "PERL5",
+];
 const DANGEROUS_NAMES: [&str; 4] = ["BASH_ENV", "GCONV_PATH", "IFS", "VISUAL"];
 
 pub(crate) fn target() -> Run {
@@ -37,7 +44,7 @@ pub(crate) fn target() -> Run {
 }
 
 /// Directories, programs and grants.
-struct World {
+pub(crate) struct World {
     root: PathBuf,
     grants: Grants,
     place: Place,
@@ -47,7 +54,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         for name in ["bin", "project/src", "project/out", "elsewhere"] {
@@ -115,7 +122,7 @@ impl World {
         Some(ask)
     }
 
-    fn check(&self, ask: &ExecAsk) {
+    pub(crate) fn check(&self, ask: &ExecAsk) {
         let (request, _opened) = resolve(&self.grants, &self.place, ask);
         let (name, args) = (request.program.base_name().to_owned(), request.args.clone());
         match decide(&self.grants, request) {

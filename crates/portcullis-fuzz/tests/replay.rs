@@ -44,6 +44,11 @@ fn what_guests_ask_for() {
 }
 
 #[test]
+fn what_core_modules_pass() {
+    replay("core");
+}
+
+#[test]
 fn what_guests_write_to_a_terminal() {
     replay("terminal");
 }
@@ -65,6 +70,9 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let wanted: BTreeSet<_> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    let wanted: BTreeSet<_> = TARGETS
+        .iter()
+        .map(|target| target.name.to_owned())
+        .collect();
     assert_eq!(there, wanted);
 }

@@ -4,3 +4,4 @@
 pub(crate) mod component;
 pub(crate) mod module;
 pub(crate) mod packed;
+pub(crate) mod place;
