@@ -6,7 +6,9 @@
 
 use crate::{Options, shell};
 use anyhow::{Context, Result, bail};
+use std::collections::VecDeque;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use std::time::{Duration, Instant};
 const SECONDS: u64 = 600;
 /// How long a planted bug may stay unfound.
 const PLANTED_SECONDS: u64 = 600;
+/// Lines that are shown of a run that failed.
+const LAST_LINES: usize = 60;
 /// Bytes of an input of the committed corpus; what needs more is no seed.
 const SEED_BYTES: usize = 2048;
 
@@ -126,18 +130,22 @@ fn build(planted: bool) -> Result<PathBuf> {
     let mut cargo = shell::cargo();
     cargo.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml"]);
     cargo.args(["--target", host]);
-    let directory = shell::root().join("fuzz/target").join(match planted {
-        true => "planted",
-        false => "plain",
-    });
     if planted {
         cargo.args(["--features", "planted"]);
     }
+    // One for both: all but the targets themselves is the same.
+    let directory = shell::root().join("fuzz/target/build");
     cargo
         .env("CARGO_TARGET_DIR", &directory)
         .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     shell::run(&mut cargo)?;
-    Ok(directory.join(host).join("release/portcullis-fuzzer"))
+    let built = directory.join(host).join("release/portcullis-fuzzer");
+    if !planted {
+        return Ok(built);
+    }
+    let kept = built.with_file_name("portcullis-fuzzer-planted");
+    fs::rename(&built, &kept)?;
+    Ok(kept)
 }
 
 /// One target, its committed corpus, and where it works.
@@ -162,13 +170,16 @@ impl Fuzz<'_> {
         if dictionary.is_file() {
             command.arg(format!("-dict={}", dictionary.display()));
         }
-        let findings = self.work.join("findings/");
-        fs::create_dir_all(&findings)?;
-        command.arg(format!("-artifact_prefix={}/", findings.display()));
+        fs::create_dir_all(self.findings())?;
+        command.arg(format!("-artifact_prefix={}/", self.findings().display()));
         Ok(command)
     }
 
-    /// Fuzzes for so long, beginning with the committed corpus and what earlier runs found here.
+    fn findings(&self) -> PathBuf {
+        self.work.join("findings")
+    }
+
+    /// Fuzzes for so long, beginning with the committed corpus and what earlier runs found here. Prints how far it gets.
     fn run(&self, seconds: u64) -> Result<()> {
         let found = self.work.join("corpus");
         fs::create_dir_all(&found)?;
@@ -176,7 +187,37 @@ impl Fuzz<'_> {
         command
             .arg(format!("-max_total_time={seconds}"))
             .args([&found, &self.corpus]);
-        shell::run(&mut command).context("what it found is in `findings` of fuzz/target/work")
+        let line = shell::show(&command);
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {line}"))?;
+        let mut last = VecDeque::new();
+        let mut coverage = String::new();
+        for text in BufReader::new(child.stderr.take().context("no output")?).split(b'\n') {
+            let text = String::from_utf8_lossy(&text?).into_owned();
+            if ["INITED", "pulse", "DONE"]
+                .iter()
+                .any(|word| text.contains(word))
+            {
+                println!("{text}");
+                coverage.clone_from(&text);
+            }
+            last.push_back(text);
+            if last.len() > LAST_LINES {
+                last.pop_front();
+            }
+        }
+        let status = child.wait()?;
+        if !status.success() {
+            last.iter().for_each(|text| println!("{text}"));
+            bail!(
+                "{status}; what it found is in {}",
+                self.findings().display()
+            );
+        }
+        println!("{}: {}", self.target, reached(&coverage));
+        Ok(())
     }
 
     /// Replaces the committed corpus by the fewest inputs that reach all that is reached.
@@ -243,6 +284,22 @@ impl Fuzz<'_> {
     }
 }
 
+/// What a line of libFuzzer says was reached, in words: `#9 DONE cov: 2047 ft: 7816 corp: 12/7Kb …`.
+fn reached(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let after = |name: &str| {
+        let at = words.iter().position(|word| *word == name);
+        at.and_then(|at| words.get(at + 1)).copied().unwrap_or("?")
+    };
+    let runs = words.first().unwrap_or(&"?").trim_start_matches('#');
+    format!(
+        "{runs} runs reached {} edges in {} ways, and {} inputs do as much",
+        after("cov:"),
+        after("ft:"),
+        after("corp:").split('/').next().unwrap_or("?"),
+    )
+}
+
 fn seconds(took: Duration) -> f64 {
     took.as_secs_f64()
 }
@@ -275,6 +332,14 @@ mod tests {
             error.contains("`nothing`") && error.contains("terminal"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn coverage_is_told_in_words() {
+        let line =
+            "#153341\tDONE   cov: 2047 ft: 7816 corp: 1251/77Kb lim: 129 exec/s: 3740 rss: 35Mb";
+        let words = "153341 runs reached 2047 edges in 7816 ways, and 1251 inputs do as much";
+        assert_eq!(reached(line), words);
     }
 
     #[test]
