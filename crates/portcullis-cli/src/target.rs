@@ -23,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) entry: PluginEntry,
     pub(crate) bytes: Vec<u8>,
     pub(crate) sha256: String,
+    /// The same as bytes.
+    pub(crate) digest: [u8; 32],
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
 }
@@ -60,12 +62,15 @@ impl Target {
         File::open(&entry.path)
             .and_then(|file| file.take(MAX_READ).read_to_end(&mut bytes))
             .map_err(failed)?;
-        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let digest = Sha256::digest(&bytes).into();
+        // What the policy binds to a plugin's content it binds to what was read here.
+        entry.grants.plugin_sha256 = Some(digest);
         let editing = Editing::of(&entry, settings);
         Ok(Self {
             entry,
             bytes,
-            sha256,
+            sha256: hex::encode(digest),
+            digest,
             editing,
         })
     }
@@ -154,7 +159,9 @@ impl Editing {
                     Self::File(file.clone())
                 }
             }
-            Some(Origin::Flag { .. } | Origin::Code) | None => Self::Path(entry.path.clone()),
+            Some(Origin::Flag { .. } | Origin::Code | Origin::Answer) | None => {
+                Self::Path(entry.path.clone())
+            }
         }
     }
 

@@ -86,6 +86,11 @@ codes! {
     /// There is no best effort: a command is confined as written, or not started. A weaker `confinement` can be written
     /// out for one rule, one plugin or all of them; `portcullis doctor` tells what this machine can enforce.
     ExecConfinement = "P0213",
+    /// The ceiling that an administrator set does not leave the command.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// Ask whoever administers this machine.
+    ExecCeiling = "P0214",
     /// Too many commands of this plugin are running at once.
     ///
     /// Raise `limits.children`, or have the plugin wait.

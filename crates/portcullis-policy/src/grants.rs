@@ -20,6 +20,8 @@ pub enum Mode {
 pub struct Grants {
     /// Whose grants these are.
     pub plugin: PluginId,
+    /// The SHA-256 of the plugin's file. Without it rules that name one do not count.
+    pub plugin_sha256: Option<[u8; 32]>,
     /// How strict the host is where no rule matches.
     pub mode: Mode,
     /// Native commands; `None` means the capability itself is not granted.
@@ -44,6 +46,7 @@ impl Grants {
     pub fn none(plugin: PluginId) -> Self {
         Self {
             plugin,
+            plugin_sha256: None,
             mode: Mode::default(),
             exec: None,
             fs: Vec::new(),
@@ -53,6 +56,12 @@ impl Grants {
             late: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Whether a rule counts only for a plugin with a certain SHA-256.
+    pub fn names_plugin_sha256(&self) -> bool {
+        let mut rules = self.exec.iter().flat_map(ExecGrant::rules);
+        rules.any(|rule| rule.plugin_sha256.is_some())
     }
 
     /// The grant that covers a real path with this access, if one does.
@@ -77,6 +86,8 @@ pub struct ExecGrant {
     pub allow: Vec<ProgramRule>,
     /// What is denied; a denial wins over every allowance.
     pub deny: Vec<ProgramRule>,
+    /// If present, what a command must be allowed by as well, whatever else allows it.
+    pub ceiling: Option<Ceiling>,
     /// Where bare program names are looked up: absolute directories, in order.
     pub search_path: Vec<PathBuf>,
     /// Whether the host's environment, less the vetoed and secret names, is passed when the request asks for it.
@@ -107,6 +118,7 @@ impl Default for ExecGrant {
             any_program: false,
             allow: Vec::new(),
             deny: Vec::new(),
+            ceiling: None,
             search_path: ["/usr/local/bin", "/usr/bin", "/bin"]
                 .map(PathBuf::from)
                 .to_vec(),
@@ -122,6 +134,23 @@ impl Default for ExecGrant {
             origin: Origin::Code,
         }
     }
+}
+
+impl ExecGrant {
+    /// Every rule that a command can meet.
+    pub fn rules(&self) -> impl Iterator<Item = &ProgramRule> {
+        let ceiling = self.ceiling.iter().flat_map(|ceiling| &ceiling.allow);
+        self.allow.iter().chain(&self.deny).chain(ceiling)
+    }
+}
+
+/// The most that may be allowed, by whoever is above the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// The commands that may be allowed; when several rules are about one, it gets only what all of them leave.
+    pub allow: Vec<ProgramRule>,
+    /// The line of the list.
+    pub origin: Origin,
 }
 
 /// What may be done below a granted directory.

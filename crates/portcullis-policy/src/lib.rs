@@ -70,7 +70,7 @@ pub use denial::{Code, Denial, GuestError, Remedy};
 pub use env_names::{is_secret_name, mentions_secret};
 pub use environment::{DropReason, Dropped, Environment, HostEnvironment};
 pub use flag::FlagPattern;
-pub use grants::{ExecGrant, FsAccess, FsGrant, FsKind, Grants, Mode};
+pub use grants::{Ceiling, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Mode};
 pub use host::{Host, HostName, InvalidHost, Target};
 pub use host_rule::{HostPattern, HostRule, HostRules};
 pub use ipnet::IpNet;

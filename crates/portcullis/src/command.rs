@@ -94,6 +94,7 @@ impl Host {
             executor,
             named_by_git: Arc::default(),
             trail: self.trail(),
+            asker: self.asker(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask, stdio).await {

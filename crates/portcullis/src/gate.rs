@@ -3,6 +3,7 @@
 //! Each kind of request is one method with the same steps: resolve, decide, write the decision down, act, write the
 //! outcome down. An ABI adapter decodes, asks the gate and encodes; it decides nothing.
 
+mod consent;
 mod limits;
 mod records;
 
@@ -21,6 +22,8 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs_guard::NamedByGit;
+use crate::clock::CallClock;
+use crate::consent::Asker;
 use crate::digest::{self};
 use crate::explained::{self, Whose};
 use crate::notice;
@@ -35,6 +38,7 @@ pub(crate) struct GateParts {
     pub(crate) quota: Arc<Quota>,
     pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
+    pub(crate) asker: Asker,
 }
 
 /// The only door between a guest and the host.
@@ -44,7 +48,10 @@ pub(crate) struct Gate {
     run: Arc<str>,
     calls: u64,
     /// When the guest's call is over, and every command with it.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) clock: CallClock,
+    /// What it was granted, and what a person allowed it since.
+    grants: Arc<Grants>,
+    answers: consent::Answers,
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
@@ -64,10 +71,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
+            grants: Arc::clone(&parts.grants),
+            answers: consent::Answers::default(),
             parts,
             run,
             calls: 0,
-            deadline: None,
+            clock: CallClock::default(),
             overlay: Vec::new(),
             sharer: Sharer::new(),
             activity: Activity::default(),
@@ -99,12 +108,13 @@ impl Gate {
             ask.env = self.overlay.iter().cloned().chain(ask.env).collect();
         }
         let parts = Arc::clone(&self.parts);
-        let (mut request, opened) = resolve(&parts.grants, &parts.place, &ask);
+        let (mut request, opened) = resolve(&self.grants, &parts.place, &ask);
         request.stdin = !matches!(stdio.stdin, Input::Nothing);
         let object = Masked::argv(
             std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
         );
-        match decide(&parts.grants, request) {
+        let decision = decide(&self.grants, request);
+        match self.consented(call, &object, decision).await? {
             // The place comes first, so that what is written down as allowed is also run.
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
@@ -117,7 +127,6 @@ impl Gate {
                     Err(self.refuse(call, &object, denial)?.into())
                 }
             },
-            // Nobody is there to be asked: the denial stands.
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
                 Err(self.refuse(call, &object, *denial)?.into())
             }
@@ -179,7 +188,7 @@ impl Gate {
             given_up: Some(self.outcome(call)),
         };
         let run = executor
-            .run(authorized, opened, stdio, self.deadline, permit)
+            .run(authorized, opened, stdio, self.clock.end(), permit)
             .await;
         running.given_up = None;
         match run {

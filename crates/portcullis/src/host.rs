@@ -10,12 +10,14 @@ use portcullis_exec::{
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
 };
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
+use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
@@ -53,6 +55,8 @@ struct Shared {
     project: PathBuf,
     /// One for each confinement, in its order: a server proves what it is used for.
     executors: [OnceLock<Result<Executor, String>>; 4],
+    /// One question at a time, whichever instance asks.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -74,6 +78,7 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -87,6 +92,7 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    consent: Option<Arc<dyn Consent>>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -156,6 +162,13 @@ impl HostBuilder {
         self
     }
 
+    /// Who is asked for what no rule matches in `dev` mode.
+    #[must_use]
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = Some(consent);
+        self
+    }
+
     /// The host's own files, which no grant reaches.
     #[must_use]
     pub fn own_state(mut self, own: OwnState) -> Self {
@@ -206,6 +219,7 @@ impl HostBuilder {
             settings: self,
             project,
             executors: Default::default(),
+            turn: Arc::default(),
         })))
     }
 }
@@ -282,7 +296,11 @@ impl Host {
             let why = "its components lie more than 100 deep in one another".to_owned();
             return Err(LoadError::Invalid { plugin, why });
         }
-        let grants = with_repositories(grants)?;
+        let mut grants = with_repositories(grants)?;
+        if grants.names_plugin_sha256() {
+            // Of these very bytes, whatever the caller believes them to be.
+            grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());
+        }
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
@@ -418,6 +436,7 @@ impl Host {
             executor,
             named_by_git: Arc::default(),
             trail: self.trail(),
+            asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
@@ -430,6 +449,13 @@ impl Host {
             stdio: settings.stdio.clone(),
             digest,
         })))
+    }
+
+    pub(crate) fn asker(&self) -> Asker {
+        Asker {
+            consent: self.0.settings.consent.clone(),
+            turn: Arc::clone(&self.0.turn),
+        }
     }
 
     pub(crate) fn trail(&self) -> Trail {

@@ -1,9 +1,10 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::activity::Activity;
+use crate::clock::CallClock;
 use crate::engine::TICK;
 use crate::error::CallError;
 use crate::plugin::Plugin;
@@ -42,10 +43,10 @@ impl Instance {
         let loaded = std::sync::Arc::clone(&plugin.0);
         let _active = loaded.ticker.enter();
         let limit = loaded.grants.limits.call;
-        let deadline = Instant::now() + limit;
-        store.data_mut().gate.deadline = Some(deadline);
+        let clock = store.data().gate.clock.clone();
+        clock.start(limit);
         let mut instantiated = false;
-        let outcome = within(deadline, async {
+        let outcome = within(&clock, async {
             let instance = loaded.pre.instantiate_async(&mut store).await?;
             instantiated = true;
             let run: Run = instance.get_typed_func(&mut store, loaded.exports.run)?;
@@ -98,11 +99,11 @@ impl Instance {
             });
         }
         let limit = self.plugin.grants().limits.call;
-        let deadline = Instant::now() + limit;
+        let clock = self.store.data().gate.clock.clone();
+        clock.start(limit);
         let active = self.plugin.0.ticker.enter();
-        self.store.data_mut().gate.deadline = Some(deadline);
         let call = self.run.call_async(&mut self.store, (args.to_vec(),));
-        let outcome = within(deadline, call).await;
+        let outcome = within(&clock, call).await;
         drop(active);
         self.store.data_mut().gate.explain().await;
         match outcome {
@@ -129,14 +130,14 @@ enum Stopped {
 /// Runs a call to its end or its deadline. A guest that computes is interrupted at the deadline by the engine, which
 /// then knows where it was; one that waits for the host is dropped a little later.
 async fn within<T>(
-    deadline: Instant,
+    clock: &CallClock,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stopped> {
     const AFTER: Duration = TICK.saturating_mul(10);
-    match tokio::time::timeout_at((deadline + AFTER).into(), call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Stopped::Failed(error)),
-        Err(_) => Err(Stopped::Deadline),
+    tokio::select! {
+        biased;
+        returned = call => returned.map_err(Stopped::Failed),
+        () = clock.over(AFTER) => Err(Stopped::Deadline),
     }
 }
 

@@ -6,7 +6,7 @@ mod check;
 pub(crate) mod children;
 mod completions;
 mod doctor;
-mod edit;
+pub(crate) mod edit;
 mod exec;
 mod explain;
 mod inspect;

@@ -7,6 +7,7 @@ pub(crate) mod guest;
 pub(crate) mod progress;
 pub(crate) mod relayed;
 mod report;
+pub(crate) mod screen;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};

@@ -5,12 +5,14 @@
 mod audit;
 mod broken;
 mod children;
+mod consent;
 mod context;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
 mod policy;
 mod run;
+mod session;
 mod stop;
 mod terminal;
 mod trust;

@@ -51,9 +51,9 @@ impl Gate {
     }
 
     fn rule_origin(&self, id: &RuleId) -> String {
-        let rules = self.parts.grants.exec.iter().flat_map(|exec| &exec.allow);
+        let rules = self.grants.exec.iter().flat_map(|exec| &exec.allow);
         rules
-            .into_iter()
+            .chain(&self.answers.rules)
             .find(|rule| rule.id == *id)
             .map(|rule| rule.origin.to_string())
             .unwrap_or_default()

@@ -130,6 +130,7 @@ fn typed(program: &str) -> Option<ProgramRule> {
         program: ProgramRef::parse(program)?,
         sha256: None,
         arguments: Default::default(),
+        plugin_sha256: None,
         narrowing: Narrowing::default(),
     })
 }
