@@ -40,6 +40,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "portcullis-audit",
             "portcullis-config",
             "portcullis-policy",
+            "portcullis-private",
         ],
     ),
     (

@@ -49,6 +49,8 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         screen: screen.clone(),
         keeper: None,
         typed_for_the_plugin: false,
+        data: settings.directories.data.clone(),
+        out,
     };
     let host = session::host(&settings, trail.clone(), GuestStdio::default(), consent)?;
     // No component of a plugin is run, so there is no digest of one.

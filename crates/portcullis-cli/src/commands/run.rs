@@ -64,6 +64,8 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         screen,
         keeper: Some(Keeper::new(&settings, &target, !args.common.no_config)),
         typed_for_the_plugin: args.stdin && std::io::stdin().is_terminal(),
+        data: settings.directories.data.clone(),
+        out,
     };
     let trail = session::open_trail(&settings.directories)?;
     let host = session::host(

@@ -3,14 +3,16 @@
 mod keep;
 mod terminal;
 mod text;
+mod turn;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use portcullis::{Answer, Consent, Question};
 
-use crate::render::line;
 use crate::render::screen::Screen;
+use crate::render::{Printer, line};
 
 pub(crate) use keep::Keeper;
 pub(crate) use terminal::Terminal;
@@ -28,6 +30,9 @@ pub(crate) struct AtTheTerminal {
     pub(crate) keeper: Option<Keeper>,
     /// Whether the plugin reads what is typed at the terminal.
     pub(crate) typed_for_the_plugin: bool,
+    /// Our own directory, where whoever asks waits for one another: an answer must not be read by two.
+    pub(crate) data: PathBuf,
+    pub(crate) out: Printer,
 }
 
 impl Consent for AtTheTerminal {
@@ -58,6 +63,7 @@ impl AtTheTerminal {
             let why = "what the plugin wrote went into a pipe, and whoever reads it could write over a question";
             return Err(why.to_owned());
         }
+        let _turn = turn::take(&self.data, self.out).await?;
         let mut terminal = Terminal::open()?;
         let (rows, columns) = text::SMALLEST;
         if terminal.rows < rows || terminal.columns < columns {
@@ -72,14 +78,23 @@ impl AtTheTerminal {
         let mut all = String::new();
         let mut tries = 0;
         while tries < TRIES {
-            let shown = text::of_command(question, terminal.rows, terminal.columns);
+            let shown = text::of_command(
+                question,
+                self.keeper.is_some(),
+                terminal.rows,
+                terminal.columns,
+            );
             let keys = if shown.cut && all.is_empty() {
                 Keys::Incomplete
             } else {
                 self.keys()
             };
             let before = std::mem::take(&mut all);
-            let text = format!("{before}{HEAD}\n{}{}", shown.text, self.words(&keys));
+            let text = format!(
+                "{before}{HEAD}\n{}{}",
+                shown.text,
+                self.words(&keys, terminal.columns)
+            );
             let Some(typed) = terminal.ask(&text, keys.prompt()).await else {
                 terminal.say("not allowed\n").await;
                 return Answer::No;
@@ -110,7 +125,7 @@ impl AtTheTerminal {
         }
     }
 
-    fn words(&self, keys: &Keys) -> String {
+    fn words(&self, keys: &Keys, columns: usize) -> String {
         let file = self.keeper.as_ref().and_then(|keeper| keeper.file());
         match (keys, file) {
             (Keys::Incomplete, _) => "  s: show all of the arguments   n: no\n".to_owned(),
@@ -119,10 +134,9 @@ impl AtTheTerminal {
                 "  o: once   r: for this run   n: no\n".to_owned()
             }
             (Keys::All, Some(file)) => {
-                let file = line(&file.display().to_string());
-                format!(
-                    "  o: once   r: for this run   n: no\n  a: always, exactly this for this file of the plugin ({file})\n"
-                )
+                let always = format!("  a: always, exactly this; kept in {}", file.display());
+                let always = text::middle(&text::escaped(&always), columns.saturating_sub(1));
+                format!("  o: once   r: for this run   n: no\n{always}\n")
             }
         }
     }

@@ -20,6 +20,8 @@ use crate::failure::system;
 const QUIET: Duration = Duration::from_millis(400);
 /// How long that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take until we know that we were stopped and go on.
+const AFTERWARDS: Duration = Duration::from_millis(50);
 /// Bytes of an answer that are looked at.
 const MAX_ANSWER: usize = 4096;
 
@@ -194,6 +196,13 @@ impl Terminal {
                 return Ok(Line::Over);
             }
             if line.ends_with(b"\n") {
+                // What was typed while we were stopped was typed for somebody else.
+                if tokio::time::timeout(AFTERWARDS, self.continued.recv())
+                    .await
+                    .is_ok()
+                {
+                    return Ok(Line::Continued);
+                }
                 return Ok(Line::Typed(
                     String::from_utf8_lossy(&line).trim().to_owned(),
                 ));

@@ -21,8 +21,13 @@ pub(super) struct Shown {
     pub(super) cut: bool,
 }
 
-/// The question about a command, for a terminal of this size.
-pub(super) fn of_command(question: &Question<'_>, rows: usize, columns: usize) -> Shown {
+/// The question about a command, of a plugin or of nobody's, for a terminal of this size.
+pub(super) fn of_command(
+    question: &Question<'_>,
+    of_plugin: bool,
+    rows: usize,
+    columns: usize,
+) -> Shown {
     let request = question.request;
     let room = columns.saturating_sub(MARGIN + 1);
     let lines = rows.saturating_sub(ROWS).clamp(1, 8);
@@ -34,10 +39,10 @@ pub(super) fn of_command(question: &Question<'_>, rows: usize, columns: usize) -
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {name:<9}  {fact}");
     };
-    fact(
-        "plugin",
-        &middle(&quoted(question.grants.plugin.as_str()), room),
-    );
+    if of_plugin {
+        let id = quoted(question.grants.plugin.as_str());
+        fact("plugin", &middle(&id, room));
+    }
     if let Program::Found(found) = &request.found {
         fact(
             "program",
@@ -59,7 +64,8 @@ pub(super) fn of_command(question: &Question<'_>, rows: usize, columns: usize) -
         fact("variables", &middle(&names.join(", "), room));
     }
     if request.stdin {
-        fact("input", "what the plugin gives it");
+        let whose = if of_plugin { "the plugin's" } else { "yours" };
+        fact("input", whose);
     }
     let terms = question.terms;
     let reach = children::reach(&terms.rights, terms.confinement);
@@ -106,7 +112,7 @@ fn is_plain(c: char) -> bool {
     matches!(c, ' '..='~') || (known && c.is_alphanumeric() && c != '\u{3164}')
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -100,8 +100,18 @@ fn a_question_says_what_would_run_and_its_keys_come_last() {
         .concat(),
     );
     session.waits_for(PROMPT).waits_for("] ");
-    let rows = session.rows().join("\n");
-    insta::assert_snapshot!(context.plain(&rows), @r#"
+    let question = session.question().join("\n");
+    insta::assert_snapshot!(context.plain(&question), @r#"
+    portcullis: no rule of the policy is about this command
+      plugin     "p"
+      program    "/usr/bin/cat"
+      arguments  "a b" "\"" "-n"
+      in         "[DIR]/project"
+      variables  "LC_X"
+      input      the plugin's
+      it may     everything that you can reach
+      o: once   r: for this run   n: no
+    Allow it? [o/r/a/N]
     "#);
     session.types("\n");
     let (code, text) = session.ends();
@@ -298,7 +308,7 @@ fn what_the_manifest_does_not_ask_for_is_not_asked_either() {
     context.write(
         "plugin.toml",
         "id = \"p\"\nversion = \"1.0.0\"\nworld = \"portcullis:cli/plugin@0.1.0\"\ncomponent = \"p.wasm\"\n\
-         [[asks]]\nkind = \"exec\"\nprogram = \"printf\"\nreason = \"prints\"\n",
+         [[asks]]\ncapability = \"exec\"\nprogram = \"printf\"\nreason = \"prints\"\n",
     );
     let (code, text) = Session::start(&context, &run(&[&["echo", "x"]])).ends();
     assert_eq!(code, 126, "{text}");
@@ -332,5 +342,6 @@ fn a_command_that_a_person_types_is_asked_for_once() {
     session.answers("r").answers("o");
     let (code, text) = session.ends();
     assert_eq!(code, 0, "{text}");
-    assert!(text.ends_with("x\n"), "{text}");
+    assert!(text.contains("Allow it? [o/N] o\nx\n"), "{text}");
+    assert!(!text.contains("plugin"), "{text}");
 }

@@ -6,6 +6,7 @@ mod audit;
 mod broken;
 mod children;
 mod consent;
+mod consent_attacks;
 mod context;
 mod doctor;
 mod exec_streams;
