@@ -19,6 +19,8 @@ pub enum Event {
     RunEnded(RunEnded),
     /// A person was asked for what no rule says.
     Asked(Asked),
+    /// A policy of a working tree is trusted, or no longer.
+    TrustChanged(TrustChanged),
     /// The policy decided on a request.
     Decision(Decision),
     /// What came of a request that was allowed.
@@ -99,6 +101,17 @@ pub struct Asked {
     pub object: Masked,
     /// What the person answered.
     pub answer: Answer,
+}
+
+/// A policy of a working tree is trusted, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustChanged {
+    /// The policy file.
+    pub file: String,
+    /// The SHA-256 of its text as it is trusted, hex; `None` when it is trusted no longer.
+    pub sha256: Option<String>,
+    /// The plugins that it names, each with the SHA-256 of its file; empty where nothing is there.
+    pub plugins: Vec<(String, String)>,
 }
 
 /// What a person answered.

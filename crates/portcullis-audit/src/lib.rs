@@ -26,7 +26,7 @@ pub use chain::{Head, InvalidHead, RecordHash, SCHEMA_VERSION};
 pub use digest::{DigestKey, Digester, KeyedDigest};
 pub use event::{
     Answer, Asked, Connection, Decision, DenialsFolded, Ended, Event, Opened, Outcome, Rule,
-    RunEnded, RunStarted, Verdict,
+    RunEnded, RunStarted, TrustChanged, Verdict,
 };
 pub use fold::{FoldOptions, Folding};
 pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};

@@ -65,6 +65,8 @@ impl Target {
         let digest = Sha256::digest(&bytes).into();
         // What the policy binds to a plugin's content it binds to what was read here.
         entry.grants.plugin_sha256 = Some(digest);
+        // What was trusted was trusted as it was.
+        entry.sha256 = entry.sha256.or(settings.pin(&entry.path));
         let editing = Editing::of(&entry, settings);
         Ok(Self {
             entry,
@@ -149,14 +151,12 @@ impl Editing {
     fn of(entry: &PluginEntry, settings: &Settings) -> Self {
         match &entry.origin {
             Some(Origin::File { file, .. }) => {
-                let own = settings
-                    .files
-                    .iter()
-                    .any(|known| known.role == Role::Own && known.path == *file);
-                if own {
-                    Self::Own
-                } else {
-                    Self::File(file.clone())
+                let known = settings.files.iter().find(|known| known.path == *file);
+                match known.map(|known| known.role) {
+                    Some(Role::Own) => Self::Own,
+                    // A change there would be one of the tree, and no longer trusted.
+                    Some(Role::Trusted) => Self::Path(entry.path.clone()),
+                    _ => Self::File(file.clone()),
                 }
             }
             Some(Origin::Flag { .. } | Origin::Code | Origin::Answer) | None => {

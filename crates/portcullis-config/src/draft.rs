@@ -174,6 +174,7 @@ impl Draft {
             mode,
             exec,
             fs: self.fs.clone(),
+            fs_ceiling: Default::default(),
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),

@@ -5,7 +5,7 @@ use crate::refusal::Refusal;
 use crate::request::sealed::Sealed;
 use crate::rights;
 use crate::{
-    Capability, Ceiling, ChildRights, Code, Denial, ExecGrant, ExecRequest, ExecTerms, Grants,
+    Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Grants,
     GuestError, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
 };
 
@@ -209,7 +209,7 @@ fn rules_of_the_ceiling<'a>(
     grants: &Grants,
     grant: &'a ExecGrant,
     request: &ExecRequest,
-) -> Result<Vec<&'a ProgramRule>, (&'a Ceiling, Unmatched<'a>)> {
+) -> Result<Vec<&'a ProgramRule>, (&'a ExecCeiling, Unmatched<'a>)> {
     match &grant.ceiling {
         Some(ceiling) => {
             matching(grants, &ceiling.allow, request).map_err(|unmatched| (ceiling, unmatched))

@@ -2,7 +2,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{Confinement, Limits, Net, Origin, PluginId, ProgramRule, Protect};
+use crate::{
+    Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule, Protect,
+};
 
 /// How strict the host is where the policy says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub struct Grants {
     /// Host directories and files that the guest and its commands may open, and directories that its commands may be
     /// started in.
     pub fs: Vec<FsGrant>,
+    /// The only directories and files that may be granted. Whoever adds some has to [meet](Self::meet_fs_ceiling) it again.
+    pub fs_ceiling: FsCeiling,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
     /// The network that its commands may reach. The guest itself has none.
@@ -50,6 +54,7 @@ impl Grants {
             mode: Mode::default(),
             exec: None,
             fs: Vec::new(),
+            fs_ceiling: FsCeiling::default(),
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
@@ -87,7 +92,7 @@ pub struct ExecGrant {
     /// What is denied; a denial wins over every allowance.
     pub deny: Vec<ProgramRule>,
     /// If present, what a command must be allowed by as well, whatever else allows it.
-    pub ceiling: Option<Ceiling>,
+    pub ceiling: Option<ExecCeiling>,
     /// Where bare program names are looked up: absolute directories, in order.
     pub search_path: Vec<PathBuf>,
     /// Whether the host's environment, less the vetoed and secret names, is passed when the request asks for it.
@@ -142,15 +147,6 @@ impl ExecGrant {
         let ceiling = self.ceiling.iter().flat_map(|ceiling| &ceiling.allow);
         self.allow.iter().chain(&self.deny).chain(ceiling)
     }
-}
-
-/// The most that may be allowed, by whoever is above the operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ceiling {
-    /// The commands that may be allowed; when several rules are about one, it gets only what all of them leave.
-    pub allow: Vec<ProgramRule>,
-    /// The line of the list.
-    pub origin: Origin,
 }
 
 /// What may be done below a granted directory.

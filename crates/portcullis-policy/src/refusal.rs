@@ -4,7 +4,7 @@ use crate::decide::Unmatched;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
-    Capability, Ceiling, Code, Cwd, Denial, ExecRequest, FsAccess, Grants, GuestError, Program,
+    Capability, Code, Cwd, Denial, ExecCeiling, ExecRequest, FsAccess, Grants, GuestError, Program,
     ProgramRef, ProgramRule, Remedy,
 };
 
@@ -123,7 +123,7 @@ impl Refusal<'_> {
     /// What a ceiling does not leave, whatever allows it. Nobody is asked: an answer would change nothing.
     pub(crate) fn beyond_ceiling(
         &self,
-        ceiling: &Ceiling,
+        ceiling: &ExecCeiling,
         unmatched: Unmatched<'_>,
     ) -> Box<Denial> {
         let note = match &unmatched {

@@ -121,6 +121,10 @@ fn summary(event: &Event) -> String {
             event.object.as_str(),
             answer(event.answer)
         ),
+        Event::TrustChanged(event) => match &event.sha256 {
+            Some(sha256) => format!("policy `{}` is trusted with sha256 {sha256}", event.file),
+            None => format!("policy `{}` is no longer trusted", event.file),
+        },
         Event::Decision(event) => decision(event),
         Event::Outcome(event) => {
             format!(

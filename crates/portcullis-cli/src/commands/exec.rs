@@ -20,7 +20,7 @@ use crate::args::ExecArgs;
 use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
-use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
+use crate::failure::{Failure, Report, Result, Say, above_ceiling, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
@@ -40,6 +40,10 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
     let signals = Signals::install()?;
     let settings = Settings::load(&args.common(), args.flags(), env)?;
     let asked = Asked::of(args, &settings)?;
+    for cut in &asked.cut {
+        let report = without_plugin(above_ceiling(&asked.grants.plugin, cut));
+        out.report(Level::Warning, &Report::Plain(report));
+    }
     if args.dry_run {
         return dry_run(&settings, &asked, args.output.json, out);
     }

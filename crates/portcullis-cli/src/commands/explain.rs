@@ -64,6 +64,7 @@ fn decision(
 ) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, plugin)?;
+    out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let host = Host::builder()
         .project(&settings.project)

@@ -52,6 +52,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let mut target = Target::find(&settings, selector)?;
     plan::details(&settings, &target, out);
+    out.cut(&target.entry.id, &target.entry.cut);
     let screen = Screen::default();
     let channel = if json {
         Channel::Stderr
