@@ -413,6 +413,8 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum Format {
     /// `portcullis.toml`
     Policy,
+    /// `ceiling.toml`
+    Ceiling,
     /// `plugin.toml`
     Manifest,
 }

@@ -165,9 +165,9 @@ impl PolicySet {
                         &mut report,
                         |reader, file: &PolicyFile| {
                             let ids = file.plugins.iter().map(|entry| &entry.id);
-                        let ids = ids.filter_map(|id| PluginId::new(id.as_str()).ok());
-                        named.push((path.clone(), ids.collect()));
-                        trials.extend(reader.trusted(file, &mut drafts));
+                            let ids = ids.filter_map(|id| PluginId::new(id.as_str()).ok());
+                            named.push((path.clone(), ids.collect()));
+                            trials.extend(reader.trusted(file, &mut drafts));
                         },
                     );
                 }

@@ -70,9 +70,15 @@ impl Offer {
     /// What it would give, a line each; what is different first.
     fn lines(&self) -> Result<Vec<String>> {
         let mut lines = vec![format!("the policy `{}`", self.path.display())];
-        if let Some(before) = self.before.as_ref().filter(|_| !self.is_trusted()) {
-            lines.push("was trusted, and is different now:".to_owned());
-            lines.extend(difference(before, &self.now));
+        match self.before.as_ref().filter(|_| !self.is_trusted()) {
+            Some(before) => {
+                lines.push("was trusted, and is different now:".to_owned());
+                lines.extend(difference(before, &self.now));
+            }
+            None => {
+                lines.push("says:".to_owned());
+                lines.extend(self.now.text.lines().map(|line| format!("  | {line}")));
+            }
         }
         lines.push("would give, together with your own:".to_owned());
         for (id, named) in &self.now.plugins {

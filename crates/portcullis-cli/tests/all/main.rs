@@ -4,6 +4,7 @@
 
 mod audit;
 mod broken;
+mod ceiling;
 mod children;
 mod consent;
 mod consent_attacks;
@@ -17,3 +18,4 @@ mod session;
 mod stop;
 mod terminal;
 mod trust;
+mod trusting;

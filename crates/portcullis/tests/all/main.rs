@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod consent;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -34,6 +35,7 @@ fn main() -> std::process::ExitCode {
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        consent::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
