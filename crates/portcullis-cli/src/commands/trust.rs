@@ -20,6 +20,8 @@ use crate::session;
 use crate::settings::trusted::{Named, Record, Store};
 use crate::settings::{self, Directories, Environment, Settings};
 
+/// Characters of a line, before it is continued on the next.
+const WIDTH: usize = 200;
 /// Lines around a difference that are shown with it.
 const AROUND: usize = 3;
 
@@ -112,8 +114,19 @@ impl Offer {
                 file.display()
             ));
         }
-        Ok(lines.into_iter().map(|text| line(&text)).collect())
+        Ok(lines.iter().flat_map(|text| wrapped(text)).collect())
     }
+}
+
+/// All of a text, escaped: nobody agrees to what was cut off.
+fn wrapped(text: &str) -> Vec<String> {
+    let escaped: Vec<char> = consent::escaped(text).chars().collect();
+    let chunks = escaped.chunks(WIDTH).enumerate();
+    let wrapped = chunks.map(|(at, chunk)| {
+        let begin = if at == 0 { "" } else { "      " };
+        format!("{begin}{}", chunk.iter().collect::<String>())
+    });
+    wrapped.collect()
 }
 
 /// What is different between two states of a policy.

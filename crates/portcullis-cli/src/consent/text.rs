@@ -44,10 +44,14 @@ pub(super) fn of_command(
         fact("plugin", &middle(&id, room));
     }
     if let Program::Found(found) = &request.found {
-        fact(
-            "program",
-            &middle(&quoted(&found.path.to_string_lossy()), room),
-        );
+        let path = quoted(&found.path.to_string_lossy());
+        let name = request.program.base_name();
+        // What a program with many names does is decided by the one that it is called by.
+        let called = match found.path.file_name() {
+            Some(file) if file == name => String::new(),
+            _ => format!(" called {}", quoted(name)),
+        };
+        fact("program", &middle(&format!("{path}{called}"), room));
         if let Some(interpreter) = &found.interpreter {
             let path = quoted(&interpreter.path.to_string_lossy());
             fact("", &middle(&format!("a script, read by {path}"), room));
@@ -112,7 +116,7 @@ fn is_plain(c: char) -> bool {
     matches!(c, ' '..='~') || (known && c.is_alphanumeric() && c != '\u{3164}')
 }
 
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -99,8 +99,11 @@ impl Settings {
                 env.clone(),
             )?;
             // What is hashed is what was parsed; what is loaded later is held to it once more.
+            if settings.policy.forbids_trust().is_some() {
+                return Self::with_files(project, directories, files, flags, env);
+            }
             let now = settings.record(at)?;
-            if now == record && settings.policy.forbids_trust().is_none() {
+            if now == record {
                 settings.pins = now.pins();
                 return Ok(settings);
             }

@@ -252,6 +252,23 @@ fn without_the_own_file_nothing_is_kept() {
 }
 
 #[test]
+fn a_program_of_many_names_is_shown_with_the_one_it_is_called_by() {
+    let context = context();
+    let bin = context.home().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::copy("/bin/true", bin.join("many")).unwrap();
+    std::os::unix::fs::symlink("many", bin.join("one")).unwrap();
+    let one = bin.join("one").display().to_string();
+    let mut session = Session::start(&context, &run(&[&[&one], &[&one]]));
+    session.waits_for(PROMPT).waits_for("] ");
+    let question = session.question().join("\n");
+    assert!(question.contains("/many\" called \"one\""), "{question}");
+    session.types("r\n");
+    let (code, text) = session.ends();
+    assert_eq!((code, text.matches("status=0").count()), (0, 2), "{text}");
+}
+
+#[test]
 fn three_refusals_end_asking() {
     let context = context();
     let commands: Vec<Vec<String>> = (0..5)
@@ -313,21 +330,6 @@ fn what_the_manifest_does_not_ask_for_is_not_asked_either() {
     let (code, text) = Session::start(&context, &run(&[&["echo", "x"]])).ends();
     assert_eq!(code, 126, "{text}");
     assert!(!text.contains(PROMPT), "{text}");
-}
-
-#[test]
-fn no_clock_runs_while_a_question_is_open() {
-    let context = Context::with_policy(
-        "exec.allow = [\"printf\"]\nlimits = { call = \"1s\", timeout = \"1s\" }\n",
-    );
-    let mut session = Session::start(&context, &run(&[&["echo", "x"]]));
-    session.waits_for(PROMPT).waits_for("] ");
-    // Longer than the call may take, by a clock that is not ours: the reader is late, not the test.
-    let late = context.command("sleep").arg("1.5").status().unwrap();
-    assert!(late.success());
-    session.types("o\n");
-    let (code, text) = session.ends();
-    assert_eq!(code, 0, "{text}");
 }
 
 #[test]

@@ -262,6 +262,16 @@ fn what_it_would_give_is_shown_without_asking() {
 }
 
 #[test]
+fn nothing_of_a_policy_is_cut_off() {
+    let context = context();
+    let long = "\"printf\", ".repeat(100);
+    let exec = format!("exec = {{ allow = [{long}], allow_dangerous_env = [\"PATH\"] }}");
+    context.write("portcullis.toml", format!("{DEV}{exec}\n"));
+    let (_, text) = trust(&context, "\n");
+    assert!(text.contains("allow_dangerous_env"), "{text}");
+}
+
+#[test]
 fn names_in_a_policy_cannot_paint() {
     let context = context();
     let odd = "a\x1b[2J\u{202e}b";

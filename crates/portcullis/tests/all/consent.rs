@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::policy::{Grants, Limits};
 use portcullis::{Answer, Consent, Host, Question, Source};
@@ -162,7 +162,7 @@ fn a_question_of_a_call_that_is_dropped_is_withdrawn() {
 fn a_call_that_is_out_of_time_waits_for_the_answer() {
     block_on(async {
         let (fixture, person) = (Fixture::new(), Person::new(Answer::Once, 0));
-        let call = Duration::from_millis(300);
+        let call = Duration::from_secs(1);
         let grants = Grants {
             limits: Limits {
                 call,
@@ -171,10 +171,11 @@ fn a_call_that_is_out_of_time_waits_for_the_answer() {
             ..programs(&[])
         };
         let mut instance = instance(&host(&fixture, &person), grants).await;
+        let asked = Instant::now();
         let run = tokio::spawn(async move { instance.run(&args(&["exec", "--", "echo"])).await });
         person.is_asked().await;
-        // Nothing is waited for here but the time that the call does not have.
-        tokio::time::sleep(call * 3).await;
+        // Nothing is waited for but the end of the time that the call had.
+        tokio::time::sleep_until((asked + call * 2).into()).await;
         person.may_answer.add_permits(1);
         let answer = run.await.unwrap().unwrap();
         assert!(answer.unwrap().contains("status=0"));
