@@ -1,10 +1,11 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::abi::module;
 use crate::activity::Activity;
+use crate::clock::CallClock;
 use crate::engine::TICK;
 use crate::error::CallError;
 use crate::plugin::{Code, Loaded, Plugin};
@@ -52,11 +53,11 @@ impl Instance {
         let loaded = std::sync::Arc::clone(&plugin.0);
         let _active = loaded.ticker.enter();
         let limit = loaded.grants.limits.call;
-        let deadline = Instant::now() + limit;
-        store.data_mut().gate.deadline = Some(deadline);
+        let clock = store.data().gate.clock.clone();
+        clock.start(limit);
         let _children = store.data().gate.children.killed_on_drop();
         let mut step = INSTANTIATE;
-        let outcome = within(deadline, Entry::start(&loaded, &mut store, &mut step)).await;
+        let outcome = within(&clock, Entry::start(&loaded, &mut store, &mut step)).await;
         store.data_mut().end_children().await;
         match outcome {
             Ok(entry) => Ok(Self {
@@ -93,12 +94,12 @@ impl Instance {
             });
         }
         let limit = self.plugin.grants().limits.call;
-        let deadline = Instant::now() + limit;
+        let clock = self.store.data().gate.clock.clone();
+        clock.start(limit);
         let active = self.plugin.0.ticker.enter();
-        self.store.data_mut().gate.deadline = Some(deadline);
         let children = self.store.data().gate.children.killed_on_drop();
         let call = self.entry.run(&mut self.store, args);
-        let outcome = within(deadline, call).await;
+        let outcome = within(&clock, call).await;
         drop(active);
         self.store.data_mut().end_children().await;
         drop(children);
@@ -163,14 +164,14 @@ enum Stopped {
 /// Runs a call to its end or its deadline. A guest that computes is interrupted at the deadline by the engine, which
 /// then knows where it was; one that waits for the host is dropped a little later.
 async fn within<T>(
-    deadline: Instant,
+    clock: &CallClock,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stopped> {
     const AFTER: Duration = TICK.saturating_mul(10);
-    match tokio::time::timeout_at((deadline + AFTER).into(), call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Stopped::Failed(error)),
-        Err(_) => Err(Stopped::Deadline),
+    tokio::select! {
+        biased;
+        returned = call => returned.map_err(Stopped::Failed),
+        () = clock.over(AFTER) => Err(Stopped::Deadline),
     }
 }
 

@@ -29,8 +29,10 @@
 mod abi;
 mod activity;
 mod capability;
+mod clock;
 mod code;
 mod command;
+mod consent;
 mod diagnostic;
 mod digest;
 mod engine;
@@ -53,6 +55,7 @@ mod trail;
 
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
+pub use consent::{Answer, Consent, Question};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use host::{Host, HostBuilder, Source};

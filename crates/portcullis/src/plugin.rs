@@ -94,11 +94,12 @@ impl Plugin {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| match store.data().gate.deadline {
-            Some(deadline) if std::time::Instant::now() >= deadline => {
-                Ok(UpdateDeadline::Interrupt)
-            }
-            _ => Ok(UpdateDeadline::Yield(1)),
+        store.epoch_deadline_callback(|store| {
+            Ok(if store.data().gate.clock.is_over() {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         Instance::start(self.clone(), store).await
     }

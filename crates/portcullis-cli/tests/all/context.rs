@@ -114,9 +114,10 @@ impl Context {
         command
     }
 
+    /// Without a terminal, wherever the tests are run: nobody is asked. The process is the one that is started.
     pub(crate) fn portcullis(&self, args: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(args);
+        let mut command = self.command("setsid");
+        command.arg(env!("CARGO_BIN_EXE_portcullis")).args(args);
         command
     }
 

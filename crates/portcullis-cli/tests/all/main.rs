@@ -4,7 +4,10 @@
 
 mod audit;
 mod broken;
+mod ceiling;
 mod children;
+mod consent;
+mod consent_attacks;
 mod context;
 mod core_form;
 mod doctor;
@@ -12,6 +15,8 @@ mod exec_streams;
 mod exec_verb;
 mod policy;
 mod run;
+mod session;
 mod stop;
 mod terminal;
 mod trust;
+mod trusting;
