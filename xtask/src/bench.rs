@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the workspace has no package `{PACKAGE}`, so there is nothing to measure");
     }
     // What is measured loads real guests.
-    crate::guests::run(options)?;
+    crate::guests::task(options)?;
     // Whole processes are measured on the command itself.
     shell::run(shell::cargo().args(["build", "--release", "--package", COMMAND]))?;
     shell::run(

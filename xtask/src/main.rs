@@ -13,9 +13,11 @@ mod arrows;
 mod bench;
 mod check;
 mod component;
+mod componentizers;
 mod dual_use;
 mod extra;
 mod guests;
+mod interpreted;
 mod ordinary;
 mod packages;
 mod rebuild;
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
     let done = Options::parse(args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
         Some("check") => check::run(&options),
-        Some("guests") => guests::run(&options),
+        Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),
         Some("bench") => bench::run(&options),
         Some("soak") => soak::run(),
