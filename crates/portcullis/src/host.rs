@@ -22,6 +22,7 @@ use crate::gate::{GateParts, with_causes};
 use crate::imports;
 use crate::inspect;
 use crate::instance;
+use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Exports, Loaded, Plugin};
 use crate::recognize::Kind;
@@ -402,7 +403,12 @@ impl Host {
         let exports = self.exports(&component).map_err(misfit)?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        wasi::context(
+            &grants,
+            &settings.host_env,
+            &settings.stdio,
+            &LastWords::default(),
+        )?;
         let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
             LoadError::Preopen {
                 plugin: plugin.clone(),

@@ -6,6 +6,7 @@ use wasmtime::{Store, Trap, WasmBacktrace};
 use crate::activity::Activity;
 use crate::engine::TICK;
 use crate::error::CallError;
+use crate::exception::Exception;
 use crate::plugin::Plugin;
 use crate::state::State;
 
@@ -101,6 +102,7 @@ impl Instance {
         let deadline = Instant::now() + limit;
         let active = self.plugin.0.ticker.enter();
         self.store.data_mut().gate.deadline = Some(deadline);
+        self.store.data().words.forget();
         let call = self.run.call_async(&mut self.store, (args.to_vec(),));
         let outcome = within(deadline, call).await;
         drop(active);
@@ -172,11 +174,19 @@ impl Stopped {
                 plugin,
                 call,
                 cause: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+                exception: is_uncaught(trap)
+                    .then(|| Exception::read(&state.words.text()))
+                    .flatten(),
                 backtrace,
                 memory_limit: state.limits.refused_memory(),
             },
         }
     }
+}
+
+/// Whether a language's own error ends a guest like this: by a trap of its own, or by leaving it.
+fn is_uncaught(trap: Option<&Trap>) -> bool {
+    trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached)
 }
 
 /// Whether the guest was interrupted because its time was up.

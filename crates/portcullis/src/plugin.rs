@@ -9,6 +9,7 @@ use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
+use crate::last_words::LastWords;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -75,10 +76,14 @@ impl Plugin {
             plugin: loaded.grants.plugin.clone(),
             cause,
         };
-        let context = wasi::context(&loaded.grants, &loaded.host_env, &loaded.stdio)
+        let words = LastWords::default();
+        let context = wasi::context(&loaded.grants, &loaded.host_env, &loaded.stdio, &words)
             .map_err(|error: LoadError| failed(error.diagnostic().message))?;
         let gate = Gate::new(Arc::clone(&loaded.gate), run.into());
-        let mut store = Store::new(&loaded.engine, State::new(context, &loaded.grants, gate));
+        let mut store = Store::new(
+            &loaded.engine,
+            State::new(context, &loaded.grants, gate, words),
+        );
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
         store.set_epoch_deadline(1);

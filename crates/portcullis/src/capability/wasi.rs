@@ -7,9 +7,10 @@ use portcullis_policy::{
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::error::LoadError;
+use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
 
-/// Builds the guest's WASI context.
+/// Builds the guest's WASI context. The end of what the guest writes to its standard error is kept in `words`.
 ///
 /// # Errors
 /// [`LoadError::Preopen`] when a granted directory cannot be opened.
@@ -17,6 +18,7 @@ pub(crate) fn context(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
+    words: &LastWords,
 ) -> Result<WasiCtx, LoadError> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false)
@@ -37,7 +39,7 @@ pub(crate) fn context(
             preopen(&mut wasi, grants, &authorized)?;
         }
     }
-    stdio.attach(&mut wasi);
+    stdio.attach(&mut wasi, words);
     Ok(wasi.build())
 }
 
