@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
 
 use crate::activity::Activity;
 use crate::engine::TICK;
@@ -173,7 +174,7 @@ impl Stopped {
             trap => CallError::Trap {
                 plugin,
                 call,
-                cause: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+                cause: cause(&error),
                 exception: is_uncaught(trap)
                     .then(|| Exception::read(&state.words.text()))
                     .flatten(),
@@ -181,6 +182,17 @@ impl Stopped {
                 memory_limit: state.limits.refused_memory(),
             },
         }
+    }
+}
+
+/// What the engine says, or that the guest has left.
+fn cause(error: &wasmtime::Error) -> String {
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        trap.to_string()
+    } else if let Some(I32Exit(status)) = error.downcast_ref() {
+        format!("it exited with status {status}")
+    } else {
+        error.root_cause().to_string()
     }
 }
 

@@ -1,14 +1,18 @@
 //! The `portcullis` binary, run as people run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod audit;
 mod broken;
 mod children;
 mod context;
+mod deps_audit;
+mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod languages;
 mod policy;
 mod run;
 mod stop;
