@@ -31,7 +31,7 @@ function listing(directory) {
   const result = ls(directory);
   const output = decode(result.stdout);
   // npm ends with 1 when it has problems to report, and reports them all the same.
-  if (result.status > 1) {
+  if (result.status > 1 || output.trim() === "") {
     throw new Complaint(`\`npm ls\` failed with status ${result.status}: ${complaint(result)}`);
   }
   const tree = parse(output, result);

@@ -48,7 +48,7 @@ def ask_df(directory: str) -> FileSystem:
         # The host did not run it; which rule said so is for the operator to know, not for a plugin.
         raise DfFailed(f"cannot ask df about `{directory}`: {refusal.value}") from refusal
     if result.status != 0:
-        complaint = result.stderr.decode(errors="replace").strip()
+        complaint = result.stderr.decode(errors="replace").strip() or "it said nothing"
         raise DfFailed(f"df failed for `{directory}` with status {result.status}: {complaint}")
     try:
         return parse(result.stdout.decode(errors="replace"))

@@ -23,7 +23,7 @@ class Entry:
         return (
             "-" if used is None else f"{used}%",
             f"{self.threshold}%",
-            size(max(self.file_system.available, 0)),
+            "-" if used is None else size(max(self.file_system.available, 0)),
             self.directory,
             self.file_system.source,
             "above its limit" if self.is_above else "",

@@ -110,7 +110,22 @@ fn what_is_wrong_is_listed_although_npm_fails() {
     );
     let (code, stdout, stderr) = run(&context, &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    insta::assert_snapshot!(stderr, @"");
+    insta::assert_snapshot!(stderr, @r#"
+    packages installed: 5
+    2 missing
+      gone@^1.0.0, required by app@1.0.0
+      peer@^3.0.0, required by c@2.0.1
+    1 not the version that was asked for
+      b@2.0.0, wanted "^1.0.0" from the root project
+    1 not asked for
+      über@0.1.0
+    1 in several versions
+      c: 1.1.0, 2.0.1
+    2 without a licence
+      b@2.0.0
+      über@0.1.0
+    children: confined (full)
+    "#);
     assert!(
         !stderr.contains("npm error"),
         "npm's own report is not needed"
@@ -153,10 +168,13 @@ fn with_npm(script: &str) -> Option<(i32, String)> {
     let context = Context::interpreted("deps-audit")?;
     let npm = context.write("bin/npm", format!("#!/bin/sh\n{script}\n"));
     fs::set_permissions(npm, Permissions::from_mode(0o755)).unwrap();
+    let bin = context.project().join("bin");
     context.write(
         "policy.toml",
-        "confinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n\
-         exec = { path = [\"bin\"], allow = [\"npm\"] }\n",
+        format!(
+            "confinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n\
+             exec = {{ path = [{bin:?}], allow = [\"npm\"] }}\n"
+        ),
     );
     let (code, stdout, stderr) = ended(&context, &["run", "--config", "policy.toml", "p"]);
     Some((code, stdout + &stderr))
@@ -173,7 +191,7 @@ fn answers_that_are_no_tree_are_told_with_what_npm_says() {
             "echo hello; echo 'npm: odd' >&2",
             "cannot read what `npm ls` printed: ",
         ),
-        ("exit 1", "it said nothing"),
+        ("exit 1", "`npm ls` failed with status 1: it said nothing"),
         (
             "printf '{\"error\":{\"code\":\"EX\",\"summary\":\"no \\377 such\"}}'; exit 1",
             "`npm ls` failed: no \u{fffd} such",
