@@ -48,6 +48,7 @@ pub(crate) struct Draft {
 pub(crate) struct ExecDraft {
     pub(crate) origin: Origin,
     pub(crate) inherit_env: Option<bool>,
+    pub(crate) inherit_output: Option<bool>,
     /// `None` while no layer has an `allow` list: then any program is allowed in dev mode, none in production.
     pub(crate) allow: Option<Vec<ProgramRule>>,
     pub(crate) any_program: bool,
@@ -67,6 +68,7 @@ impl ExecDraft {
         Self {
             origin,
             inherit_env: None,
+            inherit_output: None,
             allow: None,
             any_program: false,
             pass_env: Vec::new(),
@@ -153,6 +155,7 @@ impl Draft {
                     .find_map(Clone::clone)
                     .unwrap_or(default.search_path),
                 inherit_env: exec.inherit_env.unwrap_or(mode == Mode::Dev),
+                inherit_output: exec.inherit_output.unwrap_or(default.inherit_output),
                 pass_env: exec.pass_env.clone(),
                 strip_env_prefixes: exec.strip_env_prefixes.clone(),
                 env_allow_prefixes: self.env_allow_prefixes.clone(),

@@ -182,6 +182,11 @@ impl Reader<'_> {
             .as_ref()
             .map(|inherit| **inherit)
             .or(exec.inherit_env);
+        exec.inherit_output = raw
+            .inherit_output
+            .as_ref()
+            .map(|inherit| **inherit)
+            .or(exec.inherit_output);
         let allow = self.rules(raw.allow.as_ref(), List::Allow);
         let deny = self.rules(raw.deny.as_ref(), List::Deny);
         self.unique_ids(raw, &allow, &deny);

@@ -98,6 +98,7 @@ impl Reader<'_> {
 
     fn refuse_exec_grants(&mut self, exec: &Exec) {
         self.only_narrows("exec.inherit_env", exec.inherit_env.as_ref());
+        self.only_narrows("exec.inherit_output", exec.inherit_output.as_ref());
         self.only_narrows("exec.allow", exec.allow.as_ref());
         self.only_narrows("exec.pass_env", exec.pass_env.as_ref());
         self.only_narrows("exec.strip_env_prefixes", exec.strip_env_prefixes.as_ref());

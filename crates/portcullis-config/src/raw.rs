@@ -100,6 +100,8 @@ pub(crate) struct Exec {
     /// Whether the host's environment is passed when the plugin asks for it, without names and values that hold
     /// secrets or make programs run other code. Default: `true` in `dev` mode, `false` in `production`.
     pub(crate) inherit_env: Option<At<bool>>,
+    /// Whether the plugin may have the output of a command go where its own goes, unread by it. Default: `false`.
+    pub(crate) inherit_output: Option<At<bool>>,
     /// What is allowed: a program, or a rule. Absent: any program in `dev` mode, none in `production`.
     pub(crate) allow: Option<At<Vec<At<Rule>>>>,
     /// What is denied. A denial wins over every allowance, from any layer.

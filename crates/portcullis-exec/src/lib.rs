@@ -5,7 +5,8 @@
 //! and keeps open what it found ([`Opened`]): the very file that will run and the directory it will
 //! run in. Whoever holds the plugin's grants decides. [`Executor::run`] takes the authorized request
 //! and those opened files, hands them to a parked one-use cell, feeds and drains its pipes, and
-//! returns when nothing of the command's process tree is left.
+//! returns when nothing of the command's process tree is left. [`Executor::spawn`] returns when it has begun; its pipes
+//! are then read and written by whoever started it.
 //!
 //! ```text
 //! ExecAsk ──resolve──> (ExecRequest, Opened) ──decide──> Authorized ──Executor::run──> Completed
@@ -25,7 +26,9 @@ mod environment;
 mod executor;
 mod failure;
 mod hint;
+mod piped;
 mod plan;
+mod plumbing;
 mod pool;
 mod quota;
 mod relay;
@@ -43,10 +46,12 @@ pub use connections::Connections;
 pub use executor::{Executor, ExecutorOptions};
 pub use failure::ExecFailure;
 pub use hint::{Complaint, Hint};
+pub use piped::{CHUNK, NobodyReads, Observer, Piped, ROOM, ReadError, Which};
 pub use quota::{Permit, Quota};
 pub use resolve::{Opened, resolve};
+pub use run::Running;
 pub use sharer::Sharer;
-pub use stdio::{Input, Output, Stdio};
+pub use stdio::{Input, Output, Stdio, Stream, Streams};
 
 pub use portcullis_confine::{
     Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,

@@ -24,6 +24,27 @@ struct Count {
     starts: VecDeque<Instant>,
     max_starts: usize,
     output_left: u64,
+    /// Bytes that may still be held for who does not read them yet.
+    hold_left: u64,
+}
+
+/// Bytes that are held for who reads them later; they count until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    quota: Quota,
+    bytes: u64,
+}
+
+impl Held {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.quota.count().hold_left += self.bytes;
+    }
 }
 
 /// The right to have one command running; it ends when this is dropped.
@@ -42,6 +63,7 @@ impl Quota {
             starts: VecDeque::new(),
             max_starts: usize::try_from(limits.spawns_per_minute).unwrap_or(usize::MAX),
             output_left: limits.total_output,
+            hold_left: limits.output.saturating_mul(u64::from(limits.children)),
         })))
     }
 
@@ -87,6 +109,17 @@ impl Quota {
         let taken = wanted.min(count.output_left);
         count.output_left -= taken;
         taken
+    }
+
+    /// Takes the right to hold up to `wanted` bytes; what may be held in all is one stream for each command at once.
+    pub(crate) fn hold(&self, wanted: u64) -> Held {
+        let mut count = self.count();
+        let bytes = wanted.min(count.hold_left);
+        count.hold_left -= bytes;
+        Held {
+            quota: self.clone(),
+            bytes,
+        }
     }
 
     fn count(&self) -> MutexGuard<'_, Count> {
@@ -173,6 +206,20 @@ mod tests {
             quota.begin(Instant::now()).unwrap_err(),
             Code::LimitTotalOutput
         );
+    }
+
+    #[test]
+    fn bytes_held_at_once() {
+        let quota = Quota::new(&Limits {
+            output: 5,
+            children: 2,
+            ..Limits::default()
+        });
+        let first = quota.hold(7);
+        assert_eq!(first.bytes(), 7);
+        assert_eq!(quota.hold(7).bytes(), 3, "released at once");
+        drop(first);
+        assert_eq!(quota.hold(70).bytes(), 10);
     }
 
     #[test]

@@ -53,8 +53,10 @@ pub struct ExecTerms {
     pub timeout: Duration,
     /// Time between SIGTERM and SIGKILL, part of `timeout`.
     pub term_grace: Duration,
-    /// Bytes of each output stream.
+    /// Bytes of each output stream that are kept.
     pub output: u64,
+    /// Bytes of each output stream that may be passed on without being kept, where a rule says so.
+    pub streamed: Option<u64>,
     /// How the kernel has to enforce it; the strongest that a rule asks for.
     pub confinement: Confinement,
     /// What the command, and everything it starts, may reach. Wishes under [`Confinement::Limits`].

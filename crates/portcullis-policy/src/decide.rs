@@ -91,6 +91,9 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     if request.stdin && rules.iter().any(|rule| rule.narrowing.stdin == Some(false)) {
         return Err(refuse.stdin(&rules));
     }
+    if request.inherit_output && !grant.inherit_output {
+        return Err(refuse.inherited_output());
+    }
     let only: Vec<&[String]> = rules
         .iter()
         .filter_map(|rule| rule.narrowing.env.as_deref())
@@ -108,7 +111,7 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         .iter()
         .filter_map(|rule| rule.narrowing.timeout)
         .fold(limits.timeout, Ord::min);
-    let outputs = rules.iter().filter_map(|rule| rule.narrowing.output);
+    let streamed = rules.iter().filter_map(|rule| rule.narrowing.output).min();
     let confinement = rights::tier(grant, &rules);
     let mut not_in_force: Vec<_> = rules
         .iter()
@@ -121,7 +124,8 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         environment,
         timeout,
         term_grace: limits.term_grace.min(timeout),
-        output: outputs.fold(limits.output, Ord::min),
+        output: streamed.map_or(limits.output, |output| output.min(limits.output)),
+        streamed,
         confinement,
         rights: ChildRights::of(grants).narrowed(rules.iter().map(|rule| &rule.narrowing)),
         not_in_force,

@@ -66,6 +66,7 @@ impl Grants {
 /// # Defaults
 /// - no program is allowed, none is denied by name
 /// - nothing of the host's environment is inherited or passed
+/// - no output of a command goes to the operator but through the plugin
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
 /// - children are fully confined, or not started; they execute nothing that they can write, and share nothing
@@ -81,6 +82,8 @@ pub struct ExecGrant {
     pub search_path: Vec<PathBuf>,
     /// Whether the host's environment, less the vetoed and secret names, is passed when the request asks for it.
     pub inherit_env: bool,
+    /// Whether a command's output may go where the plugin's own goes, unread by the plugin.
+    pub inherit_output: bool,
     /// Host variables passed by name to every command, secret or not. They are never shown to the guest.
     pub pass_env: Vec<String>,
     /// Inherited names with these prefixes are dropped, besides the built-in tables.
@@ -111,6 +114,7 @@ impl Default for ExecGrant {
                 .map(PathBuf::from)
                 .to_vec(),
             inherit_env: false,
+            inherit_output: false,
             pass_env: Vec::new(),
             strip_env_prefixes: Vec::new(),
             env_allow_prefixes: None,

@@ -241,6 +241,15 @@ impl Refusal<'_> {
         denial
     }
 
+    pub(crate) fn inherited_output(&self) -> Box<Denial> {
+        let note = "`exec.inherit_output` is not set; the default is `false`".to_owned();
+        let mut denial = self.denial(Code::ExecInheritOutput, GuestError::Denied, vec![note]);
+        denial
+            .action
+            .push_str(" with output that goes where the plugin's own goes");
+        denial
+    }
+
     pub(crate) fn environment(&self, refused: Refused) -> Box<Denial> {
         let (code, guest, name, note) = match refused {
             Refused::Malformed(name) => (

@@ -52,6 +52,8 @@ pub struct ExecRequest {
     pub host_env: HostEnvironment,
     /// Whether bytes are given for standard input.
     pub stdin: bool,
+    /// Whether output is to go where the plugin's own goes.
+    pub inherit_output: bool,
 }
 
 /// What the host found for a program.
@@ -203,6 +205,7 @@ impl ExecRequest {
             inherit_env: false,
             host_env: HostEnvironment::default(),
             stdin: false,
+            inherit_output: false,
         }
     }
 }

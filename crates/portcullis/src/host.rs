@@ -200,6 +200,8 @@ impl HostBuilder {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
         fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
@@ -424,6 +426,7 @@ impl Host {
             executor,
             named_by_git: Arc::default(),
             trail: self.trail(),
+            stdio: settings.stdio.clone(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),

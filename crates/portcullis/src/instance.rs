@@ -46,6 +46,7 @@ impl Instance {
         let limit = loaded.grants.limits.call;
         let deadline = Instant::now() + limit;
         store.data_mut().gate.deadline = Some(deadline);
+        let _children = store.data().gate.children.killed_on_drop();
         let mut instantiated = false;
         let outcome = within(deadline, async {
             let instance = loaded.pre.instantiate_async(&mut store).await?;
@@ -58,6 +59,7 @@ impl Instance {
             Ok(run)
         })
         .await;
+        store.data_mut().gate.settle().await;
         match outcome {
             Ok(run) => Ok(Self {
                 plugin,
@@ -104,9 +106,12 @@ impl Instance {
         let active = self.plugin.0.ticker.enter();
         self.store.data_mut().gate.deadline = Some(deadline);
         self.store.data().words.forget();
+        let children = self.store.data().gate.children.killed_on_drop();
         let call = self.run.call_async(&mut self.store, (args.to_vec(),));
         let outcome = within(deadline, call).await;
         drop(active);
+        self.store.data_mut().gate.settle().await;
+        drop(children);
         self.store.data_mut().gate.explain().await;
         match outcome {
             Ok((answer,)) => {

@@ -2,6 +2,7 @@ use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::abi::streams::Streams;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 use crate::last_words::LastWords;
@@ -16,6 +17,8 @@ pub(crate) struct State {
     pub(crate) words: LastWords,
     /// Bytes of names and values in all contexts together.
     pub(crate) context_bytes: usize,
+    /// Streams of commands, by their place in the table.
+    pub(crate) streams: Streams,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -29,6 +32,7 @@ impl State {
             wasi,
             table,
             context_bytes: 0,
+            streams: Streams::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
@@ -60,6 +61,16 @@ impl GuestStdio {
         self
     }
 
+    /// Standard output as a command gets it that inherits it; `None` when it goes nowhere.
+    pub(crate) fn stdout_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stdout.as_deref().map(of_command)
+    }
+
+    /// Standard error likewise.
+    pub(crate) fn stderr_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stderr.as_deref().map(of_command)
+    }
+
     pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder, words: &LastWords) {
         if let Some(make) = &self.stdin {
             wasi.stdin(make());
@@ -73,4 +84,10 @@ impl GuestStdio {
         };
         wasi.stderr(words.listen(stderr));
     }
+}
+
+fn of_command(
+    make: &(dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync),
+) -> Box<dyn AsyncWrite + Send + Unpin> {
+    Box::new(Box::into_pin(make().async_stream()))
 }

@@ -140,6 +140,9 @@ fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
     if exec.inherit_env {
         words.push("commands inherit the host's environment, without secrets".to_owned());
     }
+    if exec.inherit_output {
+        words.push("commands may write where the plugin's own output goes".to_owned());
+    }
     if !exec.pass_env.is_empty() {
         words.push(format!("commands are given {}", quoted(&exec.pass_env)));
     }
@@ -210,6 +213,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
             "deny": exec.deny.iter().map(rule).collect::<Vec<_>>(),
             "path": exec.search_path,
             "inherit_env": exec.inherit_env,
+            "inherit_output": exec.inherit_output,
             "pass_env": exec.pass_env,
             "confinement": exec.confinement,
             "system": exec.system,

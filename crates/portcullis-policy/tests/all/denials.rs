@@ -251,6 +251,17 @@ fn call_cases() -> Vec<Case> {
                      note: rule `git@3` (policy.toml:3) has `stdin = false`",
         },
         Case {
+            title: "output past the plugin",
+            grants: allow_git(),
+            request: ExecRequest {
+                inherit_output: true,
+                ..git(&[])
+            },
+            guest: GuestError::Denied,
+            report: "P0214: plugin `notes` may not run `/usr/bin/git` with output that goes where the plugin's own goes\n\
+                     note: `exec.inherit_output` is not set; the default is `false`",
+        },
+        Case {
             title: "a dangerous variable",
             grants: allow_git(),
             request: set("LD_PRELOAD", "/tmp/x.so"),
