@@ -5,7 +5,7 @@ use crate::{Options, packages, shell};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A language of guests that bring their interpreter along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,48 +144,148 @@ pub(crate) fn find(language: Language, options: &Options) -> Result<Componentize
     })
 }
 
+/// The WIT package the components are made for.
+const WIT: &str = "wit/cli-0.1.0";
+
 impl Componentizer {
-    /// Prepares the command that makes a component for a world of the current WIT package, from a module in a directory.
-    pub(crate) fn command(
+    /// Makes a component for a world, of a module in a directory of nothing but sources; it is changed.
+    ///
+    /// # Errors
+    /// The tool fails; the text has what it says.
+    pub(crate) fn componentize(
         &self,
         sources: &Path,
         module: &str,
         world: &str,
-        component: &Path,
-    ) -> Command {
-        const WIT: &str = "wit/cli-0.1.0";
+    ) -> Result<Vec<u8>> {
+        let component = sources.join("component.wasm");
         let mut command = match self.language {
-            Language::Python => {
-                let start = "import sys; from componentize_py import script; sys.exit(script())";
-                let mut python = shell::command("python3");
-                python
-                    .args(["-c", start, "-d", WIT, "-w", world, "componentize", module])
-                    .arg("-p")
-                    .arg(sources)
-                    .arg("-o")
-                    .arg(component)
-                    .env("PYTHONPATH", &self.directory)
-                    // The tool looks for more modules there otherwise, among those that are installed on this machine.
-                    .env("VIRTUAL_ENV", &self.directory);
-                python
-            }
-            Language::JavaScript => {
-                let mut node = shell::command("node");
-                node.arg(self.directory.join("node_modules/componentize-qjs/cli.mjs"))
-                    .args(["--wit", WIT, "--world", world, "--sync", "--opt-size"])
-                    .arg("--module-root")
-                    .arg(sources)
-                    .arg("--js")
-                    .arg(sources.join(module).with_extension("js"))
-                    .arg("-o")
-                    .arg(component);
-                node
-            }
+            Language::Python => self.python(sources, module, world),
+            Language::JavaScript => self.javascript(sources, module, world)?,
         };
-        // A backtrace of the tool says nothing about the script.
         command
+            .arg("-o")
+            .arg(&component)
+            // A backtrace of the tool says nothing about the script.
             .env_remove("RUST_BACKTRACE")
-            .env_remove("RUST_LIB_BACKTRACE");
-        command
+            .env_remove("RUST_LIB_BACKTRACE")
+            .stdin(Stdio::null());
+        let output = command.output().context("cannot start the componentizer")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("the componentizer ended with {}:\n{said}", output.status);
+        }
+        let bytes = fs::read(component)?;
+        Ok(match self.language {
+            Language::Python => bytes,
+            Language::JavaScript => replaced(&bytes, STAND_IN.as_bytes(), IO.as_bytes()),
+        })
+    }
+
+    fn python(&self, sources: &Path, module: &str, world: &str) -> Command {
+        let start = "import sys; from componentize_py import script; sys.exit(script())";
+        let mut python = shell::command("python3");
+        python
+            .args([
+                "-c",
+                start,
+                "-d",
+                WIT,
+                "-w",
+                world,
+                "componentize",
+                module,
+                "-p",
+            ])
+            .arg(sources)
+            .env("PYTHONPATH", &self.directory)
+            // The tool looks for more modules there otherwise, among those that are installed on this machine.
+            .env("VIRTUAL_ENV", &self.directory);
+        python
+    }
+
+    fn javascript(&self, sources: &Path, module: &str, world: &str) -> Result<Command> {
+        let wit = sources.join("wit");
+        copy_with_stand_in(&shell::root().join(WIT), &wit)?;
+        let mut node = shell::command("node");
+        node.arg(self.directory.join("node_modules/componentize-qjs/cli.mjs"))
+            .arg("--wit")
+            .arg(wit)
+            .args(["--world", world, "--sync", "--opt-size", "--module-root"])
+            .arg(sources)
+            .arg("--js")
+            .arg(sources.join(module).with_extension("js"));
+        Ok(node)
+    }
+}
+
+/// The package of streams and pollables.
+const IO: &str = "wasi:io";
+/// What it is called while `componentize-qjs` runs the script for the first time: a name of the same length.
+///
+/// The tool supplies what it knows of WASI then and makes up every other import. What it makes up has resources of its
+/// own, and an interface that uses those of WASI, as `portcullis:cli/command` does, does not fit.
+const STAND_IN: &str = "wasj:io";
+
+/// Copies a WIT package with its dependencies.
+fn copy_with_stand_in(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_with_stand_in(&entry.path(), &to)?;
+        } else {
+            fs::write(to, fs::read_to_string(entry.path())?.replace(IO, STAND_IN))?;
+        }
+    }
+    Ok(())
+}
+
+/// The bytes with each `from` replaced by `to`, which is as long.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut at = 0;
+    while at + from.len() <= out.len() {
+        if out[at..].starts_with(from) {
+            out[at..at + from.len()].copy_from_slice(to);
+        }
+        at += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stand_in_is_as_long_as_what_it_stands_for() {
+        assert_eq!(STAND_IN.len(), IO.len());
+        assert_eq!(
+            replaced(b"a wasj:io/x wasj:i", b"wasj:io", b"wasi:io"),
+            b"a wasi:io/x wasj:i"
+        );
+    }
+
+    #[test]
+    fn every_tool_is_pinned_by_digest() {
+        let read = |language: Language, file: &str| {
+            fs::read_to_string(language.lock().join(file)).unwrap()
+        };
+        let requirements = read(Language::Python, "requirements.txt");
+        assert!(requirements.contains("==") && requirements.contains("--hash=sha256:"));
+        let lock: serde_json::Value =
+            serde_json::from_str(&read(Language::JavaScript, "package-lock.json")).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        assert!(packages.len() > 1);
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            assert!(
+                package["integrity"]
+                    .as_str()
+                    .is_some_and(|digest| digest.starts_with("sha512-")),
+                "{name}"
+            );
+        }
     }
 }

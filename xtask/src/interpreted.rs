@@ -6,10 +6,9 @@
 use crate::componentizers::{self, Componentizer, Language};
 use crate::skips::Skips;
 use crate::{Options, guests, shell};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Instant;
 
 /// One such guest.
@@ -25,7 +24,7 @@ struct Guest {
     world: &'static str,
 }
 
-const GUESTS: [Guest; 5] = [
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "disk-watch",
         directory: "examples/disk-watch",
@@ -45,7 +44,7 @@ const GUESTS: [Guest; 5] = [
         directory: "guests/interpreted/python",
         language: Language::Python,
         module: "guest",
-        world: "plugin-with-overlay",
+        world: "plugin-with-command",
     },
     Guest {
         name: "javascript",
@@ -60,6 +59,13 @@ const GUESTS: [Guest; 5] = [
         language: Language::JavaScript,
         module: "overlay",
         world: "plugin-with-overlay",
+    },
+    Guest {
+        name: "javascript-command",
+        directory: "guests/interpreted/javascript",
+        language: Language::JavaScript,
+        module: "children",
+        world: "plugin-with-command",
     },
 ];
 
@@ -150,10 +156,9 @@ impl Guest {
             let name = source.file_name().context("a source has a name")?;
             fs::copy(&source, stage.path().join(name))?;
         }
-        let built = stage.path().join("component.wasm");
-        componentize(tool, stage.path(), self.module, self.world, &built)
+        let bytes = tool
+            .componentize(stage.path(), self.module, self.world)
             .with_context(|| format!("cannot build guest `{}`", self.name))?;
-        let bytes = fs::read(&built)?;
         let partial = guests::directory().join(format!(".{}.wasm", self.name));
         fs::write(&partial, &bytes)?;
         fs::rename(&partial, self.component())?;
@@ -196,22 +201,37 @@ fn remove(file: &Path) -> Result<()> {
     }
 }
 
-/// Runs the tool; what it says is shown when it fails.
-fn componentize(
-    tool: &Componentizer,
-    sources: &Path,
-    module: &str,
-    world: &str,
-    component: &Path,
-) -> Result<()> {
-    let mut command = tool.command(sources, module, world, component);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot start the componentizer")?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("the componentizer ended with {}:\n{said}", output.status);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_not_given_twice_and_sources_are_there() {
+        for (index, guest) in GUESTS.iter().enumerate() {
+            assert!(
+                GUESTS[..index].iter().all(|other| other.name != guest.name),
+                "{guest:?}"
+            );
+            let module = Path::new(guest.module).with_extension(guest.language.extension());
+            assert!(
+                guest
+                    .sources()
+                    .unwrap()
+                    .iter()
+                    .any(|source| source.ends_with(&module)),
+                "{guest:?}"
+            );
+        }
     }
-    Ok(())
+
+    #[test]
+    fn a_key_is_of_the_guest_and_the_same_every_time() {
+        let keys: Vec<_> = GUESTS.iter().map(|guest| guest.key().unwrap()).collect();
+        assert_eq!(keys[0], GUESTS[0].key().unwrap());
+        assert!(
+            keys.iter()
+                .enumerate()
+                .all(|(index, key)| !keys[..index].contains(key))
+        );
+    }
 }

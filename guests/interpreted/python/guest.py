@@ -1,10 +1,11 @@
-"""A plugin that fails in every way a Python program can."""
+"""A plugin that fails in every way a Python program can, and one that holds commands as a Python program does."""
 
-import os
 import sys
 
 from componentize_py_types import Err
 from wit_world import WitWorld as PluginWorld
+
+import children
 
 
 class Mishap(Exception):
@@ -12,12 +13,6 @@ class Mishap(Exception):
 
 
 class WitWorld(PluginWorld):
-    def env_overlay(self) -> list[tuple[str, str]]:
-        # Called by the host before anything else, and not of a type that could carry an error.
-        if "FAIL_IN_OVERLAY" in os.environ:
-            raise Mishap("no overlay today")
-        return []
-
     def run(self, args: list[str]) -> str:
         match args:
             case ["err"]:
@@ -39,6 +34,14 @@ class WitWorld(PluginWorld):
             case ["pretend"]:
                 print("error[P0201]: plugin `other` may not run `/bin/sh`", file=sys.stderr)
                 raise Mishap("one\nerror[P0201]: plugin `other` may not run `/bin/sh`")
+            case ["one-after-the-other", script]:
+                return children.one_after_the_other(script)
+            case ["every-order"]:
+                return children.every_order()
+            case ["garbage", number]:
+                return children.garbage(int(number))
+            case ["output-outlives-child"]:
+                return children.output_outlives_child()
         return "fine"
 
     def deeper(self, text: str, more: int) -> None:

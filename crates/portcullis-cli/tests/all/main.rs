@@ -12,6 +12,7 @@ mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod held_children;
 mod languages;
 mod policy;
 mod run;
