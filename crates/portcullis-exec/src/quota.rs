@@ -98,6 +98,12 @@ impl Quota {
         })
     }
 
+    /// How many more commands may run now.
+    pub fn children_left(&self) -> u32 {
+        let count = self.count();
+        count.max_children.saturating_sub(count.children)
+    }
+
     /// Bytes of output that are left of the total.
     pub fn output_left(&self) -> u64 {
         self.count().output_left

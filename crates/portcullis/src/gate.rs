@@ -29,7 +29,7 @@ use crate::notice;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
-pub(crate) use beside::{Child, Children, Ending, Modes, Outcome, Over, Way};
+pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
@@ -105,6 +105,7 @@ impl Gate {
             inherit_output: false,
         };
         let deadline = self.until(wish.timeout);
+        self.make_room().await;
         let admitted = self.admit(wish.ask, streams)?;
         let Some(executor) = self.parts.executor.clone() else {
             return self.told(admitted.begun.failed(no_server()));

@@ -120,11 +120,7 @@ impl Outlet {
     }
 
     /// Counts what was read. With the code of the limit it went beyond, only what was allowed is left of it.
-    fn account(
-        &self,
-        state: &mut State,
-        mut bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, (Vec<u8>, Code)> {
+    fn account(&self, state: &mut State, mut bytes: Vec<u8>) -> Result<Vec<u8>, (Vec<u8>, Code)> {
         let read = bytes.len() as u64;
         let granted = self.quota.take_output(read);
         let room = self

@@ -5,7 +5,9 @@ use std::time::Duration;
 use portcullis_exec::{Completed, ExecAsk, Status, Which};
 use portcullis_policy::{Code, GuestError};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType};
+use wasmtime::component::{
+    ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
+};
 
 use super::streams::{self, Awaited};
 use crate::gate::{Child, Modes, Over, Refused, Way, Wish};
@@ -183,6 +185,7 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum Input {
     #[component(name = "null")]
     Null,
@@ -193,6 +196,7 @@ enum Input {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum Sink {
     #[component(name = "null")]
     Null,
@@ -205,6 +209,7 @@ enum Sink {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "lifting makes them")]
 enum ErrorSink {
     #[component(name = "null")]
     Null,
@@ -288,10 +293,12 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store: StoreContextMut<'_, State>, (request, stdio): (Request, Stdio)| {
             Box::new(async move {
                 let state = store.data_mut();
-                Ok((match state.gate.spawn(request.wish(None), stdio.into()).await {
-                    Ok(child) => Ok(state.table.push(Handle::new(child))?),
-                    Err(refused) => Err(Error::from(refused)),
-                },))
+                Ok((
+                    match state.gate.spawn(request.wish(None), stdio.into()).await {
+                        Ok(child) => Ok(state.table.push(Handle::new(child))?),
+                        Err(refused) => Err(Error::from(refused)),
+                    },
+                ))
             })
         },
     )?;

@@ -44,9 +44,8 @@ impl Begun {
 
     /// Writes down what became of it.
     pub(super) fn ended(self, run: Result<Completed, ExecFailure>) -> Ended {
-        let became = run.map_err(|failure| {
-            Failure::of(failure, &self.lines.parts, &self.program, &self.terms)
-        });
+        let became = run
+            .map_err(|failure| Failure::of(failure, &self.lines.parts, &self.program, &self.terms));
         self.became(became)
     }
 

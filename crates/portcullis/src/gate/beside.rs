@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use portcullis_exec::{Piped, Status, Stream, Streams, Which};
+use portcullis_exec::{Piped, Status, Stream, Streams};
 use portcullis_policy::{Code, GuestError};
 use tokio::io::AsyncWrite;
 use tokio::sync::watch;
@@ -142,6 +142,19 @@ impl Children {
         inner.running.push((streams, task));
     }
 
+    /// Waits until those are gone that were dropped or killed: they are no reason to refuse another.
+    async fn killed_are_gone(&self) {
+        let killed: Vec<_> = {
+            let mut inner = self.inner();
+            let (killed, running) = std::mem::take(&mut inner.running)
+                .into_iter()
+                .partition(|(streams, _)| streams.is_killed());
+            inner.running = running;
+            killed
+        };
+        gone(killed).await;
+    }
+
     fn kill(&self) {
         self.inner()
             .running
@@ -158,13 +171,18 @@ impl Children {
     async fn end(&self) {
         self.kill();
         let running = std::mem::take(&mut self.inner().running);
-        let until = tokio::time::Instant::now() + PATIENCE;
-        for (_, mut task) in running {
-            if tokio::time::timeout_at(until, &mut task).await.is_err() {
-                // Whoever takes its output does not come back; dropping the task kills all the same.
-                task.abort();
-                let _ = task.await;
-            }
+        gone(running).await;
+    }
+}
+
+/// Waits until these are gone.
+async fn gone(killed: Vec<(Piped, JoinHandle<()>)>) {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    for (_, mut task) in killed {
+        if tokio::time::timeout_at(until, &mut task).await.is_err() {
+            // Whoever takes its output does not come back; dropping the task kills all the same.
+            task.abort();
+            let _ = task.await;
         }
     }
 }
@@ -195,6 +213,7 @@ impl Gate {
             inherit_output: [Some(modes.stdout), modes.stderr].contains(&Some(Way::Inherit)),
         };
         let deadline = self.until(wish.timeout);
+        self.make_room().await;
         let Admitted {
             mut begun,
             authorized,
@@ -244,6 +263,13 @@ impl Gate {
             stderr: modes
                 .stderr
                 .map(|way| stream(way, stdio.stderr_of_command())),
+        }
+    }
+
+    /// Makes room for one more command, if only those that were dropped take it.
+    pub(super) async fn make_room(&mut self) {
+        if self.parts.quota.children_left() == 0 {
+            self.children.killed_are_gone().await;
         }
     }
 

@@ -61,7 +61,9 @@ impl Gate {
             _ => (
                 format!("read more output of `{program}`"),
                 match streamed {
-                    Some(bytes) => format!("a stream is longer than {bytes} bytes (`output` of its rule)"),
+                    Some(bytes) => {
+                        format!("a stream is longer than {bytes} bytes (`output` of its rule)")
+                    }
                     None => format!(
                         "a stream is longer than {} bytes (`limits.output`)",
                         limits.output

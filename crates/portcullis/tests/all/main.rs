@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod command;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -34,6 +35,9 @@ fn main() -> std::process::ExitCode {
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        command::kinds::TESTS,
+        command::streams::TESTS,
+        command::lives::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
