@@ -69,14 +69,17 @@ function everyOrder() {
 /** Loses children in cycles that only the collector finds. */
 function garbage(number) {
   for (let lost = 0; lost < number; lost++) {
-    const child = spawn("sleep", "100");
-    const cycle = { child, stdout: child.stdout() };
-    cycle.itself = cycle;
-    // Memory is not short yet, so that the interpreter would not collect by itself.
+    lose();
+    // Memory is not short, so that the interpreter would not collect by itself.
     collect();
   }
-  collect();
   return String(number);
+}
+
+function lose() {
+  const child = spawn("sleep", "100");
+  const cycle = { child, stdout: child.stdout() };
+  cycle.itself = cycle;
 }
 
 const collect = () => globalThis.__cqjs.runGc();
