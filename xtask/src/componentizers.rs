@@ -103,21 +103,26 @@ pub(crate) struct Componentizer {
     directory: PathBuf,
 }
 
+fn store() -> PathBuf {
+    shell::root().join("target/componentizers")
+}
+
+/// Where the tool is once it was fetched: another place for every lock.
+fn directory(language: Language) -> Result<PathBuf> {
+    let mut hasher = blake3::Hasher::new();
+    for file in language.lock_files() {
+        hasher.update(&fs::read(language.lock().join(file))?);
+    }
+    let digest = hasher.finalize().to_hex();
+    Ok(store().join(format!("{}-{}", language.name(), &digest[..16])))
+}
+
 /// Returns the tool, fetched where it is not there yet.
 ///
 /// # Errors
 /// The language is not on this machine, or the registry cannot be reached or gives something else.
 pub(crate) fn find(language: Language, options: &Options) -> Result<Componentizer> {
-    let mut hasher = blake3::Hasher::new();
-    for file in language.lock_files() {
-        hasher.update(&fs::read(language.lock().join(file))?);
-    }
-    let store = shell::root().join("target/componentizers");
-    let directory = store.join(format!(
-        "{}-{}",
-        language.name(),
-        &hasher.finalize().to_hex()[..16]
-    ));
+    let directory = directory(language)?;
     if !language.is_there() {
         packages::install(options, language.packages())?;
     }
@@ -125,6 +130,7 @@ pub(crate) fn find(language: Language, options: &Options) -> Result<Componentize
         bail!("the {} of this system is too old", language.packages()[0]);
     }
     if !directory.is_dir() {
+        let store = store();
         fs::create_dir_all(&store)?;
         // Unpacked beside its place and moved there when complete.
         let stage = tempfile::Builder::new()
@@ -266,6 +272,46 @@ mod tests {
             replaced(b"a wasj:io/x wasj:i", b"wasj:io", b"wasi:io"),
             b"a wasi:io/x wasj:i"
         );
+    }
+
+    #[test]
+    fn a_module_that_throws_is_not_built_and_says_what_it_threw() {
+        let scripts = [
+            (
+                Language::Python,
+                "def late():\n    raise ValueError('in the module')\n\nlate()\n",
+                ["ValueError: in the module", "line 2, in late"],
+            ),
+            (
+                Language::JavaScript,
+                "function late() { throw new RangeError('in the module'); }\nlate();\nexport function run() {}\n",
+                ["in the module", "at late (/guest.js:1:"],
+            ),
+        ];
+        for (language, script, says) in scripts {
+            let directory = directory(language).unwrap();
+            if !directory.is_dir() {
+                println!(
+                    "SKIP componentizers::{}: its tool was not fetched",
+                    language.name()
+                );
+                continue;
+            }
+            let tool = Componentizer {
+                language,
+                directory,
+            };
+            let sources = tempfile::tempdir().unwrap();
+            let file = Path::new("guest").with_extension(language.extension());
+            fs::write(sources.path().join(file), script).unwrap();
+            let error = tool
+                .componentize(sources.path(), "guest", "plugin")
+                .unwrap_err()
+                .to_string();
+            for part in says {
+                assert!(error.contains(part), "{part:?} is not in\n{error}");
+            }
+        }
     }
 
     #[test]
