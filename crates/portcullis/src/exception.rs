@@ -22,24 +22,27 @@ const FRAMES: usize = 16;
 const LINES: usize = 64;
 
 const PYTHON: &str = "Traceback (most recent call last):";
+/// What `componentize-py` panics with when it has printed an exception.
+const PYTHON_PANIC: &str = "Python function threw an unexpected exception";
 
 impl Exception {
     /// Reads the end of a guest's standard error.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let lines: Vec<&str> = text.lines().collect();
-        python(&lines)
-            .or_else(|| {
-                let panic = panic(&lines)?;
-                Some(quickjs(&panic.message).unwrap_or(panic))
-            })
-            .or_else(|| go(&lines))
-            .map(Raw::escaped)
+        // What was printed last ended the guest. One that was printed before may have been dealt with.
+        let panic = panic(&lines).filter(|panic| panic.message != PYTHON_PANIC);
+        let panic = panic.map(|panic| quickjs(&panic).unwrap_or(panic));
+        let found = [python(&lines), panic, go(&lines)];
+        let last = found.into_iter().flatten().max_by_key(|raw| raw.line);
+        last.map(Raw::escaped)
     }
 }
 
 /// As [`Exception`], as the guest wrote it.
 #[derive(Debug, Default)]
 struct Raw {
+    /// The line where it begins.
+    line: usize,
     message: String,
     frames: Vec<(String, String)>,
     trace: Vec<String>,
@@ -81,6 +84,7 @@ fn python(lines: &[&str]) -> Option<Raw> {
         Some((name.to_owned(), format!("{file}:{number}")))
     };
     Some(Raw {
+        line: last,
         message: lines[begins..ends].join("\n"),
         frames: lines[last..begins].iter().rev().filter_map(frame).collect(),
         trace: lines[first..ends]
@@ -103,6 +107,7 @@ fn panic(lines: &[&str]) -> Option<Raw> {
         .1
         .trim_end_matches(':');
     Some(Raw {
+        line: head,
         message: lines[head + 1..ends].join("\n"),
         frames: vec![(String::new(), place.to_owned())],
         trace: lines[head..ends]
@@ -113,8 +118,8 @@ fn panic(lines: &[&str]) -> Option<Raw> {
 }
 
 /// An exception of JavaScript inside the panic of its interpreter, which prints it for a programmer of Rust.
-fn quickjs(panic: &str) -> Option<Raw> {
-    let (_, rest) = panic.split_once("Exception { message: Some(\"")?;
+fn quickjs(panic: &Raw) -> Option<Raw> {
+    let (_, rest) = panic.message.split_once("Exception { message: Some(\"")?;
     let (message, rest) = quoted(rest)?;
     let stack = rest
         .split_once("stack: Some(\"")
@@ -127,6 +132,7 @@ fn quickjs(panic: &str) -> Option<Raw> {
     };
     let lines = std::iter::once(message.as_str()).chain(stack.lines());
     Some(Raw {
+        line: panic.line,
         frames: stack.lines().filter_map(frame).collect(),
         trace: lines.map(str::to_owned).collect(),
         message,
@@ -176,6 +182,7 @@ fn go(lines: &[&str]) -> Option<Raw> {
         Some((pair[0].split('(').next()?.to_owned(), place.to_owned()))
     });
     Some(Raw {
+        line: head,
         message: lines[head].to_owned(),
         frames: frames.collect(),
         trace: lines[head..].iter().map(|&line| line.to_owned()).collect(),
@@ -238,6 +245,19 @@ mod tests {
             (exception.message.as_str(), &exception.frames[..]),
             ("second", &["src/b.rs:3:4".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn what_was_printed_before_and_dealt_with_is_not_it() {
+        let logged = format!("{PYTHON}\n  File \"/0/a.py\", line 1, in f\nKeyError: 'k'\n\n");
+        let exception = read(&format!(
+            "{logged}thread 'x' panicked at src/b.rs:3:4:\nanother thing\n"
+        ));
+        assert_eq!(exception.message, "another thing");
+        let exception = read(&format!(
+            "thread 'x' panicked at src/b.rs:3:4:\nanother thing\n{logged}{RUNTIME}"
+        ));
+        assert_eq!(exception.message, "KeyError: 'k'");
     }
 
     #[test]

@@ -253,3 +253,15 @@ fn is_panic_machinery(name: &str) -> bool {
         || name.contains("rust_begin_unwind")
         || name.contains("rust_panic")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_ends_is_not_put_down_to_an_exception() {
+        assert!(is_uncaught(None) && is_uncaught(Some(&Trap::UnreachableCodeReached)));
+        assert!(!is_uncaught(Some(&Trap::StackOverflow)));
+        assert!(!is_uncaught(Some(&Trap::MemoryOutOfBounds)));
+    }
+}
