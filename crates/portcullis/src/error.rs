@@ -30,7 +30,7 @@ pub enum BuildError {
 /// An import that keeps a plugin from being loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingImport {
-    /// The interface, as the component names it.
+    /// The interface, as the component names it; `module.name` of a core module.
     pub name: String,
     /// Why it is missing, and what would supply it.
     pub why: String,
@@ -72,19 +72,23 @@ pub enum LoadError {
         /// Of the file.
         found: String,
     },
-    /// The file is something else than a component.
+    /// The file is something else than a plugin.
     #[error("cannot load plugin `{plugin}`: the file is {}", kind.describe())]
     NotAPlugin {
         /// The plugin.
         plugin: PluginId,
         /// What it is.
         kind: Kind,
+        /// For a core module, the exports that it lacks to be a plugin.
+        lacks: Vec<&'static str>,
     },
-    /// The file is a component, and broken.
-    #[error("cannot load plugin `{plugin}`: the component is not valid")]
+    /// The file is a component or module, and broken.
+    #[error("cannot load plugin `{plugin}`: the {} is not valid", what(*kind))]
     Invalid {
         /// The plugin.
         plugin: PluginId,
+        /// What it is.
+        kind: Kind,
         /// What the validator says.
         why: String,
     },
@@ -101,6 +105,8 @@ pub enum LoadError {
     Interface {
         /// The plugin.
         plugin: PluginId,
+        /// What it is.
+        kind: Kind,
         /// What does not fit.
         why: String,
     },
@@ -140,6 +146,13 @@ pub enum LoadError {
     },
 }
 
+const fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Component => "component",
+        _ => "module",
+    }
+}
+
 impl LoadError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
@@ -167,16 +180,25 @@ impl LoadError {
             Self::Digest { .. } => {
                 base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
             }
-            Self::NotAPlugin { kind, .. } => {
-                base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`").help(kind.remedy())
+            Self::NotAPlugin { kind, lacks, .. } => {
+                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`");
+                let lacks: Vec<_> = lacks.iter().map(|name| format!("`{name}`")).collect();
+                match lacks.as_slice() {
+                    [] => base,
+                    lacks => base.note(format!("and core modules in the form of `portcullis:core/v1`; it lacks the exports {}", lacks.join(", "))),
+                }
+                .help(kind.remedy())
             }
             Self::Invalid { why, .. } => base.note(why).help("build it again, or fetch it again"),
             Self::Imports { missing, .. } => missing
                 .iter()
                 .fold(base, |diagnostic, import| diagnostic.note(format!("`{}`: {}", import.name, import.why)))
                 .help("write `late = true` for the plugin to be told at the call instead"),
-            Self::Interface { why, .. } => {
-                base.note(why).help("build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`")
+            Self::Interface { kind, why, .. } => {
+                base.note(why).help(match kind {
+                    Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
+                    _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
+                })
             }
             Self::OwnState { .. } => base
                 .note("no grant reaches the configuration, keys, cache or audit trail of Portcullis, or its executable")

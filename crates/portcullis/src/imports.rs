@@ -1,4 +1,6 @@
-//! What a component imports, against what exists and what was granted.
+//! What a plugin imports, against what exists and what was granted.
+
+pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
 use wasmtime::Engine;
@@ -80,17 +82,25 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
             let why = match source(name) {
                 Source::Linked => return None,
                 Source::Exec if grants.exec.is_some() || grants.late => return None,
-                Source::Exec => format!(
-                    "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
-                    grants.plugin
-                ),
+                Source::Exec => exec_grant(grants),
                 Source::NotYet(_) if grants.late => return None,
                 Source::NotYet(why) => why.to_owned(),
                 Source::Unknown => "no such interface on this host".to_owned(),
             };
-            Some(MissingImport { name: name.clone(), why })
+            Some(MissingImport {
+                name: name.clone(),
+                why,
+            })
         })
         .collect()
+}
+
+/// What would supply an import that needs the `exec` grant.
+fn exec_grant(grants: &Grants) -> String {
+    format!(
+        "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
+        grants.plugin
+    )
 }
 
 /// The capability that an import needs, if it needs one.

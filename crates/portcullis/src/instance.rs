@@ -4,11 +4,12 @@ use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::abi::module;
 use crate::activity::Activity;
 use crate::engine::TICK;
 use crate::error::CallError;
 use crate::exception::Exception;
-use crate::plugin::Plugin;
+use crate::plugin::{Code, Loaded, Plugin};
 use crate::state::State;
 
 pub(crate) type RunParams = (Vec<String>,);
@@ -18,6 +19,9 @@ pub(crate) type OverlayResults = (Vec<(String, String)>,);
 type Run = TypedFunc<RunParams, RunResults>;
 type EnvOverlay = TypedFunc<(), OverlayResults>;
 
+/// What is being done first.
+const INSTANTIATE: &str = "instantiate";
+
 /// Frames of a guest's backtrace that are reported.
 const FRAMES: usize = 16;
 
@@ -25,9 +29,15 @@ const FRAMES: usize = 16;
 pub struct Instance {
     plugin: Plugin,
     store: Store<State>,
-    run: Run,
+    entry: Entry,
     /// Whether every call so far has returned. A call that was dropped half way leaves the guest in no known state.
     sound: bool,
+}
+
+/// What is called in a guest.
+enum Entry {
+    Component(Run),
+    Module(module::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -47,40 +57,23 @@ impl Instance {
         let deadline = Instant::now() + limit;
         store.data_mut().gate.deadline = Some(deadline);
         let _children = store.data().gate.children.killed_on_drop();
-        let mut instantiated = false;
-        let outcome = within(deadline, async {
-            let instance = loaded.pre.instantiate_async(&mut store).await?;
-            instantiated = true;
-            let run: Run = instance.get_typed_func(&mut store, loaded.exports.run)?;
-            if let Some(index) = loaded.exports.env_overlay {
-                let overlay: EnvOverlay = instance.get_typed_func(&mut store, index)?;
-                store.data_mut().gate.overlay = overlay.call_async(&mut store, ()).await?.0;
-            }
-            Ok(run)
-        })
-        .await;
-        store.data_mut().gate.settle().await;
+        let mut step = INSTANTIATE;
+        let outcome = within(deadline, Entry::start(&loaded, &mut store, &mut step)).await;
+        store.data_mut().end_children().await;
         match outcome {
-            Ok(run) => Ok(Self {
+            Ok(entry) => Ok(Self {
                 plugin,
                 store,
-                run,
+                entry,
                 sound: true,
             }),
-            Err(Stopped::Failed(error)) if !instantiated && !is_deadline(&error) => {
+            Err(Stopped::Failed(error)) if step == INSTANTIATE && !is_deadline(&error) => {
                 Err(CallError::Instantiate {
                     plugin: plugin.id().clone(),
                     cause: error.root_cause().to_string(),
                 })
             }
-            Err(stopped) => {
-                let call = if instantiated {
-                    "env-overlay"
-                } else {
-                    "instantiate"
-                };
-                Err(stopped.explain(&plugin, call, limit, store.data()))
-            }
+            Err(stopped) => Err(stopped.explain(&plugin, step, limit, store.data())),
         }
     }
 
@@ -107,14 +100,14 @@ impl Instance {
         self.store.data_mut().gate.deadline = Some(deadline);
         self.store.data().words.forget();
         let children = self.store.data().gate.children.killed_on_drop();
-        let call = self.run.call_async(&mut self.store, (args.to_vec(),));
+        let call = self.entry.run(&mut self.store, args);
         let outcome = within(deadline, call).await;
         drop(active);
-        self.store.data_mut().gate.settle().await;
+        self.store.data_mut().end_children().await;
         drop(children);
         self.store.data_mut().gate.explain().await;
         match outcome {
-            Ok((answer,)) => {
+            Ok(answer) => {
                 self.sound = true;
                 Ok(answer)
             }
@@ -125,6 +118,42 @@ impl Instance {
     /// What the plugin did and was refused so far.
     pub fn activity(&self) -> &Activity {
         &self.store.data().gate.activity
+    }
+}
+
+impl Entry {
+    /// Makes a guest ready to be called. `step` is what is being done.
+    async fn start(
+        loaded: &Loaded,
+        store: &mut Store<State>,
+        step: &mut &'static str,
+    ) -> wasmtime::Result<Self> {
+        match &loaded.code {
+            Code::Component { pre, exports } => {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                *step = "env-overlay";
+                let run: Run = instance.get_typed_func(&mut *store, exports.run)?;
+                if let Some(index) = exports.env_overlay {
+                    let overlay: EnvOverlay = instance.get_typed_func(&mut *store, index)?;
+                    store.data_mut().gate.overlay = overlay.call_async(&mut *store, ()).await?.0;
+                }
+                Ok(Self::Component(run))
+            }
+            Code::Module(pre) => module::Entry::start(pre, store, step)
+                .await
+                .map(Self::Module),
+        }
+    }
+
+    async fn run(
+        &self,
+        store: &mut Store<State>,
+        args: &[String],
+    ) -> wasmtime::Result<Result<String, String>> {
+        match self {
+            Self::Component(run) => Ok(run.call_async(store, (args.to_vec(),)).await?.0),
+            Self::Module(entry) => entry.run(store, args).await,
+        }
     }
 }
 

@@ -161,7 +161,7 @@ const PLUGINS: &[Case] = &[
     plugin(
         "a core module",
         Wat("empty-module"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module, not a component",
+        "error[P0601]: cannot load plugin `p`: the file is a core module, and not in the form of plugins",
     ),
     plugin(
         "a WASI preview 1 command",

@@ -7,6 +7,7 @@ mod audit;
 mod broken;
 mod children;
 mod context;
+mod core_form;
 mod deps_audit;
 mod disk_watch;
 mod doctor;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis_exec::{Completed, ExecAsk, Status, Which};
 use portcullis_policy::{Code, GuestError};
+use serde::Serialize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
@@ -46,7 +47,7 @@ impl Request {
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
-enum Error {
+pub(super) enum Error {
     #[component(name = "denied")]
     Denied,
     #[component(name = "not-found")]
@@ -61,10 +62,11 @@ enum Error {
     Io,
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType, Lower, Serialize)]
 #[component(enum)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
-enum Limit {
+pub(super) enum Limit {
     #[component(name = "children")]
     Children,
     #[component(name = "rate")]
@@ -90,7 +92,7 @@ impl From<Refused> for Error {
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
-enum Exit {
+pub(super) enum Exit {
     #[component(name = "exited")]
     Exited(u8),
     #[component(name = "signalled")]
@@ -101,10 +103,11 @@ enum Exit {
     Killed(Reason),
 }
 
-#[derive(Clone, Copy, ComponentType, Lower)]
+#[derive(Clone, Copy, Debug, ComponentType, Lower, Serialize)]
 #[component(enum)]
+#[serde(rename_all = "kebab-case")]
 #[repr(u8)]
-enum Reason {
+pub(super) enum Reason {
     #[component(name = "asked")]
     Asked,
     #[component(name = "output")]
@@ -116,7 +119,7 @@ enum Reason {
 }
 
 impl Exit {
-    fn of(status: Status, killed_for: Option<Code>, asked: bool) -> Self {
+    pub(super) fn of(status: Status, killed_for: Option<Code>, asked: bool) -> Self {
         match (killed_for, status) {
             _ if asked => Self::Killed(Reason::Asked),
             (Some(Code::LimitMemory), _) => Self::Killed(Reason::Memory),
@@ -178,7 +181,7 @@ fn outcome(over: Over) -> Result<Outcome, Error> {
     })
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -3,4 +3,6 @@
 
 pub(crate) mod command;
 pub(crate) mod component;
+pub(crate) mod module;
+pub(crate) mod packed;
 pub(crate) mod streams;

@@ -12,6 +12,7 @@
 mod attacks;
 mod call;
 mod command;
+mod core_form;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
+    let tests = [tests, core_form::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();
