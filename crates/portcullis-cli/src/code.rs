@@ -72,7 +72,8 @@ const HOST_LIBRARY: Pages = pages! {
     "P0701",
     /// The plugin crashed.
     ///
-    /// The cause and the place are in the report. If it ran out of memory, raise `limits.memory`.
+    /// The cause and the place are in the report: those of its own language, where that printed them to standard error before it
+    /// gave up, then those of the engine. If it ran out of memory, raise `limits.memory`.
     "P0702",
     /// The plugin cannot be started.
     ///

@@ -72,6 +72,7 @@ pub(crate) fn diagnostic(code: &'static str, message: impl Into<String>) -> Diag
         message: message.into(),
         notes: Vec::new(),
         helps: Vec::new(),
+        trace: Vec::new(),
     }
 }
 

@@ -85,4 +85,5 @@ pub use request::{
 };
 pub use rights::ChildRights;
 pub use rule::{Narrowing, Origin, ProgramRef, ProgramRule, RuleId};
+pub use text::shown;
 pub use token::ArgToken;

@@ -21,6 +21,7 @@ use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::recognize::Kind;
@@ -425,7 +426,12 @@ impl Host {
             })?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        wasi::context(
+            &grants,
+            &settings.host_env,
+            &settings.stdio,
+            &LastWords::default(),
+        )?;
         let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
             LoadError::Preopen {
                 plugin: plugin.clone(),

@@ -654,13 +654,14 @@ fn a_ceiling_is_met_with_everything_and_never_asked_about() {
     status.narrowing.confinement = Some(Confinement::Full);
     let mut grants = below(vec![status]);
     exec(&mut grants).confinement = Confinement::Limits;
-    let allowed = allowed(&grants, git(&["status"]));
+    let authorized = allowed(&grants, git(&["status"]));
+    let allowed = authorized.terms();
     assert_eq!(allowed.timeout.as_secs(), 1, "its rule takes away");
     assert_eq!(allowed.confinement, Confinement::Full);
     assert_eq!(allowed.rules.len(), 1, "what allows it is the policy's");
     assert_eq!(allowed.ceiling[0].1.to_string(), "policy.toml:7");
     for request in [git(&["push"]), ExecRequest::example("curl", &[])] {
-        // `refused` accepts no question.
+        // `refused` would take a question for a refusal.
         let Decision::Deny(denial) = decide(&grants, request) else {
             panic!("an answer could not change it")
         };
