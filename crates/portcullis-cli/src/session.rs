@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use portcullis::{CodeCache, GuestStdio, Host, HostBuilder};
+use portcullis::{CodeCache, Compilation, GuestStdio, Host, HostBuilder};
 use portcullis_audit::{
     DigestKey, Event, Folding, Head, Masked, Options, RunEnded, RunStarted, Sink, Trail,
 };
@@ -54,7 +54,8 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
     let host = Host::builder()
         .project(&settings.project)
         .host_env(settings.env.host())
-        .own_state(settings.own_state());
+        .own_state(settings.own_state())
+        .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {
         Some(proxy) => host.upstream_proxy(proxy.clone()),

@@ -10,6 +10,8 @@ const VERSION: u32 = 1;
 
 pub(crate) const HEADER: usize = 8 + 4 + 4 + 32 + 32 + 8;
 pub(crate) const MAC: usize = 32;
+/// Where a header has the engine.
+const ENGINE: std::ops::Range<usize> = 16..48;
 /// Where the code begins.
 pub(crate) const PREAMBLE: usize = HEADER + MAC;
 
@@ -74,6 +76,15 @@ impl Subject {
             rest = after;
         }
         header
+    }
+
+    /// Whether a header that is not the expected one differs from it in the engine alone, or also in the length of the
+    /// code, which is the engine's.
+    pub(crate) fn is_of_other_engine(found: &[u8], expected: &[u8; HEADER]) -> bool {
+        found.len() == HEADER
+            && found[..ENGINE.start] == expected[..ENGINE.start]
+            && found[ENGINE] != expected[ENGINE]
+            && found[ENGINE.end..HEADER - 8] == expected[ENGINE.end..HEADER - 8]
     }
 
     /// The file name of the entry. It is keyed, so that nobody else can tell which plugins are used.

@@ -164,6 +164,16 @@ impl Reader<'_> {
                 raw.table_elements.as_ref().map(At::span),
                 wanted.table_elements > now.table_elements,
             ),
+            (
+                "compile_time",
+                raw.compile_time.as_ref().map(At::span),
+                wanted.compile_time > now.compile_time,
+            ),
+            (
+                "compile_memory",
+                raw.compile_memory.as_ref().map(At::span),
+                wanted.compile_memory > now.compile_memory,
+            ),
         ];
         for (key, span, raised) in raised {
             if let Some(span) = span.filter(|_| raised) {

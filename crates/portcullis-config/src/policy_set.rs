@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{Grants, InvalidPluginId, Origin, PluginId};
+use portcullis_policy::{Confinement, Grants, InvalidPluginId, Origin, PluginId};
 
 use crate::component::{self, Component, LocateError};
 use crate::context::{Base, Context, OwnState};
@@ -184,6 +184,17 @@ impl PolicySet {
     /// How the host itself reaches the network, as the trusted files have it.
     pub fn network(&self) -> &Network {
         &self.drafts.settings.network
+    }
+
+    /// What is to be enforced on the process that compiles plugins: the last `--confinement`, or else that of the
+    /// trusted files for all plugins; full by default.
+    pub fn compile_confinement(&self) -> Confinement {
+        let flags = self.flags.iter().rev();
+        flags
+            .filter_map(Flags::confinement)
+            .next()
+            .or(self.drafts.settings.confinement)
+            .unwrap_or_default()
     }
 
     /// The ids of all entries, sorted.

@@ -20,7 +20,7 @@ pub(crate) type Texts = At<Vec<Text>>;
 pub(crate) struct PolicyFile {
     /// How strict the host is where no rule matches. Default: `production`.
     pub(crate) mode: Option<At<ModeWord>>,
-    /// What the kernel enforces on the commands of all plugins. Default: `full`.
+    /// What the kernel enforces on the commands of all plugins, and on the process that compiles plugins. Default: `full`.
     pub(crate) confinement: Option<At<ConfinementWord>>,
     /// Absolute directories in which bare program names are looked up, in order. Default: `/usr/local/bin`,
     /// `/usr/bin`, `/bin`.
@@ -326,6 +326,10 @@ pub(crate) struct Limits {
     pub(crate) memory: Option<At<SizeText>>,
     /// Elements of all tables together. Default: 10000.
     pub(crate) table_elements: Option<At<u64>>,
+    /// Wall-clock time of compiling the plugin, which is done once. Default: `"120s"`.
+    pub(crate) compile_time: Option<At<TimeText>>,
+    /// Bytes of memory that compiling the plugin may take. Default: `"2GiB"`.
+    pub(crate) compile_memory: Option<At<SizeText>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.

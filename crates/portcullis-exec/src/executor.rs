@@ -55,7 +55,7 @@ impl Default for ExecutorOptions {
 
 /// Runs authorized commands. One per host; clones share the spawn server and its parked cells.
 #[derive(Clone, Debug)]
-pub struct Executor(Arc<Inner>);
+pub struct Executor(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {

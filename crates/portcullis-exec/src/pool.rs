@@ -8,7 +8,7 @@ mod yard;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError};
+use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError, Tier};
 
 use crate::sharer::SharerId;
 use crate::{ExecFailure, Sharer};
@@ -82,6 +82,16 @@ impl Pool {
         // Those that are parked, one on its way, and the command's own.
         let cells = u32::try_from(self.target).unwrap_or_default() + 2;
         1 + 2 * cells
+    }
+
+    /// The executable that serves.
+    pub(crate) fn helper(&self) -> &Helper {
+        &self.helper
+    }
+
+    /// What the server has proved that it can enforce.
+    pub(crate) fn tier(&self) -> Tier {
+        self.proof.tier()
     }
 
     pub(crate) fn server_pid(&self) -> Option<u32> {
@@ -214,7 +224,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_confine::{Net, Tier};
+    use portcullis_confine::Net;
 
     use super::*;
 

@@ -45,10 +45,10 @@ pub(crate) struct Run<'a> {
 
 /// The command's ends, given to the cell and then closed here.
 #[derive(Debug)]
-struct Ends {
-    stdin: Option<OwnedFd>,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+pub(crate) struct Ends {
+    pub(crate) stdin: Option<OwnedFd>,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
 }
 
 /// Runs a command that was decided on.
@@ -235,7 +235,7 @@ fn sink(output: Output, cap: u64) -> Sink {
     }
 }
 
-fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
+pub(crate) fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
     let (stdout, child_stdout) = capture::pipe(HostEnd::Read)?;
     let (stderr, child_stderr) = capture::pipe(HostEnd::Read)?;
     let (source, child_stdin) = match stdin {
@@ -264,15 +264,15 @@ fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
 }
 
 /// A command under way, and what must live as long as it does.
-struct Started {
-    aftermath: Aftermath,
-    yard: Arc<Yard>,
-    proxy: Option<Serving>,
-    cell: Leash,
+pub(crate) struct Started {
+    pub(crate) aftermath: Aftermath,
+    pub(crate) yard: Arc<Yard>,
+    pub(crate) proxy: Option<Serving>,
+    pub(crate) cell: Leash,
 }
 
 /// Gives the command to a cell; a parked one if there is one that is alive.
-async fn start(
+pub(crate) async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
     sharer: &Sharer,

@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
@@ -16,6 +15,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
+use crate::compile::{Compilation, Ready};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
@@ -36,8 +36,6 @@ const MAX_BYTES: u64 = 128 * 1024 * 1024;
 const RUN: &str = "run: func(args: list<string>) -> result<string, string>";
 /// What it may export besides.
 const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
-/// Time a plugin may take to compile.
-const MAX_COMPILE: Duration = Duration::from_secs(120);
 
 /// Runs plugins. Cloning is cheap; nothing is global, so an application may have several with different settings.
 ///
@@ -69,8 +67,9 @@ impl std::fmt::Debug for Shared {
 /// - the project directory is the working directory of the process
 /// - decisions and outcomes are written down nowhere
 /// - compiled code is not cached
+/// - plugins are compiled in a process of its own, fully confined: see [`Compilation`]
 /// - the host's environment is empty: nothing can be inherited
-/// - the spawn server is this executable, which must call [`enter`](crate::enter) first in `main`
+/// - the spawn server and the compiler are this executable, which must call [`enter`](crate::enter) first in `main`
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
@@ -79,7 +78,7 @@ pub struct HostBuilder {
     project: Option<PathBuf>,
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
-    cache: Option<Arc<CodeCache>>,
+    pub(crate) cache: Option<Arc<CodeCache>>,
     pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
@@ -87,6 +86,7 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    pub(crate) compilation: Compilation,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -125,6 +125,13 @@ impl HostBuilder {
     #[must_use]
     pub fn code_cache(mut self, cache: CodeCache) -> Self {
         self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Where plugins are compiled that are not in the cache. Which it was says [`Plugin::compilation`].
+    #[must_use]
+    pub fn compilation(mut self, compilation: Compilation) -> Self {
+        self.compilation = compilation;
         self
     }
 
@@ -252,6 +259,10 @@ impl Host {
         &self.0.settings
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// The real path of the project directory.
     pub fn project(&self) -> &Path {
         &self.0.project
@@ -293,7 +304,7 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        let component = self.compile(&grants, bytes).await?;
+        let (component, compilation) = self.component(&grants, bytes).await?;
         let names = imports::names(&self.0.engine, &component);
         let missing = imports::missing(&names, &grants);
         if !missing.is_empty() {
@@ -311,7 +322,7 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble(component, grants, digest, executor)
+        self.assemble((component, compilation), grants, digest, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -349,36 +360,9 @@ impl Host {
             .clone()
     }
 
-    async fn compile(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {
-        let engine = self.0.engine.clone();
-        let cache = self.0.settings.cache.clone();
-        let work = tokio::task::spawn_blocking(move || match cache {
-            Some(cache) => cache
-                .component(&engine, &bytes, || Component::new(&engine, &bytes))
-                .map(|fetched| fetched.code),
-            None => Component::new(&engine, &bytes),
-        });
-        let plugin = grants.plugin.clone();
-        match tokio::time::timeout(MAX_COMPILE, work).await {
-            Ok(Ok(Ok(component))) => Ok(component),
-            Ok(Ok(Err(error))) => Err(LoadError::Invalid {
-                plugin,
-                why: format!("{error:#}"),
-            }),
-            Ok(Err(panic)) => Err(LoadError::Invalid {
-                plugin,
-                why: panic.to_string(),
-            }),
-            Err(_) => Err(LoadError::CompileTime {
-                plugin,
-                seconds: MAX_COMPILE.as_secs(),
-            }),
-        }
-    }
-
     fn assemble(
         &self,
-        component: Component,
+        (component, compilation): Ready,
         grants: Grants,
         digest: String,
         executor: Option<Executor>,
@@ -429,6 +413,7 @@ impl Host {
             host_env: settings.host_env.clone(),
             stdio: settings.stdio.clone(),
             digest,
+            compilation,
         })))
     }
 

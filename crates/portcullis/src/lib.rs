@@ -10,7 +10,7 @@
 //! use portcullis::{Host, Source};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     portcullis::enter(); // first: this executable is also the spawn server
+//!     portcullis::enter(); // first: this executable is also the spawn server, and compiles plugins
 //!     tokio::runtime::Runtime::new()?.block_on(async {
 //!         let mut grants = Grants::none(PluginId::new("report")?);
 //!         grants.exec = Some(ExecGrant { allow: vec![ProgramRule::any_arguments("git")], ..ExecGrant::default() });
@@ -30,6 +30,7 @@ mod abi;
 mod activity;
 mod capability;
 mod command;
+mod compile;
 mod diagnostic;
 mod digest;
 mod engine;
@@ -51,6 +52,7 @@ mod trail;
 
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
+pub use compile::{Compilation, enter};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use host::{Host, HostBuilder, Source};
@@ -63,7 +65,7 @@ pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
     Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
-    Stdio, Tier, enter, obstacles,
+    Stdio, Tier, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;

@@ -5,6 +5,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::capability::wasi;
+use crate::compile::Compilation;
 use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
@@ -28,6 +29,7 @@ pub(crate) struct Loaded {
     pub(crate) host_env: HostEnvironment,
     pub(crate) stdio: GuestStdio,
     pub(crate) digest: String,
+    pub(crate) compilation: Option<Compilation>,
 }
 
 /// The exports a host calls, looked up once.
@@ -60,6 +62,11 @@ impl Plugin {
     /// The BLAKE3 digest of its bytes, as 64 hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    /// Where it was compiled when it was loaded; `None` if it came from the cache.
+    pub fn compilation(&self) -> Option<Compilation> {
+        self.0.compilation
     }
 
     /// Makes an instance with a memory of its own, and asks it for its environment overlay if it exports one.
