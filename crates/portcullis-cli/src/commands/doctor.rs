@@ -3,7 +3,7 @@
 mod confinement;
 
 use confinement::Confinements;
-use portcullis::{Diagnostic, Host, Source, Status};
+use portcullis::{Compilation, Diagnostic, Host, Source, Status};
 use portcullis_audit::Evidence;
 use portcullis_policy::{Confinement, ExecGrant, Grants, Mode, PluginId, ProgramRule};
 use serde::Serialize;
@@ -133,6 +133,7 @@ async fn run_true(
     let host = Host::builder()
         .project("/usr")
         .host_env(env.host())
+        .compilation(Compilation::Confined(confinement))
         .build()
         .map_err(|error| chain(&error))?;
     let source = Source {

@@ -67,6 +67,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         loaded = out.while_doing(&what, host.load(source)) => loaded?,
         exit = signals.next() => return Ok(exit),
     };
+    plan::compiled(&plugin, out);
     if args.dry_run {
         plan::print(&settings, &target, &plugin, json, out)?;
         return Ok(Exit::OK);
@@ -246,6 +247,7 @@ fn document(
             "path": ending.target.entry.path,
             "blake3": ending.plugin.digest(),
             "sha256": ending.target.sha256,
+            "compiled": plan::compiled_json(ending.plugin),
         },
         "exit_code": exit.0,
         "result": result,

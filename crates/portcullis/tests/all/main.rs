@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod compile;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -30,10 +31,14 @@ fn main() -> std::process::ExitCode {
     {
         return killed_host::play(point, confinement, project);
     }
+    if words.get(1).is_some_and(|role| role == "compile-role") {
+        return compile::play();
+    }
     let tests = [
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        compile::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
