@@ -7,6 +7,8 @@ pub enum Hostile {
     Time,
     /// Its memory grows with its size, by seven hundred times.
     Memory,
+    /// As much code as a large plugin has, in functions of ordinary size. Not hostile, only large.
+    Large,
 }
 
 impl Hostile {
@@ -14,16 +16,22 @@ impl Hostile {
     pub fn component(self) -> Vec<u8> {
         // (func (param i32) (result i32))
         let types = [1, 0x60, 1, 0x7f, 1, 0x7f];
-        let body = match self {
-            Self::Time => variables(40_000),
-            Self::Memory => additions(1_000_000),
+        let (count, body) = match self {
+            Self::Time => (1, variables(40_000)),
+            Self::Memory => (1, additions(1_000_000)),
+            Self::Large => (4000, additions(100)),
         };
-        let mut code = vec![1];
-        number(body.len(), &mut code);
-        code.extend_from_slice(&body);
+        let (mut functions, mut code) = (Vec::new(), Vec::new());
+        number(count, &mut functions);
+        functions.resize(functions.len() + count, 0);
+        number(count, &mut code);
+        for _ in 0..count {
+            number(body.len(), &mut code);
+            code.extend_from_slice(&body);
+        }
         let mut core = b"\0asm\x01\0\0\0".to_vec();
         section(1, &types, &mut core);
-        section(3, &[1, 0], &mut core);
+        section(3, &functions, &mut core);
         section(10, &code, &mut core);
         let mut component = b"\0asm\x0d\0\x01\0".to_vec();
         section(1, &core, &mut component);
