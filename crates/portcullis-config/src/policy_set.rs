@@ -49,6 +49,7 @@ pub struct PolicySet {
     drafts: Drafts,
     flags: Vec<Flags>,
     cwd: PathBuf,
+    tests: usize,
 }
 
 /// A plugin and what it was granted.
@@ -150,6 +151,7 @@ impl PolicySet {
                 Layer::Flags(set) => flags.push(Flags::read(set, &context, &mut report)),
             }
         }
+        let tests = trials.len();
         // Tests are about the trusted files: neither a flag nor a file of the tree can make them fail.
         if report.is_empty() {
             for trial in trials {
@@ -178,7 +180,13 @@ impl PolicySet {
             drafts,
             flags,
             cwd: context.cwd.clone(),
+            tests,
         })
+    }
+
+    /// How many commands were tried for the `[[plugins.exec.test]]` of the trusted files. All went as they say.
+    pub fn tests(&self) -> usize {
+        self.tests
     }
 
     /// How the host itself reaches the network, as the trusted files have it.

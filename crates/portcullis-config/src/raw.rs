@@ -255,16 +255,48 @@ pub(crate) struct HostTable {
     pub(crate) addresses: Texts,
 }
 
-/// A test of the rules: lists of commands, each a list of the program and its arguments.
+/// A test of the rules: commands that they must allow or deny.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Test {
     /// Commands that must be allowed.
     #[serde(default)]
-    pub(crate) allow: Vec<Texts>,
+    pub(crate) allow: Vec<At<TestCommand>>,
     /// Commands that must not be allowed.
     #[serde(default)]
-    pub(crate) deny: Vec<Texts>,
+    pub(crate) deny: Vec<At<TestCommand>>,
+}
+
+/// A command of a test: the program and its arguments, or more about it.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum TestCommand {
+    /// The program and its arguments.
+    Words(Vec<Text>),
+    /// A command with its circumstances, and what the rules must make of it.
+    Table(Box<TestTable>),
+}
+
+/// A command with its circumstances, and what the rules must make of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct TestTable {
+    /// The program and its arguments.
+    pub(crate) run: Vec<Text>,
+    /// The directory that the plugin asks for; relative to this file. Default: none, so the project.
+    pub(crate) cwd: Option<Text>,
+    /// Variables that the plugin sets, such as `"TZ=UTC"`.
+    pub(crate) env: Option<Texts>,
+    /// Whether the plugin gives it standard input. Default: `false`.
+    pub(crate) stdin: Option<At<bool>>,
+    /// The names of the rules that must decide: all that allow it, or the one that denies it; `[]` when none does.
+    pub(crate) rules: Option<Texts>,
+    /// The only directories and files that the command must be left to read, besides those it may write.
+    pub(crate) read: Option<Texts>,
+    /// The only directories and files that the command must be left to write.
+    pub(crate) write: Option<Texts>,
+    /// The network that the command must be left.
+    pub(crate) net: Option<At<Net>>,
 }
 
 /// Directories and files that a plugin and its commands may open. A file is for commands only.
@@ -391,7 +423,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry);
+deserialize_forms!(Rule, Directory, Net, HostEntry, TestCommand);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -427,6 +459,17 @@ impl Forms for Net {
 
     fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Hosts)
+    }
+}
+
+impl Forms for TestCommand {
+    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Words)
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        TestTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
     }
 }
 

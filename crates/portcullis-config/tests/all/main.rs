@@ -9,4 +9,5 @@ mod layers;
 mod manifest;
 mod model;
 mod support;
+mod trials;
 mod verb;
