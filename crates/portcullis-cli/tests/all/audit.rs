@@ -142,3 +142,72 @@ fn without_runs_there_is_no_trail() {
     ");
     shows!(context, ["audit", "show"], @"exit 0");
 }
+
+/// Arguments with a secret in them, each with the secret.
+const SECRETS: [(&[&str], &str); 9] = [
+    (&["cat", "--token", "hunter2"], "hunter2"),
+    (&["cat", "--password=hunter2"], "hunter2"),
+    (&["sshpass", "-p", "hunter2", "ssh", "h"], "hunter2"),
+    (&["curl", "-u", "me:hunter2", "https://h/"], "hunter2"),
+    (&["curl", "-H", "X-Api-Key: hunter2"], "hunter2"),
+    (&["cat", "https://me:hunter2@h/x"], "hunter2"),
+    (&["cat", "https://h/x?access_token=hunter2&a=b"], "hunter2"),
+    (
+        &["cat", "ghp_0123456789abcdefghijABCDEFGHIJ012345"],
+        "0123456789abc",
+    ),
+    (
+        &[
+            "cat",
+            "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+        ],
+        "hunter2",
+    ),
+];
+
+#[test]
+fn no_secret_of_a_denied_command_is_shown_or_written_down() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    for (command, secret) in SECRETS {
+        for flags in [&["-v"][..], &["--json"]] {
+            let run = ["--config", "policy.toml", "p", "exec", "--"];
+            let args = [&["run"], flags, &run, command].concat();
+            let output = context.output(&args);
+            let shown = [output.stdout, output.stderr].concat();
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(
+                shown.contains("P0201") || shown.contains("P0205"),
+                "{shown}"
+            );
+            assert!(shown.contains("[masked]"), "{command:?}: {shown}");
+            assert!(!shown.contains(secret), "{command:?}: {shown}");
+        }
+    }
+    let trail = context.home().join(".local/state/portcullis/audit");
+    for file in fs::read_dir(trail).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let shown = context.output(&["audit", "show"]);
+    assert!(!String::from_utf8(shown.stdout).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn a_remedy_with_a_secret_in_it_is_none() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let args = [
+        "run",
+        "--config",
+        "policy.toml",
+        "--json",
+        "p",
+        "exec",
+        "--",
+    ];
+    let commands = |command: &[&str]| {
+        let document = context.json(&[&args, command].concat());
+        document["remedy"].as_array().unwrap().len()
+    };
+    assert_eq!(commands(&["cat", "--token", "hunter2"]), 0);
+    assert_eq!(commands(&["cat", "--number", "x"]), 1);
+}
