@@ -42,6 +42,9 @@ impl Reader<'_> {
         if let Some(network) = &file.network {
             self.network(network, &mut settings.network);
         }
+        if let Some(audit) = &file.audit {
+            self.audit(audit, &mut settings.audit);
+        }
         let mut trials = Vec::new();
         let mut seen = Vec::new();
         for entry in &file.plugins {

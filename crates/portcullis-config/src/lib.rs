@@ -27,6 +27,7 @@
 //!
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
+mod audit;
 mod component;
 mod context;
 mod draft;
@@ -47,6 +48,7 @@ mod source;
 mod trial;
 mod units;
 
+pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
 pub use component::{Component, LocateError, MANIFEST_FILE, locate};
 pub use context::{Context, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};

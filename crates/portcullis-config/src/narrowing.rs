@@ -22,6 +22,7 @@ impl Reader<'_> {
         self.only_narrows("confinement", file.confinement.as_ref());
         self.only_narrows("exec_path", file.exec_path.as_ref());
         self.only_narrows("network", file.network.as_ref());
+        self.only_narrows("audit", file.audit.as_ref());
         let mut seen = Vec::new();
         for entry in &file.plugins {
             self.refuse_grants(entry);

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_policy::{Confinement, Grants, InvalidPluginId, Origin, PluginId};
 
+use crate::audit::AuditForwards;
 use crate::component::{self, Component, LocateError};
 use crate::context::{Base, Context, OwnState};
 use crate::draft::{Draft, ExecDraft, VERB};
@@ -182,6 +183,11 @@ impl PolicySet {
             cwd: context.cwd.clone(),
             tests,
         })
+    }
+
+    /// Where the audit trail is passed on to, as the trusted files have it.
+    pub fn audit(&self) -> &AuditForwards {
+        &self.drafts.settings.audit
     }
 
     /// How many commands were tried for the `[[plugins.exec.test]]` of the trusted files. All went as they say.

@@ -27,6 +27,8 @@ pub(crate) struct PolicyFile {
     pub(crate) exec_path: Option<Texts>,
     /// How the host itself reaches the network for commands that were granted hosts.
     pub(crate) network: Option<At<Network>>,
+    /// Where the audit trail is passed on to, besides being written.
+    pub(crate) audit: Option<At<Audit>>,
     /// One entry for each plugin.
     #[serde(default)]
     pub(crate) plugins: Vec<At<Plugin>>,
@@ -40,6 +42,56 @@ pub(crate) struct Network {
     pub(crate) upstream_proxy: Option<Text>,
     /// A file of certificates in PEM that commands trust, most of them instead of those of the system; relative to this file.
     pub(crate) ca_file: Option<Text>,
+}
+
+/// Where the audit trail is passed on to, besides being written. Only in files that are trusted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// To the system's log.
+    pub(crate) syslog: Option<At<SyslogTable>>,
+    /// To an OTLP collector, in builds that can.
+    pub(crate) otlp: Option<At<OtlpTable>>,
+}
+
+/// The system's log, as RFC 5424 has it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct SyslogTable {
+    /// Its Unix datagram socket. Default: `/dev/log`.
+    pub(crate) socket: Option<Text>,
+    /// Which events. Default: `denials`.
+    pub(crate) events: Option<At<SelectWord>>,
+    /// The head of the trail goes with each record whose number this divides, and with the end of each run. Default: 100.
+    pub(crate) head_every: Option<At<u64>>,
+    /// Whether what cannot be passed on may not be done. Default: `false`.
+    pub(crate) required: Option<At<bool>>,
+}
+
+/// A collector of telemetry.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct OtlpTable {
+    /// Where it takes logs over HTTP, such as `"http://127.0.0.1:4318/v1/logs"`.
+    pub(crate) endpoint: Text,
+    /// Which events. Default: `denials`.
+    pub(crate) events: Option<At<SelectWord>>,
+    /// The head of the trail goes with each record whose number this divides, and with the end of each run. Default: 100.
+    pub(crate) head_every: Option<At<u64>>,
+    /// Whether what cannot be passed on may not be done. Default: `false`.
+    pub(crate) required: Option<At<bool>>,
+}
+
+/// Which events are passed on.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SelectWord {
+    /// None: the head alone.
+    None,
+    /// What was denied.
+    Denials,
+    /// All of them.
+    All,
 }
 
 /// How strict the host is where no rule matches.

@@ -15,7 +15,7 @@ use crate::failure::{Report, Result};
 use crate::render::{Printer, line};
 use crate::session;
 use crate::settings::{self, Directories, Environment, Settings};
-use portcullis_config::FlagSet;
+use portcullis_config::{AuditForwards, FlagSet};
 
 /// A plugin that calls `true`: `doctor.wat`, assembled.
 const PLUGIN: &[u8] = include_bytes!("doctor.wasm");
@@ -196,7 +196,7 @@ fn data(directories: &Directories) -> Check {
 }
 
 fn audit(directories: &Directories) -> Check {
-    let result = session::open_trail(directories)
+    let result = session::open_trail(directories, &AuditForwards::default())
         .map_err(|failure| first(&failure.reports))
         .and_then(|_| {
             let evidence = Evidence {

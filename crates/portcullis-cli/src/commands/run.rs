@@ -55,7 +55,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         Channel::Stdout
     });
     let stderr = GuestOutput::new(Channel::Stderr);
-    let trail = session::open_trail(&settings.directories)?;
+    let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
@@ -155,13 +155,13 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
     } = match ended {
         Ended::Returned(returned) => *returned,
         Ended::Stopped(exit) => {
-            run.end(exit)?;
+            run.end(exit, ending.out)?;
             return Ok(exit);
         }
     };
     let exit = exit_of(&answer, &activity);
     let id = run.id.clone();
-    let head = run.end(exit)?;
+    let head = run.end(exit, ending.out)?;
     signals.end_at_the_first();
     let mut activity = activity;
     ending.target.complete_all(&mut activity.notices);

@@ -1,8 +1,9 @@
 //! `audit`: what was written down, and whether it still is.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
-use crate::context::{Context, shows};
+use crate::context::{Context, DEV, shows};
 
 fn after_a_run() -> Context {
     let context = Context::with_policy("exec.allow = [\"echo\"]\n");
@@ -210,4 +211,70 @@ fn a_remedy_with_a_secret_in_it_is_none() {
     };
     assert_eq!(commands(&["cat", "--token", "hunter2"]), 0);
     assert_eq!(commands(&["cat", "--number", "x"]), 1);
+}
+
+/// A policy that passes its trail on to a log in the project.
+fn logged(how: &str) -> Context {
+    let context = Context::with_guest("exec-args");
+    let socket = context.project().join("log");
+    let audit = format!("[audit]\nsyslog = {{ socket = {socket:?}, {how} }}\n[[plugins]]");
+    let head = DEV.replace("[[plugins]]", &audit);
+    context.write("policy.toml", format!("{head}exec.allow = [\"echo\"]\n"));
+    context
+}
+
+const DENIED: [&str; 9] = [
+    "run",
+    "--config",
+    "policy.toml",
+    "p",
+    "exec",
+    "--",
+    "cat",
+    "--token",
+    "hunter2",
+];
+
+#[test]
+fn denials_and_the_head_reach_the_systems_log() {
+    let context = logged("head_every = 1000");
+    let log = UnixDatagram::bind(context.project().join("log")).unwrap();
+    let result = context.json(&[&["run", "--json"], &DENIED[1..]].concat());
+    log.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 65_536];
+    let messages: Vec<_> = std::iter::from_fn(|| {
+        let length = log.recv(&mut buffer).ok()?;
+        Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
+    })
+    .collect();
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    assert!(
+        messages[0].contains("P0201") && messages[0].contains("[masked]"),
+        "{messages:#?}"
+    );
+    assert!(!messages[0].contains("hunter2"), "{messages:#?}");
+    let head = result["audit"]["head"].as_str().unwrap();
+    let hash = head.split(':').next_back().unwrap();
+    assert!(
+        messages[1].contains(" head - ") && messages[1].contains(hash),
+        "{messages:#?}"
+    );
+}
+
+#[test]
+fn a_log_that_is_not_there_is_told_and_stops_nothing_unless_it_is_required() {
+    let context = logged("events = \"all\"");
+    let output = context.output(&DENIED);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(126), "{stderr}");
+    assert!(
+        stderr.contains("audit messages could not be passed on to the log at"),
+        "{stderr}"
+    );
+    let context = logged("events = \"all\", required = true");
+    let output = context.output(&DENIED);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
+    assert!(stderr.contains("error[P0904]"), "{stderr}");
+    assert!(!stderr.contains("P0201"), "nothing was run: {stderr}");
 }
