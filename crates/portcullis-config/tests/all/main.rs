@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
+mod audit;
 mod broken;
 mod children;
 mod edits;
@@ -9,4 +10,5 @@ mod layers;
 mod manifest;
 mod model;
 mod support;
+mod trials;
 mod verb;
