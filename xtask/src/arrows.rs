@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "portcullis-confine",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),

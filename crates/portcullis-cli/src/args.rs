@@ -359,12 +359,17 @@ pub(crate) enum AuditVerb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheVerb {
-    /// Say where it is and how much is in it.
+    /// Say where the cache of compiled code and those of commands are, and how much is in them.
     Info {
         #[command(flatten)]
         common: Common,
     },
-    /// Remove everything in it.
+    /// List the caches that are kept between commands, and whose they are.
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove everything in them, but for caches that a command is using.
     Clear {
         #[command(flatten)]
         common: Common,
@@ -401,7 +406,11 @@ impl Verb {
                 | AuditVerb::Verify { common, .. }
                 | AuditVerb::Explain { common, .. },
             )
-            | Self::Cache(CacheVerb::Info { common } | CacheVerb::Clear { common })
+            | Self::Cache(
+                CacheVerb::Info { common }
+                | CacheVerb::List { common }
+                | CacheVerb::Clear { common },
+            )
             | Self::Doctor(DoctorArgs { common }) => common.output,
             Self::Completions { .. } | Self::Schema { .. } => Output::default(),
         }

@@ -111,6 +111,11 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Granted hosts are reached through a proxy of the command's own, by name and port.
     "P0806",
+    /// A command left more in its cache than is kept.
+    ///
+    /// It was emptied, and the next command fills it anew. `exec.cache` says how much is kept in each cache; `portcullis
+    /// cache list` shows them.
+    "P0807",
 };
 
 codes! {

@@ -36,6 +36,10 @@ fn main() -> ExitCode {
         quiet: output.quiet,
         verbose: output.verbose,
     };
+    if matches!(cli.verb, Verb::Run(_) | Verb::Exec(_) | Verb::Doctor(_)) {
+        // Before there is anything to move along. Without it limits are kept in another way, as the report says.
+        let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
+    }
     let exit = match serve(&cli.verb, out) {
         Ok(exit) => exit,
         Err(failure) => fail(&cli.verb, failure, out),

@@ -54,7 +54,8 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
     let host = Host::builder()
         .project(&settings.project)
         .host_env(settings.env.host())
-        .own_state(settings.own_state());
+        .own_state(settings.own_state())
+        .caches(settings.directories.commands());
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {
         Some(proxy) => host.upstream_proxy(proxy.clone()),

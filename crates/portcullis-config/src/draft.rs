@@ -60,6 +60,7 @@ pub(crate) struct ExecDraft {
     pub(crate) system: Vec<PathBuf>,
     pub(crate) write_exec: Vec<PathBuf>,
     pub(crate) share: bool,
+    pub(crate) cache: Option<u64>,
     pub(crate) protect: Protect,
 }
 
@@ -79,6 +80,7 @@ impl ExecDraft {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
+            cache: None,
             protect: Protect::default(),
         }
     }
@@ -167,6 +169,7 @@ impl Draft {
                 system: exec.system.clone(),
                 write_exec: exec.write_exec.clone(),
                 share: exec.share,
+                cache: exec.cache,
                 origin: exec.origin.clone(),
             }
         });

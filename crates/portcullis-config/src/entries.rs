@@ -222,6 +222,9 @@ impl Reader<'_> {
         if let Some(word) = &raw.share {
             exec.share = matches!(**word, ShareWord::Plan);
         }
+        if let Some(text) = &raw.cache {
+            exec.cache = self.size(text).or(exec.cache);
+        }
         if let Some(names) = &raw.unprotect {
             self.unprotect(names, &mut exec.protect);
         }

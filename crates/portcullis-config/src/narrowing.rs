@@ -111,6 +111,7 @@ impl Reader<'_> {
         self.only_narrows("exec.system", exec.system.as_ref());
         self.only_narrows("exec.write_exec", exec.write_exec.as_ref());
         self.only_narrows("exec.share", exec.share.as_ref());
+        self.only_narrows("exec.cache", exec.cache.as_ref());
         self.only_narrows("exec.unprotect", exec.unprotect.as_ref());
         self.only_narrows("exec.timeout_ms", exec.timeout_ms.as_ref());
         self.only_narrows("exec.max_output_bytes", exec.max_output_bytes.as_ref());

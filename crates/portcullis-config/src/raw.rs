@@ -123,6 +123,9 @@ pub(crate) struct Exec {
     pub(crate) write_exec: Option<Texts>,
     /// Whether commands of one instance with equal rights share their scratch space. Default: `none` do.
     pub(crate) share: Option<At<ShareWord>>,
+    /// Bytes of each of the caches that are kept between commands of the same rule, rights and variables, such as
+    /// `"1GiB"`. Default: nothing is kept.
+    pub(crate) cache: Option<At<SizeText>>,
     /// Names that commands may change after all, such as `".git/config"`. They are protected because somebody else
     /// executes what is in them.
     pub(crate) unprotect: Option<Texts>,
@@ -203,6 +206,8 @@ pub(crate) struct RuleTable {
     pub(crate) memory: Option<At<SizeText>>,
     /// Processes and threads of the command at once.
     pub(crate) processes: Option<At<u32>>,
+    /// `false`: nothing is kept between commands of this rule.
+    pub(crate) cache: Option<At<bool>>,
 }
 
 /// What the arguments of a command that are paths must be granted for.

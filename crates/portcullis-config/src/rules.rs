@@ -116,6 +116,14 @@ impl Reader<'_> {
         }
         if list == List::Deny {
             self.unused_in_deny(table);
+        } else if let Some(cache) = table.cache.as_ref().filter(|cache| ***cache) {
+            let error = self.error(
+                ConfigCode::Value,
+                cache,
+                "`cache = true` has no effect: a rule only takes away",
+            );
+            self.report
+                .push(error.label("expected `false`, beside a size in `exec.cache`"));
         }
         if let Some(sub) = table.sub.as_ref().filter(|sub| sub.is_empty()) {
             self.wrong(
@@ -144,6 +152,7 @@ impl Reader<'_> {
             ("exec", table.exec.as_ref().map(At::span)),
             ("memory", table.memory.as_ref().map(At::span)),
             ("processes", table.processes.as_ref().map(At::span)),
+            ("cache", table.cache.as_ref().map(At::span)),
         ];
         for (key, span) in spans {
             if let Some(span) = span {
@@ -222,6 +231,7 @@ impl Reader<'_> {
             }),
             processes: table.processes.as_ref().map(|number| **number),
             memory: table.memory.as_ref().and_then(|text| self.size(text)),
+            cache: table.cache.as_ref().map(|kept| **kept),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
-use crate::Sharer;
+use crate::{CacheOwner, Sharer};
 
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -52,6 +52,7 @@ impl Drop for Held {
 pub struct Permit {
     quota: Quota,
     sharer: Sharer,
+    cache: Option<CacheOwner>,
 }
 
 impl Quota {
@@ -95,6 +96,7 @@ impl Quota {
         Ok(Permit {
             quota: self.clone(),
             sharer: Sharer::new(),
+            cache: None,
         })
     }
 
@@ -140,6 +142,17 @@ impl Permit {
     pub fn of(mut self, sharer: &Sharer) -> Self {
         self.sharer = sharer.clone();
         self
+    }
+
+    /// Says whose caches the command has. Without it nothing is kept, whatever its rights say.
+    #[must_use]
+    pub fn with_caches_of(mut self, owner: Option<CacheOwner>) -> Self {
+        self.cache = owner;
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CacheOwner> {
+        self.cache.as_ref()
     }
 
     /// The count it was taken from.

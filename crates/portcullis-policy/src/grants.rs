@@ -69,7 +69,8 @@ impl Grants {
 /// - no output of a command goes to the operator but through the plugin
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
-/// - children are fully confined, or not started; they execute nothing that they can write, and share nothing
+/// - children are fully confined, or not started; they execute nothing that they can write, and share and keep
+///   nothing
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecGrant {
     /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
@@ -100,6 +101,8 @@ pub struct ExecGrant {
     pub write_exec: Vec<PathBuf>,
     /// Whether children of one instance with equal rights share their scratch space.
     pub share: bool,
+    /// Bytes of the caches that are kept between children with equal rights, of each; `None`: none is kept.
+    pub cache: Option<u64>,
     /// The line that granted the capability.
     pub origin: Origin,
 }
@@ -123,6 +126,7 @@ impl Default for ExecGrant {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
+            cache: None,
             origin: Origin::Code,
         }
     }

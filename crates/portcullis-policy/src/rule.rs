@@ -167,6 +167,8 @@ pub struct Narrowing {
     pub memory: Option<u64>,
     /// Processes and threads at once.
     pub processes: Option<u32>,
+    /// Whether its caches are kept, as far as the plugin's are.
+    pub cache: Option<bool>,
 }
 
 impl Narrowing {

@@ -10,6 +10,7 @@ use crate::Host;
 use crate::activity::Activity;
 use crate::error::LoadError;
 use crate::gate::{Gate, GateParts, NotRun};
+use crate::host::caches_of;
 use crate::repositories::with_repositories;
 use crate::stdio::GuestStdio;
 
@@ -90,6 +91,7 @@ impl Host {
         })?;
         let parts = GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
+            caches_of: caches_of(&grants, ""),
             grants: Arc::new(grants),
             place: Arc::new(place),
             executor,

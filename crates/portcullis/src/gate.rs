@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_audit::Masked;
 use portcullis_exec::{
-    Complaint, Completed, ExecAsk, Executor, Input, Opened, Permit, Place, Quota, Sharer, Stdio,
-    resolve,
+    CacheOwner, Complaint, Completed, ExecAsk, Executor, Input, Opened, Permit, Place, Quota,
+    Sharer, Stdio, resolve,
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
@@ -39,6 +39,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
@@ -153,7 +154,9 @@ impl Gate {
                     self.closed_without(written)?;
                     Ok(Admitted {
                         begun: Begun::new(lines, &authorized),
-                        permit: permit.of(&self.sharer),
+                        permit: permit
+                            .of(&self.sharer)
+                            .with_caches_of(parts.caches_of.clone()),
                         authorized,
                         opened,
                     })

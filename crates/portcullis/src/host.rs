@@ -5,7 +5,7 @@ use std::time::Duration;
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
 use portcullis_exec::{
-    ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
+    CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
@@ -67,6 +67,7 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - no caches are kept between commands
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -80,6 +81,7 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    caches: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -142,10 +144,18 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
+    /// A file of certificates in PEM that commands trust instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
+        self
+    }
+
+    /// A directory for the caches of commands whose [grants](portcullis_policy::ExecGrant::cache) say that they are kept.
+    /// It is among [the host's own](Self::own_state): a command reaches its own cache, and no grant any.
+    #[must_use]
+    pub fn caches(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.caches = Some(directory.into());
         self
     }
 
@@ -176,7 +186,8 @@ impl HostBuilder {
     /// # Errors
     /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
     /// the engine cannot be started.
-    pub fn build(self) -> Result<Host, BuildError> {
+    pub fn build(mut self) -> Result<Host, BuildError> {
+        self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         let engine = Engine::new(&engine::config(self.pooling))
             .or_else(|error| {
@@ -226,6 +237,15 @@ fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<Pat
         ));
     }
     Ok(real)
+}
+
+/// Whose caches the commands of a plugin have, if any are kept.
+pub(crate) fn caches_of(grants: &Grants, digest: &str) -> Option<CacheOwner> {
+    let kept = grants.exec.as_ref().and_then(|exec| exec.cache);
+    kept.map(|_| CacheOwner {
+        plugin: grants.plugin.clone(),
+        digest: digest.to_owned(),
+    })
 }
 
 /// A plugin's file and what it is granted.
@@ -328,6 +348,7 @@ impl Host {
             options.confinement = confinement;
             options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
             options.ca_file.clone_from(&settings.ca_file);
+            options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
             Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
@@ -400,6 +421,7 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),

@@ -64,8 +64,9 @@ pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
-    Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
-    Stdio, Tier, enter, obstacles,
+    CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
+    Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
+    clear_caches, enter, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;

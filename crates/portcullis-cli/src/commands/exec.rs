@@ -98,10 +98,11 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
         }
     };
     if json {
-        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement) }))?;
+        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement, settings.ca_file()) }))?;
         return Ok(Exit::OK);
     }
-    for text in children::lines("command", &terms.rights, terms.confinement) {
+    let (rights, tier) = (&terms.rights, terms.confinement);
+    for text in children::lines("command", rights, tier, settings.ca_file()) {
         out.line(&line(&text))?;
     }
     Ok(Exit::OK)

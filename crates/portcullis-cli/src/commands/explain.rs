@@ -88,10 +88,10 @@ fn decision(
         Decision::Allow(authorized) => {
             let found = found(authorized.request());
             if args.common.output.json {
-                out.json(allowed_json(&grants, &found, authorized.terms()))?;
+                out.json(allowed_json(&settings, &grants, &found, authorized.terms()))?;
             } else {
                 out.line("allowed")?;
-                for fact in allowed_lines(&grants, &found, authorized.terms()) {
+                for fact in allowed_lines(&settings, &grants, &found, authorized.terms()) {
                     out.line(&line(&format!("  {fact}")))?;
                 }
             }
@@ -149,7 +149,12 @@ fn variables(terms: &ExecTerms) -> Vec<&str> {
         .collect()
 }
 
-fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
+fn allowed_json(
+    settings: &Settings,
+    grants: &Grants,
+    found: &[String],
+    terms: &ExecTerms,
+) -> Value {
     let rules = rules(grants, terms);
     let rules: Vec<_> = rules
         .iter()
@@ -164,13 +169,18 @@ fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
         "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
         "output_bytes": terms.output,
         "confinement": terms.confinement,
-        "children": children::json(&terms.rights, terms.confinement),
+        "children": children::json(&terms.rights, terms.confinement, settings.ca_file()),
         "not_in_force": terms.not_in_force,
     })
 }
 
 /// The same in words, a line each.
-fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<String> {
+fn allowed_lines(
+    settings: &Settings,
+    grants: &Grants,
+    found: &[String],
+    terms: &ExecTerms,
+) -> Vec<String> {
     let mut lines = found.to_vec();
     let rules = rules(grants, terms);
     if rules.is_empty() {
@@ -210,6 +220,7 @@ fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<St
         "children",
         &terms.rights,
         terms.confinement,
+        settings.ca_file(),
     ));
     lines
 }

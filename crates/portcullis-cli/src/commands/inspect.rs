@@ -1,5 +1,7 @@
 //! `portcullis inspect`: what a plugin is, without running any of it.
 
+use std::path::Path;
+
 use portcullis::{Import, Inspection, Kind};
 use portcullis_config::AskKind;
 use portcullis_policy::Grants;
@@ -21,6 +23,7 @@ struct Facts<'a> {
     target: &'a Target,
     grants: Grants,
     found: Inspection,
+    ca_file: Option<&'a Path>,
 }
 
 pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
@@ -32,6 +35,7 @@ pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Res
         target: &target,
         grants,
         found,
+        ca_file: settings.ca_file(),
     };
     if args.common.output.json {
         out.json(facts.json())?;
@@ -129,7 +133,7 @@ impl Facts<'_> {
             None => "the policy has no entry for it; it".to_owned(),
         });
         lines.extend(
-            plan::words(&self.grants)
+            plan::words(&self.grants, self.ca_file)
                 .into_iter()
                 .map(|word| format!("  {word}")),
         );
@@ -190,8 +194,8 @@ impl Facts<'_> {
             "manifest": manifest,
             "entry": entry.origin,
             "grants": plan::grants_json(&self.grants),
-            "plan": plan::words(&self.grants),
-            "children": children::plan_json(&self.grants),
+            "plan": plan::words(&self.grants, self.ca_file),
+            "children": children::plan_json(&self.grants, self.ca_file),
         })
     }
 }

@@ -102,6 +102,11 @@ impl Settings {
         })
     }
 
+    /// The certificates that commands trust, if they are not the system's.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.policy.network().ca_file.as_deref()
+    }
+
     /// What no grant reaches.
     pub(crate) fn own_state(&self) -> portcullis::OwnState {
         let trusted = self
@@ -119,7 +124,12 @@ impl Settings {
         } = self.directories.clone();
         portcullis::OwnState {
             secret: vec![data, audit],
-            protected: [policy, config, cache].into_iter().chain(trusted).collect(),
+            protected: [policy, config, cache]
+                .into_iter()
+                .chain(trusted)
+                // Whoever may write it says whom commands trust.
+                .chain(self.ca_file().map(Path::to_owned))
+                .collect(),
         }
     }
 }

@@ -12,6 +12,9 @@ use portcullis_testkit::guest;
 pub(crate) const DEV: &str =
     "mode = \"dev\"\nconfinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n";
 
+/// A certificate of an authority that signs nothing.
+pub(crate) const AUTHORITY: &str = include_str!("../../../portcullis-exec/src/trust/authority.pem");
+
 pub(crate) struct Context {
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,

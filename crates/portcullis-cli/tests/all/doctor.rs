@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::context::Context;
+use crate::context::{AUTHORITY, Context};
 
 fn names(document: &Value) -> Vec<&str> {
     let checks = document["checks"].as_array().unwrap();
@@ -131,13 +131,21 @@ fn it_says_how_granted_hosts_are_reached() {
         document["checks"][6]["found"].as_str().unwrap().to_owned()
     };
     assert_eq!(network(""), "directly, with the certificates of the system");
-    context.write("ca.pem", "");
+    context.write("ca.pem", AUTHORITY);
     let policy =
         "network = { upstream_proxy = \"http://proxy.corp:3128\", ca_file = \"ca.pem\" }\n";
     assert_eq!(
         network(policy),
         format!(
-            "through `proxy.corp:3128`, which checks addresses in place of Portcullis, with the certificates of `{}`",
+            "through `proxy.corp:3128`, which checks addresses in place of Portcullis, with the 1 certificates of `{}` in place of the system's",
+            context.project().join("ca.pem").display()
+        )
+    );
+    context.write("ca.pem", "none\n");
+    assert_eq!(
+        network(policy),
+        format!(
+            "no command can be started with the certificates of `{}`: it has no certificate in PEM",
             context.project().join("ca.pem").display()
         )
     );
