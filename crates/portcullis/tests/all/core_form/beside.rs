@@ -153,6 +153,17 @@ fn a_child_that_does_not_read_takes_what_a_pipe_holds() {
     );
     let (_stage, said) = run(&guest(&drains, &wait), programs(&["sh", "sleep", "cat"]));
     assert_eq!(said[1]["ok"]["writable"], 65536);
+    // Told once: a guest that writes no more is not woken for it again.
+    let idle = format!(
+        "(call $begin) (loop $more (br_if $more (i64.ne (call $write (i32.const 1) {page}) (i64.const 0))))
+         (call $say (call $poll (i32.const 1) (i64.const -1)))
+         (if (i64.ne (call $write (i32.const 1) (i64.const 0)) (i64.const 0)) (then unreachable))
+         (call $say (call $poll (i32.const 1) (i64.const -1)))",
+        page = packed(0, 65536)
+    );
+    let (_stage, said) = run(&guest(&drains, &idle), programs(&["sh", "sleep", "cat"]));
+    assert!(said[1]["ok"]["outcome"].is_null(), "{said:?}");
+    assert_eq!(said[2]["ok"]["outcome"]["exit"]["code"], 0, "{said:?}");
 }
 
 fn much_output_comes_in_pieces() {
