@@ -11,6 +11,7 @@
 
 mod calls;
 mod commands;
+mod lift;
 mod loads;
 mod process;
 mod streams;
@@ -24,6 +25,7 @@ use portcullis::policy::{
     PluginId, ProgramRule,
 };
 use portcullis::{Host, Plugin, Source};
+use portcullis_spawn_bench::rounds::section;
 use portcullis_spawn_bench::tiny;
 
 /// What a plugin's commands may do.
@@ -127,7 +129,13 @@ fn main() -> anyhow::Result<()> {
     if let Some(unknown) = wanted.iter().find(|name| !GROUPS.contains(&name.as_str())) {
         anyhow::bail!("no group `{unknown}`; there are {}", GROUPS.join(", "));
     }
-    let wanted = |group: &str| wanted.is_empty() || wanted.iter().any(|name| name == group);
+    let wanted = |group: &str| {
+        let chosen = wanted.is_empty() || wanted.iter().any(|name| name == group);
+        if chosen {
+            section(group);
+        }
+        chosen
+    };
     let mut small = None;
     if wanted("cells") {
         // Before anything else, while this process is small.

@@ -32,6 +32,9 @@
 mod ablation;
 mod error;
 mod event;
+#[cfg(all(feature = "fuzzing", cells))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod obstacle;
 mod plan;
 mod report;

@@ -36,8 +36,20 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Counts up to `wanted` bytes more, and says how many there was room for.
+    pub(crate) fn more(&mut self, wanted: u64) -> u64 {
+        let mut count = self.quota.count();
+        let granted = wanted.min(count.hold_left);
+        count.hold_left -= granted;
+        self.bytes += granted;
+        granted
+    }
+
+    /// Counts as many less, as far as they were counted.
+    pub(crate) fn less(&mut self, bytes: u64) {
+        let released = bytes.min(self.bytes);
+        self.bytes -= released;
+        self.quota.count().hold_left += released;
     }
 }
 
@@ -119,14 +131,11 @@ impl Quota {
         taken
     }
 
-    /// Takes the right to hold up to `wanted` bytes; what may be held in all is one stream for each command at once.
-    pub(crate) fn hold(&self, wanted: u64) -> Held {
-        let mut count = self.count();
-        let bytes = wanted.min(count.hold_left);
-        count.hold_left -= bytes;
+    /// Counts bytes that are held; what may be held in all is one stream for each command at once.
+    pub(crate) fn hold(&self) -> Held {
         Held {
             quota: self.clone(),
-            bytes,
+            bytes: 0,
         }
     }
 
@@ -234,11 +243,16 @@ mod tests {
             children: 2,
             ..Limits::default()
         });
-        let first = quota.hold(7);
-        assert_eq!(first.bytes(), 7);
-        assert_eq!(quota.hold(7).bytes(), 3, "released at once");
+        let mut first = quota.hold();
+        assert_eq!(first.more(7), 7);
+        let mut second = quota.hold();
+        assert_eq!(second.more(7), 3);
+        first.less(2);
+        assert_eq!(second.more(7), 2);
         drop(first);
-        assert_eq!(quota.hold(70).bytes(), 10);
+        assert_eq!(second.more(70), 5);
+        second.less(u64::MAX);
+        assert_eq!(quota.hold().more(70), 10);
     }
 
     #[test]

@@ -285,7 +285,7 @@ async fn nothing_in_it_is_executed() {
     plugin.grants.fs = vec![grant(plugin.place.project(), "/p", FsAccess::ReadWrite)];
     let script = "cp /bin/true \"$1/program\" && \"$1/program\"; echo $?; \
                   printf '#!/bin/sh\\n' > \"$1/script\"; chmod 755 \"$1/script\"; \"$1/script\"; echo $?; \
-                  /lib64/ld-linux-x86-64.so.2 \"$1/program\" 2>/dev/null; [ $? = 0 ] && echo loaded || echo refused";
+                  for loader in /lib*/ld-linux-*.so.*; do break; done; $loader \"$1/program\" 2>/dev/null; [ $? = 0 ] && echo loaded || echo refused";
     let run = |place: &str| {
         let script = format!("set -- {place}; {script}");
         let run = keeping.run(&plugin, owner(&plugin, "v1"), ask("sh", &["-c", &script]));

@@ -5,4 +5,5 @@ pub(crate) mod command;
 pub(crate) mod component;
 pub(crate) mod module;
 pub(crate) mod packed;
+pub(crate) mod place;
 pub(crate) mod streams;

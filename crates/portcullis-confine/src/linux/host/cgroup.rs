@@ -41,8 +41,8 @@ const MODE: Mode = Mode::from_raw_mode(0o755);
 /// Names that are tried: those taken are of hosts in other pid namespaces, or were left.
 const ATTEMPTS: usize = 100;
 
-/// What the init and the process that waits for the command have themselves: it is not the command's.
-const OWN_BYTES: u64 = 8 << 20;
+/// What the init and the process that waits for the command have themselves, and some room: it is not the command's.
+const OWN_BYTES: u64 = 4 << 20;
 /// The init is a process, too.
 const OWN_PROCESSES: u64 = 1;
 

@@ -68,7 +68,7 @@ fn memory_is_limited_exactly() {
             Event::OverMemory { processes, usage } => {
                 assert!((1..5).contains(&processes), "{tier:?}: {processes}");
                 let peak = usage.max_rss_bytes / MIB;
-                assert!((50..=108).contains(&peak), "{tier:?}: {peak} MiB");
+                assert!((50..=104).contains(&peak), "{tier:?}: {peak} MiB");
                 assert!(
                     !usage.user.is_zero() || !usage.system.is_zero(),
                     "{usage:?}"
