@@ -214,7 +214,7 @@ impl Running {
         let (stdout, stderr) = (stdout.into_drained(), stderr.into_drained());
         let killed = ended.killed_for.is_some() || ended.asked;
         let confined = planned.plan.tier() != Tier::Limits && !killed;
-        let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
+        let complaint = (confined && hint::is_failure(ended.status)).then_some(Complaint {
             rights,
             cwd,
             args,

@@ -286,7 +286,7 @@ impl Gate {
             dropped: terms.environment.dropped.clone(),
             stragglers: completed.stragglers,
             confinement: completed.report.to_string(),
-            report: completed.report.clone(),
+            report: completed.report,
             not_in_force: terms.not_in_force.clone(),
         });
     }
