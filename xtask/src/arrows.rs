@@ -41,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "portcullis-audit",
             "portcullis-config",
             "portcullis-policy",
+            "portcullis-private",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 mod args;
 mod code;
 mod commands;
+mod consent;
 mod dual_use;
 mod exit;
 mod failure;

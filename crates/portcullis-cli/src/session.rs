@@ -11,6 +11,7 @@ use portcullis_audit::{
 use portcullis_policy::PluginId;
 
 use crate::code;
+use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
 use crate::settings::{Directories, Settings};
@@ -36,7 +37,12 @@ pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
 }
 
 /// Builds the host as the settings say.
-pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) -> Result<Host> {
+pub(crate) fn host(
+    settings: &Settings,
+    trail: AuditTrail,
+    stdio: GuestStdio,
+    consent: AtTheTerminal,
+) -> Result<Host> {
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
@@ -45,6 +51,7 @@ pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) ->
         .audit(trail)
         .digest_key(key)
         .guest_stdio(stdio)
+        .consent(Arc::new(consent))
         .build()?;
     Ok(host)
 }

@@ -152,6 +152,7 @@ impl Draft {
                 any_program: exec.any_program || (exec.allow.is_none() && mode == Mode::Dev),
                 allow: exec.allow.clone().unwrap_or_default(),
                 deny: self.deny.clone(),
+                ceiling: None,
                 search_path: [&exec.search_path, &settings.exec_path]
                     .into_iter()
                     .find_map(Clone::clone)
@@ -175,9 +176,11 @@ impl Draft {
         });
         Grants {
             plugin: self.id.clone(),
+            plugin_sha256: None,
             mode,
             exec,
             fs: self.fs.clone(),
+            fs_ceiling: Default::default(),
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),

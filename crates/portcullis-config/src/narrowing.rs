@@ -193,7 +193,7 @@ impl Reader<'_> {
             .error(ConfigCode::Untrusted, span, message)
             .note("this file was found, not named; it may only hold `exec.deny`, lower `limits` and a narrower `net`")
             .help(format!(
-                "to use it as the policy: --config {file} (`portcullis trust` is not there yet)"
+                "look at what it would give, and trust it as it is: portcullis trust; or for once: --config {file}"
             ));
         self.report.push(error);
     }

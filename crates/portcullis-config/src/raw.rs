@@ -181,6 +181,9 @@ pub(crate) struct RuleTable {
     pub(crate) args: Option<Texts>,
     /// Each argument that is a path must lie in a directory granted with this access.
     pub(crate) paths: Option<At<PathsWord>>,
+    /// The SHA-256 that the plugin itself must have, in hexadecimal: for another one the rule is not there. Written by an
+    /// answer `always`.
+    pub(crate) plugin_sha256: Option<Text>,
     /// Wall-clock time of the command, such as `"30s"`.
     pub(crate) timeout: Option<At<TimeText>>,
     /// Bytes of each output stream, such as `"10MiB"`.

@@ -91,6 +91,11 @@ codes! {
     /// Set `exec.inherit_output = true` for the plugin. On a terminal such output is filtered as the plugin's own is; what
     /// the plugin reads and prints itself needs no grant.
     ExecInheritOutput = "P0214",
+    /// The ceiling that an administrator set does not leave the command.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// Ask whoever administers this machine.
+    ExecCeiling = "P0215",
     /// Too many commands of this plugin are running at once.
     ///
     /// Raise `limits.children`, or have the plugin wait.

@@ -81,7 +81,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The opened file.
     pub file: FileId,
-    /// Every spelling in the plugin's rules that leads to this same file: those with this base name, and beside
+    /// The real path if it has this base name, and every spelling in the plugin's rules that leads to this same file:
+    /// those with this base name, and beside
     /// `any_program` those of deny rules under any name.
     pub same_as: Vec<ProgramRef>,
     /// The file's SHA-256, computed when one of those rules asks for one.

@@ -98,6 +98,7 @@ impl Host {
             named_by_git: Arc::default(),
             trail: self.trail(),
             stdio: GuestStdio::default(),
+            asker: self.asker(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

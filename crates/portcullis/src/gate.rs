@@ -5,6 +5,7 @@
 
 mod begun;
 mod beside;
+mod consent;
 mod limits;
 mod records;
 
@@ -23,6 +24,8 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs_guard::NamedByGit;
+use crate::clock::CallClock;
+use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
 use crate::notice;
@@ -44,6 +47,7 @@ pub(crate) struct GateParts {
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
+    pub(crate) asker: Asker,
 }
 
 /// The only door between a guest and the host.
@@ -53,7 +57,10 @@ pub(crate) struct Gate {
     run: Arc<str>,
     calls: u64,
     /// When the guest's call is over, and every command with it.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) clock: CallClock,
+    /// What it was granted, and what a person allowed it since.
+    grants: Arc<Grants>,
+    answers: consent::Answers,
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
@@ -75,10 +82,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
+            grants: Arc::clone(&parts.grants),
+            answers: consent::Answers::default(),
             parts,
             run,
             calls: 0,
-            deadline: None,
+            clock: CallClock::default(),
             overlay: Vec::new(),
             sharer: Sharer::new(),
             activity: Activity::default(),
@@ -105,9 +114,9 @@ impl Gate {
             stdin: !matches!(stdio.stdin, Input::Nothing),
             inherit_output: false,
         };
-        let deadline = self.until(wish.timeout);
         self.make_room().await;
-        let admitted = self.admit(wish.ask, streams)?;
+        let admitted = self.admit(wish.ask, streams).await?;
+        let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
             return self.told(admitted.begun.failed(no_server()));
         };
@@ -127,11 +136,11 @@ impl Gate {
     /// When a command is to end that may take this long.
     fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
         let own = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        [self.deadline, own].into_iter().flatten().min()
+        [self.clock.end(), own].into_iter().flatten().min()
     }
 
-    /// Resolves and decides, and writes the decision down.
-    fn admit(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
+    /// Resolves and decides, asks if that is the decision, and writes it down.
+    async fn admit(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
         self.collect();
         self.calls += 1;
         let call = self.calls;
@@ -139,18 +148,21 @@ impl Gate {
             ask.env = self.overlay.iter().cloned().chain(ask.env).collect();
         }
         let parts = Arc::clone(&self.parts);
-        let (mut request, opened) = resolve(&parts.grants, &parts.place, &ask);
+        let (mut request, opened) = resolve(&self.grants, &parts.place, &ask);
         request.stdin = streams.stdin;
         request.inherit_output = streams.inherit_output;
         let object = Masked::argv(
             std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
         );
-        match decide(&parts.grants, request) {
+        let decision = decide(&self.grants, request);
+        match self.consented(call, &object, decision).await? {
             // The place comes first, so that what is written down as allowed is also run.
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
                     let lines = self.lines(call);
-                    let written = lines.decision(&object, Ok(&authorized.terms().rules));
+                    let rule = authorized.terms().rules.first();
+                    let rule = rule.map(|id| self.rule(id));
+                    let written = lines.decision(&object, Ok(rule));
                     self.closed_without(written)?;
                     Ok(Admitted {
                         begun: Begun::new(lines, &authorized),
@@ -166,7 +178,6 @@ impl Gate {
                     Err(self.refuse(call, &object, denial)?)
                 }
             },
-            // Nobody is there to be asked: the denial stands.
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
                 Err(self.refuse(call, &object, *denial)?)
             }

@@ -10,15 +10,18 @@ use portcullis_exec::{
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
 };
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
 use crate::code::{self, Compiled};
+use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::recognize::Kind;
@@ -46,6 +49,8 @@ struct Shared {
     project: PathBuf,
     /// One for each confinement, in its order: a server proves what it is used for.
     executors: [OnceLock<Result<Executor, String>>; 4],
+    /// One question at a time, whichever instance asks.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -68,6 +73,7 @@ impl std::fmt::Debug for Shared {
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
 /// - no caches are kept between commands
+/// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -82,6 +88,7 @@ pub struct HostBuilder {
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
     caches: Option<PathBuf>,
+    consent: Option<Arc<dyn Consent>>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -159,6 +166,13 @@ impl HostBuilder {
         self
     }
 
+    /// Who is asked for what no rule matches in `dev` mode.
+    #[must_use]
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = Some(consent);
+        self
+    }
+
     /// The host's own files, which no grant reaches.
     #[must_use]
     pub fn own_state(mut self, own: OwnState) -> Self {
@@ -212,6 +226,7 @@ impl HostBuilder {
             settings: self,
             project,
             executors: Default::default(),
+            turn: Arc::default(),
         })))
     }
 }
@@ -290,7 +305,11 @@ impl Host {
             });
         }
         let kind = code::kind(&plugin, &bytes)?;
-        let grants = with_repositories(grants)?;
+        let mut grants = with_repositories(grants)?;
+        if grants.names_plugin_sha256() {
+            // Of these very bytes, whatever the caller believes them to be.
+            grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());
+        }
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
@@ -407,7 +426,12 @@ impl Host {
             })?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        wasi::context(
+            &grants,
+            &settings.host_env,
+            &settings.stdio,
+            &LastWords::default(),
+        )?;
         let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
             LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -425,6 +449,7 @@ impl Host {
             named_by_git: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
+            asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
@@ -436,6 +461,13 @@ impl Host {
             stdio: settings.stdio.clone(),
             digest,
         })))
+    }
+
+    pub(crate) fn asker(&self) -> Asker {
+        Asker {
+            consent: self.0.settings.consent.clone(),
+            turn: Arc::clone(&self.0.turn),
+        }
     }
 
     pub(crate) fn trail(&self) -> Trail {

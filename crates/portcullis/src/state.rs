@@ -6,6 +6,7 @@ use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
+use crate::last_words::LastWords;
 
 /// What belongs to one instance of a plugin.
 pub(crate) struct State {
@@ -13,6 +14,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limits: MemoryLimits,
     pub(crate) gate: Gate,
+    /// The end of what the guest wrote to its standard error.
+    pub(crate) words: LastWords,
     /// Bytes of names and values in all contexts together.
     pub(crate) context_bytes: usize,
     /// Present in an instance of a core module.
@@ -25,7 +28,7 @@ pub(crate) struct State {
 const MAX_RESOURCES: usize = 10_000;
 
 impl State {
-    pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate) -> Self {
+    pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Self {
@@ -36,6 +39,7 @@ impl State {
             streams: Streams::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
+            words,
         }
     }
 

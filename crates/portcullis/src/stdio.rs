@@ -4,6 +4,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
+use crate::last_words::LastWords;
+
 type MakeInput = Arc<dyn Fn() -> Box<dyn StdinStream + Sync> + Send + Sync>;
 type MakeOutput = Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>;
 
@@ -69,16 +71,18 @@ impl GuestStdio {
         self.stderr.as_deref().map(of_command)
     }
 
-    pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder) {
+    pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder, words: &LastWords) {
         if let Some(make) = &self.stdin {
             wasi.stdin(make());
         }
         if let Some(make) = &self.stdout {
             wasi.stdout(make());
         }
-        if let Some(make) = &self.stderr {
-            wasi.stderr(make());
-        }
+        let stderr = match &self.stderr {
+            Some(make) => make(),
+            None => Box::new(std::io::empty()),
+        };
+        wasi.stderr(words.listen(stderr));
     }
 }
 

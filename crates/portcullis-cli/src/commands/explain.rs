@@ -64,6 +64,7 @@ fn decision(
 ) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, plugin)?;
+    out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let host = Host::builder()
         .project(&settings.project)
@@ -97,9 +98,13 @@ fn decision(
             }
             Ok(Exit::OK)
         }
-        Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-            denied(&target, *denial, args.common.output.json, out)
+        Decision::Ask { mut denial, .. } => {
+            denial.notes.push(
+                "mode `dev`: `run` asks at the terminal, and denies it without one".to_owned(),
+            );
+            denied(&target, *denial, "ask", args.common.output.json, out)
         }
+        Decision::Deny(denial) => denied(&target, *denial, "deny", args.common.output.json, out),
     }
 }
 
@@ -164,6 +169,7 @@ fn allowed_json(
         "decision": "allow",
         "found": found,
         "rules": rules,
+        "ceiling": terms.ceiling,
         "environment": variables(terms),
         "dropped": terms.environment.dropped,
         "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
@@ -190,6 +196,10 @@ fn allowed_lines(
         rules
             .iter()
             .map(|(id, origin)| format!("by rule `{id}` ({origin})")),
+    );
+    let ceiling = terms.ceiling.iter();
+    lines.extend(
+        ceiling.map(|(id, origin)| format!("within rule `{id}` of the ceiling ({origin})")),
     );
     lines.push(format!(
         "with the variables {}",
@@ -225,10 +235,16 @@ fn allowed_lines(
     lines
 }
 
-fn denied(target: &Target, denial: Denial, json: bool, out: Printer) -> Result<Exit> {
+fn denied(
+    target: &Target,
+    denial: Denial,
+    decision: &str,
+    json: bool,
+    out: Printer,
+) -> Result<Exit> {
     let denials = Denials::of(&[denial], target);
     if json {
-        out.json(json!({ "decision": "deny", "denial": denials.0.first() }))?;
+        out.json(json!({ "decision": decision, "denial": denials.0.first() }))?;
     } else {
         out.denials(Level::Error, &denials);
     }

@@ -29,6 +29,7 @@ struct Facts<'a> {
 pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, &args.plugin)?;
+    out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);
     let facts = Facts {

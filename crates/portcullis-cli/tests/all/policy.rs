@@ -85,6 +85,7 @@ fn a_denied_command_is_explained_as_a_run_reports_it() {
     error[P0203]: plugin `p` may not run `/usr/bin/git` with these arguments
       note: rule `git-read` (policy.toml:6) allows it with other arguments; argument 1: `push` is not one of its sub-commands
       note: requested as `git` with arguments ["push"]
+      note: mode `dev`: `run` asks at the terminal, and denies it without one
       help: to allow exactly this: portcullis grant --config policy.toml p exec git --args '["push"]'
     "#);
 }

@@ -212,14 +212,14 @@ impl Gate {
             stdin: modes.stdin,
             inherit_output: [Some(modes.stdout), modes.stderr].contains(&Some(Way::Inherit)),
         };
-        let deadline = self.until(wish.timeout);
         self.make_room().await;
         let Admitted {
             mut begun,
             authorized,
             opened,
             permit,
-        } = self.admit(wish.ask, asked)?;
+        } = self.admit(wish.ask, asked).await?;
+        let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
             return Err(self.not_begun(begun.failed(no_server())));
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, Event, Masked, Sink, Verdict};
 use portcullis_exec::{Completed, ExecFailure, ServerError, Status};
-use portcullis_policy::{Capability, Code, Denial, Dropped, ExecTerms, RuleId};
+use portcullis_policy::{Capability, Code, Denial, Dropped, ExecTerms};
 
 use super::{GateParts, with_causes};
 use crate::digest::Relayed;
@@ -29,48 +29,46 @@ impl Lines {
     pub(super) fn decision(
         &self,
         object: &Masked,
-        verdict: Result<&Vec<RuleId>, &Denial>,
+        verdict: Result<Option<audit::Rule>, &Denial>,
     ) -> Result<(), Unwritten> {
-        let rule = match verdict {
-            Ok(rules) => rules.first().map(|id| audit::Rule {
-                id: id.to_string(),
-                origin: self.rule_origin(id),
-            }),
-            Err(denial) => denial.rule.as_ref().map(|(id, origin)| audit::Rule {
+        let denial = verdict.as_ref().err().copied();
+        let rule = verdict.unwrap_or_else(|denial| {
+            let rule = denial.rule.as_ref();
+            rule.map(|(id, origin)| audit::Rule {
                 id: id.to_string(),
                 origin: origin.to_string(),
-            }),
-        };
+            })
+        });
         self.append(&Event::Decision(audit::Decision {
             run: self.run.to_string(),
             call: self.call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: verdict
-                .err()
+            capability: denial
                 .map_or(Capability::Exec, |denial| denial.capability)
                 .name()
                 .to_owned(),
             object: object.clone(),
-            verdict: if verdict.is_ok() {
+            verdict: if denial.is_none() {
                 Verdict::Allow
             } else {
                 Verdict::Deny
             },
             rule,
-            code: verdict.err().map(|denial| denial.code.to_string()),
-            reason: verdict
-                .err()
-                .map(|denial| Masked::new(&denial.notes.join("; "))),
+            code: denial.map(|denial| denial.code.to_string()),
+            reason: denial.map(|denial| Masked::new(&denial.notes.join("; "))),
         }))
     }
 
-    fn rule_origin(&self, id: &RuleId) -> String {
-        let rules = self.parts.grants.exec.iter().flat_map(|exec| &exec.allow);
-        rules
-            .into_iter()
-            .find(|rule| rule.id == *id)
-            .map(|rule| rule.origin.to_string())
-            .unwrap_or_default()
+    /// What a person answered.
+    pub(super) fn answer(&self, object: &Masked, answer: audit::Answer) -> Result<(), Unwritten> {
+        self.append(&Event::Asked(audit::Asked {
+            run: self.run.to_string(),
+            call: self.call,
+            plugin: self.parts.grants.plugin.to_string(),
+            capability: Capability::Exec.name().to_owned(),
+            object: object.clone(),
+            answer,
+        }))
     }
 
     /// The outcome of a command that was given up; every other begins with it.

@@ -12,6 +12,7 @@
 mod attacks;
 mod call;
 mod command;
+mod consent;
 mod core_form;
 mod exec;
 mod fixture;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         command::kinds::TESTS,
         command::streams::TESTS,
         command::lives::TESTS,
+        consent::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
