@@ -112,17 +112,20 @@ static void add_base64(struct text *text, const char *from)
     }
 }
 
-/* The strings of a list, each on a line of its own. Escapes are left as they are. */
+/* The strings of a list, each on a line of its own. */
 static packed lines(packed list)
 {
     struct text text = text_of(length(list));
     const char *at = address(list), *end = at + length(list);
     for (int inside = 0; at < end; at++) {
-        if (*at == '"' && at[-1] != '\\') {
+        if (*at == '"') {
             if (inside)
                 add(&text, '\n');
             inside = !inside;
         } else if (inside) {
+            /* The host writes `\"` and `\\`, and other escapes for control characters, which are left as they are. */
+            if (*at == '\\' && (at[1] == '"' || at[1] == '\\'))
+                at++;
             add(&text, *at);
         }
     }

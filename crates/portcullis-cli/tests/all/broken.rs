@@ -207,6 +207,23 @@ const PLUGINS: &[Case] = &[
         )
     },
     plugin(
+        "a core module with two memories",
+        Assemble(
+            "(module (memory 1) (memory (export \"memory\") 1) (func (export \"allocate\")) (func (export \"run\")))",
+        ),
+        "error[P0602]: cannot load plugin `p`: the module is not valid",
+    ),
+    plugin(
+        "a core module without `run`",
+        Assemble("(module (import \"portcullis:core/v1\" \"log\" (func (param i32 i64))))"),
+        "error[P0604]: cannot load plugin `p`: its interface does not fit",
+    ),
+    plugin(
+        "a core module with a function that was not granted",
+        Wat("core-exec"),
+        "error[P0603]: cannot load plugin `p`: it imports what it is not given",
+    ),
+    plugin(
         "an import that does not exist",
         Wat("unknown-import"),
         "error[P0603]: cannot load plugin `p`: it imports what it is not given",

@@ -2,7 +2,7 @@
 
 use wasmtime::{ExternType, InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail};
 
-use super::{give, wire};
+use super::{give, shown, wire};
 use crate::abi::packed::{ALLOCATE, MEMORY, Packed};
 use crate::state::State;
 
@@ -148,7 +148,10 @@ impl Entry {
         let answer = Packed::from_wasm(answer).bytes(&self.memory, &*store)?;
         match wire::run_result(answer) {
             Ok(answer) => Ok(answer),
-            Err(malformed) => bail!("what its `{RUN}` gave back is no answer: {malformed}"),
+            Err(malformed) => bail!(
+                "what its `{RUN}` gave back is no answer: {}",
+                shown(&malformed)
+            ),
         }
     }
 }

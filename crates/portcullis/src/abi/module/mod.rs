@@ -9,6 +9,7 @@ mod entry;
 mod log;
 pub(crate) mod wire;
 
+use portcullis_audit::Masked;
 use portcullis_policy::Grants;
 use tokio::io::AsyncWrite;
 use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
@@ -164,6 +165,15 @@ impl From<wire::Command> for Wish {
 
 /// The guest learns the kind alone; whoever wrote it looks for the place.
 fn malformed_request(state: &mut State, function: &str, malformed: &wire::Malformed) {
-    let why = format!("`{function}` was asked what is no request: {malformed}");
+    let why = shown(malformed);
+    let why = format!("`{function}` was asked what is no request: {why}");
     state.gate.activity.failure(why);
+}
+
+/// What is wrong with a message, for the operator. It may quote the message.
+fn shown(malformed: &wire::Malformed) -> String {
+    Masked::new(&malformed.0)
+        .as_str()
+        .escape_debug()
+        .to_string()
 }

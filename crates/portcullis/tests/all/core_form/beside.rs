@@ -153,6 +153,24 @@ fn a_child_that_does_not_read_takes_what_a_pipe_holds() {
     );
     let (_stage, said) = run(&guest(&drains, &wait), programs(&["sh", "sleep", "cat"]));
     assert_eq!(said[1]["ok"]["writable"], 65536);
+    // Told once: a guest that writes no more is not woken for it again, but for the end.
+    let takes_two = pipes(
+        "sh",
+        r#"["-c","sleep 0.1; head -c 131072 >/dev/null; sleep 0.2"]"#,
+    );
+    let idle = format!(
+        "(call $begin) (drop (call $write (i32.const 1) {page})) (drop (call $write (i32.const 1) {page}))
+         (if (i64.ne (call $write (i32.const 1) {page}) (i64.const 0)) (then unreachable))
+         (call $say (call $poll (i32.const 1) (i64.const -1)))
+         (call $say (call $poll (i32.const 1) (i64.const -1)))",
+        page = packed(0, 65536)
+    );
+    let (_stage, said) = run(
+        &guest(&takes_two, &idle),
+        programs(&["sh", "sleep", "head"]),
+    );
+    assert!(said[1]["ok"]["outcome"].is_null(), "{said:?}");
+    assert_eq!(said[2]["ok"]["outcome"]["exit"]["code"], 0, "{said:?}");
 }
 
 fn much_output_comes_in_pieces() {
@@ -240,7 +258,11 @@ fn cancelling_kills_the_tree_before_it_returns() {
         };
         tokio::select! {
             answer = &mut call => panic!("{answer:?}"),
-            () = told => fifo.assert_closed_within(Duration::ZERO),
+            () = told => {
+                let written = stage.trail.events().len();
+                assert_eq!(written, 2, "its end is written down before the guest goes on");
+                fifo.assert_closed_within(Duration::ZERO);
+            }
         }
     });
     let said = stage.answers();

@@ -168,6 +168,14 @@ fn what_is_no_request_is_invalid_and_told_to_the_operator() {
             "{failures:?}"
         );
         assert!(stage.trail.events().is_empty(), "nothing was decided");
+        let guest = Guest::exec(
+            r#"{"program":"echo","\u001b[2Jtoken=ghp_0123456789abcdefghijABCDEFGHIJ456789":1}"#,
+        );
+        let mut instance = stage.start(&guest, programs(&["echo"])).await.unwrap();
+        instance.run(&[]).await.unwrap().unwrap();
+        let failures = &instance.activity().failures;
+        assert!(failures[0].contains("u{1b}[2J"), "escaped: {failures:?}");
+        assert!(!failures[0].contains("ghp_0123"), "masked: {failures:?}");
     });
 }
 
