@@ -644,6 +644,7 @@ fn a_ceiling_is_met_with_everything_and_never_asked_about() {
     let mut grants = below(vec![status]);
     exec(&mut grants).confinement = Confinement::Limits;
     let allowed = allowed(&grants, git(&["status"]));
+    let allowed = allowed.terms();
     assert_eq!(allowed.timeout.as_secs(), 1, "its rule takes away");
     assert_eq!(allowed.confinement, Confinement::Full);
     assert_eq!(allowed.rules.len(), 1, "what allows it is the policy's");
