@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
 mod broken;
+mod ceiling;
 mod children;
 mod edits;
 mod layers;
