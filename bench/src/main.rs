@@ -14,6 +14,7 @@ mod commands;
 mod lift;
 mod loads;
 mod process;
+mod streams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +117,9 @@ impl Bench {
 }
 
 /// The groups of rows, by the names that choose them.
-const GROUPS: [&str; 6] = ["cells", "commands", "calls", "loads", "process", "large"];
+const GROUPS: [&str; 7] = [
+    "cells", "commands", "calls", "streams", "loads", "process", "large",
+];
 /// How often each row of the cells is measured.
 const ROUNDS: usize = 200;
 
@@ -149,6 +152,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("calls") {
             calls::all(&bench).await?;
+        }
+        if wanted("streams") {
+            streams::all(&bench).await?;
         }
         if wanted("loads") {
             loads::all(&bench)?;

@@ -2,7 +2,7 @@
  * pipes. docs/interfaces.md says what the host expects.
  *
  *   clang --target=wasm32 -Os -nostdlib -mbulk-memory -Wl,--no-entry -o plugin.wasm plugin.c
- *   portcullis run --exec sort plugin.wasm pear apple fig
+ *   portcullis run --allow-exec=sort plugin.wasm pear apple fig
  */
 
 typedef unsigned long size;

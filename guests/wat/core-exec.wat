@@ -14,5 +14,5 @@
             (i64.extend_i32_u (local.get $length))))
     (func (export "run") (param $args i64) (result i64)
         (call $log (i32.const 2) (local.get $args))
-        (call $log (i32.const 2) (call $exec (call $packed (i32.const 64) (i32.const 42))))
+        (call $log (i32.const 2) (call $exec (call $packed (i32.const 64) (i32.const 41))))
         (call $packed (i32.const 16) (i32.const 13))))

@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
         &[
             "portcullis-confine",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),
@@ -40,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "portcullis-audit",
             "portcullis-config",
             "portcullis-policy",
+            "portcullis-private",
         ],
     ),
     (

@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let lines = directory.path().join("figures");
     // What is measured loads real guests.
-    crate::guests::run(options)?;
+    crate::guests::task(options)?;
     let mut groups = options.rest.clone();
     let peers = groups.is_empty() || groups.iter().any(|group| group == PEERS);
     groups.retain(|group| group != PEERS);

@@ -13,11 +13,13 @@ mod arrows;
 mod bench;
 mod check;
 mod component;
+mod componentizers;
 mod dual_use;
 mod extra;
 mod figures;
 mod fuzz;
 mod guests;
+mod interpreted;
 mod ordinary;
 mod packages;
 mod rebuild;
@@ -104,7 +106,7 @@ fn main() -> ExitCode {
     let done = Options::parse(task.as_deref(), args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
         Some("check") => check::run(&options),
-        Some("guests") => guests::run(&options),
+        Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),
         Some("bench") => bench::run(&options),
         Some("fuzz") => fuzz::run(&options),

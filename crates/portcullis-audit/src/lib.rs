@@ -25,8 +25,8 @@ mod verify;
 pub use chain::{Head, InvalidHead, RecordHash, SCHEMA_VERSION};
 pub use digest::{DigestKey, Digester, KeyedDigest};
 pub use event::{
-    Connection, Decision, DenialsFolded, Ended, Event, Opened, Outcome, Rule, RunEnded, RunStarted,
-    Verdict,
+    Answer, Asked, Connection, Decision, DenialsFolded, Ended, Event, Opened, Outcome, Rule,
+    RunEnded, RunStarted, TrustChanged, Verdict,
 };
 pub use fold::{FoldOptions, Folding};
 pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};

@@ -11,6 +11,7 @@ use portcullis_audit::{
 use portcullis_policy::PluginId;
 
 use crate::code;
+use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
 use crate::settings::{Directories, Settings};
@@ -36,7 +37,12 @@ pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
 }
 
 /// Builds the host as the settings say.
-pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) -> Result<Host> {
+pub(crate) fn host(
+    settings: &Settings,
+    trail: AuditTrail,
+    stdio: GuestStdio,
+    consent: AtTheTerminal,
+) -> Result<Host> {
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
@@ -45,6 +51,7 @@ pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) ->
         .audit(trail)
         .digest_key(key)
         .guest_stdio(stdio)
+        .consent(Arc::new(consent))
         .build()?;
     Ok(host)
 }
@@ -54,7 +61,8 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
     let host = Host::builder()
         .project(&settings.project)
         .host_env(settings.env.host())
-        .own_state(settings.own_state());
+        .own_state(settings.own_state())
+        .caches(settings.directories.commands());
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {
         Some(proxy) => host.upstream_proxy(proxy.clone()),

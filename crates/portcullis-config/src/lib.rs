@@ -27,6 +27,7 @@
 //!
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
+mod ceiling;
 mod component;
 mod context;
 mod draft;

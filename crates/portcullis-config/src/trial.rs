@@ -114,6 +114,7 @@ fn request(grants: &Grants, program: &ProgramRef, args: &[String]) -> ExecReques
         inherit_env: false,
         host_env: HostEnvironment::default(),
         stdin: false,
+        inherit_output: false,
     }
 }
 

@@ -24,7 +24,11 @@ pub fn decode(message: &[u8]) -> Vec<Vec<u8>> {
         let head = message.len() - strings.len();
         again.push([&message[..head], &strings].concat());
         let count = strings.iter().filter(|&&byte| byte == 0).count();
-        assert_eq!(count, request.argc + request.envc, "strings and their number");
+        assert_eq!(
+            count,
+            request.argc + request.envc,
+            "strings and their number"
+        );
     }
     if let Ok(plan) = wire::plan::parse(message, Vec::new())
         && let Some((encoded, _)) = wire::plan::encode(&plan)

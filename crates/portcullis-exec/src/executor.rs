@@ -28,6 +28,7 @@ const MAX_PARKED: usize = 16;
 /// - `proxy`: the resolver and the network of this process
 /// - `ca_file`: none besides the certificates of the system
 /// - `git`: nobody
+/// - `caches`: none are kept
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutorOptions {
@@ -37,10 +38,14 @@ pub struct ExecutorOptions {
     pub confinement: Confinement,
     /// How the hosts are reached that a command was granted.
     pub proxy: ProxyOptions,
-    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both.
+    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both. In a cell with a root
+    /// of its own they are also where the system keeps its own, which are not there. A file that is no such file, or is
+    /// larger than 4 MiB, lets no command start.
     pub ca_file: Option<PathBuf>,
     /// Who commits.
     pub git: GitIdentity,
+    /// The directory in which caches are kept for commands whose rights say so. No grant may reach it.
+    pub caches: Option<PathBuf>,
 }
 
 impl Default for ExecutorOptions {
@@ -51,6 +56,7 @@ impl Default for ExecutorOptions {
             proxy: ProxyOptions::default(),
             ca_file: None,
             git: GitIdentity::default(),
+            caches: None,
         }
     }
 }
@@ -65,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) planner: Planner,
     pub(crate) proxy: ProxyOptions,
     pub(crate) git: GitIdentity,
+    pub(crate) caches: Option<PathBuf>,
     pub(crate) nulls: Nulls,
 }
 
@@ -104,10 +111,11 @@ impl Executor {
         let proof = Plan::new(plan::tier(options.confinement));
         let pool = Pool::start(helper, proof, options.parked.clamp(1, MAX_PARKED))?;
         Ok(Self(Arc::new(Inner {
+            planner: Planner::new(options.ca_file.clone(), pool.has_cgroups()),
             pool,
-            planner: Planner::new(options.ca_file.clone()),
             proxy: options.proxy.clone(),
             git: options.git.clone(),
+            caches: options.caches.clone(),
             nulls,
         })))
     }

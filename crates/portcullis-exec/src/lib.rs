@@ -18,6 +18,7 @@
 
 mod aftermath;
 mod ask;
+mod cache;
 mod capture;
 pub mod care;
 mod completed;
@@ -37,9 +38,11 @@ mod run;
 mod sharer;
 mod stdio;
 mod supervise;
+mod trust;
 mod watch;
 
 pub use ask::{ExecAsk, Place};
+pub use cache::{CACHE_VARIABLES, CacheOwner, Cleared, KeptCache, caches, clear_caches};
 pub use care::GitIdentity;
 pub use completed::{Completed, Status};
 pub use connections::Connections;
@@ -52,9 +55,10 @@ pub use resolve::{Opened, resolve};
 pub use run::Running;
 pub use sharer::Sharer;
 pub use stdio::{Input, Output, Stdio, Stream, Streams};
+pub use trust::count as certificates;
 
 pub use portcullis_confine::{
     Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,
-    StartError, Step, Tier, Usage, enter, obstacles,
+    StartError, Step, Tier, Usage, cgroup_obstacle, enter, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_proxy::{Upstream, Verdict, Why};

@@ -111,9 +111,8 @@ impl Plumbing {
             },
         };
         let piped = Piped::new(inlet, out.outlet, err.outlet);
-        let sink = |relay: Option<Sink>, which| {
-            relay.unwrap_or_else(|| Sink::Piped(piped.clone(), which))
-        };
+        let sink =
+            |relay: Option<Sink>, which| relay.unwrap_or_else(|| Sink::Piped(piped.clone(), which));
         let plumbing = Self {
             ends: Ends {
                 stdin,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
-use crate::Sharer;
+use crate::{CacheOwner, Sharer};
 
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,8 +36,20 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// Counts up to `wanted` bytes more, and says how many there was room for.
+    pub(crate) fn more(&mut self, wanted: u64) -> u64 {
+        let mut count = self.quota.count();
+        let granted = wanted.min(count.hold_left);
+        count.hold_left -= granted;
+        self.bytes += granted;
+        granted
+    }
+
+    /// Counts as many less, as far as they were counted.
+    pub(crate) fn less(&mut self, bytes: u64) {
+        let released = bytes.min(self.bytes);
+        self.bytes -= released;
+        self.quota.count().hold_left += released;
     }
 }
 
@@ -52,6 +64,7 @@ impl Drop for Held {
 pub struct Permit {
     quota: Quota,
     sharer: Sharer,
+    cache: Option<CacheOwner>,
 }
 
 impl Quota {
@@ -95,7 +108,14 @@ impl Quota {
         Ok(Permit {
             quota: self.clone(),
             sharer: Sharer::new(),
+            cache: None,
         })
+    }
+
+    /// How many more commands may run now.
+    pub fn children_left(&self) -> u32 {
+        let count = self.count();
+        count.max_children.saturating_sub(count.children)
     }
 
     /// Bytes of output that are left of the total.
@@ -111,14 +131,11 @@ impl Quota {
         taken
     }
 
-    /// Takes the right to hold up to `wanted` bytes; what may be held in all is one stream for each command at once.
-    pub(crate) fn hold(&self, wanted: u64) -> Held {
-        let mut count = self.count();
-        let bytes = wanted.min(count.hold_left);
-        count.hold_left -= bytes;
+    /// Counts bytes that are held; what may be held in all is one stream for each command at once.
+    pub(crate) fn hold(&self) -> Held {
         Held {
             quota: self.clone(),
-            bytes,
+            bytes: 0,
         }
     }
 
@@ -134,6 +151,17 @@ impl Permit {
     pub fn of(mut self, sharer: &Sharer) -> Self {
         self.sharer = sharer.clone();
         self
+    }
+
+    /// Says whose caches the command has. Without it nothing is kept, whatever its rights say.
+    #[must_use]
+    pub fn with_caches_of(mut self, owner: Option<CacheOwner>) -> Self {
+        self.cache = owner;
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CacheOwner> {
+        self.cache.as_ref()
     }
 
     /// The count it was taken from.
@@ -215,11 +243,16 @@ mod tests {
             children: 2,
             ..Limits::default()
         });
-        let first = quota.hold(7);
-        assert_eq!(first.bytes(), 7);
-        assert_eq!(quota.hold(7).bytes(), 3, "released at once");
+        let mut first = quota.hold();
+        assert_eq!(first.more(7), 7);
+        let mut second = quota.hold();
+        assert_eq!(second.more(7), 3);
+        first.less(2);
+        assert_eq!(second.more(7), 2);
         drop(first);
-        assert_eq!(quota.hold(70).bytes(), 10);
+        assert_eq!(second.more(70), 5);
+        second.less(u64::MAX);
+        assert_eq!(quota.hold().more(70), 10);
     }
 
     #[test]

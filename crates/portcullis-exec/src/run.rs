@@ -16,6 +16,8 @@ use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
+use crate::cache::{Cache, InUse, Scope};
+use crate::care::TreeNote;
 use crate::connections::Ledger;
 use crate::environment::environment;
 use crate::executor::Inner;
@@ -28,7 +30,7 @@ use crate::relay::Sink;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
 use crate::supervise::{Held, Leash, Source, Times, Watched, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Opened, Permit, Quota, Sharer};
+use crate::{CacheOwner, Completed, ExecFailure, Opened, Permit, Quota, Sharer};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
@@ -67,7 +69,7 @@ impl Run {
 pub struct Running {
     executor: Arc<Inner>,
     pub(crate) piped: Option<EndsWith>,
-    // The cell is dropped before what settles the trees.
+    // The cell is dropped before what settles the trees, and before its cache is anybody else's.
     cell: Leash,
     proxy: Option<Serving>,
     aftermath: Aftermath,
@@ -83,6 +85,7 @@ pub struct Running {
     started: Instant,
     times: Times,
     permit: Permit,
+    in_use: Option<InUse>,
 }
 
 /// Gives a command that was decided on to a cell, with the pipes that `plumb` makes.
@@ -98,18 +101,25 @@ pub(crate) async fn begin<T>(
         deadline,
         permit,
     } = run;
-    let wanted = Wanted::of(&authorized, &opened.search_path)?;
+    let cache = cache(executor, &authorized, permit.cache())?;
+    let wanted = Wanted::of(&authorized, &opened.search_path, cache)?;
     let (program, directory) = decided(authorized.request(), opened)?;
     let terms = authorized.terms();
     let times = Times::new(started, deadline, terms.timeout, terms.term_grace);
     if times.kill <= started.into() {
         return Err(ExecFailure::TimeUp);
     }
-    let planned = planned(executor, wanted).await?;
+    let (planned, in_use) = if wanted.cache().is_some() {
+        timeout_at(times.kill, planned_with_cache(executor, wanted))
+            .await
+            .map_err(|_elapsed| ExecFailure::TimeUp)??
+    } else {
+        (planned(executor, wanted).await?, None)
+    };
     let argv = argv(&program, authorized.request())?;
     let args = authorized.request().args.iter();
     let args = args.map(|arg| arg.as_str().to_owned()).collect();
-    let env = environment(executor, &authorized, &planned.plan)?;
+    let env = environment(executor, &authorized, &planned)?;
     let (plumbing, told) = plumb(terms, permit.quota()).map_err(ExecFailure::Pipe)?;
     let [stdin, stdout, stderr] = plumbing.ends.fds(&executor.nulls);
     let command = CellCommand {
@@ -153,6 +163,7 @@ pub(crate) async fn begin<T>(
         started,
         times,
         permit,
+        in_use,
     };
     Ok((running, told))
 }
@@ -169,6 +180,7 @@ impl Running {
         // What is bound last is dropped first: the cell.
         let Self {
             executor,
+            in_use,
             args,
             cwd,
             rights,
@@ -196,6 +208,8 @@ impl Running {
         if let Some(proxy) = proxy {
             proxy.finish().await;
         }
+        let mut trees = ended.trees;
+        trees.extend(settled_cache(&planned, in_use).await);
         let connections = ledger.take();
         let (stdout, stderr) = (stdout.into_drained(), stderr.into_drained());
         let killed = ended.killed_for.is_some() || ended.asked;
@@ -222,7 +236,7 @@ impl Running {
             duration: self.started.elapsed(),
             usage: ended.usage,
             report,
-            trees: ended.trees,
+            trees,
             connections,
             complaint,
         })
@@ -274,12 +288,62 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
+/// What is kept for a command, if its rights say so and there is a place for it.
+fn cache(
+    executor: &Inner,
+    authorized: &Authorized<ExecRequest>,
+    owner: Option<&CacheOwner>,
+) -> Result<Option<Cache>, ExecFailure> {
+    let most = authorized.terms().rights.cache;
+    let (Some(most), Some(place), Some(owner)) = (most, &executor.caches, owner) else {
+        return Ok(None);
+    };
+    let scope = Scope::of(owner, authorized);
+    scope
+        .map(|scope| Cache::new(place, &scope, most))
+        .transpose()
+}
+
+/// How often a plan is made again because its cache was removed before the command had it.
+const MAX_REMOVED: usize = 4;
+
+/// The plan of a command, and the right to its cache.
+async fn planned_with_cache(
+    executor: &Arc<Inner>,
+    wanted: Wanted,
+) -> Result<(Arc<Planned>, Option<InUse>), ExecFailure> {
+    for _ in 0..MAX_REMOVED {
+        let planned = planned(executor, wanted.clone()).await?;
+        let Some(cache) = planned.cache().cloned() else {
+            return Ok((planned, None));
+        };
+        let held = tokio::task::spawn_blocking(move || cache.hold()).await;
+        let held = held.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))?;
+        if planned.is_current() {
+            return Ok((planned, Some(held)));
+        }
+    }
+    let path = wanted.cache().map(Cache::files).unwrap_or_default();
+    Err(ExecFailure::Changed(path))
+}
+
+/// Looks at what a command has left in its cache.
+async fn settled_cache(planned: &Planned, in_use: Option<InUse>) -> Option<TreeNote> {
+    // Nobody, not even this, can empty what is in use.
+    drop(in_use);
+    let cache = planned.cache().cloned()?;
+    let settled = tokio::task::spawn_blocking(move || cache.settle()).await;
+    // A panic was printed where it happened.
+    settled.ok().flatten()
+}
+
 /// Processes and threads of a command and all it starts, where no rule says fewer.
-const PROCESSES: u32 = 1024;
+pub(crate) const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
 const DESCRIPTORS: u64 = 4096;
 
-/// The kernel counts all that a user has in the cells of one template, so `own` of ours are not the command's.
+/// Without a cgroup, the kernel counts all that a user has in the cells of one template, so `own` of ours are not the
+/// command's.
 fn limits(terms: &ExecTerms, own: u32) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();

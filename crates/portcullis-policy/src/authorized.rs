@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{ChildRights, Confinement, Environment, Request, RuleId};
+use crate::{ChildRights, Confinement, Environment, Origin, Request, RuleId};
 
 /// A request that was decided on, and the terms it was allowed under.
 ///
@@ -47,6 +47,8 @@ impl<R: Request> Authorized<R> {
 pub struct ExecTerms {
     /// The rules that allow it, sorted by name; empty when any program is allowed.
     pub rules: Vec<RuleId>,
+    /// The rules of the ceiling that leave it, if there is one, with their lines.
+    pub ceiling: Vec<(RuleId, Origin)>,
     /// The child's whole environment, and what was left out of it.
     pub environment: Environment,
     /// Wall-clock time.

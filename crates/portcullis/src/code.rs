@@ -36,7 +36,7 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
         Kind::Component | Kind::PortcullisModule => return Ok(kind),
         _ => {
             let lacks = match kind {
-                Kind::CoreModule | Kind::WasiCommand => lacks(&Shape::of(bytes)),
+                Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
                 _ => Vec::new(),
             };
             let plugin = plugin.clone();
@@ -52,12 +52,6 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
         kind,
         why: why.to_owned(),
     })
-}
-
-/// The exports that a core module lacks to be a plugin.
-fn lacks(shape: &Shape) -> Vec<&'static str> {
-    let required = module::REQUIRED.into_iter();
-    required.filter(|name| !shape.exports(name)).collect()
 }
 
 /// Compiled code that nobody has looked at yet.

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use portcullis_policy::PluginId;
 
 use crate::diagnostic::Diagnostic;
+use crate::exception::Exception;
 use crate::own_state::Reach;
 use crate::recognize::Kind;
 
@@ -225,7 +226,7 @@ pub enum CallError {
         backtrace: Vec<String>,
     },
     /// The guest trapped.
-    #[error("plugin `{plugin}` crashed in call `{call}`: {cause}")]
+    #[error("plugin `{plugin}` crashed in call `{call}`: {}", headline(cause, exception.as_ref()))]
     Trap {
         /// The plugin.
         plugin: PluginId,
@@ -233,6 +234,8 @@ pub enum CallError {
         call: &'static str,
         /// What the engine says.
         cause: String,
+        /// What the guest's language says, if it said something on the guest's standard error.
+        exception: Option<Exception>,
         /// Where the guest was, innermost first.
         backtrace: Vec<String>,
         /// The memory limit in bytes, if the guest had run into it.
@@ -268,10 +271,6 @@ impl CallError {
     /// The error for a person, with its remedies.
     pub fn diagnostic(&self) -> Diagnostic {
         let base = Diagnostic::new(self.code(), self.to_string());
-        let traced = |base: Diagnostic, backtrace: &[String]| match backtrace {
-            [] => base,
-            frames => base.note(format!("in {}", frames.join(", called by "))),
-        };
         match self {
             Self::Deadline {
                 plugin, backtrace, ..
@@ -282,19 +281,59 @@ impl CallError {
                 )),
             Self::Trap {
                 plugin,
+                cause,
+                exception,
                 backtrace,
                 memory_limit,
                 ..
             } => match memory_limit {
-                Some(bytes) => traced(base, backtrace)
+                Some(bytes) => trapped(base, cause, exception.as_ref(), backtrace)
                     .note(format!(
                         "it had been refused more than {bytes} bytes of memory"
                     ))
                     .help(format!("raise `limits.memory` for `{plugin}`")),
-                None => traced(base, backtrace),
+                None => trapped(base, cause, exception.as_ref(), backtrace),
             },
             Self::Instantiate { .. } => base,
             Self::Poisoned { .. } => base.help("make a new instance"),
         }
+    }
+}
+
+/// What a crash is about: to the engine all uncaught errors are one.
+fn headline(cause: &str, exception: Option<&Exception>) -> String {
+    match exception {
+        Some(exception) if !exception.message.is_empty() => format!("`{}`", exception.message),
+        _ => cause.to_owned(),
+    }
+}
+
+/// First what the guest's language says of where it was, then the engine.
+fn trapped(
+    mut base: Diagnostic,
+    cause: &str,
+    exception: Option<&Exception>,
+    backtrace: &[String],
+) -> Diagnostic {
+    let Some(exception) = exception else {
+        return traced(base, backtrace);
+    };
+    base.trace.clone_from(&exception.trace);
+    if !exception.frames.is_empty() {
+        base = base.note(format!(
+            "raised in {}",
+            exception.frames.join(", called by ")
+        ));
+    }
+    base.note(match backtrace {
+        [] => cause.to_owned(),
+        frames => format!("{cause}, in {}", frames.join(", called by ")),
+    })
+}
+
+fn traced(base: Diagnostic, backtrace: &[String]) -> Diagnostic {
+    match backtrace {
+        [] => base,
+        frames => base.note(format!("in {}", frames.join(", called by "))),
     }
 }

@@ -5,20 +5,23 @@ use std::time::Duration;
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
 use portcullis_exec::{
-    ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
+    CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
 };
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
 use crate::code::{self, Compiled};
+use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::recognize::Kind;
@@ -46,6 +49,8 @@ struct Shared {
     project: PathBuf,
     /// One for each confinement, in its order: a server proves what it is used for.
     executors: [OnceLock<Result<Executor, String>>; 4],
+    /// One question at a time, whichever instance asks.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -67,6 +72,8 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - no caches are kept between commands
+/// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -80,6 +87,8 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    caches: Option<PathBuf>,
+    consent: Option<Arc<dyn Consent>>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -142,10 +151,25 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
+    /// A file of certificates in PEM that commands trust instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
+        self
+    }
+
+    /// A directory for the caches of commands whose [grants](portcullis_policy::ExecGrant::cache) say that they are kept.
+    /// It is among [the host's own](Self::own_state): a command reaches its own cache, and no grant any.
+    #[must_use]
+    pub fn caches(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.caches = Some(directory.into());
+        self
+    }
+
+    /// Who is asked for what no rule matches in `dev` mode.
+    #[must_use]
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = Some(consent);
         self
     }
 
@@ -176,7 +200,8 @@ impl HostBuilder {
     /// # Errors
     /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
     /// the engine cannot be started.
-    pub fn build(self) -> Result<Host, BuildError> {
+    pub fn build(mut self) -> Result<Host, BuildError> {
+        self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         let engine = Engine::new(&engine::config(self.pooling))
             .or_else(|error| {
@@ -192,6 +217,8 @@ impl HostBuilder {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
         fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
@@ -199,6 +226,7 @@ impl HostBuilder {
             settings: self,
             project,
             executors: Default::default(),
+            turn: Arc::default(),
         })))
     }
 }
@@ -224,6 +252,15 @@ fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<Pat
         ));
     }
     Ok(real)
+}
+
+/// Whose caches the commands of a plugin have, if any are kept.
+pub(crate) fn caches_of(grants: &Grants, digest: &str) -> Option<CacheOwner> {
+    let kept = grants.exec.as_ref().and_then(|exec| exec.cache);
+    kept.map(|_| CacheOwner {
+        plugin: grants.plugin.clone(),
+        digest: digest.to_owned(),
+    })
 }
 
 /// A plugin's file and what it is granted.
@@ -268,7 +305,11 @@ impl Host {
             });
         }
         let kind = code::kind(&plugin, &bytes)?;
-        let grants = with_repositories(grants)?;
+        let mut grants = with_repositories(grants)?;
+        if grants.names_plugin_sha256() {
+            // Of these very bytes, whatever the caller believes them to be.
+            grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());
+        }
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
@@ -326,6 +367,7 @@ impl Host {
             options.confinement = confinement;
             options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
             options.ca_file.clone_from(&settings.ca_file);
+            options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
             Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
@@ -384,7 +426,12 @@ impl Host {
             })?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        wasi::context(
+            &grants,
+            &settings.host_env,
+            &settings.stdio,
+            &LastWords::default(),
+        )?;
         let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
             LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -398,8 +445,11 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
             trail: self.trail(),
+            stdio: settings.stdio.clone(),
+            asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
@@ -411,6 +461,13 @@ impl Host {
             stdio: settings.stdio.clone(),
             digest,
         })))
+    }
+
+    pub(crate) fn asker(&self) -> Asker {
+        Asker {
+            consent: self.0.settings.consent.clone(),
+            turn: Arc::clone(&self.0.turn),
+        }
     }
 
     pub(crate) fn trail(&self) -> Trail {

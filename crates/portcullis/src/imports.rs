@@ -6,6 +6,7 @@ use portcullis_policy::{Capability, Grants};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::error::MissingImport;
 
@@ -33,7 +34,8 @@ enum Source {
 fn source(name: &str) -> Source {
     let ours = name.starts_with("portcullis:cli/") || name.starts_with("my:cli/");
     let matches = |known: &[&str]| known.contains(&name) || (ours && version_of(known[0], name));
-    if matches(&PROCESS) || matches(&CONTEXT) {
+    let command = name.starts_with("portcullis:cli/") && matches(&[COMMAND]);
+    if matches(&PROCESS) || matches(&CONTEXT) || command {
         Source::Exec
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
@@ -127,6 +129,8 @@ mod tests {
         let names = [
             "my:cli/process",
             "portcullis:cli/process@0.1.3",
+            "portcullis:cli/command@0.1.0",
+            "my:cli/command",
             "wasi:http/outgoing-handler@0.2.3",
             "wasi:cli/environment@0.2.6",
             "acme:thing/api",
@@ -139,7 +143,7 @@ mod tests {
             .collect();
         assert_eq!(
             missing_names,
-            [&names[0], &names[1], &names[2], &names[4], &names[5]].map(String::clone)
+            [0, 1, 2, 3, 4, 6, 7].map(|missing| names[missing].clone())
         );
         let late = Grants {
             late: true,
@@ -151,7 +155,7 @@ mod tests {
             .collect();
         assert_eq!(
             missing_names,
-            ["acme:thing/api"],
+            ["my:cli/command", "acme:thing/api"],
             "what does not exist stays missing"
         );
     }

@@ -10,6 +10,9 @@ use crate::imports;
 use crate::recognize::Kind;
 use crate::shape::Shape;
 
+/// What every component exports that is a plugin.
+const RUN: &str = "run";
+
 /// What stands in a plugin's file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
@@ -23,6 +26,9 @@ pub struct Inspection {
     pub imports: Vec<Import>,
     /// What it exports.
     pub exports: Vec<String>,
+    /// Exports that every plugin has, and it has not. Of a file that is a core module of another kind, those of a core
+    /// module that is a plugin.
+    pub lacks: Vec<&'static str>,
     /// Where reading it stopped, if it is malformed.
     pub malformed: Option<String>,
 }
@@ -46,12 +52,19 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
         Kind::PortcullisModule => of_module(bytes, grants),
         _ => (Vec::new(), Vec::new(), None),
     };
+    let lacks = match kind {
+        Kind::Component if exports.iter().any(|export| export == RUN) => Vec::new(),
+        Kind::Component => vec![RUN],
+        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
+        _ => Vec::new(),
+    };
     Inspection {
         kind,
         bytes: bytes.len(),
         blake3: blake3::hash(bytes).to_hex().to_string(),
         imports,
         exports,
+        lacks,
         malformed,
     }
 }

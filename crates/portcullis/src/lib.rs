@@ -29,18 +29,22 @@
 mod abi;
 mod activity;
 mod capability;
+mod clock;
 mod code;
 mod command;
+mod consent;
 mod diagnostic;
 mod digest;
 mod engine;
 mod error;
+mod exception;
 mod explained;
 mod gate;
 mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod last_words;
 mod notice;
 mod own_state;
 mod plugin;
@@ -53,8 +57,10 @@ mod trail;
 
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
+pub use consent::{Answer, Consent, Question};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
+pub use exception::Exception;
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;
@@ -64,8 +70,9 @@ pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
-    Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
-    Stdio, Tier, enter, obstacles,
+    CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
+    Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
+    clear_caches, enter, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;

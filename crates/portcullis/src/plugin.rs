@@ -11,6 +11,7 @@ use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
+use crate::last_words::LastWords;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -94,11 +95,12 @@ impl Plugin {
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| match store.data().gate.deadline {
-            Some(deadline) if std::time::Instant::now() >= deadline => {
-                Ok(UpdateDeadline::Interrupt)
-            }
-            _ => Ok(UpdateDeadline::Yield(1)),
+        store.epoch_deadline_callback(|store| {
+            Ok(if store.data().gate.clock.is_over() {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         Instance::start(self.clone(), store).await
     }
@@ -110,17 +112,18 @@ impl Plugin {
             stdio,
             ..
         } = &*self.0;
+        let words = LastWords::default();
         match &self.0.code {
             Code::Component { .. } => {
-                let context = wasi::context(grants, host_env, stdio)?;
-                Ok(State::new(context, grants, gate))
+                let context = wasi::context(grants, host_env, stdio, &words)?;
+                Ok(State::new(context, grants, gate, words))
             }
             Code::Module(_) => {
-                let preview1 = wasi::preview1(grants, host_env, stdio)?;
-                let module = ModuleState::new(preview1, stdio.log());
+                let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
+                let module = ModuleState::new(preview1, stdio.stderr_of_command());
                 Ok(State {
                     module: Some(Box::new(module)),
-                    ..State::new(WasiCtxBuilder::new().build(), grants, gate)
+                    ..State::new(WasiCtxBuilder::new().build(), grants, gate, words)
                 })
             }
         }

@@ -1,6 +1,5 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
-use crate::abi::module;
 use crate::shape::Shape;
 use serde::Serialize;
 
@@ -70,9 +69,7 @@ impl Kind {
             Self::FledgeModule
         } else if shape.imports_from("reglet") {
             Self::RegletModule
-        } else if shape.imports_from(OURS)
-            || module::REQUIRED.iter().all(|name| shape.exports(name))
-        {
+        } else if shape.imports_from(OURS) || shape.lacks().is_empty() {
             Self::PortcullisModule
         } else if shape.imports_from("wasi_snapshot_preview1") && shape.exports("_start") {
             Self::WasiCommand

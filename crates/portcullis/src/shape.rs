@@ -1,5 +1,6 @@
 //! What a core module says of itself, read from its bytes: nothing is compiled.
 
+use crate::abi::module;
 use wasmparser::{Parser, Payload, TypeRef};
 
 /// Imports, exports and memories of a core module.
@@ -71,6 +72,12 @@ impl Shape {
         self.imports
             .iter()
             .any(|import| import.module.starts_with(prefix))
+    }
+
+    /// The exports that it lacks to be a plugin.
+    pub(crate) fn lacks(&self) -> Vec<&'static str> {
+        let required = module::REQUIRED.into_iter();
+        required.filter(|name| !self.exports(name)).collect()
     }
 
     pub(crate) fn exports(&self, name: &str) -> bool {

@@ -576,6 +576,12 @@ const USAGES: &[Case] = &[
         "error[P0610]: cannot run the command: commands cannot be started on this host",
     )),
     usage(
+        "trust in a tree that has no policy",
+        "trust",
+        2,
+        "error[P0921]: there is no `portcullis.toml` of a working tree in `[DIR]/project` or above",
+    ),
+    usage(
         "a code that is none",
         "explain P9",
         2,

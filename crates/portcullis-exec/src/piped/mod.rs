@@ -176,6 +176,11 @@ impl Piped {
         self.stop(Stop::Asked);
     }
 
+    /// Whether it was to be killed before its time, whether or not it is gone.
+    pub fn is_killed(&self) -> bool {
+        self.0.stop.borrow().is_some()
+    }
+
     fn stop(&self, stop: Stop) {
         self.0.stop.send_if_modified(|told| {
             let first = told.is_none();

@@ -55,19 +55,14 @@ pub(crate) struct Outlet {
 
 struct State {
     pipe: Option<Arc<AsyncFd<OwnedFd>>>,
-    held: VecDeque<Part>,
-    held_bytes: u64,
+    /// Bytes for who reads later. All in one: a command may write them one at a time.
+    held: VecDeque<u8>,
+    /// Their part of what may be held in all; what was left in the pipe at the end is not counted.
+    holding: Held,
     read: u64,
     lost: bool,
     end: Vec<u8>,
     observer: Option<Observer>,
-}
-
-/// Bytes that are held for who reads later, and their part of what may be held in all.
-struct Part {
-    bytes: Vec<u8>,
-    done: usize,
-    _held: Option<Held>,
 }
 
 impl Outlet {
@@ -78,13 +73,14 @@ impl Outlet {
         quota: Quota,
         observer: Option<Observer>,
     ) -> io::Result<Self> {
+        let holding = quota.hold();
         Ok(Self {
             bounds,
             quota,
             state: Mutex::new(State {
                 pipe: Some(Arc::new(watch(pipe, Interest::READABLE)?)),
                 held: VecDeque::new(),
-                held_bytes: 0,
+                holding,
                 read: 0,
                 lost: false,
                 end: Vec::new(),
@@ -120,11 +116,7 @@ impl Outlet {
     }
 
     /// Counts what was read. With the code of the limit it went beyond, only what was allowed is left of it.
-    fn account(
-        &self,
-        state: &mut State,
-        mut bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, (Vec<u8>, Code)> {
+    fn account(&self, state: &mut State, mut bytes: Vec<u8>) -> Result<Vec<u8>, (Vec<u8>, Code)> {
         let read = bytes.len() as u64;
         let granted = self.quota.take_output(read);
         let room = self
@@ -200,34 +192,23 @@ impl Outlet {
             Err((bytes, code)) => (bytes, Err(code)),
         };
         if !was_lost {
-            self.keep(&mut state, bytes, all);
+            self.keep(&mut state, &bytes, all);
         }
         drop(state);
         self.changed.notify_waiters();
         limit
     }
 
-    fn keep(&self, state: &mut State, mut bytes: Vec<u8>, all: bool) {
-        let held = if all {
-            None
-        } else {
-            let room = self.bounds.held.saturating_sub(state.held_bytes);
-            let held = self.quota.hold(room.min(bytes.len() as u64));
-            if held.bytes() < bytes.len() as u64 {
-                state.lost = true;
-                bytes.truncate(usize::try_from(held.bytes()).unwrap_or(usize::MAX));
-                bytes.shrink_to_fit();
-            }
-            Some(held)
-        };
-        if !bytes.is_empty() {
-            state.held_bytes += bytes.len() as u64;
-            state.held.push_back(Part {
-                bytes,
-                done: 0,
-                _held: held,
-            });
+    fn keep(&self, state: &mut State, bytes: &[u8], all: bool) {
+        let mut room = bytes.len();
+        if !all {
+            let held = state.held.len() as u64;
+            let free = self.bounds.held.saturating_sub(held).min(room as u64);
+            let granted = state.holding.more(free);
+            state.lost |= granted < room as u64;
+            room = usize::try_from(granted).unwrap_or(room);
         }
+        state.held.extend(bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Takes in what a command that is gone left in the pipe, and closes it. Nothing comes after it, except from
@@ -255,8 +236,7 @@ impl Outlet {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.pipe = None;
-        state.held.clear();
-        state.held_bytes = 0;
+        state.let_go(usize::MAX);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -275,16 +255,25 @@ impl State {
     }
 
     fn take_held(&mut self, most: usize) -> Option<Vec<u8>> {
-        let part = self.held.front_mut()?;
-        let left = part.bytes.len() - part.done;
-        let taken = most.min(CHUNK).min(left);
-        let bytes = part.bytes.get(part.done..part.done + taken)?.to_vec();
-        part.done += taken;
-        self.held_bytes -= taken as u64;
-        if taken == left {
-            self.held.pop_front();
+        if self.held.is_empty() {
+            return None;
         }
+        let (first, _) = self.held.as_slices();
+        let taken = first.len().min(most).min(CHUNK);
+        let bytes = first.get(..taken)?.to_vec();
+        self.let_go(taken);
         Some(bytes)
+    }
+
+    /// The first of what is held is held no more.
+    fn let_go(&mut self, bytes: usize) {
+        self.holding.less(bytes as u64);
+        if bytes < self.held.len() {
+            self.held.drain(..bytes);
+        } else {
+            // The room as well.
+            self.held = VecDeque::new();
+        }
     }
 
     /// Reads once: `None` at the end, after which the pipe is closed, and nothing when nothing is there yet.

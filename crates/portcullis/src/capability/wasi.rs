@@ -8,9 +8,10 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::error::LoadError;
+use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
 
-/// Builds a component's WASI context.
+/// Builds a component's WASI context. The end of what the guest writes to its standard error is kept in `words`.
 ///
 /// # Errors
 /// [`LoadError::Preopen`] when a granted directory cannot be opened.
@@ -18,9 +19,10 @@ pub(crate) fn context(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
+    words: &LastWords,
 ) -> Result<WasiCtx, LoadError> {
     let all = |grant: &FsGrant| grant.access;
-    builder(grants, host, stdio, all).map(|mut wasi| wasi.build())
+    builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
 }
 
 /// Builds the context of a core module, which has WASI preview 1.
@@ -34,15 +36,17 @@ pub(crate) fn preview1(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
+    words: &LastWords,
 ) -> Result<WasiP1Ctx, LoadError> {
     let reading = |_: &FsGrant| FsAccess::Read;
-    builder(grants, host, stdio, reading).map(|mut wasi| wasi.build_p1())
+    builder(grants, host, stdio, words, reading).map(|mut wasi| wasi.build_p1())
 }
 
 fn builder(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
+    words: &LastWords,
     access: impl Fn(&FsGrant) -> FsAccess,
 ) -> Result<WasiCtxBuilder, LoadError> {
     let mut wasi = WasiCtxBuilder::new();
@@ -65,7 +69,7 @@ fn builder(
             preopen(&mut wasi, grants, &authorized, access)?;
         }
     }
-    stdio.attach(&mut wasi);
+    stdio.attach(&mut wasi, words);
     Ok(wasi)
 }
 

@@ -11,6 +11,8 @@
 
 mod attacks;
 mod call;
+mod command;
+mod consent;
 mod core_form;
 mod exec;
 mod fixture;
@@ -35,6 +37,10 @@ fn main() -> std::process::ExitCode {
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        command::kinds::TESTS,
+        command::streams::TESTS,
+        command::lives::TESTS,
+        consent::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,

@@ -1,80 +1,55 @@
-//! What a guest is told, as JSON in the words of the WIT.
-
-use std::time::Duration;
+//! What a guest is told, as JSON in the words of the WIT: those of [`command`](crate::abi::command), and no others.
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_exec::{Completed, Status};
-use portcullis_policy::{Code, GuestError};
+use portcullis_exec::Completed;
 use serde::{Serialize, Serializer};
 
+use crate::abi::command::{self, Limit, Reason, nanoseconds};
+use crate::gate::{Over, Refused};
+
 /// Why a command did not run: the kind alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(super) enum Error {
     Denied,
     NotFound,
+    TimedOut,
     Limit { limit: Limit },
     Invalid,
     Io,
 }
 
-/// A limit that keeps a command from being started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Limit {
-    Children,
-    TotalOutput,
-}
-
-impl From<GuestError> for Error {
-    fn from(error: GuestError) -> Self {
-        match error {
-            GuestError::Denied => Self::Denied,
-            GuestError::NotFound => Self::NotFound,
-            GuestError::Invalid => Self::Invalid,
-            GuestError::Limit => Self::Limit {
-                limit: Limit::Children,
-            },
-            GuestError::OutputLimit => Self::Limit {
-                limit: Limit::TotalOutput,
-            },
-            GuestError::MemoryLimit | GuestError::CannotStart => Self::Io,
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match command::Error::from(refused) {
+            command::Error::Denied => Self::Denied,
+            command::Error::NotFound => Self::NotFound,
+            command::Error::TimedOut => Self::TimedOut,
+            command::Error::Limit(limit) => Self::Limit { limit },
+            command::Error::Invalid => Self::Invalid,
+            command::Error::Io => Self::Io,
         }
     }
 }
 
 /// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub(super) enum Exit {
+enum Exit {
     Exited { code: u8 },
-    Signalled { signal: i32 },
+    Signalled { signal: u8 },
     TimedOut,
     Killed { reason: Reason },
 }
 
-/// Why the host killed a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Reason {
-    Output,
-    TotalOutput,
-    Memory,
-}
-
-impl Exit {
-    fn of(completed: &Completed) -> Self {
-        let reason = completed.killed_for.map(|code| match code {
-            Code::LimitMemory => Reason::Memory,
-            Code::LimitTotalOutput => Reason::TotalOutput,
-            _ => Reason::Output,
-        });
-        match (reason, completed.status) {
-            (Some(reason), _) => Self::Killed { reason },
-            (None, Status::Exited(code)) => Self::Exited { code },
-            (None, Status::Signalled(signal)) => Self::Signalled { signal },
-            (None, Status::TimedOut) => Self::TimedOut,
+impl From<command::Exit> for Exit {
+    fn from(exit: command::Exit) -> Self {
+        match exit {
+            command::Exit::Exited(code) => Self::Exited { code },
+            command::Exit::Signalled(signal) => Self::Signalled { signal },
+            command::Exit::TimedOut => Self::TimedOut,
+            command::Exit::Killed(reason) => Self::Killed { reason },
         }
     }
 }
@@ -90,19 +65,69 @@ pub(super) struct Output<'a> {
     stderr: &'a [u8],
     stdout_truncated: bool,
     stderr_truncated: bool,
-    #[serde(serialize_with = "nanoseconds")]
-    duration: Duration,
+    duration: u64,
 }
 
 impl<'a> From<&'a Completed> for Output<'a> {
     fn from(completed: &'a Completed) -> Self {
+        let exit = command::Exit::of(completed.status, completed.killed_for, completed.asked);
         Self {
-            exit: Exit::of(completed),
+            exit: exit.into(),
             stdout: &completed.stdout,
             stderr: &completed.stderr,
             stdout_truncated: completed.stdout_truncated,
             stderr_truncated: completed.stderr_truncated,
-            duration: completed.duration,
+            duration: nanoseconds(completed.duration),
+        }
+    }
+}
+
+/// A command that runs now.
+#[derive(Debug, Serialize)]
+pub(super) struct Started {
+    pub(super) child: i32,
+}
+
+/// What there is to say of a command.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Polled {
+    #[serde(serialize_with = "base64")]
+    pub(super) stdout: Vec<u8>,
+    #[serde(serialize_with = "base64")]
+    pub(super) stderr: Vec<u8>,
+    pub(super) writable: usize,
+    pub(super) outcome: Option<Ended>,
+}
+
+/// What became of a command.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Ended {
+    Outcome(Outcome),
+    Error { error: Error },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Outcome {
+    exit: Exit,
+    stdout_truncated: bool,
+    stderr_truncated: bool,
+    duration: u64,
+}
+
+impl From<Over> for Ended {
+    fn from(over: Over) -> Self {
+        match over {
+            Ok(over) => Self::Outcome(Outcome {
+                exit: command::Exit::of(over.status, over.killed_for, over.asked).into(),
+                stdout_truncated: over.stdout_truncated,
+                stderr_truncated: over.stderr_truncated,
+                duration: nanoseconds(over.duration),
+            }),
+            Err(refused) => Self::Error {
+                error: refused.into(),
+            },
         }
     }
 }
@@ -119,14 +144,10 @@ pub(super) fn encode<T: Serialize>(answer: Result<T, Error>) -> Vec<u8> {
         Ok(value) => Answer::Ok(value),
         Err(error) => Answer::Error(error),
     };
-    // Only a map with keys that are no texts, or a type that fails by itself, could fail here.
+    // Nothing here has keys that are no texts, or fails by itself.
     serde_json::to_vec(&answer).unwrap_or_default()
 }
 
-fn base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&Base64Display::new(bytes, &STANDARD))
-}
-
-fn nanoseconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+fn base64<S: Serializer>(bytes: impl AsRef<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Base64Display::new(bytes.as_ref(), &STANDARD))
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
-use portcullis_exec::{CHUNK, NobodyReads, ReadError, Which};
+use portcullis_exec::{CHUNK, NobodyReads, Which};
 use portcullis_policy::GuestError;
 use wasmtime::{Caller, Result};
 
-use super::answer::{Error, Over, Polled, Started, encode};
+use super::answer::{Ended, Error, Polled, Started, encode};
 use super::{Guest, malformed_request, wire};
 use crate::abi::packed::{self, Packed};
-use crate::gate::{Child, Modes, Way};
+use crate::gate::{Child, Modes, Refused, Way};
 use crate::state::State;
 
 /// Commands of one guest of whose end it was not told yet.
@@ -68,14 +68,14 @@ pub(super) async fn start(caller: &mut Caller<'_, State>, request: Packed) -> Re
 
 async fn begin(state: &mut State, command: wire::Command) -> Result<Started, Error> {
     if open(state).len() >= MAX_CHILDREN {
-        return Err(GuestError::Limit.into());
+        return Err(Refused::from(GuestError::Limit).into());
     }
     let modes = modes(command.stdio);
     let child = state.gate.spawn(command.into(), modes).await?;
     let number = state.module().children.add(child);
     number
         .map(|child| Started { child })
-        .ok_or(GuestError::Limit.into())
+        .ok_or_else(|| Refused::from(GuestError::Limit).into())
 }
 
 fn modes(stdio: wire::Stdio) -> Modes {
@@ -132,8 +132,13 @@ pub(super) async fn poll(
         return Ok(0);
     };
     let state = caller.data_mut();
-    let polled = match open(state).get(&child) {
-        Some(open) => Ok(said(open, timeout_ms).await),
+    let polled = match open(state).get_mut(&child) {
+        Some(open) => {
+            let polled = said(open, timeout_ms).await;
+            // Told once: a guest that has nothing more to write is not woken for it again.
+            open.full &= polled.writable == 0;
+            Ok(polled)
+        }
         None => Err(Error::Invalid),
     };
     if polled.as_ref().is_ok_and(|polled| polled.outcome.is_some()) {
@@ -177,14 +182,12 @@ fn look(open: &Open) -> Option<Polled> {
     let polled = Polled {
         stdout: stdout.unwrap_or_default(),
         stderr: stderr.unwrap_or_default(),
-        outcome: over.filter(|_| told).map(Over::from),
+        outcome: over.filter(|_| told).map(Ended::from),
         ..nothing(open)
     };
     let room = open.full && polled.writable > 0;
-    let any = room
-        || polled.outcome.is_some()
-        || !polled.stdout.is_empty()
-        || !polled.stderr.is_empty();
+    let any =
+        room || polled.outcome.is_some() || !polled.stdout.is_empty() || !polled.stderr.is_empty();
     any.then_some(polled)
 }
 
@@ -198,7 +201,7 @@ fn nothing(open: &Open) -> Polled {
 /// Waits until a look may find something.
 async fn something(open: &Open) {
     let streams = &open.child.streams;
-    let ended = |which| streams.read(which, 0) == Err(ReadError::Ended);
+    let ended = |which| streams.read(which, 0).is_err();
     let readable = async |which| {
         if ended(which) {
             pending::<()>().await;
@@ -211,12 +214,13 @@ async fn something(open: &Open) {
         }
         streams.writable().await;
     };
+    let ending = open.child.ending();
     tokio::select! {
         biased;
         () = readable(Which::Stdout) => {}
         () = readable(Which::Stderr) => {}
         () = writable => {}
-        () = open.child.ending() => {}
+        () = ending.wait() => {}
     }
 }
 

@@ -4,6 +4,7 @@
 //! it was granted.
 
 mod answer;
+mod children;
 mod entry;
 mod log;
 pub(crate) mod wire;
@@ -14,8 +15,10 @@ use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use super::packed::{self, Packed};
+use crate::gate::Wish;
 use crate::state::State;
 use answer::{Error, Output, encode};
+use children::Numbered;
 pub(crate) use entry::{Entry, REQUIRED, fit};
 
 /// The module that guests import from.
@@ -23,22 +26,30 @@ pub(crate) const MODULE: &str = "portcullis:core/v1";
 /// What every guest may import from it.
 pub(crate) const ALWAYS: [&str; 1] = ["log"];
 /// What a guest may import from it that was granted commands.
-pub(crate) const EXEC: [&str; 1] = ["exec"];
+pub(crate) const EXEC: [&str; 5] = [
+    "exec",
+    "exec_start",
+    "exec_write",
+    "exec_poll",
+    "exec_cancel",
+];
 
 /// What an instance of a core module has besides what every instance has.
 pub(crate) struct ModuleState {
     pub(crate) p1: WasiP1Ctx,
     /// Where `log` writes.
-    log: std::pin::Pin<Box<dyn AsyncWrite + Send + Sync>>,
+    log: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    pub(crate) children: Numbered,
     /// Whether the guest is making room for an answer.
     answering: bool,
 }
 
 impl ModuleState {
-    pub(crate) fn new(p1: WasiP1Ctx, log: Box<dyn AsyncWrite + Send + Sync>) -> Self {
+    pub(crate) fn new(p1: WasiP1Ctx, log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
         Self {
             p1,
-            log: log.into(),
+            log,
+            children: Numbered::default(),
             answering: false,
         }
     }
@@ -53,11 +64,36 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
         Box::new(async move { log::log(&mut caller, level, Packed::from_wasm(text)).await })
     })?;
     if grants.exec.is_some() || grants.late {
-        linker.func_wrap_async(MODULE, "exec", |mut caller, (request,): (i64,)| {
-            Box::new(async move { exec(&mut caller, Packed::from_wasm(request)).await })
-        })?;
+        link_exec(&mut linker)?;
     }
     Ok(linker)
+}
+
+fn link_exec(linker: &mut Linker<State>) -> Result<()> {
+    linker.func_wrap_async(MODULE, "exec", |mut caller, (request,): (i64,)| {
+        Box::new(async move { exec(&mut caller, Packed::from_wasm(request)).await })
+    })?;
+    linker.func_wrap_async(MODULE, "exec_start", |mut caller, (request,): (i64,)| {
+        Box::new(async move { children::start(&mut caller, Packed::from_wasm(request)).await })
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "exec_write",
+        |mut caller: Caller<'_, State>, child: i32, bytes: i64| {
+            children::write(&mut caller, child, Packed::from_wasm(bytes))
+        },
+    )?;
+    linker.func_wrap_async(
+        MODULE,
+        "exec_poll",
+        |mut caller, (child, timeout_ms): (i32, i64)| {
+            Box::new(async move { children::poll(&mut caller, child, timeout_ms).await })
+        },
+    )?;
+    linker.func_wrap_async(MODULE, "exec_cancel", |mut caller, (child,): (i32,)| {
+        Box::new(async move { children::cancel(&mut caller, child).await })
+    })?;
+    Ok(())
 }
 
 /// The guest that calls: its memory, and the way to make room in it.
@@ -103,7 +139,7 @@ async fn exec(caller: &mut Caller<'_, State>, request: Packed) -> Result<i64> {
     let command = wire::exec(request.bytes(&guest.memory, caller)?);
     let completed = match command {
         Ok(command) => {
-            let ran = caller.data_mut().gate.exec(command.ask).await;
+            let ran = caller.data_mut().gate.exec(command.into()).await;
             ran.map_err(Error::from)
         }
         Err(malformed) => {
@@ -115,6 +151,15 @@ async fn exec(caller: &mut Caller<'_, State>, request: Packed) -> Result<i64> {
     // What the answer was made of is not needed while the guest makes room for it.
     drop(completed);
     guest.answer(caller, &answer).await
+}
+
+impl From<wire::Command> for Wish {
+    fn from(command: wire::Command) -> Self {
+        Self {
+            ask: command.ask,
+            timeout: command.timeout,
+        }
+    }
 }
 
 /// The guest learns the kind alone; whoever wrote it looks for the place.

@@ -133,7 +133,7 @@ fn split(text: &str) -> Vec<&str> {
 pub(super) struct Stage {
     pub(super) host: Host,
     pub(super) trail: Arc<Memory>,
-    _project: tempfile::TempDir,
+    pub(super) project: tempfile::TempDir,
     said: MemoryOutputPipe,
 }
 
@@ -154,7 +154,7 @@ impl Stage {
         Self {
             host: host.build().unwrap(),
             trail,
-            _project: project,
+            project,
             said,
         }
     }
@@ -173,7 +173,16 @@ impl Stage {
         String::from_utf8(self.said.contents().to_vec()).unwrap()
     }
 
-    /// The one answer that a guest said to the log.
+    /// All answers that guests said to the log.
+    pub(super) fn answers(&self) -> Vec<serde_json::Value> {
+        let said = self.said();
+        let lines = said.lines().map(|line| line.strip_prefix("info: "));
+        lines
+            .map(|line| serde_json::from_str(line.unwrap_or_else(|| panic!("{said}"))).unwrap())
+            .collect()
+    }
+
+    /// The answer that a guest said last.
     pub(super) fn answer(&self) -> serde_json::Value {
         let said = self.said();
         let line = said
