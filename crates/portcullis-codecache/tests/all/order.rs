@@ -1,9 +1,9 @@
-//! A component compiled by somebody else is used only if it is what was ordered, whole.
+//! Code compiled by somebody else is used only if it is what was ordered, whole.
 
 use portcullis_codecache::{AnswerError, Order, serve};
 use wasmtime::{Config, Engine};
 
-use crate::{Place, component_wasm, run};
+use crate::{Place, component_wasm, module_wasm, run, run_module};
 
 fn order(engine: &Engine, answer: u32) -> Order {
     Order::component(engine, component_wasm(answer)).unwrap()
@@ -34,6 +34,30 @@ fn what_was_ordered_is_used_and_cached() {
 }
 
 #[test]
+fn a_core_module_is_ordered_in_the_same_way_and_is_no_component() {
+    let (place, engine) = (Place::new(), Engine::default());
+    let cache = place.cache();
+    let compiled = |engine: &Engine| {
+        let order = Order::module(engine, module_wasm(7)).unwrap();
+        let answer = answer(engine, &order);
+        order.accept(answer).unwrap()
+    };
+    cache.put_compiled(&compiled(&engine)).unwrap();
+    let module = compiled(&engine).module().unwrap();
+    assert_eq!(run_module(&engine, &module), 7);
+    let cached = cache.get_module(&engine, &module_wasm(7)).unwrap();
+    assert_eq!(run_module(&engine, &cached.unwrap()), 7);
+    assert!(compiled(&engine).component().is_err());
+    // What was compiled as a module is no answer to an order of a component from the same bytes.
+    let order = Order::component(&engine, module_wasm(7)).unwrap();
+    let other = answer(&engine, &Order::module(&engine, module_wasm(7)).unwrap());
+    assert!(matches!(
+        order.accept(other),
+        Err(AnswerError::NotAuthentic)
+    ));
+}
+
+#[test]
 fn an_answer_to_another_order_is_refused() {
     let engine = Engine::default();
     // The same component, ordered twice: only the key differs.
@@ -57,8 +81,8 @@ fn every_changed_or_missing_byte_is_noticed() {
         |answer| flip(answer, 140),
         |answer| flip(answer, 500),
         |answer| answer.clear(),
-        |answer| drop(answer.remove(0)),
-        |answer| drop(answer.pop()),
+        |answer| *answer = answer.split_off(1),
+        |answer| answer.truncate(answer.len() - 1),
         |answer| answer.truncate(answer.len() / 2),
     ];
     for (number, change) in changes.iter().enumerate() {
@@ -101,6 +125,9 @@ fn a_component_that_is_refused_says_why() {
 #[test]
 fn what_is_no_order_is_not_served() {
     let mut output = Vec::new();
-    assert!(serve(&Engine::default(), &b"short"[..], &mut output).is_err());
+    let engine = Engine::default();
+    let of_no_kind = [&module_wasm(7)[..], &[3], &[0; 32]].concat();
+    assert!(serve(&engine, &b"short"[..], &mut output).is_err());
+    assert!(serve(&engine, &of_no_kind[..], &mut output).is_err());
     assert_eq!(output, b"");
 }
