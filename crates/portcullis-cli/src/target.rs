@@ -214,7 +214,40 @@ impl From<SelectError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::Editing;
+    use std::fs;
+
+    use portcullis_config::FlagSet;
+
+    use super::{Editing, Target};
+    use crate::args::Common;
+    use crate::settings::trusted::Store;
+    use crate::settings::{Environment, Role, Settings};
+
+    #[test]
+    fn a_plugin_that_is_swapped_after_it_was_looked_at_is_not_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let (home, project) = (root.join("home"), root.join("project"));
+        for dir in [&home, &project] {
+            fs::create_dir(dir).unwrap();
+        }
+        let policy = project.join("portcullis.toml");
+        fs::write(&policy, "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n").unwrap();
+        fs::write(project.join("p.wasm"), "one").unwrap();
+        let (common, env) = (Common::default(), Environment::of_home(&home, &project));
+        let (settings, at) = Settings::believing(&common, FlagSet::default(), env.clone()).unwrap();
+        let record = settings.record(at).unwrap();
+        Store::update(&settings.directories.data, |store| {
+            store.files.insert(policy, record)
+        })
+        .unwrap();
+        let settings = Settings::load(&common, FlagSet::default(), env).unwrap();
+        assert_eq!(settings.files[0].role, Role::Trusted);
+        let source = || Target::find(&settings, "p").unwrap().source();
+        assert!(source().is_ok());
+        fs::write(project.join("p.wasm"), "two").unwrap();
+        assert!(source().is_err());
+    }
 
     #[test]
     fn a_remedy_says_which_file_is_meant() {

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(quoted(r#"a" \"b"#), r#""a\" \\\"b""#);
         assert_eq!(
             quoted("\u{1b}[2J\u{202e}x\u{2028}\u{a0}“│\r\n\u{9b}ü語א\u{345}\u{3164}"),
-            "\"\\u{1b}[2J\\u{202e}x\\u{2028}\\u{a0}\\u{201c}\\u{2502}\\u{d}\\n\\u{9b}ü語\u{5d0}\u{345}\u{3164}\""
+            "\"\\u{1b}[2J\\u{202e}x\\u{2028}\\u{a0}\\u{201c}\\u{2502}\\u{d}\\n\\u{9b}ü語\\u{5d0}\\u{345}\\u{3164}\""
         );
         for c in '\0'..=char::MAX {
             let shown = escaped(&c.to_string());

@@ -26,6 +26,16 @@ impl Environment {
         })
     }
 
+    /// One with nothing but a home, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_home(home: &Path, cwd: &Path) -> Self {
+        Self {
+            vars: vec![("HOME".into(), home.into())],
+            cwd: cwd.to_owned(),
+            user: rustix::process::geteuid().as_raw(),
+        }
+    }
+
     /// A variable that is set and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
         let found = self.vars.iter().find(|(key, _)| key == name);
