@@ -1,7 +1,11 @@
-//! Loading compiled code from the cache, verified, beside mapping the same code unverified.
+//! Loading compiled code from the cache, verified, beside mapping the same code unverified; and what it costs to have a
+//! plugin compiled where it can do no harm.
 
-use portcullis::CodeCache;
-use portcullis_testkit::guest_bytes;
+use std::time::Instant;
+
+use portcullis::policy::{Confinement, Grants, PluginId};
+use portcullis::{CodeCache, Compilation, Host, Source};
+use portcullis_testkit::{Hostile, guest_bytes};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
@@ -23,6 +27,55 @@ pub(crate) fn all(bench: &Bench) -> anyhow::Result<()> {
         150.0,
     )?;
     load(bench, "a large plugin", large.into_bytes(), 1, 15, 15_000.0)
+}
+
+/// Compiling a plugin: in the host's process, by a host that has just been started, and by one that has compiled before.
+pub(crate) async fn cold(bench: &Bench) -> anyhow::Result<()> {
+    for (name, wasm, rounds) in [
+        ("a small plugin", guest_bytes("exec-args"), 20),
+        ("a large plugin", Hostile::Large.component(), 7),
+    ] {
+        let mut rows = [
+            Row::new("compiled in the host's process", Goal::None),
+            Row::new("compiled confined, by a host just started", Goal::None),
+            Row::new(
+                "compiled confined, by a host that has done so before",
+                Goal::None,
+            ),
+        ];
+        let host = |compilation| {
+            let host = Host::builder().project(bench.host.project());
+            host.compilation(compilation).build()
+        };
+        let confined = Compilation::Confined(Confinement::Full);
+        let (inside, before) = (host(Compilation::InProcess)?, host(confined)?);
+        compile(&before, &wasm).await?;
+        for _ in 0..rounds {
+            let fresh = host(confined)?;
+            for (row, host) in rows.iter_mut().zip([&inside, &fresh, &before]) {
+                let start = Instant::now();
+                compile(host, &wasm).await?;
+                row.add(start.elapsed(), 1);
+            }
+        }
+        print(
+            &format!("compiling {name}: {} KB", wasm.len() / 1000),
+            &rows,
+        );
+    }
+    Ok(())
+}
+
+/// Loads it with nothing granted: what it lacks, it would be told at the call.
+async fn compile(host: &Host, wasm: &[u8]) -> anyhow::Result<()> {
+    let mut grants = Grants::none(PluginId::new("bench")?);
+    grants.late = true;
+    let bytes = wasm.to_vec();
+    match host.load(Source { bytes, grants }).await {
+        // What has nothing to run is refused when it has been compiled.
+        Ok(_) | Err(portcullis::LoadError::Interface { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn load(

@@ -158,6 +158,7 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("loads") {
             loads::all(&bench)?;
+            loads::cold(&bench).await?;
         }
         if wanted("process") {
             process::all(&bench)?;

@@ -25,11 +25,14 @@ const BOOK: &str = "docs/performance.md";
 /// The variable that names a file to which the benchmarks append each figure.
 const FIGURES: &str = "PORTCULLIS_FIGURES";
 
-/// Runs the benchmarks that are named, or all.
+/// Runs the benchmarks that are named, or all; or only writes what was measured before.
 ///
 /// # Errors
 /// There is no such package, or it does not succeed.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if let Some(lines) = &options.from {
+        return write(lines, None);
+    }
     let metadata = shell::metadata()?;
     let there = metadata["packages"]
         .as_array()
@@ -62,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         measure(&mut shell::command(peers_program()), &lines)?;
     }
     if options.write {
-        write(&lines, &machine)?;
+        write(&lines, Some(machine))?;
     }
     Ok(())
 }
@@ -82,23 +85,23 @@ fn peers_program() -> PathBuf {
 /// Builds the other runtimes and the guest that they run.
 fn build_peers(options: &Options) -> Result<()> {
     let mut guest = toolchain::find(options)?.cargo();
-    guest.args(["build", "--release", "--locked", "--target", TARGET]);
+    guest.args(["build", "--release", "--target", TARGET]);
     guest.args(["--manifest-path", PEERS_MANIFEST, "--package", PEERS_GUEST]);
     shell::run(guest.env("CARGO_TARGET_DIR", peers_target()))?;
     let mut host = shell::cargo();
-    host.args(["build", "--release", "--locked"]);
+    host.args(["build", "--release"]);
     host.args(["--manifest-path", PEERS_MANIFEST]);
     shell::run(host.env("CARGO_TARGET_DIR", peers_target()))
 }
 
 /// Puts the tables of this run in the place of those of the run before.
-fn write(lines: &Path, machine: &str) -> Result<()> {
+fn write(lines: &Path, machine: Option<String>) -> Result<()> {
     let path = shell::root().join(BOOK);
     let mut page = Page::new(fs::read_to_string(&path)?);
     let lines = fs::read_to_string(lines).context("nothing was measured")?;
     let user = if shell::is_root() { "" } else { ", as a user" };
     let mut tables = figures::sections(&lines)?;
-    tables.insert(0, ("machine".to_owned(), machine.to_owned()));
+    tables.extend(machine.map(|machine| ("machine".to_owned(), machine)));
     for (section, table) in tables {
         let place = format!("{section}{user}");
         if page.replace(&place, &table) {

@@ -53,6 +53,7 @@ options
   --yes            install what is missing (system packages, tools, toolchain parts); CI=true implies it
   --route ROUTE    guests: how to get the wasm target: installed, rustup or debian (default: the first that works)
   --write          bench: put the tables into docs/performance.md
+  --from FILE      bench: write what a run noted in this file (PORTCULLIS_FIGURES=FILE), and measure nothing
   --bless          guests: replace the committed example component with the one just built";
 
 /// What the command line said.
@@ -68,6 +69,8 @@ struct Options {
     bless: bool,
     /// Whether to write what was measured into the book.
     write: bool,
+    /// A file of figures to write instead of measuring.
+    from: Option<std::path::PathBuf>,
     /// Arguments after `--`.
     rest: Vec<String>,
 }
@@ -85,6 +88,7 @@ impl Options {
                 "--yes" => options.yes = true,
                 "--bless" => options.bless = true,
                 "--write" => options.write = true,
+                "--from" => options.from = args.next().map(Into::into),
                 "--route" => options.route = Some(args.next().unwrap_or_default().parse()?),
                 // It has no options of the others, and takes its own without `--` too.
                 _ if task == Some("fuzz") && arg != "--" => options.rest.push(arg),

@@ -45,14 +45,19 @@ fn guest() -> anyhow::Result<Vec<u8>> {
 }
 
 impl Runtime {
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        // A deadline and a limit of memory, as Portcullis always has.
-        let manifest = Manifest::new([Wasm::data(guest()?)])
-            .with_timeout(Duration::from_secs(120))
-            .with_memory_max(1024);
-        let builder = PluginBuilder::new(manifest)
-            .with_wasi(false)
-            .with_function("exec", [PTR], [PTR], UserData::new(()), exec);
+    /// With a limit of memory, as Portcullis always has, and with a deadline for each call if that is wanted.
+    pub(crate) fn new(deadline: bool) -> anyhow::Result<Self> {
+        let mut manifest = Manifest::new([Wasm::data(guest()?)]).with_memory_max(1024);
+        if deadline {
+            manifest = manifest.with_timeout(Duration::from_secs(120));
+        }
+        let builder = PluginBuilder::new(manifest).with_wasi(false).with_function(
+            "exec",
+            [PTR],
+            [PTR],
+            UserData::new(()),
+            exec,
+        );
         Ok(Self(CompiledPlugin::new(builder)?))
     }
 
@@ -72,6 +77,9 @@ impl Instance {
 
     /// Asks for a command so often; how often it ran.
     pub(crate) fn ask(&mut self, count: u32) -> anyhow::Result<u32> {
-        Ok(self.0.call::<_, String>("ask", count.to_string())?.parse()?)
+        Ok(self
+            .0
+            .call::<_, String>("ask", count.to_string())?
+            .parse()?)
     }
 }

@@ -24,12 +24,18 @@ impl Runtime {
         let project = dir.path().join("project");
         std::fs::create_dir(&project)?;
         let trail = Trail::open(&dir.path().join("trail"), Options::default())?;
-        let host = Host::builder().project(project).audit(Arc::new(trail)).build()?;
+        let host = Host::builder()
+            .project(project)
+            .audit(Arc::new(trail))
+            .build()?;
         let mut grants = Grants::none(PluginId::new("bench")?);
         grants.mode = Mode::Production;
         grants.limits.call = Duration::from_secs(120);
         // The capability, and no program: every request is refused.
-        grants.exec = Some(ExecGrant { confinement: Confinement::Limits, ..ExecGrant::default() });
+        grants.exec = Some(ExecGrant {
+            confinement: Confinement::Limits,
+            ..ExecGrant::default()
+        });
         let bytes = portcullis_testkit::guest_bytes("calls");
         let plugin = host.load(Source { bytes, grants }).await?;
         Ok(Self { plugin, _dir: dir })
@@ -46,16 +52,20 @@ impl Instance {
         let args: Vec<String> = match call {
             Call::Nothing => Vec::new(),
             Call::Text(text) => ["echo", text].map(str::to_owned).to_vec(),
-            Call::Texts(texts) => {
-                std::iter::once("join").chain(texts.iter().copied()).map(str::to_owned).collect()
-            }
+            Call::Texts(texts) => std::iter::once("join")
+                .chain(texts.iter().copied())
+                .map(str::to_owned)
+                .collect(),
         };
         self.run(&args).await
     }
 
     /// Asks for a command so often; how often it ran.
     pub(crate) async fn ask(&mut self, count: u32) -> anyhow::Result<u32> {
-        Ok(self.run(&["exec".to_owned(), count.to_string()]).await?.parse()?)
+        Ok(self
+            .run(&["exec".to_owned(), count.to_string()])
+            .await?
+            .parse()?)
     }
 
     async fn run(&mut self, args: &[String]) -> anyhow::Result<String> {

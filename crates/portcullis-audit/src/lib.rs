@@ -15,6 +15,7 @@ mod digest;
 mod event;
 mod files;
 mod fold;
+mod forward;
 mod mask;
 mod read;
 mod recover;
@@ -29,6 +30,7 @@ pub use event::{
     RunEnded, RunStarted, TrustChanged, Verdict,
 };
 pub use fold::{FoldOptions, Folding};
+pub use forward::{Destination, Forward, Forwarding, Lost, Select};
 pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};
 pub use portcullis_private::PrivateError;
 pub use read::{Entry, entries, find, tail};

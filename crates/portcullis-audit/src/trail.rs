@@ -43,7 +43,7 @@ impl Default for Options {
     }
 }
 
-/// Why a record was not written. Nothing of it is in the trail then.
+/// Why a record was not written. Except for the last, nothing of it is in the trail then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
@@ -61,6 +61,15 @@ pub enum AppendError {
     /// The event could not be written as JSON.
     #[error("failed to encode a record")]
     Encode(#[source] serde_json::Error),
+    /// The record is in the trail, but could not be passed on to where it is required
+    /// ([`Forward::required`](crate::Forward::required)).
+    #[error("failed to pass a record on to {to}")]
+    Forward {
+        /// Where to.
+        to: String,
+        /// Why it failed.
+        source: io::Error,
+    },
 }
 
 /// A trail in a directory of its own.

@@ -60,12 +60,24 @@ const HOST_LIBRARY: Pages = pages! {
     "P0608",
     /// Compiling the plugin took too long.
     ///
-    /// The limit is two minutes.
+    /// It was stopped; nothing of the plugin has run. A module can be made so that compiling it never ends. Raise
+    /// `limits.compile_time` for a plugin that you trust.
     "P0609",
     /// The plugin may run commands, and this machine cannot start any.
     ///
     /// `portcullis doctor` says what is missing.
     "P0610",
+    /// Compiling the plugin took too much memory.
+    ///
+    /// It was stopped; nothing of the plugin has run. A module can be made so that compiling it takes all there is. Raise
+    /// `limits.compile_memory` for a plugin that you trust.
+    "P0611",
+    /// The plugin could not be compiled.
+    ///
+    /// Plugins are compiled in a process of its own that reaches no file of yours, because a module can be made to attack
+    /// the compiler. Either that process cannot be confined here, or it failed. `portcullis doctor` says what is missing;
+    /// where it cannot be had, write a weaker `confinement` at the top of the policy.
+    "P0612",
     /// The call into the plugin passed its deadline.
     ///
     /// Everything it had started was killed. Raise `limits.call`, or have the plugin work in parts.

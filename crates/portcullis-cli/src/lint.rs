@@ -41,14 +41,20 @@ pub(crate) fn lint(grants: &Grants) -> Vec<Diagnostic> {
 
 fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Diagnostic> {
     let name = rule.program.base_name();
-    let (_, what, _) = DUAL_USE
+    let (kind, what, _) = DUAL_USE
         .iter()
-        .find(|(_, _, names)| names.contains(&name))
-        .filter(|_| rule.arguments.is_any())?;
+        .find(|(_, _, names)| names.contains(&name))?;
+    let runs_text = matches!(*kind, "shells" | "interpreters");
+    let what_is_open = match &rule.arguments {
+        arguments if arguments.is_any() => "with any arguments",
+        arguments if bounds_nothing(arguments) => "with nearly any arguments",
+        arguments if runs_text && leaves_script_open(arguments) => "on a script of its choice",
+        _ => return None,
+    };
     let rights = ChildRights::of(grants).narrowed([&rule.narrowing]);
     let tier = rule.narrowing.confinement.unwrap_or(exec.confinement);
     let message = format!(
-        "plugin `{}` may run `{}` with any arguments",
+        "plugin `{}` may run `{}` {what_is_open}",
         grants.plugin, rule.program
     );
     Some(
@@ -60,6 +66,24 @@ fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Dia
             .note(place(rule))
             .help("say which arguments it needs with `sub`, `flags` or `args`, or narrow what it reaches with `read`, `write`, `net` or `exec`"),
     )
+}
+
+/// Whether a rule says something about arguments and leaves all of them open but a list of what is refused.
+fn bounds_nothing(arguments: &ArgumentRule) -> bool {
+    let open = matches!(arguments.args.as_deref(), None | Some([ArgToken::Rest]));
+    open && arguments.sub.is_none() && arguments.flags.is_none()
+}
+
+/// Whether the plugin writes what an interpreter runs, or chooses the file: the first argument that is not a written
+/// option is not written either.
+fn leaves_script_open(arguments: &ArgumentRule) -> bool {
+    let is_option = |token: &&ArgToken| match token {
+        ArgToken::Literal(texts) => texts.iter().all(|text| text.starts_with('-')),
+        _ => false,
+    };
+    let mut rest = arguments.args.iter().flatten().skip_while(is_option);
+    rest.next()
+        .is_some_and(|token| !matches!(token, ArgToken::Literal(_)))
 }
 
 fn place(rule: &ProgramRule) -> String {
@@ -291,6 +315,31 @@ mod tests {
             );
         }
         assert_eq!(lint(&grants(vec![rule("/usr/bin/git", None)])).len(), 1);
+        let open: &[(&str, &[&str])] = &[
+            ("git", &["**"]),
+            ("bash", &["-c", "*"]),
+            ("bash", &["<read>"]),
+            ("python3", &["-I", "-c|-m", "**"]),
+            ("node", &["<word>?", "x.js"]),
+        ];
+        let written: &[(&str, &[&str])] = &[
+            ("git", &["log", "**"]),
+            ("bash", &["-c", "make"]),
+            ("python3", &["-m", "json.tool", "*"]),
+            ("node", &["x.js", "**"]),
+            ("node", &["--version"]),
+            ("tar", &["<read>"]),
+        ];
+        for (cases, warnings) in [(open, 1), (written, 0)] {
+            for (program, args) in cases {
+                let found = lint(&grants(vec![rule(program, Some(args))]));
+                assert_eq!(found.len(), warnings, "{program} {args:?}: {found:?}");
+            }
+        }
+        let mut weak = rule("tar", None);
+        weak.arguments.deny_flags =
+            vec![portcullis_policy::FlagPattern::parse("--to-command").unwrap()];
+        assert_eq!(lint(&grants(vec![weak])).len(), 1);
         assert_eq!(lint(&grants(vec![rule("df", None)])).len(), 0);
     }
 

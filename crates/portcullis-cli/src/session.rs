@@ -1,33 +1,72 @@
 //! The host and the audit trail of one run.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use portcullis::{CodeCache, GuestStdio, Host, HostBuilder};
+use portcullis::{CodeCache, Compilation, GuestStdio, Host, HostBuilder};
 use portcullis_audit::{
-    DigestKey, Event, Folding, Head, Masked, Options, RunEnded, RunStarted, Sink, Trail,
+    Destination, DigestKey, Event, Folding, Forward, Forwarding, Head, Lost, Masked, Options,
+    RunEnded, RunStarted, Select, Sink, Trail,
 };
+use portcullis_config::{AuditForwards, Forwarded, ForwardedEvents};
 use portcullis_policy::PluginId;
 
 use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
+use crate::render::{Printer, count, line};
 use crate::settings::{Directories, Settings};
 
+/// How long the end of a run waits until all of the trail is passed on.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// The trail of this user, with equal denials counted instead of written one by one.
-pub(crate) type AuditTrail = Arc<Folding<Trail>>;
+pub(crate) type AuditTrail = Arc<Folding<Forwarding<Trail>>>;
 
 /// Opens the trail. Without one nothing is run.
-pub(crate) fn open_trail(directories: &Directories) -> Result<AuditTrail> {
+pub(crate) fn open_trail(
+    directories: &Directories,
+    forwards: &AuditForwards,
+) -> Result<AuditTrail> {
     let mut options = Options::default();
     options.keep_head_in = Some(directories.data.clone());
     let trail = Trail::open(&directories.audit, options).map_err(|error| Failure::audit(&error))?;
+    let trail =
+        Forwarding::new(trail, forwards_of(forwards)).map_err(|error| Failure::audit(&error))?;
     Ok(Arc::new(Folding::new(
         trail,
         portcullis_audit::FoldOptions::default(),
     )))
+}
+
+/// Waits until the trail is passed on, and says what could not be.
+pub(crate) fn settle(trail: &AuditTrail, out: Printer) {
+    for Lost { to, messages, why } in trail.sink().settle(SETTLE) {
+        let lost = count(messages, "audit message");
+        out.tell(&line(&format!(
+            "{lost} could not be passed on to {to}: {why}"
+        )));
+    }
+}
+
+fn forwards_of(forwards: &AuditForwards) -> Vec<Forward> {
+    let forward = |to, forwarded: Forwarded| Forward {
+        to,
+        events: match forwarded.events {
+            ForwardedEvents::None => Select::None,
+            ForwardedEvents::Denials => Select::Denials,
+            ForwardedEvents::All => Select::All,
+        },
+        head_every: forwarded.head_every,
+        required: forwarded.required,
+    };
+    let syslog = forwards.syslog.clone();
+    let syslog = syslog.map(|(socket, how)| forward(Destination::Syslog(socket), how));
+    let otlp = forwards.otlp.clone();
+    let otlp = otlp.map(|(endpoint, how)| forward(Destination::Otlp(endpoint), how));
+    syslog.into_iter().chain(otlp).collect()
 }
 
 /// Opens the cache of compiled code.
@@ -62,7 +101,8 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .project(&settings.project)
         .host_env(settings.env.host())
         .own_state(settings.own_state())
-        .caches(settings.directories.commands());
+        .caches(settings.directories.commands())
+        .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {
         Some(proxy) => host.upstream_proxy(proxy.clone()),
@@ -119,16 +159,16 @@ impl Run {
         })
     }
 
-    /// Writes down how the run ended, and gives the head of the trail.
-    pub(crate) fn end(self, exit: Exit) -> Result<Option<Head>> {
+    /// Writes down how the run ended, and gives the head of the trail. Says what could not be passed on of it.
+    pub(crate) fn end(self, exit: Exit, out: Printer) -> Result<Option<Head>> {
         let event = Event::RunEnded(RunEnded {
             run: self.id,
             exit_code: i32::from(exit.0),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         });
-        self.trail
-            .append(Timestamp::now(), &event)
-            .map_err(|error| Failure::audit(&error))?;
-        Ok(self.trail.sink().head())
+        let written = self.trail.append(Timestamp::now(), &event);
+        settle(&self.trail, out);
+        written.map_err(|error| Failure::audit(&error))?;
+        Ok(self.trail.sink().sink().head())
     }
 }

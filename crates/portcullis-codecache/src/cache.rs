@@ -336,14 +336,18 @@ impl CodeCache {
         let code = artifact
             .serialize()
             .map_err(|error| StoreError::Serialize(error.into()))?;
+        self.put_code(subject, &code)
+    }
+
+    pub(crate) fn put_code(&self, subject: &Subject, code: &[u8]) -> Result<(), StoreError> {
         let name = subject.name(&self.keys);
         let header = subject.header(code.len() as u64);
-        let mac = Mac::new(&self.keys, &header).of(&code);
+        let mac = Mac::new(&self.keys, &header).of(code);
         // Not synced: what a power cut tears is not authentic, and is compiled again.
         let written = self.dir.write_as(&name, RenameFlags::empty(), |file| {
             write_all(file, &header)?;
             write_all(file, mac.as_bytes())?;
-            write_all(file, &code)
+            write_all(file, code)
         })?;
         written.map_err(|errno| StoreError::Write {
             path: self.dir.path().join(&name),

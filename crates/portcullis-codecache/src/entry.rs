@@ -10,6 +10,8 @@ const VERSION: u32 = 1;
 
 pub(crate) const HEADER: usize = 8 + 4 + 4 + 32 + 32 + 8;
 pub(crate) const MAC: usize = 32;
+/// Where a header has the engine.
+const ENGINE: std::ops::Range<usize> = 16..48;
 /// Where the code begins.
 pub(crate) const PREAMBLE: usize = HEADER + MAC;
 
@@ -18,6 +20,14 @@ pub(crate) const PREAMBLE: usize = HEADER + MAC;
 pub(crate) enum Kind {
     Component = 1,
     Module = 2,
+}
+
+impl Kind {
+    pub(crate) fn of(byte: Option<u8>) -> Option<Self> {
+        [Self::Component, Self::Module]
+            .into_iter()
+            .find(|kind| byte == Some(*kind as u8))
+    }
 }
 
 /// The secrets of a cache: one key names entries, two authenticate them.
@@ -74,6 +84,15 @@ impl Subject {
             rest = after;
         }
         header
+    }
+
+    /// Whether a header that is not the expected one differs from it in the engine alone, or also in the length of the
+    /// code, which is the engine's.
+    pub(crate) fn is_of_other_engine(found: &[u8], expected: &[u8; HEADER]) -> bool {
+        found.len() == HEADER
+            && found[..ENGINE.start] == expected[..ENGINE.start]
+            && found[ENGINE] != expected[ENGINE]
+            && found[ENGINE.end..HEADER - 8] == expected[ENGINE.end..HEADER - 8]
     }
 
     /// The file name of the entry. It is keyed, so that nobody else can tell which plugins are used.

@@ -5,7 +5,10 @@
 //! the code and over everything the code was compiled for. An entry is read once into memory that
 //! nobody can change, authenticated there, and deserialized from those very bytes.
 //!
-//! What this does not do: it does not compile, and it does not defend against programs of the same
+//! Compiling is for a process of its own: an [`Order`] goes to it, [`serve`] compiles there, and the answer is
+//! authenticated in the same way.
+//!
+//! What this does not do: it does not confine that process, and it does not defend against programs of the same
 //! user that can read the key. The promise is that neither a guest nor another user can plant code.
 //!
 //! ```
@@ -24,13 +27,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Read first: [`CodeCache`].
+//! Read first: [`CodeCache`], [`Order`].
 
 mod cache;
 mod entry;
 mod evict;
 mod load;
+mod order;
 
 pub use cache::{CodeCache, Fetched, LoadError, OpenError, Options, Origin, StoreError};
 pub use evict::Stats;
+pub use order::{AnswerError, Compiled, Order, serve};
 pub use portcullis_private::PrivateError;

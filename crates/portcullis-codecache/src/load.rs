@@ -23,7 +23,8 @@ const MAX_THREADS: usize = 4;
 
 /// Code whose MAC was right, in memory that nobody can change any more.
 ///
-/// Only [`Authenticated::read`] makes one.
+/// Only [`Authenticated::read`] makes one, and [`Order::accept`](crate::Order::accept) by way of
+/// [`Authenticated::compiled`].
 pub(crate) struct Authenticated(Memory);
 
 enum Memory {
@@ -85,6 +86,11 @@ impl Authenticated {
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&memory, seals)?;
         Ok(Some(Self(Memory::Sealed { fd: memory, length })))
+    }
+
+    /// Code that came back authentic from the compiler that it was ordered from.
+    pub(crate) fn compiled(code: Vec<u8>) -> Self {
+        Self(Memory::Own(code))
     }
 
     fn read_little(
@@ -172,7 +178,8 @@ impl Artifact for Component {
     fn load(engine: &Engine, code: Authenticated) -> wasmtime::Result<Self> {
         // SAFETY, of all three: wasmtime requires unmodified output of `Component::serialize`, and, for a file, one
         // that does not change while the component lives. The MAC, under a key that only this user has, shows the
-        // first: only `CodeCache::put` makes MACs, over such output. The bytes of our own nobody else has; the seals
+        // first: only `CodeCache::put_code` and `serve` make MACs, over such output, the latter under a key that is used once
+        // and that its compiler alone was given; what that means if the compiler itself was taken over says `order.rs`. The bytes of our own nobody else has; the seals
         // keep the file as it is, and the path leads to this very memory: it is a descriptor that we hold, named
         // through the kernel's own `/proc`.
         // JUSTIFICATION: wasmtime 48 offers no `Component::deserialize_open_file`, and deserializing from bytes copies

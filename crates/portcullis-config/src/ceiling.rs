@@ -173,6 +173,8 @@ fn unlimited() -> PolicyLimits {
         call: Duration::MAX,
         memory: u64::MAX,
         table_elements: u64::MAX,
+        compile_time: Duration::MAX,
+        compile_memory: u64::MAX,
     }
 }
 

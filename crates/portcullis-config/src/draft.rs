@@ -8,6 +8,7 @@ use portcullis_policy::{
     ProgramRule, Protect,
 };
 
+use crate::audit::AuditForwards;
 use crate::network::Network;
 use crate::raw;
 
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) confinement: Option<Confinement>,
     pub(crate) exec_path: Option<Vec<PathBuf>>,
     pub(crate) network: Network,
+    pub(crate) audit: AuditForwards,
 }
 
 /// What the layers read so far say about one plugin.

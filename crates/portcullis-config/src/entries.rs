@@ -42,6 +42,9 @@ impl Reader<'_> {
         if let Some(network) = &file.network {
             self.network(network, &mut settings.network);
         }
+        if let Some(audit) = &file.audit {
+            self.audit(audit, &mut settings.audit);
+        }
         let mut trials = Vec::new();
         let mut seen = Vec::new();
         for entry in &file.plugins {
@@ -259,6 +262,7 @@ impl Reader<'_> {
         time(&raw.timeout, &mut limits.timeout);
         time(&raw.term_grace, &mut limits.term_grace);
         time(&raw.call, &mut limits.call);
+        time(&raw.compile_time, &mut limits.compile_time);
         let mut size = |text: &Option<_>, value: &mut _| {
             if let Some(read) = text.as_ref().and_then(|text| self.size(text)) {
                 *value = read;
@@ -267,6 +271,7 @@ impl Reader<'_> {
         size(&raw.output, &mut limits.output);
         size(&raw.total_output, &mut limits.total_output);
         size(&raw.memory, &mut limits.memory);
+        size(&raw.compile_memory, &mut limits.compile_memory);
         limits.children = raw
             .children
             .as_ref()

@@ -85,6 +85,10 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
+    pub(crate) fn confinement(&self) -> Option<Confinement> {
+        self.confinement
+    }
+
     /// Checks the flags and looks the directories up.
     pub(crate) fn read(set: &FlagSet, context: &Context, report: &mut Report) -> Self {
         let mut flags = Self {

@@ -27,6 +27,7 @@
 //!
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
+mod audit;
 mod ceiling;
 mod component;
 mod context;
@@ -48,6 +49,7 @@ mod source;
 mod trial;
 mod units;
 
+pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
 pub use component::{Component, LocateError, MANIFEST_FILE, locate};
 pub use context::{Context, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};

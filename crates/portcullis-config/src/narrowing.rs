@@ -22,6 +22,7 @@ impl Reader<'_> {
         self.only_narrows("confinement", file.confinement.as_ref());
         self.only_narrows("exec_path", file.exec_path.as_ref());
         self.only_narrows("network", file.network.as_ref());
+        self.only_narrows("audit", file.audit.as_ref());
         let mut seen = Vec::new();
         for entry in &file.plugins {
             self.refuse_grants(entry);
@@ -165,6 +166,16 @@ impl Reader<'_> {
                 "table_elements",
                 raw.table_elements.as_ref().map(At::span),
                 wanted.table_elements > now.table_elements,
+            ),
+            (
+                "compile_time",
+                raw.compile_time.as_ref().map(At::span),
+                wanted.compile_time > now.compile_time,
+            ),
+            (
+                "compile_memory",
+                raw.compile_memory.as_ref().map(At::span),
+                wanted.compile_memory > now.compile_memory,
             ),
         ];
         for (key, span, raised) in raised {

@@ -1,9 +1,10 @@
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{Cut, Grants, InvalidPluginId, Mode, Origin, PluginId};
+use portcullis_policy::{Confinement, Cut, Grants, InvalidPluginId, Mode, Origin, PluginId};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::audit::AuditForwards;
 use crate::ceiling::{self, CeilingFile, Read};
 use crate::component::{self, Component, LocateError};
 use crate::context::{Base, Context, OwnState};
@@ -62,6 +63,7 @@ pub struct PolicySet {
     /// The plugins that each trusted file names.
     named: Vec<(PathBuf, Vec<PluginId>)>,
     cwd: PathBuf,
+    tests: usize,
 }
 
 /// A plugin and what it was granted.
@@ -189,6 +191,7 @@ impl PolicySet {
                 Layer::Flags(set) => flags.push(Flags::read(set, &context, &mut report)),
             }
         }
+        let tests = trials.len();
         // Tests are about the trusted files: neither a flag nor a file of the tree can make them fail.
         if report.is_empty() {
             for trial in trials {
@@ -223,6 +226,7 @@ impl PolicySet {
             ceilings,
             named,
             cwd: context.cwd.clone(),
+            tests,
         })
     }
 
@@ -237,6 +241,16 @@ impl PolicySet {
     /// Where a ceiling says that no file of a tree is trusted.
     pub fn forbids_trust(&self) -> Option<&Origin> {
         self.ceilings.iter().find_map(|read| read.no_trust.as_ref())
+    }
+
+    /// Where the audit trail is passed on to, as the trusted files have it.
+    pub fn audit(&self) -> &AuditForwards {
+        &self.drafts.settings.audit
+    }
+
+    /// How many commands were tried for the `[[plugins.exec.test]]` of the trusted files. All went as they say.
+    pub fn tests(&self) -> usize {
+        self.tests
     }
 
     /// How the host itself reaches the network, as the trusted files have it.
@@ -255,6 +269,17 @@ impl PolicySet {
             .filter(|draft| !draft.is_of_the_verb())
             .map(|draft| (draft.id.clone(), draft.path.clone()))
             .collect()
+    }
+
+    /// What is to be enforced on the process that compiles plugins: the last `--confinement`, or else that of the
+    /// trusted files for all plugins; full by default.
+    pub fn compile_confinement(&self) -> Confinement {
+        let flags = self.flags.iter().rev();
+        flags
+            .filter_map(Flags::confinement)
+            .next()
+            .or(self.drafts.settings.confinement)
+            .unwrap_or_default()
     }
 
     /// The ids of all entries, sorted.

@@ -20,13 +20,15 @@ pub(crate) type Texts = At<Vec<Text>>;
 pub(crate) struct PolicyFile {
     /// How strict the host is where no rule matches. Default: `production`.
     pub(crate) mode: Option<At<ModeWord>>,
-    /// What the kernel enforces on the commands of all plugins. Default: `full`.
+    /// What the kernel enforces on the commands of all plugins, and on the process that compiles plugins. Default: `full`.
     pub(crate) confinement: Option<At<ConfinementWord>>,
     /// Absolute directories in which bare program names are looked up, in order. Default: `/usr/local/bin`,
     /// `/usr/bin`, `/bin`.
     pub(crate) exec_path: Option<Texts>,
     /// How the host itself reaches the network for commands that were granted hosts.
     pub(crate) network: Option<At<Network>>,
+    /// Where the audit trail is passed on to, besides being written.
+    pub(crate) audit: Option<At<Audit>>,
     /// One entry for each plugin.
     #[serde(default)]
     pub(crate) plugins: Vec<At<Plugin>>,
@@ -40,6 +42,56 @@ pub(crate) struct Network {
     pub(crate) upstream_proxy: Option<Text>,
     /// A file of certificates in PEM that commands trust, most of them instead of those of the system; relative to this file.
     pub(crate) ca_file: Option<Text>,
+}
+
+/// Where the audit trail is passed on to, besides being written. Only in files that are trusted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// To the system's log.
+    pub(crate) syslog: Option<At<SyslogTable>>,
+    /// To an OTLP collector, in builds that can.
+    pub(crate) otlp: Option<At<OtlpTable>>,
+}
+
+/// The system's log, as RFC 5424 has it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct SyslogTable {
+    /// Its Unix datagram socket. Default: `/dev/log`.
+    pub(crate) socket: Option<Text>,
+    /// Which events. Default: `denials`.
+    pub(crate) events: Option<At<SelectWord>>,
+    /// The head of the trail goes with each record whose number this divides, and with the end of each run. Default: 100.
+    pub(crate) head_every: Option<At<u64>>,
+    /// Whether what cannot be passed on may not be done. Default: `false`.
+    pub(crate) required: Option<At<bool>>,
+}
+
+/// A collector of telemetry.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct OtlpTable {
+    /// Where it takes logs over HTTP, such as `"http://127.0.0.1:4318/v1/logs"`.
+    pub(crate) endpoint: Text,
+    /// Which events. Default: `denials`.
+    pub(crate) events: Option<At<SelectWord>>,
+    /// The head of the trail goes with each record whose number this divides, and with the end of each run. Default: 100.
+    pub(crate) head_every: Option<At<u64>>,
+    /// Whether what cannot be passed on may not be done. Default: `false`.
+    pub(crate) required: Option<At<bool>>,
+}
+
+/// Which events are passed on.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SelectWord {
+    /// None: the head alone.
+    None,
+    /// What was denied.
+    Denials,
+    /// All of them.
+    All,
 }
 
 /// How strict the host is where no rule matches.
@@ -265,16 +317,48 @@ pub(crate) struct HostTable {
     pub(crate) addresses: Texts,
 }
 
-/// A test of the rules: lists of commands, each a list of the program and its arguments.
+/// A test of the rules: commands that they must allow or deny.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Test {
     /// Commands that must be allowed.
     #[serde(default)]
-    pub(crate) allow: Vec<Texts>,
+    pub(crate) allow: Vec<At<TestCommand>>,
     /// Commands that must not be allowed.
     #[serde(default)]
-    pub(crate) deny: Vec<Texts>,
+    pub(crate) deny: Vec<At<TestCommand>>,
+}
+
+/// A command of a test: the program and its arguments, or more about it.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum TestCommand {
+    /// The program and its arguments.
+    Words(Vec<Text>),
+    /// A command with its circumstances, and what the rules must make of it.
+    Table(Box<TestTable>),
+}
+
+/// A command with its circumstances, and what the rules must make of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct TestTable {
+    /// The program and its arguments.
+    pub(crate) run: Vec<Text>,
+    /// The directory that the plugin asks for; relative to this file. Default: none, so the project.
+    pub(crate) cwd: Option<Text>,
+    /// Variables that the plugin sets, such as `"TZ=UTC"`.
+    pub(crate) env: Option<Texts>,
+    /// Whether the plugin gives it standard input. Default: `false`.
+    pub(crate) stdin: Option<At<bool>>,
+    /// The names of the rules that must decide: all that allow it, or the one that denies it; `[]` when none does.
+    pub(crate) rules: Option<Texts>,
+    /// The only directories and files that the command must be left to read, besides those it may write.
+    pub(crate) read: Option<Texts>,
+    /// The only directories and files that the command must be left to write.
+    pub(crate) write: Option<Texts>,
+    /// The network that the command must be left.
+    pub(crate) net: Option<At<Net>>,
 }
 
 /// Directories and files that a plugin and its commands may open. A file is for commands only.
@@ -336,6 +420,10 @@ pub(crate) struct Limits {
     pub(crate) memory: Option<At<SizeText>>,
     /// Elements of all tables together. Default: 10000.
     pub(crate) table_elements: Option<At<u64>>,
+    /// Wall-clock time of compiling the plugin, which is done once. Default: `"120s"`.
+    pub(crate) compile_time: Option<At<TimeText>>,
+    /// Bytes of memory that compiling the plugin may take. Default: `"2GiB"`.
+    pub(crate) compile_memory: Option<At<SizeText>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.
@@ -397,7 +485,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry);
+deserialize_forms!(Rule, Directory, Net, HostEntry, TestCommand);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -433,6 +521,17 @@ impl Forms for Net {
 
     fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Hosts)
+    }
+}
+
+impl Forms for TestCommand {
+    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::Words)
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        TestTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
     }
 }
 

@@ -239,7 +239,7 @@ impl Reader<'_> {
         }
     }
 
-    fn real_paths(&mut self, paths: &Texts) -> Vec<PathBuf> {
+    pub(crate) fn real_paths(&mut self, paths: &Texts) -> Vec<PathBuf> {
         let mut real = Vec::new();
         for text in paths.iter() {
             let place = self.base.place(text);

@@ -83,6 +83,7 @@ macro_rules! impossible {
 
 impossible! {
     Helper: path() -> &Path;
+    Helper: reopen() -> std::io::Result<(std::fs::File, std::path::PathBuf)>;
     SpawnServer: pid() -> u32;
     SpawnServer: has_ended() -> bool;
     SpawnServer: has_cgroups() -> bool;

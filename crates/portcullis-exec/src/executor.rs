@@ -63,7 +63,7 @@ impl Default for ExecutorOptions {
 
 /// Runs authorized commands. One per host; clones share the spawn server and its parked cells.
 #[derive(Clone, Debug)]
-pub struct Executor(Arc<Inner>);
+pub struct Executor(pub(crate) Arc<Inner>);
 
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -151,7 +151,9 @@ impl Executor {
         permit: Permit,
     ) -> Result<Completed, ExecFailure> {
         let stdio = stdio.into();
-        let plumb = |terms: &ExecTerms, _: &Quota| Ok((Plumbing::waited_for(stdio, terms)?, ()));
+        let plumb = |terms: &ExecTerms, _: &Quota| {
+            Ok((Plumbing::waited_for(stdio, [terms.output; 2])?, ()))
+        };
         let run = Run::new(authorized, opened, deadline, permit);
         let (running, ()) = run::begin(&self.0, run, plumb).await?;
         running.finish().await

@@ -80,6 +80,19 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// A plan by which nothing can be written.
+    pub(crate) fn bare(plan: Plan) -> Self {
+        Self {
+            plan,
+            certificates: None,
+            cache: None,
+            trees: Vec::new(),
+            protected: Vec::new(),
+            made: Instant::now(),
+            stale: AtomicBool::new(false),
+        }
+    }
+
     /// Fills the copies that a cell of this plan has for its command.
     ///
     /// # Errors

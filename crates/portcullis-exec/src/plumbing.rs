@@ -46,8 +46,8 @@ impl Ends {
 }
 
 impl Plumbing {
-    /// For a command that is waited for.
-    pub(crate) fn waited_for(stdio: Stdio, terms: &ExecTerms) -> io::Result<Self> {
+    /// For a command that is waited for, of whose standard output and error this many bytes are kept or passed on.
+    pub(crate) fn waited_for(stdio: Stdio, [out_cap, err_cap]: [u64; 2]) -> io::Result<Self> {
         let (source, stdin) = match stdio.stdin {
             Input::Bytes(bytes) if !bytes.is_empty() => {
                 let (stdin, write) = capture::pipe(HostEnd::Write)?;
@@ -60,17 +60,17 @@ impl Plumbing {
             }
             Input::Bytes(_) | Input::Nothing => (None, None),
         };
-        let sink = |output| {
+        let sink = |output, cap| {
             let (read, write) = capture::pipe(HostEnd::Read)?;
             let pipe = watch(read, Interest::READABLE)?;
             let sink = match output {
-                Output::Capture => Sink::Capture(pipe, Capture::new(terms.output)),
-                Output::Relay(out) => Sink::Relay(pipe, Relay::new(out, terms.output)),
+                Output::Capture => Sink::Capture(pipe, Capture::new(cap)),
+                Output::Relay(out) => Sink::Relay(pipe, Relay::new(out, cap)),
             };
             io::Result::Ok((sink, Some(write)))
         };
-        let (out, stdout) = sink(stdio.stdout)?;
-        let (err, stderr) = sink(stdio.stderr)?;
+        let (out, stdout) = sink(stdio.stdout, out_cap)?;
+        let (err, stderr) = sink(stdio.stderr, err_cap)?;
         Ok(Self {
             ends: Ends {
                 stdin,

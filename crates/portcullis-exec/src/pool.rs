@@ -8,7 +8,7 @@ mod yard;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError};
+use portcullis_confine::{Cell, Helper, Plan, ServerError, SpawnServer, StartError, Tier};
 
 use crate::sharer::SharerId;
 use crate::{ExecFailure, Sharer};
@@ -91,6 +91,16 @@ impl Pool {
             .server
             .as_ref()
             .is_some_and(|server| server.has_cgroups())
+    }
+
+    /// The executable that serves.
+    pub(crate) fn helper(&self) -> &Helper {
+        &self.helper
+    }
+
+    /// What the server has proved that it can enforce.
+    pub(crate) fn tier(&self) -> Tier {
+        self.proof.tier()
     }
 
     pub(crate) fn server_pid(&self) -> Option<u32> {
@@ -223,7 +233,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_confine::{Net, Tier};
+    use portcullis_confine::Net;
 
     use super::*;
 

@@ -362,15 +362,15 @@ pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure>
 }
 
 /// A command under way, and what must live as long as it does.
-struct Started {
-    aftermath: Aftermath,
-    yard: Arc<Yard>,
-    proxy: Option<Serving>,
-    cell: Leash,
+pub(crate) struct Started {
+    pub(crate) aftermath: Aftermath,
+    pub(crate) yard: Arc<Yard>,
+    pub(crate) proxy: Option<Serving>,
+    pub(crate) cell: Leash,
 }
 
 /// Gives the command to a cell; a parked one if there is one that is alive.
-async fn start(
+pub(crate) async fn start(
     executor: &Inner,
     planned: &Arc<Planned>,
     sharer: &Sharer,

@@ -149,10 +149,7 @@ impl World {
             panic!("no file was found: {ask:?}");
         };
         let name = request.program.base_name();
-        let runnable = self
-            .runnable
-            .iter()
-            .any(|known| *known == (found.file, name));
+        let runnable = self.runnable.contains(&(found.file, name));
         assert!(runnable, "another file, or another name of it: {ask:?}");
         assert!(
             planted(allows(name, &ask.args), ask),

@@ -206,7 +206,7 @@ fn stands_for(token: &str, arg: &str) -> bool {
     match token {
         "*" => !dash,
         "**" => true,
-        "<int>" => !arg.is_empty() && arg.chars().all(|c| matches!(c, '0'..='9')),
+        "<int>" => !arg.is_empty() && arg.chars().all(|c| c.is_ascii_digit()),
         "<word>" => {
             let plain = |c| matches!(c, 'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '/' | '-');
             !arg.is_empty() && !dash && arg.chars().all(plain)

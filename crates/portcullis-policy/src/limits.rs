@@ -32,6 +32,10 @@ pub struct Limits {
     pub memory: u64,
     /// Elements of all tables of the instance together.
     pub table_elements: u64,
+    /// Wall-clock time of its compilation.
+    pub compile_time: Duration,
+    /// Bytes of memory that its compilation may take.
+    pub compile_memory: u64,
 }
 
 impl Default for Limits {
@@ -46,6 +50,8 @@ impl Default for Limits {
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
+            compile_time: Duration::from_secs(120),
+            compile_memory: 2048 * MIB,
         }
     }
 }
@@ -64,6 +70,8 @@ impl Limits {
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),
+            compile_time: self.compile_time.min(other.compile_time),
+            compile_memory: self.compile_memory.min(other.compile_memory),
         }
     }
 }

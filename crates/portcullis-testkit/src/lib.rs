@@ -1,6 +1,10 @@
 //! Test support: the guests that tests load. For tests only; nothing of it is part of a release.
 
+mod hostile;
+
 use std::path::{Path, PathBuf};
+
+pub use hostile::Hostile;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

@@ -1,6 +1,6 @@
 //! A plugin's code on its way to instances: recognized, compiled, compared with its grants, linked.
 
-use portcullis_codecache::CodeCache;
+use portcullis_codecache::{CodeCache, StoreError};
 use portcullis_policy::{Grants, PluginId};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
@@ -61,33 +61,35 @@ pub(crate) enum Compiled {
 }
 
 impl Compiled {
-    /// Compiles these bytes, or takes the code from the cache.
+    /// Compiles these bytes.
     ///
     /// # Errors
     /// What the compiler says.
-    pub(crate) fn new(
+    pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+        Ok(match kind {
+            Kind::PortcullisModule => Self::Module(Module::new(engine, bytes)?),
+            _ => Self::Component(Component::new(engine, bytes)?),
+        })
+    }
+
+    /// What the cache has for these bytes.
+    pub(crate) fn get(
         kind: Kind,
+        cache: &CodeCache,
         engine: &Engine,
-        cache: Option<&CodeCache>,
         bytes: &[u8],
-    ) -> wasmtime::Result<Self> {
-        match kind {
-            Kind::PortcullisModule => {
-                let compile = || Module::new(engine, bytes);
-                let module = match cache {
-                    Some(cache) => cache.module(engine, bytes, compile)?.code,
-                    None => compile()?,
-                };
-                Ok(Self::Module(module))
-            }
-            _ => {
-                let compile = || Component::new(engine, bytes);
-                let component = match cache {
-                    Some(cache) => cache.component(engine, bytes, compile)?.code,
-                    None => compile()?,
-                };
-                Ok(Self::Component(component))
-            }
+    ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
+        Ok(match kind {
+            Kind::PortcullisModule => cache.get_module(engine, bytes)?.map(Self::Module),
+            _ => cache.get_component(engine, bytes)?.map(Self::Component),
+        })
+    }
+
+    /// Puts it into the cache.
+    pub(crate) fn put(&self, cache: &CodeCache, bytes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Component(component) => cache.put_component(bytes, component),
+            Self::Module(module) => cache.put_module(bytes, module),
         }
     }
 

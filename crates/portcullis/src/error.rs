@@ -1,6 +1,7 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
-use portcullis_policy::PluginId;
+use portcullis_policy::{Confinement, PluginId};
 
 use crate::diagnostic::Diagnostic;
 use crate::exception::Exception;
@@ -128,13 +129,31 @@ pub enum LoadError {
         /// What went wrong.
         why: String,
     },
-    /// Compiling took too long.
-    #[error("cannot load plugin `{plugin}`: compiling it took more than {seconds} s")]
+    /// Compiling took too long, and was stopped.
+    #[error("cannot load plugin `{plugin}`: compiling it took more than {} ms", limit.as_millis())]
     CompileTime {
         /// The plugin.
         plugin: PluginId,
         /// The limit.
-        seconds: u64,
+        limit: Duration,
+    },
+    /// Compiling took too much memory, and was stopped.
+    #[error("cannot load plugin `{plugin}`: compiling it took more than {limit} bytes of memory")]
+    CompileMemory {
+        /// The plugin.
+        plugin: PluginId,
+        /// The limit.
+        limit: u64,
+    },
+    /// The process that compiles could not be started under its confinement, or failed.
+    #[error("cannot load plugin `{plugin}`: it could not be compiled under confinement `{}`", confinement.name())]
+    Compiler {
+        /// The plugin.
+        plugin: PluginId,
+        /// The confinement.
+        confinement: Confinement,
+        /// What went wrong, and the fix if one is known.
+        why: String,
     },
     /// The spawn server cannot be started, and the plugin is granted commands.
     #[error("cannot load plugin `{plugin}`: commands cannot be started on this host")]
@@ -168,6 +187,8 @@ impl LoadError {
             Self::Preopen { .. } => "P0608",
             Self::CompileTime { .. } => "P0609",
             Self::Executor { .. } => "P0610",
+            Self::CompileMemory { .. } => "P0611",
+            Self::Compiler { .. } => "P0612",
         }
     }
 
@@ -176,7 +197,13 @@ impl LoadError {
         let base = Diagnostic::new(self.code(), self.to_string());
         match self {
             Self::Read { source, .. } => base.note(source.to_string()),
-            Self::TooLarge { .. } | Self::CompileTime { .. } => base,
+            Self::TooLarge { .. } => base,
+            Self::CompileTime { plugin, .. } => compiling(base, "time", plugin),
+            Self::CompileMemory { plugin, .. } => compiling(base, "memory", plugin),
+            Self::Compiler { why, .. } => base
+                .note(why)
+                .note("plugins are compiled away from your files, because they may be made to attack the compiler")
+                .help("run `portcullis doctor`; where this confinement cannot be had, write a weaker `confinement` at the top of the policy"),
             Self::Digest { .. } => {
                 base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
             }
@@ -207,6 +234,13 @@ impl LoadError {
             Self::Executor { why, .. } => base.note(why).help("run `portcullis doctor`"),
         }
     }
+}
+
+fn compiling(base: Diagnostic, limit: &str, plugin: &PluginId) -> Diagnostic {
+    base.note("few plugins need as much; one that is made to keep a compiler busy does")
+        .help(format!(
+            "if you trust it, raise `limits.compile_{limit}` for `{plugin}`"
+        ))
 }
 
 /// Why a call into a plugin did not return.

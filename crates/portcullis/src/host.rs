@@ -1,6 +1,5 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
@@ -16,7 +15,8 @@ use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
-use crate::code::{self, Compiled};
+use crate::code;
+use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
@@ -24,7 +24,6 @@ use crate::gate::{GateParts, with_causes};
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
-use crate::recognize::Kind;
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -32,8 +31,6 @@ use crate::trail::{Nowhere, Trail};
 
 /// Bytes a plugin's file may have.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
-/// Time a plugin may take to compile.
-const MAX_COMPILE: Duration = Duration::from_secs(120);
 
 /// Runs plugins. Cloning is cheap; nothing is global, so an application may have several with different settings.
 ///
@@ -67,8 +64,9 @@ impl std::fmt::Debug for Shared {
 /// - the project directory is the working directory of the process
 /// - decisions and outcomes are written down nowhere
 /// - compiled code is not cached
+/// - plugins are compiled in a process of its own, fully confined: see [`Compilation`]
 /// - the host's environment is empty: nothing can be inherited
-/// - the spawn server is this executable, which must call [`enter`](crate::enter) first in `main`
+/// - the spawn server and the compiler are this executable, which must call [`enter`](crate::enter) first in `main`
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
@@ -79,7 +77,7 @@ pub struct HostBuilder {
     project: Option<PathBuf>,
     sink: Option<Arc<dyn Sink>>,
     digest_key: Option<Arc<DigestKey>>,
-    cache: Option<Arc<CodeCache>>,
+    pub(crate) cache: Option<Arc<CodeCache>>,
     pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
@@ -89,6 +87,7 @@ pub struct HostBuilder {
     ca_file: Option<PathBuf>,
     caches: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
+    pub(crate) compilation: Compilation,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -127,6 +126,13 @@ impl HostBuilder {
     #[must_use]
     pub fn code_cache(mut self, cache: CodeCache) -> Self {
         self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Where plugins are compiled that are not in the cache. Which it was says [`Plugin::compilation`].
+    #[must_use]
+    pub fn compilation(mut self, compilation: Compilation) -> Self {
+        self.compilation = compilation;
         self
     }
 
@@ -282,6 +288,10 @@ impl Host {
         &self.0.settings
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// The real path of the project directory.
     pub fn project(&self) -> &Path {
         &self.0.project
@@ -320,7 +330,7 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        let compiled = self.compile(kind, &grants, bytes).await?;
+        let (compiled, compilation) = self.compile(kind, &grants, bytes).await?;
         let missing = compiled.missing(&self.0.engine, &grants);
         if !missing.is_empty() {
             return Err(LoadError::Imports { plugin, missing });
@@ -337,7 +347,7 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble(compiled, grants, digest, executor)
+        self.assemble((compiled, compilation), grants, digest, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -376,40 +386,9 @@ impl Host {
             .clone()
     }
 
-    async fn compile(
-        &self,
-        kind: Kind,
-        grants: &Grants,
-        bytes: Vec<u8>,
-    ) -> Result<Compiled, LoadError> {
-        let engine = self.0.engine.clone();
-        let cache = self.0.settings.cache.clone();
-        let work = tokio::task::spawn_blocking(move || {
-            Compiled::new(kind, &engine, cache.as_deref(), &bytes)
-        });
-        let plugin = grants.plugin.clone();
-        match tokio::time::timeout(MAX_COMPILE, work).await {
-            Ok(Ok(Ok(compiled))) => Ok(compiled),
-            Ok(Ok(Err(error))) => Err(LoadError::Invalid {
-                plugin,
-                kind,
-                why: format!("{error:#}"),
-            }),
-            Ok(Err(panic)) => Err(LoadError::Invalid {
-                plugin,
-                kind,
-                why: panic.to_string(),
-            }),
-            Err(_) => Err(LoadError::CompileTime {
-                plugin,
-                seconds: MAX_COMPILE.as_secs(),
-            }),
-        }
-    }
-
     fn assemble(
         &self,
-        compiled: Compiled,
+        (compiled, compilation): Ready,
         grants: Grants,
         digest: String,
         executor: Option<Executor>,
@@ -460,6 +439,7 @@ impl Host {
             host_env: settings.host_env.clone(),
             stdio: settings.stdio.clone(),
             digest,
+            compilation,
         })))
     }
 

@@ -10,7 +10,7 @@
 //! use portcullis::{Host, Source};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     portcullis::enter(); // first: this executable is also the spawn server
+//!     portcullis::enter(); // first: this executable is also the spawn server, and compiles plugins
 //!     tokio::runtime::Runtime::new()?.block_on(async {
 //!         let mut grants = Grants::none(PluginId::new("report")?);
 //!         grants.exec = Some(ExecGrant { allow: vec![ProgramRule::any_arguments("git")], ..ExecGrant::default() });
@@ -32,6 +32,7 @@ mod capability;
 mod clock;
 mod code;
 mod command;
+mod compile;
 mod consent;
 mod diagnostic;
 mod digest;
@@ -57,6 +58,7 @@ mod trail;
 
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
+pub use compile::{Compilation, enter};
 pub use consent::{Answer, Consent, Question};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
@@ -72,7 +74,7 @@ pub use portcullis_config as config;
 pub use portcullis_exec::{
     CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
     Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
-    clear_caches, enter, enter_leaf_cgroup, obstacles,
+    clear_caches, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;

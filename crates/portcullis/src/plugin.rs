@@ -7,6 +7,7 @@ use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::abi::module::ModuleState;
 use crate::capability::wasi;
+use crate::compile::Compilation;
 use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
@@ -30,6 +31,7 @@ pub(crate) struct Loaded {
     pub(crate) host_env: HostEnvironment,
     pub(crate) stdio: GuestStdio,
     pub(crate) digest: String,
+    pub(crate) compilation: Option<Compilation>,
 }
 
 /// Code that is compiled and linked.
@@ -72,6 +74,11 @@ impl Plugin {
     /// The BLAKE3 digest of its bytes, as 64 hexadecimal digits.
     pub fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    /// Where it was compiled when it was loaded; `None` if it came from the cache.
+    pub fn compilation(&self) -> Option<Compilation> {
+        self.0.compilation
     }
 
     /// Makes an instance with a memory of its own, and asks it for its environment overlay if it exports one.

@@ -4,6 +4,7 @@
 mod attacks;
 mod failures;
 mod folding;
+mod forwarding;
 mod keys;
 mod masking;
 mod ownership;

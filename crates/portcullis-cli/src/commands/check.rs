@@ -1,4 +1,4 @@
-//! `portcullis check`: what is wrong with policy files, and what allows more than it seems to.
+//! `portcullis check`: what is wrong with policy files, whether their tests hold, and what allows more than it seems to.
 
 use serde_json::json;
 
@@ -24,13 +24,16 @@ pub(super) fn check(args: &CheckArgs, env: Environment, out: Printer) -> Result<
         warnings.extend(entry.cut.iter().map(|cut| above_ceiling(&entry.id, cut)));
         warnings.extend(lint::lint(&entry.grants));
     }
+    let tests = settings.policy.tests();
     let files: Vec<_> = settings
         .files
         .iter()
         .map(|file| file.path.display().to_string())
         .collect();
     if args.common.output.json {
-        out.json(json!({ "files": files, "plugins": plugins, "warnings": warnings }))?;
+        out.json(
+            json!({ "files": files, "plugins": plugins, "tests": tests, "warnings": warnings }),
+        )?;
     } else {
         for file in &settings.files {
             out.line(&line(&format!(
@@ -42,6 +45,7 @@ pub(super) fn check(args: &CheckArgs, env: Environment, out: Printer) -> Result<
         let counts = [
             (files.len(), "policy file"),
             (plugins, "plugin"),
+            (tests, "test"),
             (warnings.len(), "warning"),
         ];
         out.line(

@@ -3,7 +3,7 @@
 mod confinement;
 
 use confinement::Confinements;
-use portcullis::{Diagnostic, Host, Source, Status};
+use portcullis::{Compilation, Diagnostic, Host, Source, Status};
 use portcullis_audit::Evidence;
 use portcullis_policy::{Confinement, ExecGrant, Grants, Mode, PluginId, ProgramRule};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::failure::{Report, Result};
 use crate::render::{Printer, line};
 use crate::session;
 use crate::settings::{self, Directories, Environment, Settings};
-use portcullis_config::FlagSet;
+use portcullis_config::{AuditForwards, FlagSet};
 
 /// A plugin that calls `true`: `doctor.wat`, assembled.
 const PLUGIN: &[u8] = include_bytes!("doctor.wasm");
@@ -138,6 +138,7 @@ async fn run_true(
     let host = Host::builder()
         .project("/usr")
         .host_env(env.host())
+        .compilation(Compilation::Confined(confinement))
         .build()
         .map_err(|error| chain(&error))?;
     let source = Source {
@@ -200,7 +201,7 @@ fn data(directories: &Directories) -> Check {
 }
 
 fn audit(directories: &Directories) -> Check {
-    let result = session::open_trail(directories)
+    let result = session::open_trail(directories, &AuditForwards::default())
         .map_err(|failure| first(&failure.reports))
         .and_then(|_| {
             let evidence = Evidence {

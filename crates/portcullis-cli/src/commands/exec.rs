@@ -47,7 +47,7 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
     if args.dry_run {
         return dry_run(&settings, &asked, args.output.json, out);
     }
-    let trail = session::open_trail(&settings.directories)?;
+    let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let screen = Screen::default();
     let consent = AtTheTerminal {
         screen: screen.clone(),
@@ -67,11 +67,11 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
     match call(host, &run.id, native, signals).await {
         Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
         Ended::Refused(error) => {
-            run.end(Exit::OURS)?;
+            run.end(Exit::OURS, out)?;
             Err(refused(*error))
         }
         Ended::Stopped(exit) => {
-            run.end(exit)?;
+            run.end(exit, out)?;
             Ok(exit)
         }
     }
@@ -191,7 +191,7 @@ fn finish(
     activity.notices.iter_mut().for_each(as_flags);
     let exit = exit_of(&ending, &activity);
     let id = run.id.clone();
-    let head = run.end(exit)?;
+    let head = run.end(exit, out)?;
     let denials = told(&activity.denials, help);
     if json {
         out.json(document(exit, &id, &ending, &activity, &denials, head))?;

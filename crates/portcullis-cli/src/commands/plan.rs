@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use portcullis::{Activity, Plugin, Protection, Report, Status, Tier};
+use portcullis::{Activity, Compilation, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
     Confinement, ExecGrant, FsAccess, FsKind, Grants, Limits, Mode, ProgramRule,
 };
@@ -31,6 +31,28 @@ pub(super) fn details(settings: &Settings, target: &Target, out: Printer) {
     )));
 }
 
+/// Says how a plugin was compiled, if it was and less than fully confined.
+pub(super) fn compiled(plugin: &Plugin, out: Printer) {
+    let Some(compilation) = plugin.compilation() else {
+        return;
+    };
+    let name = compilation.name();
+    match compilation {
+        Compilation::Confined(Confinement::Full) => out.detail("compiled: confined (full)"),
+        Compilation::Confined(Confinement::Namespaces | Confinement::Landlock) => {
+            out.tell(&format!("compiled: confined ({name})"));
+        }
+        Compilation::Confined(Confinement::Limits) | Compilation::InProcess => {
+            out.tell(&format!("compiled: not confined ({name})"));
+        }
+    }
+}
+
+/// The same as data; null for a plugin that was taken from the cache.
+pub(super) fn compiled_json(plugin: &Plugin) -> Value {
+    json!(plugin.compilation().map(Compilation::name))
+}
+
 /// What `run --dry-run` prints.
 pub(super) fn print(
     settings: &Settings,
@@ -52,6 +74,7 @@ pub(super) fn print(
                 "path": target.entry.path,
                 "blake3": plugin.digest(),
                 "sha256": target.sha256,
+                "compiled": compiled_json(plugin),
             },
             "project": settings.project,
             "policy_files": files,

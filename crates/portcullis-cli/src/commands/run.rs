@@ -68,7 +68,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         data: settings.directories.data.clone(),
         out,
     };
-    let trail = session::open_trail(&settings.directories)?;
+    let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
@@ -81,6 +81,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         loaded = out.while_doing(&what, host.load(source)) => loaded?,
         exit = signals.next() => return Ok(exit),
     };
+    plan::compiled(&plugin, out);
     if args.dry_run {
         plan::print(&settings, &target, &plugin, json, out)?;
         return Ok(Exit::OK);
@@ -168,13 +169,13 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
     } = match ended {
         Ended::Returned(returned) => *returned,
         Ended::Stopped(exit) => {
-            run.end(exit)?;
+            run.end(exit, ending.out)?;
             return Ok(exit);
         }
     };
     let exit = exit_of(&answer, &activity);
     let id = run.id.clone();
-    let head = run.end(exit)?;
+    let head = run.end(exit, ending.out)?;
     signals.end_at_the_first();
     let mut activity = activity;
     ending.target.complete_all(&mut activity.notices);
@@ -260,6 +261,7 @@ fn document(
             "path": ending.target.entry.path,
             "blake3": ending.plugin.digest(),
             "sha256": ending.target.sha256,
+            "compiled": plan::compiled_json(ending.plugin),
         },
         "exit_code": exit.0,
         "result": result,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portcullis_audit::{Event, Sink, TrustChanged};
-use portcullis_config::FlagSet;
+use portcullis_config::{AuditForwards, FlagSet};
 use serde_json::json;
 use similar::TextDiff;
 
@@ -115,6 +115,17 @@ impl Offer {
                 file.display()
             ));
         }
+        let audit = self.settings.policy.audit();
+        let syslog = audit
+            .syslog
+            .iter()
+            .map(|(socket, _)| socket.display().to_string());
+        let otlp = audit.otlp.iter().map(|(endpoint, _)| endpoint.clone());
+        lines.extend(
+            syslog
+                .chain(otlp)
+                .map(|to| format!("the trail is passed on to `{to}`")),
+        );
         Ok(lines.iter().flat_map(|text| wrapped(text)).collect())
     }
 }
@@ -194,7 +205,19 @@ async fn ask(common: &Common, env: Environment, out: Printer) -> Result<Exit> {
     if answer.as_deref() != Some("yes") {
         return Err(refuse("you were asked, and did not type `yes`".to_owned()));
     }
-    write_down(&offer.settings.directories, &offer.path, Some(&offer.now))?;
+    let Offer {
+        settings,
+        path,
+        now,
+        ..
+    } = &offer;
+    write_down(
+        &settings.directories,
+        settings.policy.audit(),
+        path,
+        Some(now),
+        out,
+    )?;
     Store::update(data, |store| {
         store.files.insert(offer.path.clone(), offer.now.clone());
     })?;
@@ -262,7 +285,7 @@ fn revoke(common: &Common, file: Option<&Path>, env: &Environment, out: Printer)
         store.files.remove(&path).is_some()
     })?;
     if removed {
-        write_down(&directories, &path, None)?;
+        write_down(&directories, &AuditForwards::default(), &path, None, out)?;
     }
     let told = if removed {
         "no longer trusted"
@@ -274,8 +297,14 @@ fn revoke(common: &Common, file: Option<&Path>, env: &Environment, out: Printer)
 }
 
 /// Nothing is trusted that is not written down.
-fn write_down(directories: &Directories, path: &Path, record: Option<&Record>) -> Result<()> {
-    let trail = session::open_trail(directories)?;
+fn write_down(
+    directories: &Directories,
+    forwards: &AuditForwards,
+    path: &Path,
+    record: Option<&Record>,
+    out: Printer,
+) -> Result<()> {
+    let trail = session::open_trail(directories, forwards)?;
     let event = Event::TrustChanged(TrustChanged {
         file: path.display().to_string(),
         sha256: record.map(|record| record.sha256.clone()),
@@ -288,5 +317,6 @@ fn write_down(directories: &Directories, path: &Path, record: Option<&Record>) -
     Arc::clone(&trail)
         .append(Timestamp::now(), &event)
         .map_err(|error| Failure::audit(&error))?;
+    session::settle(&trail, out);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! An answer that is to hold in later runs: a rule in the user's own policy file, for this very plugin.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portcullis_config::edit::{self, Edit, Right};
 use portcullis_config::{Context, Manifest};
@@ -71,7 +71,7 @@ impl Keeper {
         self.write(file, rule).map_err(|failure| why(&failure))
     }
 
-    fn write(&self, file: &PathBuf, rule: &ProgramRule) -> Result<()> {
+    fn write(&self, file: &Path, rule: &ProgramRule) -> Result<()> {
         prepare(file, &self.env)?;
         // By its path: another plugin may have the same id there.
         let entry = load(file, &self.context)?.plugin(&self.path.display().to_string())?;

@@ -74,11 +74,11 @@ pub(super) fn of_command(
     let terms = question.terms;
     let reach = children::reach(&terms.rights, terms.confinement);
     fact("it may", &middle(&escaped(&reach), room));
-    let foreign = |text: &str| text.chars().any(|c| !c.is_ascii());
+    let foreign = |text: &str| !text.is_ascii();
     if foreign(&shown) || names.iter().any(|name| foreign(name)) {
         fact(
             "note",
-            "there are letters in it that only look like others, or may",
+            "it has letters beyond ASCII, which may look like others",
         );
     }
     Shown { text, cut }

@@ -1,6 +1,9 @@
 //! All that was denied in one run: equal denials once, and the one command that allows everything that was missing.
 
+use std::borrow::Cow;
+
 use portcullis::Diagnostic;
+use portcullis_audit::mask;
 use portcullis_policy::{Denial, Remedy};
 use serde::Serialize;
 
@@ -32,6 +35,7 @@ impl Denials {
             {
                 *command = target.editing.complete(command);
             }
+            without_secrets(&mut denial);
             match counted.iter_mut().find(|known| known.denial == denial) {
                 Some(known) => known.count += 1,
                 None => counted.push(Counted { denial, count: 1 }),
@@ -52,6 +56,7 @@ impl Denials {
                 text: help.to_owned(),
                 command: None,
             }));
+            without_secrets(&mut denial);
             Counted { denial, count: 1 }
         });
         Self(told.collect())
@@ -71,6 +76,27 @@ impl Denials {
             }
         }
         commands
+    }
+}
+
+/// Masks the texts of a denial. A command with a secret in it would be masked too, and so allow something else: the
+/// remedy says so instead.
+fn without_secrets(denial: &mut Denial) {
+    let texts = [&mut denial.action, &mut denial.object];
+    for text in texts.into_iter().chain(&mut denial.notes) {
+        if let Cow::Owned(masked) = mask(text) {
+            *text = masked;
+        }
+    }
+    for remedy in &mut denial.remedies {
+        let command = remedy.command.as_deref().map(shell);
+        if command.is_some_and(|command| matches!(mask(&command), Cow::Owned(_))) {
+            remedy.command = None;
+            remedy.text = format!(
+                "{}: the command has a secret in it; write a rule with `*` in its place",
+                remedy.text
+            );
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use portcullis_audit::mask;
+
 /// Bytes of one line of a report: 256 of a guest's text, and our words around it.
 const MAX_LINE: usize = 400;
 
@@ -30,9 +32,9 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// As [`escape`], and cut to the length of a line.
+/// As [`escape`], without secrets of a known form, and cut to the length of a line.
 pub(crate) fn line(text: &str) -> String {
-    let escaped = escape(text);
+    let escaped = escape(&mask(text));
     if escaped.len() <= MAX_LINE {
         return escaped;
     }
@@ -99,6 +101,11 @@ mod tests {
         assert!(cut.len() < MAX_LINE + 40, "{cut}");
         assert!(cut.ends_with("bytes more)"));
         assert_eq!(line("short"), "short");
+        let secret = line(&format!("{} --token hunter2", "é".repeat(150)));
+        assert!(
+            !secret.contains("hunter2"),
+            "masked before it is cut: {secret}"
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The form of a report: `error[P0201]: …`, then notes, then what helps.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Renderer, Snippet};
 use anstyle::AnsiColor;
 use portcullis::Diagnostic;
+use portcullis_audit::mask;
 use portcullis_config::ConfigError;
 
 use super::{Level, colour, escape, line, shell};
@@ -60,6 +62,10 @@ pub(super) fn push(out: &mut String, word: &str, text: &str) {
 
 pub(super) fn help(text: &str, command: Option<&[String]>) -> String {
     match command.map(shell) {
+        Some(command) if matches!(mask(&command), Cow::Owned(_)) => format!(
+            "{}: the command has a secret in it; write a rule with `*` in its place",
+            line(text)
+        ),
         Some(command) if command.len() <= MAX_COMMAND => format!("{}: {command}", line(text)),
         Some(command) => format!(
             "{}: the command has {} bytes; `--json` has it",

@@ -1,8 +1,9 @@
 //! `audit`: what was written down, and whether it still is.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
-use crate::context::{Context, shows};
+use crate::context::{Context, DEV, shows};
 
 fn after_a_run() -> Context {
     let context = Context::with_policy("exec.allow = [\"echo\"]\n");
@@ -141,4 +142,139 @@ fn without_runs_there_is_no_trail() {
     there is no trail yet
     ");
     shows!(context, ["audit", "show"], @"exit 0");
+}
+
+/// Arguments with a secret in them, each with the secret.
+const SECRETS: [(&[&str], &str); 9] = [
+    (&["cat", "--token", "hunter2"], "hunter2"),
+    (&["cat", "--password=hunter2"], "hunter2"),
+    (&["sshpass", "-p", "hunter2", "ssh", "h"], "hunter2"),
+    (&["curl", "-u", "me:hunter2", "https://h/"], "hunter2"),
+    (&["curl", "-H", "X-Api-Key: hunter2"], "hunter2"),
+    (&["cat", "https://me:hunter2@h/x"], "hunter2"),
+    (&["cat", "https://h/x?access_token=hunter2&a=b"], "hunter2"),
+    (
+        &["cat", "ghp_0123456789abcdefghijABCDEFGHIJ012345"],
+        "0123456789abc",
+    ),
+    (
+        &[
+            "cat",
+            "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+        ],
+        "hunter2",
+    ),
+];
+
+#[test]
+fn no_secret_of_a_denied_command_is_shown_or_written_down() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    for (command, secret) in SECRETS {
+        for flags in [&["-v"][..], &["--json"]] {
+            let run = ["--config", "policy.toml", "p", "exec", "--"];
+            let args = [&["run"], flags, &run, command].concat();
+            let output = context.output(&args);
+            let shown = [output.stdout, output.stderr].concat();
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(
+                shown.contains("P0201") || shown.contains("P0205"),
+                "{shown}"
+            );
+            assert!(shown.contains("[masked]"), "{command:?}: {shown}");
+            assert!(!shown.contains(secret), "{command:?}: {shown}");
+        }
+    }
+    let trail = context.home().join(".local/state/portcullis/audit");
+    for file in fs::read_dir(trail).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let shown = context.output(&["audit", "show"]);
+    assert!(!String::from_utf8(shown.stdout).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn a_remedy_with_a_secret_in_it_is_none() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let args = [
+        "run",
+        "--config",
+        "policy.toml",
+        "--json",
+        "p",
+        "exec",
+        "--",
+    ];
+    let commands = |command: &[&str]| {
+        let document = context.json(&[&args, command].concat());
+        document["remedy"].as_array().unwrap().len()
+    };
+    assert_eq!(commands(&["cat", "--token", "hunter2"]), 0);
+    assert_eq!(commands(&["cat", "--number", "x"]), 1);
+}
+
+/// A policy that passes its trail on to a log in the project.
+fn logged(how: &str) -> Context {
+    let context = Context::with_guest("exec-args");
+    let socket = context.project().join("log");
+    let audit = format!("[audit]\nsyslog = {{ socket = {socket:?}, {how} }}\n[[plugins]]");
+    let head = DEV.replace("[[plugins]]", &audit);
+    context.write("policy.toml", format!("{head}exec.allow = [\"echo\"]\n"));
+    context
+}
+
+const DENIED: [&str; 9] = [
+    "run",
+    "--config",
+    "policy.toml",
+    "p",
+    "exec",
+    "--",
+    "cat",
+    "--token",
+    "hunter2",
+];
+
+#[test]
+fn denials_and_the_head_reach_the_systems_log() {
+    let context = logged("head_every = 1000");
+    let log = UnixDatagram::bind(context.project().join("log")).unwrap();
+    let result = context.json(&[&["run", "--json"], &DENIED[1..]].concat());
+    log.set_nonblocking(true).unwrap();
+    let mut buffer = [0; 65_536];
+    let messages: Vec<_> = std::iter::from_fn(|| {
+        let length = log.recv(&mut buffer).ok()?;
+        Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
+    })
+    .collect();
+    assert_eq!(messages.len(), 2, "{messages:#?}");
+    assert!(
+        messages[0].contains("P0201") && messages[0].contains("[masked]"),
+        "{messages:#?}"
+    );
+    assert!(!messages[0].contains("hunter2"), "{messages:#?}");
+    let head = result["audit"]["head"].as_str().unwrap();
+    let hash = head.split(':').next_back().unwrap();
+    assert!(
+        messages[1].contains(" head - ") && messages[1].contains(hash),
+        "{messages:#?}"
+    );
+}
+
+#[test]
+fn a_log_that_is_not_there_is_told_and_stops_nothing_unless_it_is_required() {
+    let context = logged("events = \"all\"");
+    let output = context.output(&DENIED);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(126), "{stderr}");
+    assert!(
+        stderr.contains("audit messages could not be passed on to the log at"),
+        "{stderr}"
+    );
+    let context = logged("events = \"all\", required = true");
+    let output = context.output(&DENIED);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
+    assert!(stderr.contains("error[P0904]"), "{stderr}");
+    assert!(!stderr.contains("P0201"), "nothing was run: {stderr}");
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use portcullis_testkit::{assemble, guest_bytes, repository, wat};
+use portcullis_testkit::{Hostile, assemble, guest_bytes, repository, wat};
 
 use crate::context::{Context, DEV};
 
@@ -18,9 +18,11 @@ enum Content {
     Wat(&'static str),
     /// WebAssembly in the text format.
     Assemble(&'static str),
+    /// What keeps a compiler busy.
+    Slow(Hostile),
 }
 
-use Content::{Assemble, Bytes, Guest, Text, Wat};
+use Content::{Assemble, Bytes, Guest, Slow, Text, Wat};
 
 struct Case {
     /// What is broken.
@@ -188,6 +190,22 @@ const PLUGINS: &[Case] = &[
         Bytes(b"\0asm\x0d\0\x01\0\x07\x7f"),
         "error[P0602]: cannot load plugin `p`: the component is not valid",
     ),
+    Case {
+        policy: "limits.compile_time = \"100ms\"\n",
+        ..plugin(
+            "a component made to be compiled for hours",
+            Slow(Hostile::Time),
+            "error[P0609]: cannot load plugin `p`: compiling it took more than 100 ms",
+        )
+    },
+    Case {
+        policy: "limits.compile_memory = \"64MiB\"\n",
+        ..plugin(
+            "a component made to fill the memory when it is compiled",
+            Slow(Hostile::Memory),
+            "error[P0611]: cannot load plugin `p`: compiling it took more than 67108864 bytes of memory",
+        )
+    },
     plugin(
         "a core module with two memories",
         Assemble(
@@ -646,6 +664,7 @@ fn message(case: &Case) -> (String, Option<i32>) {
         Guest(name) => guest_bytes(name),
         Wat(name) => wat(name),
         Assemble(text) => assemble(text.as_bytes()).unwrap(),
+        Slow(hostile) => hostile.component(),
     };
     context.write("p.wasm", bytes);
     context.write("out/file", "");

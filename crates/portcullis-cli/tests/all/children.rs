@@ -249,7 +249,7 @@ allow = [
     exit 0
     -- stdout
     checked `policy.toml` (named with `--config`)
-    1 policy file, 1 plugin, 6 warnings
+    1 policy file, 1 plugin, 0 tests, 6 warnings
     -- stderr
     warning[P0911]: plugin `p` may run `bash` with any arguments
       note: `bash` is a shell, so this rule allows all that it can reach: read [DIR]/project/out; write [DIR]/project/out/target; network open: all that you can reach; programs any of the system

@@ -32,7 +32,7 @@ fn rules_that_allow_everything_are_warned_of() {
     exit 0
     -- stdout
     checked `policy.toml` (named with `--config`)
-    1 policy file, 1 plugin, 2 warnings
+    1 policy file, 1 plugin, 0 tests, 2 warnings
     -- stderr
     warning[P0911]: plugin `p` may run `bash` with any arguments
       note: `bash` is a shell, so this rule allows all that it can reach: everything that you can reach
@@ -388,4 +388,31 @@ fn a_cache_that_has_grown_too_much_is_emptied_and_that_is_told() {
     );
     let kept = context.json(&["cache", "list", "--json"]);
     assert_eq!(kept["caches"][0]["bytes"], 0);
+}
+
+#[test]
+fn check_runs_the_tests_of_a_policy_and_says_where_one_fails() {
+    let policy = |write: &str| {
+        format!(
+            "exec.allow = [{{ id = \"status\", program = \"git\", args = [\"status\"], write = [] }}]\nfs.write = [\"out\"]\n\
+             [[plugins.exec.test]]\nallow = [\n  [\"git\", \"status\"],\n  {{ run = [\"git\", \"status\"], rules = [\"status\"], write = [{write}] }},\n]\n"
+        )
+    };
+    let context = Context::with_policy(&policy(""));
+    std::fs::create_dir(context.project().join("out")).unwrap();
+    assert_eq!(
+        context.json(&["check", "--json", "policy.toml"])["tests"],
+        2
+    );
+    let context = Context::with_policy(&policy("\"out\""));
+    std::fs::create_dir(context.project().join("out")).unwrap();
+    shows!(context, ["check", "policy.toml"], @r#"
+    exit 2
+    -- stderr
+    error[P0106]: the rules must allow ["git", "status"], and leave it [] to write, not ["[DIR]/project/out"]
+      --> policy.toml:11:3
+       |
+    11 |   { run = ["git", "status"], rules = ["status"], write = ["out"] },
+       |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
 }

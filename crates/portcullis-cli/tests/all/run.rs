@@ -1,5 +1,7 @@
 //! `run`: what comes out, and with which code.
 
+use portcullis_testkit::guest_bytes;
+
 use crate::context::{Context, shows};
 
 const RUN: [&str; 5] = ["run", "--config", "policy.toml", "p", "exec"];
@@ -23,6 +25,7 @@ fn a_command_runs_and_children_are_said_to_be_unconfined_once() {
 
     stderr=
     -- stderr
+    compiled: not confined (limits)
     children: not confined (limits): they can do what you can do
     ");
 }
@@ -56,6 +59,7 @@ fn a_denial_that_the_guest_gives_up_on_is_code_126() {
     shows!(context, exec(&["--", "cat", "/etc/hostname"]), @r#"
     exit 126
     -- stderr
+    compiled: not confined (limits)
     denied: the operator's policy does not allow this command
     error[P0201]: plugin `p` may not run `/usr/bin/cat`
       note: no `exec` rule matches; the default is deny
@@ -78,6 +82,7 @@ fn all_denials_are_reported_together_with_what_allows_them() {
     error=denied: the operator's policy does not allow this command
     error=denied: the operator's policy does not allow this command
     -- stderr
+    compiled: not confined (limits)
     warning[P0201]: plugin `p` may not run `/usr/bin/cat`
       note: no `exec` rule matches; the default is deny
       note: requested as `cat` with arguments ["a"]
@@ -248,6 +253,8 @@ fn a_dry_run_says_what_would_be_allowed_and_runs_nothing() {
     limits: [N] ms a call, [N] ms and [N] bytes a stream for a command, 8 commands at once, 600 a minute, [N] bytes of memory
     mode dev, confinement limits
     children: not confined (limits): they can do what you can do
+    -- stderr
+    compiled: not confined (limits)
     ");
     assert!(!context.project().join("made").exists());
     assert!(
@@ -360,7 +367,13 @@ fn quiet_leaves_warnings_out_but_not_what_the_children_were() {
     };
     assert_eq!(
         stderr("-q"),
-        "children: not confined (limits): they can do what you can do\n"
+        "compiled: not confined (limits)\nchildren: not confined (limits): they can do what you can do\n",
+        "at first"
+    );
+    assert_eq!(
+        stderr("-q"),
+        "children: not confined (limits): they can do what you can do\n",
+        "with the plugin from the cache"
     );
     assert!(stderr("-v").contains("P0201") && stderr("-v").contains("in the audit trail"));
 }
@@ -399,4 +412,53 @@ fn standard_input_is_the_plugins_only_when_it_is_passed_on() {
     };
     assert_eq!(answer(&["--stdin"]), b"from the operator\n");
     assert_eq!(answer(&[]), b"");
+}
+
+#[test]
+fn how_a_plugin_was_compiled_is_in_the_result_and_warned_of_when_it_is_less_than_full() {
+    let confined = Context::confined("");
+    confined.write("p.wasm", guest_bytes("noop"));
+    let run = ["run", "--json", "--config", "policy.toml", "p"];
+    assert_eq!(confined.json(&run)["plugin"]["compiled"], "full");
+    assert!(
+        confined.json(&run)["plugin"]["compiled"].is_null(),
+        "from the cache"
+    );
+    let context = Context::confined("");
+    context.write("p.wasm", guest_bytes("noop"));
+    let weaker = [
+        "run",
+        "--config",
+        "policy.toml",
+        "--confinement",
+        "namespaces",
+        "p",
+    ];
+    shows!(context, weaker, @"
+    exit 0
+    -- stderr
+    compiled: confined (namespaces)
+    ");
+}
+
+#[test]
+fn where_nothing_can_be_confined_a_plugin_is_compiled_only_as_the_operator_wrote() {
+    let context = Context::confined("");
+    context.write("p.wasm", guest_bytes("noop"));
+    let run = |flags: &[&str]| {
+        let args = [&["run", "--config", "policy.toml"], flags, &["p"]].concat();
+        let output = context.without_namespaces(&args).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, stderr) = run(&[]);
+    assert_eq!(code, Some(125));
+    assert!(stderr.starts_with("error[P0612]"), "{stderr}");
+    let (code, stderr) = run(&["--confinement", "limits"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (Some(0), "compiled: not confined (limits)\n")
+    );
 }

@@ -4,6 +4,7 @@
 mod attacks;
 mod concurrency;
 mod hits;
+mod order;
 mod ownership;
 mod space;
 

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at its first surprise")]
 
+mod audit;
 mod broken;
+mod ceiling;
 mod children;
 mod edits;
 mod layers;
 mod manifest;
 mod model;
 mod support;
+mod trials;
 mod verb;

@@ -76,7 +76,7 @@ sha256 = "{digest}"
 late = true
 env = ["LANG", "LC_*"]
 fs = {{ read = ["${{project}}", {{ path = "~/notes", as = "/notes" }}, "${{plugin}}"], write = ["out"] }}
-limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, call = "1m", memory = "3MiB", table_elements = 4 }}
+limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB" }}
 
 [plugins.exec]
 inherit_env = false
@@ -139,6 +139,10 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
         (1, 2, 4)
     );
     assert_eq!(limits.call, Duration::from_secs(60));
+    assert_eq!(
+        (limits.compile_time, limits.compile_memory),
+        (Duration::from_secs(5), 6 << 20)
+    );
     let exec = grants.exec.as_ref().unwrap();
     assert!(!exec.inherit_env && !exec.any_program);
     assert_eq!(exec.pass_env, ["GH_TOKEN"]);
@@ -189,7 +193,9 @@ fn what_is_not_written_is_closed() {
     let dev = entry(&format!("mode = \"dev\"\n{head}exec = {{}}\n"))
         .exec
         .unwrap();
-    assert!(dev.any_program && dev.inherit_env);
+    assert!(dev.any_program && dev.inherit_env && !dev.inherit_output);
+    let shown = entry(&format!("{head}exec = {{ inherit_output = true }}\n"));
+    assert!(shown.exec.unwrap().inherit_output);
     let listed = entry(&format!(
         "mode = \"dev\"\n{head}exec = {{ allow = [], inherit_env = false }}\n"
     ))

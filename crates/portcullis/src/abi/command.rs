@@ -380,3 +380,34 @@ fn link_end(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_command_was_killed_goes_before_its_signal() {
+        let killed = Status::Signalled(9);
+        let cases = [
+            (killed, Some(Code::LimitMemory), false, "memory"),
+            (killed, Some(Code::LimitTotalOutput), false, "total-output"),
+            (killed, Some(Code::LimitOutput), false, "output"),
+            (killed, None, true, "asked"),
+            (killed, None, false, "signal 9"),
+            (Status::TimedOut, None, false, "timed out"),
+            (Status::Exited(9), None, false, "code 9"),
+        ];
+        for (status, killed_for, asked, words) in cases {
+            let told = match Exit::of(status, killed_for, asked) {
+                Exit::Exited(code) => format!("code {code}"),
+                Exit::Signalled(signal) => format!("signal {signal}"),
+                Exit::TimedOut => "timed out".to_owned(),
+                Exit::Killed(Reason::Asked) => "asked".to_owned(),
+                Exit::Killed(Reason::Output) => "output".to_owned(),
+                Exit::Killed(Reason::TotalOutput) => "total-output".to_owned(),
+                Exit::Killed(Reason::Memory) => "memory".to_owned(),
+            };
+            assert_eq!(told, words);
+        }
+    }
+}

@@ -12,6 +12,7 @@
 mod attacks;
 mod call;
 mod command;
+mod compile;
 mod consent;
 mod core_form;
 mod exec;
@@ -33,6 +34,9 @@ fn main() -> std::process::ExitCode {
     {
         return killed_host::play(point, confinement, project);
     }
+    if words.get(1).is_some_and(|role| role == "compile-role") {
+        return compile::play();
+    }
     let tests = [
         attacks::TESTS,
         load::TESTS,
@@ -41,6 +45,7 @@ fn main() -> std::process::ExitCode {
         command::streams::TESTS,
         command::lives::TESTS,
         consent::TESTS,
+        compile::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,

@@ -1,6 +1,7 @@
 //! Finding the executable that serves.
 
 use std::{
+    fs::File,
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
@@ -61,6 +62,16 @@ impl Helper {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The opened file once more, for reading, and the path where it lies now.
+    ///
+    /// # Errors
+    /// The operating system's, if it may be executed and not read.
+    pub fn reopen(&self) -> io::Result<(File, PathBuf)> {
+        let link = self.exec_path();
+        let path = std::fs::read_link(&link)?;
+        Ok((File::open(link)?, path))
     }
 
     /// A path by which only this process can run the opened file.

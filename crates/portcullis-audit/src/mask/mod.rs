@@ -3,15 +3,22 @@
 //! A guard for the usual accidents (a token in an argument, a password in a URL), not a proof: a
 //! secret without a recognisable form passes. So secrets do not belong in arguments at all.
 
+mod names;
+mod tokens;
+
 use std::borrow::Cow;
 use std::fmt;
 
+use names::Options;
 use serde::{Deserialize, Serialize};
+use tokens::{TOKENS, alnum, dotted, url_safe};
 
 /// A masked text longer than this many bytes is cut.
 pub const MAX_TEXT: usize = 256;
 /// Of a longer argument list, only this many are written.
 pub const MAX_ARGS: usize = 64;
+/// What stands in place of a secret.
+const MASKED: &str = "[masked]";
 
 /// Text that went through [`mask`] and was cut to a length worth keeping.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,7 +35,8 @@ impl Masked {
     /// Masks an argument list and writes it as a JSON list of strings.
     ///
     /// Beside what [`mask`] knows, the value of an option whose name speaks of a secret is masked,
-    /// as in `--password=x` and `--token x`. Each argument is cut to [`MAX_TEXT`] bytes, the list to
+    /// as in `--password=x` and `--token x`, and of the options of common programs that do so without saying it, as in
+    /// `sshpass -p x` and `curl -u me:x`. Each argument is cut to [`MAX_TEXT`] bytes, the list to
     /// [`MAX_ARGS`] arguments.
     ///
     /// ```
@@ -45,21 +53,20 @@ impl Masked {
     {
         let mut list: Vec<serde_json::Value> = Vec::new();
         let mut beyond = 0_usize;
-        let mut secret_follows = false;
+        let mut options = Options::default();
         for arg in args {
             if list.len() == MAX_ARGS {
                 beyond += 1;
                 continue;
             }
             let arg = arg.as_ref();
-            let is_option = arg.starts_with('-');
-            let text = match arg.split_once('=') {
-                _ if secret_follows && !is_option => "[masked]".to_owned(),
-                Some((name, _)) if names_a_secret(name) => format!("{}=[masked]", cut(mask(name))),
-                _ => cut(mask(arg)),
-            };
-            secret_follows = is_option && !arg.contains('=') && names_a_secret(arg);
-            list.push(text.into());
+            list.push(match options.secret(arg) {
+                Some(secret) => {
+                    let kept = cut(mask(&arg[..secret]));
+                    format!("{kept}{MASKED}").into()
+                }
+                None => cut(mask(arg)).into(),
+            });
         }
         if beyond > 0 {
             list.push(format!("(+{beyond} arguments)").into());
@@ -80,106 +87,12 @@ impl fmt::Display for Masked {
     }
 }
 
-/// One form of token: a fixed beginning and what may follow it.
-struct Token {
-    prefix: &'static str,
-    body: fn(u8) -> bool,
-    /// Fewer body bytes than this are a word that happens to begin so.
-    least: usize,
-    /// The beginning is also part of ordinary words, so it counts at the start of one only.
-    at_word_start: bool,
-}
-
-const fn token(prefix: &'static str, body: fn(u8) -> bool, least: usize) -> Token {
-    Token {
-        prefix,
-        body,
-        least,
-        at_word_start: false,
-    }
-}
-
-const fn word(prefix: &'static str, body: fn(u8) -> bool, least: usize) -> Token {
-    Token {
-        prefix,
-        body,
-        least,
-        at_word_start: true,
-    }
-}
-
-fn alnum(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-}
-
-fn upper(b: u8) -> bool {
-    b.is_ascii_uppercase() || b.is_ascii_digit()
-}
-
-fn snake(b: u8) -> bool {
-    alnum(b) || b == b'_'
-}
-
-fn url_safe(b: u8) -> bool {
-    alnum(b) || matches!(b, b'_' | b'-')
-}
-
-fn dotted(b: u8) -> bool {
-    url_safe(b) || b == b'.'
-}
-
-/// Tokens known by their beginning: GitHub, AWS, the `sk-` family, Slack, GitLab, npm, PyPI, Google.
-const TOKENS: &[Token] = &[
-    token("ghp_", alnum, 16),
-    token("gho_", alnum, 16),
-    token("ghu_", alnum, 16),
-    token("ghs_", alnum, 16),
-    token("ghr_", alnum, 16),
-    token("github_pat_", snake, 16),
-    token("AKIA", upper, 12),
-    token("ASIA", upper, 12),
-    word("sk-", url_safe, 16),
-    token("xoxa-", url_safe, 10),
-    token("xoxb-", url_safe, 10),
-    token("xoxp-", url_safe, 10),
-    token("xoxr-", url_safe, 10),
-    token("xoxs-", url_safe, 10),
-    token("glpat-", dotted, 16),
-    token("npm_", alnum, 16),
-    word("pypi-", url_safe, 16),
-    token("AIza", url_safe, 24),
-    token("ya29.", dotted, 16),
-];
-
-/// Words in the name of an option or variable that say its value is a secret.
-const SECRET_WORDS: &[&str] = &[
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "apikey",
-    "api-key",
-    "api_key",
-    "access-key",
-    "access_key",
-    "private-key",
-    "private_key",
-    "credential",
-    "cookie",
-    "bearer",
-    "authorization",
-];
-
-fn names_a_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
-}
-
 /// Replaces what has the form of a secret, keeping the beginning that tells its kind.
 ///
-/// Known forms: tokens of GitHub, GitLab, AWS, Google, Slack, npm, PyPI and the `sk-` family; JSON web
-/// tokens; private key blocks; user and password of a URL; credentials after `Bearer` and `Basic`.
+/// Known forms: tokens of GitHub, GitLab, AWS, Google, Slack, Stripe, npm, PyPI, the `sk-` family and some more; JSON
+/// web tokens; private key blocks; user and password of a URL; credentials after `Bearer` and `Basic`; what is given to an
+/// option, a variable, a header or a key whose name speaks of a secret (`--token x`, `API_KEY=x`, `Cookie: x`,
+/// `"password": "x"`).
 ///
 /// ```
 /// # use portcullis_audit::mask;
@@ -196,7 +109,7 @@ pub fn mask(text: &str) -> Cow<'_, str> {
         match find_secret(text, at) {
             Some(secret) => {
                 masked.push_str(&text[kept..secret.start]);
-                masked.push_str("[masked]");
+                masked.push_str(MASKED);
                 kept = secret.end;
                 at = secret.end.max(at + 1);
             }
@@ -215,8 +128,9 @@ fn find_secret(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
     let rest = &text.as_bytes()[at..];
     let in_word = at > 0 && alnum(text.as_bytes()[at - 1]);
     match rest[0] {
-        b'-' => private_key(text, at),
-        b':' => userinfo(text, at),
+        b'-' => private_key(text, at).or_else(|| names::option(text, at)),
+        b':' => userinfo(text, at).or_else(|| names::named(text, at)),
+        b'=' => names::named(text, at),
         b'e' => json_web_token(rest, at),
         b'B' | b'b' if !in_word => credentials(rest, at),
         _ => None,
@@ -250,8 +164,20 @@ fn private_key(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
 fn userinfo(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
     let authority = text.get(at..)?.strip_prefix("://")?;
     let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'');
-    let authority = &authority[..authority.find(ends).unwrap_or(authority.len())];
-    let user = &authority[..authority.rfind('@')?];
+    let whole = &authority[..authority.find(ends).unwrap_or(authority.len())];
+    let user = match whole.rfind('@') {
+        Some(end) => &whole[..end],
+        None => {
+            // A password with a `/` in it, which should have been written `%2F`: what follows a colon is no port.
+            let (_, port) = whole.rsplit_once(':')?;
+            let word = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+            let word = &authority[..authority.find(word).unwrap_or(authority.len())];
+            let is_port = port.is_empty() || port.bytes().all(|b| b.is_ascii_digit());
+            &word[..word
+                .rfind('@')
+                .filter(|_| !is_port && !port.ends_with(']'))?]
+        }
+    };
     let lone_ssh_user = text[..at].ends_with("ssh") && !user.contains(':');
     let start = at + "://".len();
     (!user.is_empty() && !lone_ssh_user).then_some(start..start + user.len())
@@ -361,6 +287,105 @@ mod tests {
             argv.as_str(),
             r#"["p","--password=[masked]","--api-key","[masked]","--token","--verbose","GH_TOKEN=[masked]","-n"]"#
         );
+    }
+
+    #[test]
+    fn what_stands_under_a_secrets_name_is_masked() {
+        for (text, expected) in [
+            ("tool --token hunter2 x", "tool --token [masked] x"),
+            ("tool --password=hunter2 x", "tool --password=[masked] x"),
+            (
+                r#"requested as `t` with arguments ["--token", "hun\"ter2", "x"]"#,
+                r#"requested as `t` with arguments ["--token", "[masked]", "x"]"#,
+            ),
+            (r#"["--api-key","hunter2"]"#, r#"["--api-key","[masked]"]"#),
+            (
+                r#"requested as `sshpass` with arguments ["-p", "hunter2", "ssh"]"#,
+                r#"requested as `sshpass` with arguments ["-p", "[masked]", "ssh"]"#,
+            ),
+            (
+                r#"["-u", "me:hunter2", "h"]"#,
+                r#"["-u", "me:[masked]", "h"]"#,
+            ),
+            ("MYSQL_PWD=hunter2 mysql", "MYSQL_PWD=[masked] mysql"),
+            ("DB_PASS='hunter 2' x", "DB_PASS='[masked]' x"),
+            (
+                "https://h/x?access_token=hunter2&a=b",
+                "https://h/x?access_token=[masked]&a=b",
+            ),
+            (
+                "https://h/x?sv=1&sig=hunter2",
+                "https://h/x?sv=1&sig=[masked]",
+            ),
+            (
+                r#"{"password": "hunter2", "a": 1}"#,
+                r#"{"password": "[masked]", "a": 1}"#,
+            ),
+            (
+                "Authorization: Token hunter2",
+                "Authorization: Token [masked]",
+            ),
+            ("Cookie: a=hunter2; b=c", "Cookie: [masked]"),
+            ("https://me:hun/ter2@host/x", "https://[masked]@host/x"),
+            ("sk_live_0123456789abcdefgh", "sk_live_[masked]"),
+            ("hvs.0123456789abcdefgh", "hvs.[masked]"),
+        ] {
+            assert_eq!(mask(text), expected);
+            assert_eq!(mask(expected), expected, "again");
+        }
+        for text in [
+            "the token: it has expired",
+            "--token --verbose",
+            "give it with --password",
+            "mkdir -p out/target",
+            "docker run -u 1000:1000 x",
+            "ls -u here",
+            "--passive=yes, a bypass=1",
+            "http://host:8080/a@b",
+            "http://[::1]:80/a@b",
+            "`limits.compile_memory` = 3",
+        ] {
+            assert!(matches!(mask(text), Cow::Borrowed(_)), "{}", mask(text));
+        }
+    }
+
+    #[test]
+    fn options_that_do_not_say_that_they_take_a_secret_are_known() {
+        for (args, expected) in [
+            (
+                &["sshpass", "-p", "x", "ssh"][..],
+                r#"["sshpass","-p","[masked]","ssh"]"#,
+            ),
+            (
+                &["/usr/bin/mysql", "-px", "-u", "me"],
+                r#"["/usr/bin/mysql","-p[masked]","-u","me"]"#,
+            ),
+            (
+                &["docker", "login", "-p", "x"],
+                r#"["docker","login","-p","[masked]"]"#,
+            ),
+            (
+                &["redis-cli", "-a", "x", "get"],
+                r#"["redis-cli","-a","[masked]","get"]"#,
+            ),
+            (
+                &["curl", "-u", "me:x", "h"],
+                r#"["curl","-u","me:[masked]","h"]"#,
+            ),
+            (&["curl", "--user=me:x"], r#"["curl","--user=me:[masked]"]"#),
+            (
+                &["curl", "-H", "X-Api-Key: x y"],
+                r#"["curl","-H","X-Api-Key: [masked]"]"#,
+            ),
+            (
+                &["env", "SSHPASS=x y", "a"],
+                r#"["env","SSHPASS=[masked]","a"]"#,
+            ),
+            (&["mkdir", "-p", "x"], r#"["mkdir","-p","x"]"#),
+            (&["ls", "-u", "x"], r#"["ls","-u","x"]"#),
+        ] {
+            assert_eq!(Masked::argv(args.iter()).as_str(), expected);
+        }
     }
 
     #[test]

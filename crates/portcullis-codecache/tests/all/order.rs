@@ -1,0 +1,106 @@
+//! A component compiled by somebody else is used only if it is what was ordered, whole.
+
+use portcullis_codecache::{AnswerError, Order, serve};
+use wasmtime::{Config, Engine};
+
+use crate::{Place, component_wasm, run};
+
+fn order(engine: &Engine, answer: u32) -> Order {
+    Order::component(engine, component_wasm(answer)).unwrap()
+}
+
+fn answer(engine: &Engine, order: &Order) -> Vec<u8> {
+    let mut answer = Vec::new();
+    serve(engine, order.message(), &mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn what_was_ordered_is_used_and_cached() {
+    let (place, engine) = (Place::new(), Engine::default());
+    let cache = place.cache();
+    let order = order(&engine, 7);
+    let answer = answer(&engine, &order);
+    let compiled = order.accept(answer).unwrap();
+    cache.put_compiled(&compiled).unwrap();
+    assert_eq!(run(&engine, &compiled.component().unwrap()), 7);
+    let cached = cache.get_component(&engine, &component_wasm(7)).unwrap();
+    assert_eq!(run(&engine, &cached.unwrap()), 7);
+    let other = cache.get_component(&engine, &component_wasm(8)).unwrap();
+    assert!(
+        other.is_none(),
+        "it is cached for what it was compiled from"
+    );
+}
+
+#[test]
+fn an_answer_to_another_order_is_refused() {
+    let engine = Engine::default();
+    // The same component, ordered twice: only the key differs.
+    for other in [7, 8] {
+        let answer = answer(&engine, &order(&engine, other));
+        let refused = order(&engine, 7).accept(answer);
+        assert!(matches!(refused, Err(AnswerError::NotAuthentic)), "{other}");
+    }
+}
+
+#[test]
+fn every_changed_or_missing_byte_is_noticed() {
+    let engine = Engine::default();
+    let changes: [fn(&mut Vec<u8>); 12] = [
+        |answer| answer[0] ^= 0x40,
+        |answer| flip(answer, 1),
+        |answer| flip(answer, 2),
+        |answer| flip(answer, 34),
+        |answer| flip(answer, 80),
+        |answer| flip(answer, 120),
+        |answer| flip(answer, 140),
+        |answer| flip(answer, 500),
+        |answer| answer.clear(),
+        |answer| drop(answer.remove(0)),
+        |answer| drop(answer.pop()),
+        |answer| answer.truncate(answer.len() / 2),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let order = order(&engine, 7);
+        let mut answer = answer(&engine, &order);
+        change(&mut answer);
+        assert!(order.accept(answer).is_err(), "change {number}");
+    }
+}
+
+/// Changes the byte so far from the end.
+fn flip(answer: &mut [u8], from_end: usize) {
+    let place = answer.len() - from_end;
+    answer[place] ^= 0x40;
+}
+
+#[test]
+fn another_engine_is_told_from_a_forgery() {
+    let ours = Engine::default();
+    let theirs = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+    let order = order(&ours, 7);
+    let answer = answer(&theirs, &order);
+    assert!(matches!(
+        order.accept(answer),
+        Err(AnswerError::OtherEngine)
+    ));
+}
+
+#[test]
+fn a_component_that_is_refused_says_why() {
+    let engine = Engine::default();
+    let order = Order::component(&engine, b"\0asm\x0d\0\x01\0\xff".to_vec()).unwrap();
+    let answer = answer(&engine, &order);
+    let Err(AnswerError::Refused(why)) = order.accept(answer) else {
+        panic!("compiled");
+    };
+    assert!(!why.is_empty());
+}
+
+#[test]
+fn what_is_no_order_is_not_served() {
+    let mut output = Vec::new();
+    assert!(serve(&Engine::default(), &b"short"[..], &mut output).is_err());
+    assert_eq!(output, b"");
+}
