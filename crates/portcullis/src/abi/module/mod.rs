@@ -13,11 +13,12 @@ use portcullis_audit::Masked;
 use portcullis_policy::Grants;
 use tokio::io::AsyncWrite;
 use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
 use super::packed::{self, Packed};
 use crate::gate::Wish;
-use crate::state::State;
+use crate::state::{MAX_RESOURCES, State};
 use answer::{Error, Output, encode};
 use children::Numbered;
 pub(crate) use entry::{Entry, REQUIRED, fit};
@@ -46,7 +47,8 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    pub(crate) fn new(p1: WasiP1Ctx, log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
+    pub(crate) fn new(mut p1: WasiP1Ctx, log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
+        p1.ctx().table.set_max_capacity(MAX_RESOURCES);
         Self {
             p1,
             log,
