@@ -11,6 +11,7 @@
 )]
 
 mod args;
+mod beside;
 mod cwd;
 mod env;
 mod fixture;
@@ -73,6 +74,7 @@ fn cases() -> Vec<Case> {
         status::TESTS,
         limits::TESTS,
         lifetime::TESTS,
+        beside::TESTS,
         server::TESTS,
     ]
     .concat();
