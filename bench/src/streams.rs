@@ -48,12 +48,14 @@ pub(crate) async fn all(bench: &Bench) -> anyhow::Result<()> {
         }
     }
     print("1 GiB of a command's output", &rows);
-    for row in &rows {
-        let rate = (MIB << 20) as f64 / row.median() / 1e3;
-        let verdict = if rate >= GOAL { "met" } else { "MISSED" };
+    let rate = |row: &Row| (MIB << 20) as f64 / row.median() / 1e3;
+    println!("{:<64} {:>9.2} GB/s", rows[0].name, rate(&rows[0]));
+    for row in &rows[1..] {
+        let verdict = if rate(row) >= GOAL { "met" } else { "MISSED" };
         println!(
-            "{:<64} {rate:>9.2} GB/s  ≥ {GOAL} GB/s: {verdict}",
-            row.name
+            "{:<64} {:>9.2} GB/s  ≥ {GOAL} GB/s: {verdict}",
+            row.name,
+            rate(row)
         );
     }
     println!(

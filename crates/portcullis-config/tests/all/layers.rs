@@ -248,3 +248,22 @@ fn tests_of_a_trusted_file_cannot_be_made_to_fail_by_the_tree() {
         .grants;
     assert!(run(&grants, "git", &["status"]).is_err());
 }
+
+#[test]
+fn a_file_of_the_tree_lets_no_output_past_a_plugin() {
+    let project = Project::new();
+    let trusted = |exec: &str| project.trusted(&format!("{HEAD}exec = {{ {exec} }}\n"));
+    let found = project
+        .found("[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\nexec.inherit_output = true\n");
+    let mistakes = project.mistakes(&[trusted("allow = [\"git\"]"), found]);
+    assert!(mistakes.contains("`exec.inherit_output`"), "{mistakes}");
+    let said = project.load(&[trusted("inherit_output = true")]).unwrap();
+    assert!(
+        said.plugin("p")
+            .unwrap()
+            .grants
+            .exec
+            .unwrap()
+            .inherit_output
+    );
+}

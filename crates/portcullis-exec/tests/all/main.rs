@@ -11,6 +11,7 @@
 )]
 
 mod args;
+mod beside;
 mod cache;
 mod cwd;
 mod env;
@@ -74,6 +75,7 @@ fn cases() -> Vec<Case> {
         status::TESTS,
         limits::TESTS,
         lifetime::TESTS,
+        beside::TESTS,
         server::TESTS,
     ]
     .concat();

@@ -228,7 +228,7 @@ fn a_slow_reader_holds_the_command_and_nothing_else() {
     let fixture = Fixture::new();
     let progress = fixture.path().join("progress");
     let script = format!(
-        "while :; do head -c {BLOCK} /dev/zero; printf x >> '{}'; done",
+        "while head -c {BLOCK} /dev/zero; do printf x >> '{}'; done",
         progress.display()
     );
     // Read, in a pipe, in one read beyond what was asked for, and one written half.
