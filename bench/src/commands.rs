@@ -22,10 +22,11 @@ pub(crate) async fn large_host(rounds: usize, small: Option<f64>) -> anyhow::Res
     println!("\nreserved: {} GiB", reserved()? >> 30);
     rows(&bench, &format!("a command, captured, {host}")).await?;
     let one = ["one".to_owned()];
-    let large = portcullis_spawn_bench::run(&format!("cells alone, {host}"), rounds, &one)?;
+    let group = format!("cells alone, {host}");
+    let large = portcullis_spawn_bench::run(&group, rounds, &one)?;
     if let (Some(small), Some(large)) = (small, large) {
         let title = "full, a cell parked: from this host beside a small one";
-        print_unchanged(title, small, large, 1.05);
+        print_unchanged(&group, title, small, large, 1.05);
     }
     std::hint::black_box(&touched);
     Ok(())

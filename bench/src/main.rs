@@ -11,8 +11,10 @@
 
 mod calls;
 mod commands;
+mod lift;
 mod loads;
 mod process;
+mod streams;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use portcullis::policy::{
     PluginId, ProgramRule,
 };
 use portcullis::{Host, Plugin, Source};
+use portcullis_spawn_bench::rounds::section;
 use portcullis_spawn_bench::tiny;
 
 /// What a plugin's commands may do.
@@ -114,7 +117,9 @@ impl Bench {
 }
 
 /// The groups of rows, by the names that choose them.
-const GROUPS: [&str; 6] = ["cells", "commands", "calls", "loads", "process", "large"];
+const GROUPS: [&str; 7] = [
+    "cells", "commands", "calls", "streams", "loads", "process", "large",
+];
 /// How often each row of the cells is measured.
 const ROUNDS: usize = 200;
 
@@ -124,7 +129,13 @@ fn main() -> anyhow::Result<()> {
     if let Some(unknown) = wanted.iter().find(|name| !GROUPS.contains(&name.as_str())) {
         anyhow::bail!("no group `{unknown}`; there are {}", GROUPS.join(", "));
     }
-    let wanted = |group: &str| wanted.is_empty() || wanted.iter().any(|name| name == group);
+    let wanted = |group: &str| {
+        let chosen = wanted.is_empty() || wanted.iter().any(|name| name == group);
+        if chosen {
+            section(group);
+        }
+        chosen
+    };
     let mut small = None;
     if wanted("cells") {
         // Before anything else, while this process is small.
@@ -141,6 +152,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("calls") {
             calls::all(&bench).await?;
+        }
+        if wanted("streams") {
+            streams::all(&bench).await?;
         }
         if wanted("loads") {
             loads::all(&bench)?;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "portcullis-confine",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),
@@ -40,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "portcullis-audit",
             "portcullis-config",
             "portcullis-policy",
+            "portcullis-private",
         ],
     ),
     (
@@ -49,6 +51,17 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "portcullis-audit",
             "portcullis-config",
             "portcullis-policy",
+        ],
+    ),
+    // Decoders are tried one by one.
+    (
+        "portcullis-fuzz",
+        &[
+            "portcullis-config",
+            "portcullis-confine",
+            "portcullis-exec",
+            "portcullis-policy",
+            "portcullis-proxy",
         ],
     ),
     // A measurement reaches past the library to weigh its parts one by one.
@@ -134,7 +147,8 @@ fn scan(directory: &Path, faults: &mut Vec<String>) -> Result<()> {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
-            if entry.file_name() != "target" {
+            // What has a manifest of its own is another package, of this workspace or of another.
+            if entry.file_name() != "target" && !path.join("Cargo.toml").exists() {
                 scan(&path, faults)?;
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -3,9 +3,10 @@
 //! A workspace of guests is built again only when its sources, its lock file, the WIT, the compiler or the way
 //! of building changed.
 
+use crate::skips::Skips;
 use crate::tally::Tally;
 use crate::toolchain::{self, TARGET, Toolchain};
-use crate::{Options, component, rebuild, shapes, shell, test};
+use crate::{Options, component, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,22 @@ pub(crate) fn directory() -> PathBuf {
     shell::root().join("target/guests")
 }
 
-/// Builds what is not up to date, and says how.
+/// Builds what is not up to date, and says how; what had to be left out is named.
 ///
 /// # Errors
 /// No compiler has the target, or a guest does not build.
-pub(crate) fn run(options: &Options) -> Result<()> {
+pub(crate) fn task(options: &Options) -> Result<()> {
+    let mut skips = Skips::default();
+    let built = run(options, &mut skips);
+    skips.print();
+    built
+}
+
+/// As [`task`], and notes what had to be left out.
+///
+/// # Errors
+/// As [`task`].
+pub(crate) fn run(options: &Options, skips: &mut Skips) -> Result<()> {
     let directory = directory();
     fs::create_dir_all(&directory)?;
     shapes::assemble(&directory.join("wat"))?;
@@ -40,6 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let names = build(workspace, &toolchain, options)?;
         fs::write(stamp, format!("{key}\n{}\n", names.join("\n")))?;
     }
+    interpreted::run(options, skips)?;
     if options.bless {
         rebuild::bless()?;
     }
@@ -47,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// Whether the stamp has the key and every guest it names is there, unchanged since.
-fn is_current(stamp: &Path, key: &str) -> bool {
+pub(crate) fn is_current(stamp: &Path, key: &str) -> bool {
     let Ok(text) = fs::read_to_string(stamp) else {
         return false;
     };
@@ -86,8 +99,8 @@ fn key(workspace: &str, toolchain: &Toolchain) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Collects the files under a directory, but for cargo's output and the results themselves.
-fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+/// Collects the files under a directory, but for cargo's output, the results themselves and guests of another kind.
+pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let path = entry.path();
@@ -95,7 +108,7 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if entry.file_type()?.is_dir() {
-            if entry.file_name() != "target" {
+            if entry.file_name() != "target" && entry.file_name() != "interpreted" {
                 walk(&path, files)?;
             }
         } else if !built {

@@ -13,9 +13,13 @@ mod arrows;
 mod bench;
 mod check;
 mod component;
+mod componentizers;
 mod dual_use;
 mod extra;
+mod figures;
+mod fuzz;
 mod guests;
+mod interpreted;
 mod ordinary;
 mod packages;
 mod rebuild;
@@ -40,12 +44,16 @@ tasks
   check    format, lints and arrows only
   guests   build the test guests and the example plugins into target/guests
   extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
-  bench    measure, release build; arguments after `--` go to the benchmark
+  bench    measure, release build; arguments after `--` are groups of rows, `peers` among them
+  fuzz     hostile input guided by coverage, ten minutes for each target; arguments: [TARGET]... [--seconds N]
+           [--keep] replaces the committed corpus by the fewest inputs that reach as much, [--planted] looks for planted bugs
   soak     the tests that kill and time out processes, with their long counts
 
 options
   --yes            install what is missing (system packages, tools, toolchain parts); CI=true implies it
   --route ROUTE    guests: how to get the wasm target: installed, rustup or debian (default: the first that works)
+  --write          bench: put the tables into docs/performance.md
+  --from FILE      bench: write what a run noted in this file (PORTCULLIS_FIGURES=FILE), and measure nothing
   --bless          guests: replace the committed example component with the one just built";
 
 /// What the command line said.
@@ -59,12 +67,16 @@ struct Options {
     route: Option<Route>,
     /// Whether to replace the committed component.
     bless: bool,
+    /// Whether to write what was measured into the book.
+    write: bool,
+    /// A file of figures to write instead of measuring.
+    from: Option<std::path::PathBuf>,
     /// Arguments after `--`.
     rest: Vec<String>,
 }
 
 impl Options {
-    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+    fn parse(task: Option<&str>, mut args: impl Iterator<Item = String>) -> Result<Self> {
         let ci = shell::env("CI").is_some_and(|value| value == "true" || value == "1");
         let mut options = Self {
             yes: ci,
@@ -75,7 +87,11 @@ impl Options {
             match arg.as_str() {
                 "--yes" => options.yes = true,
                 "--bless" => options.bless = true,
+                "--write" => options.write = true,
+                "--from" => options.from = args.next().map(Into::into),
                 "--route" => options.route = Some(args.next().unwrap_or_default().parse()?),
+                // It has no options of the others, and takes its own without `--` too.
+                _ if task == Some("fuzz") && arg != "--" => options.rest.push(arg),
                 "--" => options.rest = args.by_ref().collect(),
                 _ => bail!("unknown option `{arg}`\n\n{USAGE}"),
             }
@@ -87,12 +103,13 @@ impl Options {
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let task = args.next();
-    let done = Options::parse(args).and_then(|options| match task.as_deref() {
+    let done = Options::parse(task.as_deref(), args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
         Some("check") => check::run(&options),
-        Some("guests") => guests::run(&options),
+        Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),
         Some("bench") => bench::run(&options),
+        Some("fuzz") => fuzz::run(&options),
         Some("soak") => soak::run(),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

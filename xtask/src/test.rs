@@ -42,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut tally = Tally::default();
     step(
         "guests",
-        guests::run(options).and_then(|()| rebuild::check()),
+        guests::run(options, &mut skips).and_then(|()| rebuild::check()),
     );
     step("tests of guests", guests::unit_tests(options, &mut tally));
     step("programs", dual_use::install(options));

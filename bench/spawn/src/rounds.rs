@@ -1,9 +1,12 @@
 //! Figures over rounds: medians, and ratios within a round, so that a busy moment of the machine falls on all rows.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 /// One row: its name, its goal, and the time of one repetition in each round.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// What it is about.
     pub name: String,
@@ -76,65 +79,160 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Prints a group: median, ratio to the first row, goal and whether it is met.
-pub fn print(title: &str, rows: &[Row]) {
-    println!("\n{title}");
-    println!("{:<64} {:>12} {:>8}  goal", "", "median µs", "ratio");
-    for row in rows {
-        let ratio = row.ratio_to(&rows[0]);
-        let goal = match row.goal {
-            Goal::None => String::new(),
-            Goal::Micros(goal) => format!("≤ {goal} µs: {}", verdict(row.median() <= goal)),
-            Goal::Ratio(goal) => format!("≤ {goal}×: {}", verdict(ratio <= goal)),
+/// What is said of one row, or of two beside each other.
+#[derive(Debug, Serialize)]
+pub struct Figure {
+    /// The group it belongs to.
+    pub group: String,
+    /// What it is about.
+    pub name: String,
+    /// What was measured, in `unit`; `None` where only the ratio counts.
+    pub figure: Option<f64>,
+    /// What `figure` is in.
+    pub unit: &'static str,
+    /// How many times the first row of the group, or the other row.
+    pub ratio: Option<f64>,
+    /// What it should reach, in words.
+    pub goal: Option<String>,
+    /// Whether it does.
+    pub met: Option<bool>,
+}
+
+impl Figure {
+    /// A figure by itself that should be no larger than a goal.
+    #[must_use]
+    pub fn at_most(group: &str, name: &str, figure: f64, unit: &'static str, goal: f64) -> Self {
+        Self {
+            figure: Some(figure),
+            goal: Some(format!("≤ {goal} {unit}")),
+            met: Some(figure <= goal),
+            ..Self::new(group, name, unit)
+        }
+    }
+
+    fn new(group: &str, name: &str, unit: &'static str) -> Self {
+        Self {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            figure: None,
+            unit,
+            ratio: None,
+            goal: None,
+            met: None,
+        }
+    }
+
+    /// A ratio by itself that should be at least, or at most, so much.
+    fn of_ratio(group: &str, name: &str, ratio: f64, (sign, goal): (char, f64)) -> Self {
+        let met = if sign == '≥' {
+            ratio >= goal
+        } else {
+            ratio <= goal
+        };
+        Self {
+            ratio: Some(ratio),
+            goal: Some(format!("{sign} {goal}×")),
+            met: Some(met),
+            ..Self::new(group, name, "")
+        }
+    }
+
+    /// Prints it as a row, and notes it for whoever asked for the figures.
+    ///
+    /// # Panics
+    /// When the file that was asked for cannot be written: a run whose figures are lost is none.
+    pub fn put(&self) {
+        let column =
+            |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
+        let goal = match (&self.goal, self.met) {
+            (Some(goal), Some(true)) => format!("{goal}: met"),
+            (Some(goal), _) => format!("{goal}: MISSED"),
+            (None, _) => String::new(),
         };
         println!(
-            "{:<64} {:>12.2} {:>8.2}  {goal}",
-            row.name,
-            row.median(),
-            ratio
+            "{:<64} {:>12} {:>8}  {goal}",
+            self.name,
+            column(self.figure),
+            column(self.ratio)
         );
+        note(self);
     }
 }
 
-/// How many times longer one row takes than another, and whether that is as often as it should be.
-pub fn print_against(title: &str, slower: &Row, faster: &Row, goal: f64) {
-    let ratio = slower.ratio_to(faster);
-    println!(
-        "{title:<64} {:>12} {ratio:>8.2}  ≥ {goal}×: {}",
-        "",
-        verdict(ratio >= goal)
-    );
+/// Begins a section: what is measured from now on stands in that part of the book.
+pub fn section(name: &str) {
+    note(&serde_json::json!({ "section": name }));
+}
+
+/// Appends a line to the file that was asked for, if one was.
+#[expect(
+    clippy::expect_used,
+    reason = "documented at `put`: a run whose figures are lost is none"
+)]
+fn note(line: &impl Serialize) {
+    if let Some(path) = std::env::var_os(FIGURES) {
+        let line = serde_json::to_string(line).expect("figures are plain values");
+        let file = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path);
+        file.and_then(|mut file| writeln!(file, "{line}"))
+            .expect("the file for the figures can be written");
+    }
+}
+
+/// The variable that names a file to which each figure is appended as a line of JSON.
+const FIGURES: &str = "PORTCULLIS_FIGURES";
+
+fn head(title: &str, unit: &str) {
+    println!("\n{title}");
+    println!("{:<64} {unit:>12} {:>8}  goal", "", "ratio");
+}
+
+/// Prints a group: median, ratio to the first row, goal and whether it is met.
+pub fn print(title: &str, rows: &[Row]) {
+    head(title, "median µs");
+    for row in rows {
+        let (figure, ratio) = (row.median(), row.ratio_to(&rows[0]));
+        let (goal, met) = match row.goal {
+            Goal::None => (None, None),
+            Goal::Micros(goal) => (Some(format!("≤ {goal} µs")), Some(figure <= goal)),
+            Goal::Ratio(goal) => (Some(format!("≤ {goal}×")), Some(ratio <= goal)),
+        };
+        let figure = Figure {
+            figure: Some(figure),
+            ratio: Some(ratio),
+            goal,
+            met,
+            ..Figure::new(title, &row.name, "µs")
+        };
+        figure.put();
+    }
+}
+
+/// How many times longer one row of a group takes than another, and whether that is as often as it should be.
+pub fn print_against(group: &str, title: &str, slower: &Row, faster: &Row, goal: f64) {
+    Figure::of_ratio(group, title, slower.ratio_to(faster), ('≥', goal)).put();
 }
 
 /// Prints whether something costs as much as before, given how many times the floor it took each time.
-pub fn print_unchanged(title: &str, before: f64, after: f64, goal: f64) {
-    let ratio = after / before;
-    println!(
-        "{title:<64} {:>12} {ratio:>8.2}  ≤ {goal}×: {}",
-        "",
-        verdict(ratio <= goal)
-    );
+pub fn print_unchanged(group: &str, title: &str, before: f64, after: f64, goal: f64) {
+    Figure::of_ratio(group, title, after / before, ('≤', goal)).put();
 }
 
 /// Prints rates; with a goal, the second row is to be three times the last.
 pub fn rates(title: &str, rows: &[Row], goal: bool) {
-    println!("\n{title}");
-    println!("{:<64} {:>12} {:>8}  goal", "", "per second", "ratio");
+    head(title, "per second");
     for row in rows {
-        let ratio = row.median() / rows[0].median();
-        println!("{:<64} {:>12.0} {ratio:>8.2}", row.name, row.median());
+        let figure = Figure {
+            figure: Some(row.median()),
+            ratio: Some(row.median() / rows[0].median()),
+            ..Figure::new(title, &row.name, "per second")
+        };
+        figure.put();
     }
     if let (true, Some(ours), Some(peer)) = (goal, rows.get(1), rows.last()) {
-        let ratio = ours.ratio_to(peer);
-        let title = "one-use cells beside bwrap";
-        println!(
-            "{title:<64} {:>12} {ratio:>8.2}  ≥ 3×: {}",
-            "",
-            verdict(ratio >= 3.0)
-        );
+        let name = "one-use cells beside bwrap";
+        Figure::of_ratio(title, name, ours.ratio_to(peer), ('≥', 3.0)).put();
     }
-}
-
-fn verdict(met: bool) -> &'static str {
-    if met { "met" } else { "MISSED" }
 }

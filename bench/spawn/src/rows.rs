@@ -70,7 +70,7 @@ pub fn one_at_a_time(setting: &Setting, title: &str, rounds: usize) -> anyhow::R
     print(title, &rows);
     let named = |name: &str| rows.iter().find(|row| row.name == name);
     if let (Some(bwrap), Some(full)) = (named(BWRAP), named(FULL)) {
-        print_against("bwrap beside full, a cell parked", bwrap, full, 15.0);
+        print_against(title, "bwrap beside full, a cell parked", bwrap, full, 15.0);
     }
     let full = named(FULL).ok_or_else(|| anyhow::anyhow!("no row of parked cells"))?;
     Ok(full.ratio_to(&rows[0]))

@@ -17,6 +17,10 @@ pub enum Event {
     RunStarted(RunStarted),
     /// The run is over.
     RunEnded(RunEnded),
+    /// A person was asked for what no rule says.
+    Asked(Asked),
+    /// A policy of a working tree is trusted, or no longer.
+    TrustChanged(TrustChanged),
     /// The policy decided on a request.
     Decision(Decision),
     /// What came of a request that was allowed.
@@ -80,6 +84,49 @@ pub struct RunEnded {
     pub exit_code: i32,
     /// How long it took, in microseconds.
     pub duration_us: u64,
+}
+
+/// A person was asked for what no rule says. The [`Decision`] that follows from the answer has the same run and call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The id of the run.
+    pub run: String,
+    /// The number of the call within the run.
+    pub call: u64,
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The capability, such as `exec`.
+    pub capability: String,
+    /// What it was asked for: a program with its arguments.
+    pub object: Masked,
+    /// What the person answered.
+    pub answer: Answer,
+}
+
+/// A policy of a working tree is trusted, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustChanged {
+    /// The policy file.
+    pub file: String,
+    /// The SHA-256 of its text as it is trusted, hex; `None` when it is trusted no longer.
+    pub sha256: Option<String>,
+    /// The plugins that it names, each with the SHA-256 of its file; empty where nothing is there.
+    pub plugins: Vec<(String, String)>,
+}
+
+/// What a person answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Answer {
+    /// This one command.
+    Once,
+    /// This command, for the rest of the run.
+    Run,
+    /// This command, now and in later runs.
+    Always,
+    /// No.
+    No,
 }
 
 /// The policy's answer to one request.

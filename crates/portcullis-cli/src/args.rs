@@ -39,6 +39,8 @@ pub(crate) enum Verb {
     Grant(EditArgs),
     /// Take a right away from a plugin, in your policy file.
     Revoke(EditArgs),
+    /// Trust the policy of the working tree as it is now: shows what it would give, and asks at the terminal.
+    Trust(TrustArgs),
     /// Look at the audit trail.
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -322,6 +324,36 @@ pub(crate) enum RightVerb {
     },
 }
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct TrustArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<TrustVerb>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrustVerb {
+    /// Show what the policy of the working tree would give, and whether it is trusted.
+    Show {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List what is trusted.
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Trust a policy no longer.
+    Revoke {
+        #[command(flatten)]
+        common: Common,
+        /// The policy. Default: that of the working tree.
+        file: Option<PathBuf>,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
     /// Print the records of the trail, or of one run.
@@ -359,12 +391,17 @@ pub(crate) enum AuditVerb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheVerb {
-    /// Say where it is and how much is in it.
+    /// Say where the cache of compiled code and those of commands are, and how much is in them.
     Info {
         #[command(flatten)]
         common: Common,
     },
-    /// Remove everything in it.
+    /// List the caches that are kept between commands, and whose they are.
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove everything in them, but for caches that a command is using.
     Clear {
         #[command(flatten)]
         common: Common,
@@ -381,6 +418,8 @@ pub(crate) struct DoctorArgs {
 pub(crate) enum Format {
     /// `portcullis.toml`
     Policy,
+    /// `ceiling.toml`
+    Ceiling,
     /// `plugin.toml`
     Manifest,
 }
@@ -401,8 +440,22 @@ impl Verb {
                 | AuditVerb::Verify { common, .. }
                 | AuditVerb::Explain { common, .. },
             )
-            | Self::Cache(CacheVerb::Info { common } | CacheVerb::Clear { common })
-            | Self::Doctor(DoctorArgs { common }) => common.output,
+            | Self::Cache(
+                CacheVerb::Info { common }
+                | CacheVerb::List { common }
+                | CacheVerb::Clear { common },
+            )
+            | Self::Doctor(DoctorArgs { common })
+            | Self::Trust(TrustArgs {
+                verb:
+                    Some(
+                        TrustVerb::Show { common }
+                        | TrustVerb::List { common }
+                        | TrustVerb::Revoke { common, .. },
+                    ),
+                ..
+            })
+            | Self::Trust(TrustArgs { verb: None, common }) => common.output,
             Self::Completions { .. } | Self::Schema { .. } => Output::default(),
         }
     }

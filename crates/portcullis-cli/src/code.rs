@@ -84,7 +84,8 @@ const HOST_LIBRARY: Pages = pages! {
     "P0701",
     /// The plugin crashed.
     ///
-    /// The cause and the place are in the report. If it ran out of memory, raise `limits.memory`.
+    /// The cause and the place are in the report: those of its own language, where that printed them to standard error before it
+    /// gave up, then those of the engine. If it ran out of memory, raise `limits.memory`.
     "P0702",
     /// The plugin cannot be started.
     ///
@@ -123,6 +124,11 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Granted hosts are reached through a proxy of the command's own, by name and port.
     "P0806",
+    /// A command left more in its cache than is kept.
+    ///
+    /// It was emptied, and the next command fills it anew. `exec.cache` says how much is kept in each cache; `portcullis
+    /// cache list` shows them.
+    "P0807",
 };
 
 codes! {
@@ -203,6 +209,25 @@ codes! {
     /// What one command, or the plugin itself, writes there runs the next time, and with what that run may reach. Grant
     /// a directory below or beside it.
     LINT_WRITABLE_PROGRAMS = "P0917",
+    /// The ceiling cannot be obeyed.
+    ///
+    /// `/etc/portcullis/ceiling.toml` bounds what anybody can grant on this machine. It is there, and cannot be read, or
+    /// somebody else than root could have written it or a directory above it. Nothing is run then.
+    CEILING = "P0918",
+    /// Something was granted that is above the ceiling.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// The report names both lines. Take it out of the policy, or ask whoever administers this machine.
+    ABOVE_CEILING = "P0919",
+    /// The list of trusted policies cannot be used.
+    ///
+    /// It lies in the data directory, which must be yours alone (0700, its files 0600). Remove it and trust again.
+    TRUST_STORE = "P0920",
+    /// There is nothing to trust.
+    ///
+    /// `portcullis trust` is about a `portcullis.toml` found from the project upwards. It is refused without a terminal,
+    /// where a ceiling forbids it, and where you do not type `yes`.
+    TRUST = "P0921",
 }
 
 /// The page of a code, whatever case it is written in.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use portcullis::{BuildError, Diagnostic, LoadError};
 use portcullis_config::{ConfigError, ConfigErrors};
-use portcullis_policy::Remedy;
+use portcullis_policy::{Cut, PluginId, Remedy};
 use serde::Serialize;
 
 use crate::code;
@@ -72,6 +72,7 @@ pub(crate) fn diagnostic(code: &'static str, message: impl Into<String>) -> Diag
         message: message.into(),
         notes: Vec::new(),
         helps: Vec::new(),
+        trace: Vec::new(),
     }
 }
 
@@ -104,6 +105,17 @@ pub(crate) fn chain(code: &'static str, error: &dyn std::error::Error) -> Diagno
     causes.fold(diagnostic(code, error.to_string()), |report, cause| {
         report.note(cause)
     })
+}
+
+/// What is not granted to a plugin after all.
+pub(crate) fn above_ceiling(plugin: &PluginId, cut: &Cut) -> Diagnostic {
+    let message = format!("plugin `{plugin}` may not {} after all", cut.what);
+    let report = diagnostic(code::ABOVE_CEILING, message);
+    let report = match &cut.granted {
+        Some(origin) => report.note(format!("granted at {origin}")),
+        None => report,
+    };
+    report.note(format!("it is above the ceiling ({})", cut.ceiling))
 }
 
 /// A system error without its number.

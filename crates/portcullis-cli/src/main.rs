@@ -3,6 +3,7 @@
 mod args;
 mod code;
 mod commands;
+mod consent;
 mod dual_use;
 mod exit;
 mod failure;
@@ -36,6 +37,10 @@ fn main() -> ExitCode {
         quiet: output.quiet,
         verbose: output.verbose,
     };
+    if matches!(cli.verb, Verb::Run(_) | Verb::Exec(_) | Verb::Doctor(_)) {
+        // Before there is anything to move along. Without it limits are kept in another way, as the report says.
+        let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
+    }
     let exit = match serve(&cli.verb, out) {
         Ok(exit) => exit,
         Err(failure) => fail(&cli.verb, failure, out),

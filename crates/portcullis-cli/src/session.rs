@@ -13,6 +13,7 @@ use portcullis_config::{AuditForwards, Forwarded, ForwardedEvents};
 use portcullis_policy::PluginId;
 
 use crate::code;
+use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
 use crate::render::{Printer, count, line};
@@ -40,6 +41,16 @@ pub(crate) fn open_trail(
     )))
 }
 
+/// Waits until the trail is passed on, and says what could not be.
+pub(crate) fn settle(trail: &AuditTrail, out: Printer) {
+    for Lost { to, messages, why } in trail.sink().settle(SETTLE) {
+        let lost = count(messages, "audit message");
+        out.tell(&line(&format!(
+            "{lost} could not be passed on to {to}: {why}"
+        )));
+    }
+}
+
 fn forwards_of(forwards: &AuditForwards) -> Vec<Forward> {
     let forward = |to, forwarded: Forwarded| Forward {
         to,
@@ -65,7 +76,12 @@ pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
 }
 
 /// Builds the host as the settings say.
-pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) -> Result<Host> {
+pub(crate) fn host(
+    settings: &Settings,
+    trail: AuditTrail,
+    stdio: GuestStdio,
+    consent: AtTheTerminal,
+) -> Result<Host> {
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
@@ -74,6 +90,7 @@ pub(crate) fn host(settings: &Settings, trail: AuditTrail, stdio: GuestStdio) ->
         .audit(trail)
         .digest_key(key)
         .guest_stdio(stdio)
+        .consent(Arc::new(consent))
         .build()?;
     Ok(host)
 }
@@ -84,6 +101,7 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .project(&settings.project)
         .host_env(settings.env.host())
         .own_state(settings.own_state())
+        .caches(settings.directories.commands())
         .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {
@@ -149,14 +167,8 @@ impl Run {
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         });
         let written = self.trail.append(Timestamp::now(), &event);
-        let forwarding = self.trail.sink();
-        for Lost { to, messages, why } in forwarding.settle(SETTLE) {
-            let lost = count(messages, "audit message");
-            out.tell(&line(&format!(
-                "{lost} could not be passed on to {to}: {why}"
-            )));
-        }
+        settle(&self.trail, out);
         written.map_err(|error| Failure::audit(&error))?;
-        Ok(forwarding.sink().head())
+        Ok(self.trail.sink().sink().head())
     }
 }

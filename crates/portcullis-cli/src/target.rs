@@ -23,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) entry: PluginEntry,
     pub(crate) bytes: Vec<u8>,
     pub(crate) sha256: String,
+    /// The same as bytes.
+    pub(crate) digest: [u8; 32],
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
 }
@@ -60,12 +62,17 @@ impl Target {
         File::open(&entry.path)
             .and_then(|file| file.take(MAX_READ).read_to_end(&mut bytes))
             .map_err(failed)?;
-        let sha256 = hex::encode(Sha256::digest(&bytes));
+        let digest = Sha256::digest(&bytes).into();
+        // What the policy binds to a plugin's content it binds to what was read here.
+        entry.grants.plugin_sha256 = Some(digest);
+        // What was trusted was trusted as it was.
+        entry.sha256 = entry.sha256.or(settings.pin(&entry.path));
         let editing = Editing::of(&entry, settings);
         Ok(Self {
             entry,
             bytes,
-            sha256,
+            sha256: hex::encode(digest),
+            digest,
             editing,
         })
     }
@@ -144,17 +151,17 @@ impl Editing {
     fn of(entry: &PluginEntry, settings: &Settings) -> Self {
         match &entry.origin {
             Some(Origin::File { file, .. }) => {
-                let own = settings
-                    .files
-                    .iter()
-                    .any(|known| known.role == Role::Own && known.path == *file);
-                if own {
-                    Self::Own
-                } else {
-                    Self::File(file.clone())
+                let known = settings.files.iter().find(|known| known.path == *file);
+                match known.map(|known| known.role) {
+                    Some(Role::Own) => Self::Own,
+                    // A change there would be one of the tree, and no longer trusted.
+                    Some(Role::Trusted) => Self::Path(entry.path.clone()),
+                    _ => Self::File(file.clone()),
                 }
             }
-            Some(Origin::Flag { .. } | Origin::Code) | None => Self::Path(entry.path.clone()),
+            Some(Origin::Flag { .. } | Origin::Code | Origin::Answer) | None => {
+                Self::Path(entry.path.clone())
+            }
         }
     }
 

@@ -22,6 +22,14 @@ pub(crate) enum Kind {
     Module = 2,
 }
 
+impl Kind {
+    pub(crate) fn of(byte: Option<u8>) -> Option<Self> {
+        [Self::Component, Self::Module]
+            .into_iter()
+            .find(|kind| byte == Some(*kind as u8))
+    }
+}
+
 /// The secrets of a cache: one key names entries, two authenticate them.
 pub(crate) struct Keys {
     name: [u8; 32],

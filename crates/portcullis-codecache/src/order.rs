@@ -11,12 +11,12 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
 use crate::StoreError;
 use crate::cache::CodeCache;
-use crate::entry::{HEADER, Keys, MAC, Mac, Subject};
+use crate::entry::{HEADER, Keys, Kind, MAC, Mac, Subject};
 use crate::load::{Artifact, Authenticated};
 
 const SECRET: usize = 32;
@@ -26,7 +26,7 @@ const REFUSAL: u8 = 2;
 /// Bytes of a reason that are worth keeping: the compiler's word for it is not authenticated.
 const MAX_REASON: usize = 4096;
 
-/// A component to be compiled by another process, with [`serve`].
+/// A component or core module to be compiled by another process, with [`serve`].
 ///
 /// ```
 /// use portcullis_codecache::{Order, serve};
@@ -51,7 +51,7 @@ pub struct Order {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The compiler refused the component.
+    /// The compiler refused the bytes.
     #[error("{0}")]
     Refused(String),
     /// The compiler has another version or other settings than this engine.
@@ -90,10 +90,23 @@ impl Order {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn component(engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
+        Self::new(Component::KIND, engine, wasm)
+    }
+
+    /// Orders the core module with these bytes, for this engine.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn module(engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
+        Self::new(Module::KIND, engine, wasm)
+    }
+
+    fn new(kind: Kind, engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
         let mut secret = [0; SECRET];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let subject = Subject::new(Component::KIND, engine, &wasm);
+        let subject = Subject::new(kind, engine, &wasm);
         let mut message = wasm;
+        message.push(kind as u8);
         message.extend_from_slice(&secret);
         Ok(Self {
             engine: engine.clone(),
@@ -154,14 +167,26 @@ impl Compiled {
     /// The component.
     ///
     /// # Errors
-    /// What the engine says.
+    /// What the engine says, also if a core module was ordered.
     pub fn component(self) -> wasmtime::Result<Component> {
-        Component::load(&self.engine, Authenticated::compiled(self.code))
+        self.load()
+    }
+
+    /// The core module.
+    ///
+    /// # Errors
+    /// What the engine says, also if a component was ordered.
+    pub fn module(self) -> wasmtime::Result<Module> {
+        self.load()
+    }
+
+    fn load<T: Artifact>(self) -> wasmtime::Result<T> {
+        T::load(&self.engine, Authenticated::compiled(self.code))
     }
 }
 
 impl CodeCache {
-    /// Stores a component that was compiled as ordered.
+    /// Stores code that was compiled as ordered.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be stored. Nothing of it is left then.
@@ -175,7 +200,7 @@ impl CodeCache {
 /// The engine must have the settings of the one that ordered, as far as they shape code.
 ///
 /// # Errors
-/// When `input` or `output` fails, or `input` is no order. A component that cannot be compiled is an answer.
+/// When `input` or `output` fails, or `input` is no order. That something cannot be compiled is an answer.
 pub fn serve(engine: &Engine, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut wasm = Vec::new();
     input.read_to_end(&mut wasm)?;
@@ -183,9 +208,14 @@ pub fn serve(engine: &Engine, mut input: impl Read, mut output: impl Write) -> i
     let length = length.ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut secret = [0; SECRET];
     secret.copy_from_slice(&wasm.split_off(length));
-    match engine.precompile_component(&wasm) {
+    let kind = Kind::of(wasm.pop()).ok_or(io::ErrorKind::InvalidData)?;
+    let compiled = match kind {
+        Kind::Component => engine.precompile_component(&wasm),
+        Kind::Module => engine.precompile_module(&wasm),
+    };
+    match compiled {
         Ok(code) => {
-            let subject = Subject::new(Component::KIND, engine, &wasm);
+            let subject = Subject::new(kind, engine, &wasm);
             let header = subject.header(code.len() as u64);
             let mac = Mac::new(&Keys::new(&secret), &header).of(&code);
             output.write_all(&code)?;

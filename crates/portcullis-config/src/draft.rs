@@ -50,6 +50,7 @@ pub(crate) struct Draft {
 pub(crate) struct ExecDraft {
     pub(crate) origin: Origin,
     pub(crate) inherit_env: Option<bool>,
+    pub(crate) inherit_output: Option<bool>,
     /// `None` while no layer has an `allow` list: then any program is allowed in dev mode, none in production.
     pub(crate) allow: Option<Vec<ProgramRule>>,
     pub(crate) any_program: bool,
@@ -61,6 +62,7 @@ pub(crate) struct ExecDraft {
     pub(crate) system: Vec<PathBuf>,
     pub(crate) write_exec: Vec<PathBuf>,
     pub(crate) share: bool,
+    pub(crate) cache: Option<u64>,
     pub(crate) protect: Protect,
 }
 
@@ -69,6 +71,7 @@ impl ExecDraft {
         Self {
             origin,
             inherit_env: None,
+            inherit_output: None,
             allow: None,
             any_program: false,
             pass_env: Vec::new(),
@@ -79,6 +82,7 @@ impl ExecDraft {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
+            cache: None,
             protect: Protect::default(),
         }
     }
@@ -150,11 +154,13 @@ impl Draft {
                 any_program: exec.any_program || (exec.allow.is_none() && mode == Mode::Dev),
                 allow: exec.allow.clone().unwrap_or_default(),
                 deny: self.deny.clone(),
+                ceiling: None,
                 search_path: [&exec.search_path, &settings.exec_path]
                     .into_iter()
                     .find_map(Clone::clone)
                     .unwrap_or(default.search_path),
                 inherit_env: exec.inherit_env.unwrap_or(mode == Mode::Dev),
+                inherit_output: exec.inherit_output.unwrap_or(default.inherit_output),
                 pass_env: exec.pass_env.clone(),
                 strip_env_prefixes: exec.strip_env_prefixes.clone(),
                 env_allow_prefixes: self.env_allow_prefixes.clone(),
@@ -166,14 +172,17 @@ impl Draft {
                 system: exec.system.clone(),
                 write_exec: exec.write_exec.clone(),
                 share: exec.share,
+                cache: exec.cache,
                 origin: exec.origin.clone(),
             }
         });
         Grants {
             plugin: self.id.clone(),
+            plugin_sha256: None,
             mode,
             exec,
             fs: self.fs.clone(),
+            fs_ceiling: Default::default(),
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),

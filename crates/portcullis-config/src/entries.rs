@@ -185,6 +185,11 @@ impl Reader<'_> {
             .as_ref()
             .map(|inherit| **inherit)
             .or(exec.inherit_env);
+        exec.inherit_output = raw
+            .inherit_output
+            .as_ref()
+            .map(|inherit| **inherit)
+            .or(exec.inherit_output);
         let allow = self.rules(raw.allow.as_ref(), List::Allow);
         let deny = self.rules(raw.deny.as_ref(), List::Deny);
         self.unique_ids(raw, &allow, &deny);
@@ -219,6 +224,9 @@ impl Reader<'_> {
         }
         if let Some(word) = &raw.share {
             exec.share = matches!(**word, ShareWord::Plan);
+        }
+        if let Some(text) = &raw.cache {
+            exec.cache = self.size(text).or(exec.cache);
         }
         if let Some(names) = &raw.unprotect {
             self.unprotect(names, &mut exec.protect);

@@ -113,7 +113,7 @@ impl ConfigError {
     pub fn file(&self) -> Option<&Path> {
         match &self.origin {
             Origin::File { file, .. } => Some(file),
-            Origin::Flag { .. } | Origin::Code => None,
+            Origin::Flag { .. } | Origin::Code | Origin::Answer => None,
         }
     }
 
@@ -121,7 +121,7 @@ impl ConfigError {
     pub fn position(&self) -> (usize, usize) {
         match self.origin {
             Origin::File { line, column, .. } => (line, column),
-            Origin::Flag { .. } | Origin::Code => (0, 0),
+            Origin::Flag { .. } | Origin::Code | Origin::Answer => (0, 0),
         }
     }
 
@@ -145,7 +145,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::File { file, line, column } => write!(f, "{}:{line}:{column}", file.display())?,
-            Origin::Flag { .. } | Origin::Code => write!(f, "{}", self.origin)?,
+            Origin::Flag { .. } | Origin::Code | Origin::Answer => write!(f, "{}", self.origin)?,
         }
         write!(f, ": error[{}]: {}", self.code, self.message)?;
         if !self.label.is_empty() {

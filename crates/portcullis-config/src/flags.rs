@@ -248,6 +248,7 @@ fn rules(flag: &str, programs: &[String], report: &mut Report) -> Vec<ProgramRul
                 program: reference,
                 sha256: None,
                 arguments: ArgumentRule::default(),
+                plugin_sha256: None,
                 narrowing: Narrowing::default(),
             }),
             None => {

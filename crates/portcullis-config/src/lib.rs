@@ -28,6 +28,7 @@
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
 mod audit;
+mod ceiling;
 mod component;
 mod context;
 mod draft;

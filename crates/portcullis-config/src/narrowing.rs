@@ -99,6 +99,7 @@ impl Reader<'_> {
 
     fn refuse_exec_grants(&mut self, exec: &Exec) {
         self.only_narrows("exec.inherit_env", exec.inherit_env.as_ref());
+        self.only_narrows("exec.inherit_output", exec.inherit_output.as_ref());
         self.only_narrows("exec.allow", exec.allow.as_ref());
         self.only_narrows("exec.pass_env", exec.pass_env.as_ref());
         self.only_narrows("exec.strip_env_prefixes", exec.strip_env_prefixes.as_ref());
@@ -111,6 +112,7 @@ impl Reader<'_> {
         self.only_narrows("exec.system", exec.system.as_ref());
         self.only_narrows("exec.write_exec", exec.write_exec.as_ref());
         self.only_narrows("exec.share", exec.share.as_ref());
+        self.only_narrows("exec.cache", exec.cache.as_ref());
         self.only_narrows("exec.unprotect", exec.unprotect.as_ref());
         self.only_narrows("exec.timeout_ms", exec.timeout_ms.as_ref());
         self.only_narrows("exec.max_output_bytes", exec.max_output_bytes.as_ref());
@@ -202,7 +204,7 @@ impl Reader<'_> {
             .error(ConfigCode::Untrusted, span, message)
             .note("this file was found, not named; it may only hold `exec.deny`, lower `limits` and a narrower `net`")
             .help(format!(
-                "to use it as the policy: --config {file} (`portcullis trust` is not there yet)"
+                "look at what it would give, and trust it as it is: portcullis trust; or for once: --config {file}"
             ));
         self.report.push(error);
     }

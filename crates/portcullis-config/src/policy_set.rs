@@ -1,8 +1,11 @@
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{Confinement, Grants, InvalidPluginId, Origin, PluginId};
+use portcullis_policy::{Confinement, Cut, Grants, InvalidPluginId, Mode, Origin, PluginId};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 
 use crate::audit::AuditForwards;
+use crate::ceiling::{self, CeilingFile, Read};
 use crate::component::{self, Component, LocateError};
 use crate::context::{Base, Context, OwnState};
 use crate::draft::{Draft, ExecDraft, VERB};
@@ -28,6 +31,13 @@ pub enum Layer {
         /// How far it is trusted.
         trust: Trust,
     },
+    /// The most that all other layers can grant, wherever it stands among them.
+    Ceiling {
+        /// The file.
+        path: PathBuf,
+        /// Its text.
+        text: String,
+    },
     /// The flags of the command line. They hold for the plugin that is selected.
     Flags(FlagSet),
 }
@@ -49,6 +59,9 @@ pub enum Trust {
 pub struct PolicySet {
     drafts: Drafts,
     flags: Vec<Flags>,
+    ceilings: Vec<Read>,
+    /// The plugins that each trusted file names.
+    named: Vec<(PathBuf, Vec<PluginId>)>,
     cwd: PathBuf,
     tests: usize,
 }
@@ -68,6 +81,8 @@ pub struct PluginEntry {
     pub origin: Option<Origin>,
     /// The manifest that speaks for the component, and where it is.
     pub manifest: Option<(PathBuf, Manifest)>,
+    /// What was granted besides and is above the ceiling.
+    pub cut: Vec<Cut>,
 }
 
 /// What was granted to commands that are run without a plugin.
@@ -79,6 +94,8 @@ pub struct VerbEntry {
     pub origin: Option<Origin>,
     /// Whether the entry lists the programs that it allows: then no others are.
     pub lists_programs: bool,
+    /// What was granted besides and is above the ceiling.
+    pub cut: Vec<Cut>,
 }
 
 /// Why a selector means no plugin.
@@ -134,6 +151,8 @@ impl PolicySet {
         let mut drafts = Drafts::default();
         let mut trials = Vec::new();
         let mut flags = Vec::new();
+        let mut ceilings = Vec::new();
+        let mut named = Vec::new();
         for layer in layers {
             match layer {
                 Layer::File {
@@ -141,14 +160,34 @@ impl PolicySet {
                     text,
                     trust: Trust::Trusted,
                 } => {
-                    read_file(path, text, &context, &mut report, |reader, file| {
-                        trials.extend(reader.trusted(file, &mut drafts));
-                    });
+                    read_file(
+                        path,
+                        text,
+                        &context,
+                        &mut report,
+                        |reader, file: &PolicyFile| {
+                            let ids = file.plugins.iter().map(|entry| &entry.id);
+                            let ids = ids.filter_map(|id| PluginId::new(id.as_str()).ok());
+                            named.push((path.clone(), ids.collect()));
+                            trials.extend(reader.trusted(file, &mut drafts));
+                        },
+                    );
                 }
                 Layer::File {
                     trust: Trust::Narrowing,
                     ..
                 } => {}
+                Layer::Ceiling { path, text } => {
+                    read_file(
+                        path,
+                        text,
+                        &context,
+                        &mut report,
+                        |reader, file: &CeilingFile| {
+                            ceilings.push(reader.ceiling(file));
+                        },
+                    );
+                }
                 Layer::Flags(set) => flags.push(Flags::read(set, &context, &mut report)),
             }
         }
@@ -172,17 +211,36 @@ impl PolicySet {
                 trust: Trust::Narrowing,
             } = layer
             {
-                read_file(path, text, &context, &mut report, |reader, file| {
-                    reader.narrow(file, &mut drafts)
-                });
+                read_file(
+                    path,
+                    text,
+                    &context,
+                    &mut report,
+                    |reader, file: &PolicyFile| reader.narrow(file, &mut drafts),
+                );
             }
         }
         report.finish(Self {
             drafts,
             flags,
+            ceilings,
+            named,
             cwd: context.cwd.clone(),
             tests,
         })
+    }
+
+    /// Cuts off what is above the ceiling, if there is one. To be called by whoever adds to the grants of an entry.
+    pub fn meet_ceiling(&self, grants: &mut Grants) -> Vec<Cut> {
+        let ceilings = self.ceilings.iter();
+        ceilings
+            .flat_map(|read| read.ceiling.meet(grants))
+            .collect()
+    }
+
+    /// Where a ceiling says that no file of a tree is trusted.
+    pub fn forbids_trust(&self) -> Option<&Origin> {
+        self.ceilings.iter().find_map(|read| read.no_trust.as_ref())
     }
 
     /// Where the audit trail is passed on to, as the trusted files have it.
@@ -198,6 +256,19 @@ impl PolicySet {
     /// How the host itself reaches the network, as the trusted files have it.
     pub fn network(&self) -> &Network {
         &self.drafts.settings.network
+    }
+
+    /// The plugins that a trusted file names, each with the real path of its component; it need not be there. The entry
+    /// of `portcullis exec` is not among them.
+    pub fn named_in(&self, file: &Path) -> Vec<(PluginId, PathBuf)> {
+        let ids = self.named.iter().filter(|(path, _)| path == file);
+        let drafts = ids
+            .flat_map(|(_, ids)| ids)
+            .filter_map(|id| self.drafts.plugins.get(id));
+        drafts
+            .filter(|draft| !draft.is_of_the_verb())
+            .map(|draft| (draft.id.clone(), draft.path.clone()))
+            .collect()
     }
 
     /// What is to be enforced on the process that compiles plugins: the last `--confinement`, or else that of the
@@ -303,6 +374,7 @@ impl PolicySet {
             grants: entry.grants,
             origin: entry.origin,
             lists_programs,
+            cut: entry.cut,
         })
     }
 
@@ -318,8 +390,19 @@ impl PolicySet {
         for flags in &self.flags {
             flags.apply(&mut draft, &mut settings, &mut report);
         }
+        if self
+            .ceilings
+            .iter()
+            .any(|read| ceiling::forbids_dev(&read.ceiling))
+        {
+            // Before the grants: what is not written means more in `dev`.
+            settings.mode = Some(Mode::Production);
+        }
+        let mut grants = draft.grants(&settings);
+        let cut = self.meet_ceiling(&mut grants);
         let entry = PluginEntry {
-            grants: draft.grants(&settings),
+            grants,
+            cut,
             id: draft.id,
             path: draft.path,
             sha256: draft.sha256,
@@ -330,17 +413,17 @@ impl PolicySet {
     }
 }
 
-fn read_file(
+fn read_file<T: DeserializeOwned + JsonSchema>(
     path: &Path,
     text: &str,
     context: &Context,
     report: &mut Report,
-    take: impl FnOnce(&mut Reader<'_>, &PolicyFile),
+    take: impl FnOnce(&mut Reader<'_>, &T),
 ) {
     let source = Source { path, text };
     let dir = context.cwd.join(path);
     let dir = dir.parent().unwrap_or(&context.cwd);
-    if let Some(file) = shape::read::<PolicyFile>(&source, report) {
+    if let Some(file) = shape::read::<T>(&source, report) {
         let base = Base {
             context,
             dir,

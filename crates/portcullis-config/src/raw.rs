@@ -152,6 +152,8 @@ pub(crate) struct Exec {
     /// Whether the host's environment is passed when the plugin asks for it, without names and values that hold
     /// secrets or make programs run other code. Default: `true` in `dev` mode, `false` in `production`.
     pub(crate) inherit_env: Option<At<bool>>,
+    /// Whether the plugin may have the output of a command go where its own goes, unread by it. Default: `false`.
+    pub(crate) inherit_output: Option<At<bool>>,
     /// What is allowed: a program, or a rule. Absent: any program in `dev` mode, none in `production`.
     pub(crate) allow: Option<At<Vec<At<Rule>>>>,
     /// What is denied. A denial wins over every allowance, from any layer.
@@ -173,6 +175,9 @@ pub(crate) struct Exec {
     pub(crate) write_exec: Option<Texts>,
     /// Whether commands of one instance with equal rights share their scratch space. Default: `none` do.
     pub(crate) share: Option<At<ShareWord>>,
+    /// Bytes of each of the caches that are kept between commands of the same rule, rights and variables, such as
+    /// `"1GiB"`. Default: nothing is kept.
+    pub(crate) cache: Option<At<SizeText>>,
     /// Names that commands may change after all, such as `".git/config"`. They are protected because somebody else
     /// executes what is in them.
     pub(crate) unprotect: Option<Texts>,
@@ -228,6 +233,9 @@ pub(crate) struct RuleTable {
     pub(crate) args: Option<Texts>,
     /// Each argument that is a path must lie in a directory granted with this access.
     pub(crate) paths: Option<At<PathsWord>>,
+    /// The SHA-256 that the plugin itself must have, in hexadecimal: for another one the rule is not there. Written by an
+    /// answer `always`.
+    pub(crate) plugin_sha256: Option<Text>,
     /// Wall-clock time of the command, such as `"30s"`.
     pub(crate) timeout: Option<At<TimeText>>,
     /// Bytes of each output stream, such as `"10MiB"`.
@@ -253,6 +261,8 @@ pub(crate) struct RuleTable {
     pub(crate) memory: Option<At<SizeText>>,
     /// Processes and threads of the command at once.
     pub(crate) processes: Option<At<u32>>,
+    /// `false`: nothing is kept between commands of this rule.
+    pub(crate) cache: Option<At<bool>>,
 }
 
 /// What the arguments of a command that are paths must be granted for.

@@ -55,6 +55,7 @@ impl Reader<'_> {
                     program,
                     sha256: None,
                     arguments,
+                    plugin_sha256: None,
                     narrowing: Narrowing::default(),
                 })
             }
@@ -63,6 +64,7 @@ impl Reader<'_> {
                 let id = table.id.as_ref().map_or(Some(place), |id| self.rule_id(id));
                 let program = self.program(&table.program, &table.program);
                 let sha256 = table.sha256.as_ref().map(|text| self.sha256(text));
+                let plugin_sha256 = table.plugin_sha256.as_ref().map(|text| self.sha256(text));
                 let arguments = self.arguments(table);
                 let narrowing = self.narrowing(table);
                 Some(ProgramRule {
@@ -71,6 +73,7 @@ impl Reader<'_> {
                     program: program?,
                     sha256: sha256.flatten(),
                     arguments,
+                    plugin_sha256: plugin_sha256.flatten(),
                     narrowing,
                 })
             }
@@ -116,6 +119,14 @@ impl Reader<'_> {
         }
         if list == List::Deny {
             self.unused_in_deny(table);
+        } else if let Some(cache) = table.cache.as_ref().filter(|cache| ***cache) {
+            let error = self.error(
+                ConfigCode::Value,
+                cache,
+                "`cache = true` has no effect: a rule only takes away",
+            );
+            self.report
+                .push(error.label("expected `false`, beside a size in `exec.cache`"));
         }
         if let Some(sub) = table.sub.as_ref().filter(|sub| sub.is_empty()) {
             self.wrong(
@@ -129,6 +140,7 @@ impl Reader<'_> {
     fn unused_in_deny(&mut self, table: &RuleTable) {
         let spans = [
             ("sha256", table.sha256.as_ref().map(At::span)),
+            ("plugin_sha256", table.plugin_sha256.as_ref().map(At::span)),
             ("global_flags", table.global_flags.as_ref().map(At::span)),
             ("deny_flags", table.deny_flags.as_ref().map(At::span)),
             ("paths", table.paths.as_ref().map(At::span)),
@@ -144,6 +156,7 @@ impl Reader<'_> {
             ("exec", table.exec.as_ref().map(At::span)),
             ("memory", table.memory.as_ref().map(At::span)),
             ("processes", table.processes.as_ref().map(At::span)),
+            ("cache", table.cache.as_ref().map(At::span)),
         ];
         for (key, span) in spans {
             if let Some(span) = span {
@@ -222,6 +235,7 @@ impl Reader<'_> {
             }),
             processes: table.processes.as_ref().map(|number| **number),
             memory: table.memory.as_ref().and_then(|text| self.size(text)),
+            cache: table.cache.as_ref().map(|kept| **kept),
         }
     }
 

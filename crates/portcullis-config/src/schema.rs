@@ -8,6 +8,11 @@ pub fn policy() -> Value {
     of::<crate::raw::PolicyFile>()
 }
 
+/// The JSON Schema of `ceiling.toml`.
+pub fn ceiling() -> Value {
+    of::<crate::ceiling::CeilingFile>()
+}
+
 /// The JSON Schema of `plugin.toml`.
 pub fn manifest() -> Value {
     of::<crate::manifest::ManifestFile>()

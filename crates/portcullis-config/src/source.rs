@@ -108,7 +108,7 @@ mod tests {
         };
         let position = |at| match source.origin(at) {
             Origin::File { line, column, .. } => (line, column),
-            Origin::Flag { .. } | Origin::Code => (0, 0),
+            Origin::Flag { .. } | Origin::Code | Origin::Answer => (0, 0),
         };
         assert_eq!(position(0), (1, 1));
         assert_eq!(position(6), (2, 1));

@@ -277,6 +277,7 @@ fn request(grants: &Grants, asked: Asked) -> ExecRequest {
         inherit_env: false,
         host_env: HostEnvironment::default(),
         stdin: asked.stdin,
+        inherit_output: false,
     }
 }
 

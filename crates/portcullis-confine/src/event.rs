@@ -63,9 +63,10 @@ pub enum Event {
         /// What the tree used.
         usage: Usage,
     },
-    /// The tree had more memory than [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes), and nothing of it is left.
+    /// The tree had more memory than [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes) or
+    /// [`Plan::limit_memory`](crate::Plan::limit_memory), and nothing of it is left.
     OverMemory {
-        /// Processes that were killed, the command included.
+        /// Processes that were killed, the command included; at least so many where the kernel did it.
         processes: u32,
         /// What the tree used.
         usage: Usage,
@@ -144,6 +145,8 @@ steps! {
     Landlock = 21, "entering the Landlock domain";
     /// The system call filter was installed.
     Seccomp = 22, "installing the system call filter";
+    /// The host looked whether the cell is in the cgroup that was made for it.
+    Cgroup = 23, "finding the cell in its cgroup";
     /// The init read the request for its command.
     Request = 32, "reading the request";
     /// The program is something this kernel runs by itself.

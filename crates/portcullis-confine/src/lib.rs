@@ -32,6 +32,9 @@
 mod ablation;
 mod error;
 mod event;
+#[cfg(all(feature = "fuzzing", cells))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod obstacle;
 mod plan;
 mod report;
@@ -52,14 +55,20 @@ pub use event::{Event, Status, Step, Usage};
 #[cfg(all(feature = "test-points", cells))]
 pub use linux::TestPoint;
 #[cfg(cells)]
-pub use linux::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
+pub use linux::{
+    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
+    exit_if_reentered,
+};
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
-pub use plan::{Access, Net, Plan, Root, RootError, Tier, is_system};
+pub use plan::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
 pub use seatbelt::{SeatbeltError, seatbelt_profile};
 #[cfg(not(cells))]
-pub use unsupported::{Cell, CellCommand, Helper, SpawnServer, Template, enter, exit_if_reentered};
+pub use unsupported::{
+    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
+    exit_if_reentered,
+};
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.
 pub const MAX_ARGV_BYTES: usize = 128 * 1024;

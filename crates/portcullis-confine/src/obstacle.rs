@@ -38,6 +38,8 @@ pub enum Hinders {
     Landlock,
     /// What the tier `landlock` rests on alone.
     LandlockAlone,
+    /// A cgroup for each cell: no tier, but its limits are not as exact.
+    Cgroups,
 }
 
 impl Hinders {
@@ -49,6 +51,7 @@ impl Hinders {
             Self::Namespaces | Self::OwnProc => tier != Tier::Landlock,
             Self::Landlock => tier.has_landlock(),
             Self::LandlockAlone => tier == Tier::Landlock,
+            Self::Cgroups => false,
         }
     }
 }

@@ -60,13 +60,21 @@ protections! {
     HiddenInit = 13, "hidden init";
     /// The cell's init can tell how much memory its tree has: a limit on it would be kept.
     MemoryWatch = 14, "memory watch";
+    /// The cell has a cgroup that limits the memory of all its processes together. Takes the place of the watch.
+    MemoryCgroup = 15, "memory cgroup";
+    /// The cell has a cgroup that limits how many processes and threads it has.
+    ProcessesCgroup = 16, "processes cgroup";
 }
+
+/// What the host finds out itself, and believes nobody else.
+const HOSTS_OWN: u32 = Protection::MemoryCgroup.bit() | Protection::ProcessesCgroup.bit();
 
 /// What is in force in a cell, read back from the kernel: by the cell itself, and what it inherits from its template
 /// and cannot undo by the template.
 ///
 /// A report is never an echo of the plan: each line is the answer of a system call that was made after that part had
-/// been set up, or the refusal of an act that was tried in the cell. `Display` gives the line for a person.
+/// been set up, or the refusal of an act that was tried in the cell. Of cgroups, which no cell can see, the host says
+/// what it has read. `Display` gives the line for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Report {
     tier: Tier,
@@ -74,7 +82,7 @@ pub struct Report {
     landlock_abi: u8,
 }
 
-/// Every bit that has a meaning.
+/// Every bit that has a meaning in a message.
 const KNOWN: u32 = {
     let mut known = 0;
     let mut index = 0;
@@ -82,7 +90,7 @@ const KNOWN: u32 = {
         known |= Protection::ALL[index].bit();
         index += 1;
     }
-    known
+    known & !HOSTS_OWN
 };
 
 /// The oldest Landlock with both scopes, which the tier without namespaces rests on (Linux 6.12).
@@ -122,6 +130,17 @@ impl Report {
         let [code, ..] = self.tier.code().to_le_bytes();
         let second = u32::from_le_bytes([code, self.landlock_abi, 0, 0]);
         [self.bits, second]
+    }
+
+    /// The same, in a cgroup that keeps these limits.
+    pub(crate) fn in_cgroup(mut self, limits: impl IntoIterator<Item = Protection>) -> Self {
+        for limit in limits {
+            self.bits |= limit.bit();
+            if limit == Protection::MemoryCgroup {
+                self.bits &= !Protection::MemoryWatch.bit();
+            }
+        }
+        self
     }
 
     /// The first protection that the plan promises and that is not in force.
@@ -164,6 +183,20 @@ impl Report {
             .iter()
             .copied()
             .filter(move |&protection| self.has(protection))
+    }
+
+    /// Everything that is not in force, but for cgroups and what a cgroup takes the place of: the limits of a cell
+    /// without one are kept in another way.
+    pub fn not_in_force(self) -> impl Iterator<Item = Protection> {
+        let kept = move |protection| match protection {
+            Protection::MemoryCgroup | Protection::ProcessesCgroup => true,
+            Protection::MemoryWatch => self.has(Protection::MemoryCgroup),
+            _ => false,
+        };
+        Protection::ALL
+            .iter()
+            .copied()
+            .filter(move |&protection| !self.has(protection) && !kept(protection))
     }
 }
 
@@ -226,8 +259,15 @@ mod tests {
 
     #[test]
     fn unknown_words_are_refused() {
-        let words = everything(Tier::Full).words();
-        assert_eq!(Report::from_words(words), Some(everything(Tier::Full)));
+        let own = Protection::ALL.iter().copied();
+        let own = own.filter(|p| p.bit() & HOSTS_OWN == 0);
+        let report = Report::new(Tier::Full, 7, own);
+        let words = report.words();
+        assert_eq!(Report::from_words(words), Some(report));
+        for claimed in [Protection::MemoryCgroup, Protection::ProcessesCgroup] {
+            let words = report.in_cgroup([claimed]).words();
+            assert_eq!(Report::from_words(words), None, "{claimed:?}");
+        }
         assert_eq!(Report::from_words([KNOWN + 1, words[1]]), None);
         assert_eq!(Report::from_words([0, 0]), None, "no tier has this code");
         assert_eq!(Report::from_words([0, 1 << 16 | words[1]]), None);
@@ -263,6 +303,20 @@ mod tests {
             old.missing(&Plan::new(Tier::Landlock)),
             Some(Protection::Landlock)
         );
+    }
+
+    #[test]
+    fn a_cgroup_takes_the_place_of_the_watch() {
+        use Protection as P;
+        let watched = Report::new(Tier::Full, 7, [P::MemoryWatch]);
+        let memory = watched.in_cgroup([P::MemoryCgroup]);
+        assert!(memory.has(P::MemoryCgroup) && !memory.has(P::MemoryWatch));
+        let processes = watched.in_cgroup([P::ProcessesCgroup]);
+        assert!(processes.has(P::ProcessesCgroup) && processes.has(P::MemoryWatch));
+        let not = |report: Report| report.not_in_force().any(|p| p == P::MemoryWatch);
+        assert!(!not(watched) && !not(memory) && not(Report::new(Tier::Full, 7, [])));
+        let cgroups = |p| matches!(p, P::MemoryCgroup | P::ProcessesCgroup);
+        assert!(!watched.not_in_force().any(cgroups));
     }
 
     #[test]

@@ -4,15 +4,32 @@
 
 #[cfg(unix)]
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::{convert::Infallible, ffi::CString, path::Path};
+use std::{convert::Infallible, ffi::CString, io, path::Path};
 
-use crate::{Event, HelperError, Plan, Report, Rlimits, SendError, ServerError, StartError};
+use crate::{
+    Event, HelperError, Obstacle, Plan, Protection, Report, Rlimits, SendError, ServerError,
+    StartError,
+};
 
 /// Returns at once: there is no spawn server on this platform.
 pub fn enter() {}
 
 /// Returns at once: there is no spawn server on this platform.
 pub fn exit_if_reentered() {}
+
+/// Does nothing: there are no cgroups on this platform.
+///
+/// # Errors
+/// None.
+pub fn enter_leaf_cgroup() -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Nothing that could be changed: there are no cgroups on this platform.
+#[must_use]
+pub fn cgroup_obstacle(_protection: Protection) -> Option<Obstacle> {
+    None
+}
 
 /// Cannot exist on this platform.
 #[derive(Debug)]
@@ -69,6 +86,7 @@ impossible! {
     Helper: reopen() -> std::io::Result<(std::fs::File, std::path::PathBuf)>;
     SpawnServer: pid() -> u32;
     SpawnServer: has_ended() -> bool;
+    SpawnServer: has_cgroups() -> bool;
     SpawnServer: template(&Plan) -> Result<Template, ServerError>;
     Template: request_cell() -> Result<(), ServerError>;
     Template: receive_cell() -> Result<Option<Cell>, ServerError>;

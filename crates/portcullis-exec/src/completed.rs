@@ -38,6 +38,8 @@ pub struct Completed {
     /// [`Code::LimitTotalOutput`] when the plugin's total was used up, [`Code::LimitMemory`] when its tree had more
     /// memory than its rule gives it. Its status is then SIGKILL.
     pub killed_for: Option<Code>,
+    /// Whether it was killed because whoever started it asked for that. Its status is then SIGKILL.
+    pub asked: bool,
     /// Processes that were still running when it ended and were killed before this was returned.
     pub stragglers: u32,
     /// From the start to the end of the last process.

@@ -8,6 +8,7 @@ use portcullis_policy::{Authorized, ExecRequest};
 
 use crate::ExecFailure;
 use crate::executor::Inner;
+use crate::plan::Planned;
 use crate::run::c_string;
 
 /// Variables by which programs are told which certificates to trust. Those of one program alone come before what its
@@ -36,11 +37,13 @@ const NODE_OPTIONS: &str = "NODE_OPTIONS";
 pub(crate) fn environment(
     executor: &Inner,
     authorized: &Authorized<ExecRequest>,
-    plan: &Plan,
+    planned: &Planned,
 ) -> Result<Vec<CString>, ExecFailure> {
+    let plan = &planned.plan;
     let mut vars = authorized.terms().environment.vars.clone();
+    let cache = cache_variables(planned);
     // What is there was let through by name, and so may say otherwise.
-    for (name, value) in defaults(plan) {
+    for (name, value) in cache.into_iter().chain(defaults(plan)) {
         if !vars.iter().any(|(other, _)| other == name) {
             vars.push((name.to_owned(), value));
         }
@@ -64,7 +67,7 @@ pub(crate) fn environment(
         for (name, value) in executor.git.environment(roots) {
             set(&name, value);
         }
-        if let Some(file) = executor.planner.ca_file().and_then(Path::to_str) {
+        if let Some(file) = executor.planner.ca_file(plan).and_then(Path::to_str) {
             for name in CA_NAMES {
                 set(name, file.to_owned());
             }
@@ -77,6 +80,17 @@ pub(crate) fn environment(
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))
         .collect()
+}
+
+/// What leads into the cache.
+fn cache_variables(planned: &Planned) -> Vec<(&'static str, String)> {
+    let Some(cache) = planned.cache() else {
+        return Vec::new();
+    };
+    let (plan, files) = (&planned.plan, cache.files());
+    let roots = plan.roots().iter().map(Root::path);
+    let granted: Vec<_> = roots.filter(|path| *path != files).collect();
+    cache.variables(plan.home_directory(), &granted)
 }
 
 /// What is set only where nothing else is.

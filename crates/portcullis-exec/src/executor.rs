@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_confine::{Helper, Plan, StartError};
-use portcullis_policy::{Authorized, Confinement, ExecRequest};
+use portcullis_policy::{Authorized, Confinement, ExecRequest, ExecTerms};
 use portcullis_proxy::ProxyOptions;
 
 use crate::care::GitIdentity;
+use crate::piped::{EndsWith, Piped};
 use crate::plan::{self, Planner};
+use crate::plumbing::Plumbing;
 use crate::pool::Pool;
-use crate::run::{self, Run};
-use crate::{Completed, ExecFailure, Opened, Permit, Stdio};
+use crate::run::{self, Run, Running};
+use crate::{Completed, ExecFailure, Opened, Permit, Quota, Stdio, Streams};
 
 /// Most cells that are worth parking: each is a process.
 const MAX_PARKED: usize = 16;
@@ -26,6 +28,7 @@ const MAX_PARKED: usize = 16;
 /// - `proxy`: the resolver and the network of this process
 /// - `ca_file`: none besides the certificates of the system
 /// - `git`: nobody
+/// - `caches`: none are kept
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutorOptions {
@@ -35,10 +38,14 @@ pub struct ExecutorOptions {
     pub confinement: Confinement,
     /// How the hosts are reached that a command was granted.
     pub proxy: ProxyOptions,
-    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both.
+    /// Certificates in PEM that commands trust instead of the system's; a company's bundle has both. In a cell with a root
+    /// of its own they are also where the system keeps its own, which are not there. A file that is no such file, or is
+    /// larger than 4 MiB, lets no command start.
     pub ca_file: Option<PathBuf>,
     /// Who commits.
     pub git: GitIdentity,
+    /// The directory in which caches are kept for commands whose rights say so. No grant may reach it.
+    pub caches: Option<PathBuf>,
 }
 
 impl Default for ExecutorOptions {
@@ -49,6 +56,7 @@ impl Default for ExecutorOptions {
             proxy: ProxyOptions::default(),
             ca_file: None,
             git: GitIdentity::default(),
+            caches: None,
         }
     }
 }
@@ -63,8 +71,24 @@ pub(crate) struct Inner {
     pub(crate) planner: Planner,
     pub(crate) proxy: ProxyOptions,
     pub(crate) git: GitIdentity,
-    /// `/dev/null` for reading: the standard input of a command that is given none.
-    pub(crate) null: OwnedFd,
+    pub(crate) caches: Option<PathBuf>,
+    pub(crate) nulls: Nulls,
+}
+
+/// `/dev/null`: the streams of a command that is given none.
+#[derive(Debug)]
+pub(crate) struct Nulls {
+    pub(crate) read: OwnedFd,
+    pub(crate) write: OwnedFd,
+}
+
+impl Nulls {
+    fn open() -> io::Result<Self> {
+        Ok(Self {
+            read: File::open("/dev/null")?.into(),
+            write: File::options().write(true).open("/dev/null")?.into(),
+        })
+    }
 }
 
 impl Executor {
@@ -83,15 +107,16 @@ impl Executor {
             path: helper.path().to_owned(),
             source,
         };
-        let null = File::open("/dev/null").map_err(failed)?.into();
+        let nulls = Nulls::open().map_err(failed)?;
         let proof = Plan::new(plan::tier(options.confinement));
         let pool = Pool::start(helper, proof, options.parked.clamp(1, MAX_PARKED))?;
         Ok(Self(Arc::new(Inner {
+            planner: Planner::new(options.ca_file.clone(), pool.has_cgroups()),
             pool,
-            planner: Planner::new(options.ca_file.clone()),
             proxy: options.proxy.clone(),
             git: options.git.clone(),
-            null,
+            caches: options.caches.clone(),
+            nulls,
         })))
     }
 
@@ -125,15 +150,38 @@ impl Executor {
         deadline: Option<Instant>,
         permit: Permit,
     ) -> Result<Completed, ExecFailure> {
-        let run = Run {
-            authorized,
-            opened,
-            stdio: stdio.into(),
-            started: Instant::now(),
-            deadline,
-            quota: permit.quota(),
-            sharer: permit.sharer(),
+        let stdio = stdio.into();
+        let plumb = |terms: &ExecTerms, _: &Quota| {
+            Ok((Plumbing::waited_for(stdio, [terms.output; 2])?, ()))
         };
-        run::run(&self.0, run).await
+        let run = Run::new(authorized, opened, deadline, permit);
+        let (running, ()) = run::begin(&self.0, run, plumb).await?;
+        running.finish().await
+    }
+
+    /// Starts one command in a cell of its own that runs beside whoever started it.
+    ///
+    /// As [`run`](Self::run), but that this returns when the command is in its cell. [`Running::finish`] has to be
+    /// waited for, by a task of its own: until then nothing watches the command's time, and what is written to it may
+    /// stay where it is.
+    ///
+    /// # Errors
+    /// [`ExecFailure`] when nothing was started. That the program could not be executed is told by `finish`.
+    ///
+    /// # Cancellation
+    /// Dropping the future, or [`Running`], kills the process tree and ends the permit.
+    pub async fn spawn(
+        &self,
+        authorized: Authorized<ExecRequest>,
+        opened: Opened,
+        streams: Streams,
+        deadline: Option<Instant>,
+        permit: Permit,
+    ) -> Result<(Piped, Running), ExecFailure> {
+        let plumb = |terms: &ExecTerms, quota: &Quota| Plumbing::beside(streams, terms, quota);
+        let run = Run::new(authorized, opened, deadline, permit);
+        let (mut running, piped) = run::begin(&self.0, run, plumb).await?;
+        running.piped = Some(EndsWith(piped.clone()));
+        Ok((piped, running))
     }
 }

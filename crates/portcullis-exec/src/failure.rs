@@ -39,6 +39,22 @@ pub enum ExecFailure {
     /// Something else lies at a path than what was looked at; nothing was started.
     #[error("`{}` was replaced while the command was prepared", .0.display())]
     Changed(std::path::PathBuf),
+    /// The certificates that commands are to trust cannot be had; nothing was started.
+    #[error("cannot use the certificates of `{}`", path.display())]
+    Certificates {
+        /// The configured file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The directory of its caches cannot be had; nothing was started.
+    #[error("cannot use its cache `{}`", path.display())]
+    Cache {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// The proxy to the granted hosts could not be started; nothing was started.
     #[error("cannot start the proxy to the granted hosts")]
     Proxy(#[source] io::Error),

@@ -16,14 +16,14 @@ use portcullis_confine::{Access, CellCommand, Plan, Rlimits, Root, Tier};
 use portcullis_policy::{Code, Limits, Net as PolicyNet};
 
 use crate::aftermath::Aftermath;
-use crate::capture::Capture;
 use crate::connections::Ledger;
 use crate::executor::Inner;
 use crate::plan::Planned;
+use crate::plumbing::Plumbing;
 use crate::relay::Sink;
 use crate::run::{self, Started};
-use crate::supervise::{Ended, Times, supervise};
-use crate::{ExecFailure, Executor, Input, Quota, Sharer, Status};
+use crate::supervise::{Ended, Times, Watched, supervise};
+use crate::{ExecFailure, Executor, Quota, Sharer, Status, Stdio};
 
 /// Bytes of standard error that are kept to say what went wrong.
 const COMPLAINT: u64 = 4096;
@@ -99,7 +99,9 @@ impl Executor {
         let times = Times::new(Instant::now(), None, time, Duration::ZERO);
         let (program, planned) = planned(inner)?;
         let pipe = |error| JobError::Failed(ExecFailure::Pipe(error));
-        let (pipes, source, ends) = run::pipes(Input::Bytes(input)).map_err(pipe)?;
+        let stdio = Stdio::from(Some(input));
+        let plumbing = Plumbing::waited_for(stdio, [output, COMPLAINT]).map_err(pipe)?;
+        let [stdin, stdout, stderr] = plumbing.ends.fds(&inner.nulls);
         let argv = [run::c_string(role).map_err(JobError::Failed)?];
         // A cell shows a place that it does not have as an empty directory of its own.
         let directory = File::open("/").map_err(pipe)?;
@@ -108,9 +110,9 @@ impl Executor {
             argv: &argv,
             env: &[] as &[CString],
             cwd: directory.as_fd(),
-            stdin: ends.stdin.as_ref().unwrap_or(&inner.null).as_fd(),
-            stdout: ends.stdout.as_fd(),
-            stderr: ends.stderr.as_fd(),
+            stdin,
+            stdout,
+            stderr,
             limits: Rlimits {
                 memory_bytes: Some(memory),
                 open_files: Some(DESCRIPTORS),
@@ -133,35 +135,50 @@ impl Executor {
         } = started
             .map_err(|_elapsed| JobError::Time)?
             .map_err(JobError::Failed)?;
+        let Plumbing {
+            ends,
+            source,
+            mut stdout,
+            mut stderr,
+            ..
+        } = plumbing;
+        // Until they are closed here, their end of file never comes.
         drop(ends);
         let quota = Quota::new(&Limits {
             total_output: output.saturating_add(COMPLAINT),
             ..Limits::default()
         });
-        let mut stdout = Sink::Capture(Capture::new(output));
-        let mut stderr = Sink::Capture(Capture::new(COMPLAINT));
+        let watched = Watched {
+            cell: &cell,
+            stop: None,
+            times,
+            quota: &quota,
+        };
         let sinks = [&mut stdout, &mut stderr];
         let mut nothing = Aftermath::of(None);
-        let ended = supervise(&cell, &pipes, source, sinks, times, &quota, &mut nothing).await;
-        result(ended.map_err(JobError::Failed)?, stdout, &stderr)
+        let ended = supervise(watched, source, sinks, &mut nothing).await;
+        result(ended.map_err(JobError::Failed)?, stdout, stderr)
     }
 }
 
-fn result(ended: Ended, stdout: Sink, stderr: &Sink) -> Result<Vec<u8>, JobError> {
+fn result(ended: Ended, stdout: Sink, stderr: Sink) -> Result<Vec<u8>, JobError> {
     match (ended.killed_for, ended.status) {
         (Some(Code::LimitMemory), _) => return Err(JobError::Memory),
         (Some(_), _) => return Err(JobError::Output),
         (None, Status::TimedOut) => return Err(JobError::Time),
         (None, Status::Exited(0)) => {}
         (None, status) => {
-            let complaint = String::from_utf8_lossy(stderr.end()).trim().to_owned();
+            let complaint = String::from_utf8_lossy(&stderr.into_drained().kept)
+                .trim()
+                .to_owned();
             return Err(JobError::Ended { status, complaint });
         }
     }
-    match stdout.into_parts() {
-        (bytes, false, _) => Ok(bytes),
-        (_, true, _) => Err(JobError::Output),
+    let stdout = stdout.into_drained();
+    if stdout.truncated {
+        return Err(JobError::Output);
     }
+    Ok(stdout.kept)
 }
 
 /// This executable, and a plan in which nothing else of the user is.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis_confine::{Access, Net, Plan, Root, RootError, Tier, is_system};
+use portcullis_confine::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 use portcullis_policy::{
     Authorized, ChildRights, Confinement, ExecRequest, FileId, Found, Net as PolicyNet, Program,
 };
@@ -20,8 +20,11 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::ExecFailure;
+use crate::cache::Cache;
 use crate::care::{self, Copied, Keep, Tree, TreeNote};
 use crate::resolve::find_file;
+use crate::run::PROCESSES;
+use crate::trust::Trust;
 
 /// Plans that are kept: more than any plugin has rules.
 const MAX_KEPT: usize = 64;
@@ -35,8 +38,10 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Makes plans, and keeps them.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    /// Certificates that every command may read.
-    ca_file: Option<PathBuf>,
+    /// What every command trusts, if it is not what the system does.
+    trust: Option<Trust>,
+    /// Whether limits are part of a plan, because each cell has a cgroup that keeps them.
+    cgroups: bool,
     kept: Mutex<Vec<(Wanted, Arc<Planned>)>>,
 }
 
@@ -52,6 +57,8 @@ pub(crate) struct Wanted {
     programs: Vec<(PathBuf, FileId)>,
     /// Listed programs, found.
     listed: Vec<(PathBuf, FileId)>,
+    /// What is kept for it.
+    cache: Option<Cache>,
     /// Whether it gets copies of the configurations of repositories: it is git, to which they are more than a file.
     copies: bool,
 }
@@ -60,6 +67,10 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub(crate) plan: Plan,
+    /// What its commands trust in place of what the system does.
+    certificates: Option<Certificates>,
+    /// What is kept for them.
+    cache: Option<Cache>,
     /// The directories that it lets write.
     trees: Vec<Tree>,
     /// Names that are protected in them.
@@ -73,6 +84,8 @@ impl Planned {
     pub(crate) fn bare(plan: Plan) -> Self {
         Self {
             plan,
+            certificates: None,
+            cache: None,
             trees: Vec::new(),
             protected: Vec::new(),
             made: Instant::now(),
@@ -116,12 +129,17 @@ impl Planned {
         notes
     }
 
-    /// Whether a command of this plan can write anything outside of its cell.
+    /// What is kept between commands of this plan.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Whether a command of this plan can write anything outside of its cell, but for its cache.
     pub(crate) fn writes(&self) -> bool {
         !self.trees.is_empty()
     }
 
-    fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         let fresh = !self.writes() || self.made.elapsed() < FRESH;
         fresh
             && !self.stale.load(Ordering::Relaxed)
@@ -144,6 +162,7 @@ impl Wanted {
     pub(crate) fn of(
         authorized: &Authorized<ExecRequest>,
         search_path: &[PathBuf],
+        cache: Option<Cache>,
     ) -> Result<Self, ExecFailure> {
         let (request, terms) = (authorized.request(), authorized.terms());
         let tier = tier(terms.confinement);
@@ -173,9 +192,17 @@ impl Wanted {
             programs: own_programs(found, rights.exec.is_some(), tier),
             listed: listed.collect(),
             // In a cell that shares its scratch directories, another command could have changed the copy.
+            cache: cache.filter(|_| tier != Tier::Limits),
             copies: tier.has_own_root() && !rights.share && found.path.ends_with("git"),
             rights,
         })
+    }
+}
+
+impl Wanted {
+    /// What is kept for it.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
     }
 }
 
@@ -191,16 +218,32 @@ fn own_programs(found: &Found, listed: bool, tier: Tier) -> Vec<(PathBuf, FileId
 }
 
 impl Planner {
-    pub(crate) fn new(ca_file: Option<PathBuf>) -> Self {
+    pub(crate) fn new(ca_file: Option<PathBuf>, cgroups: bool) -> Self {
         Self {
-            ca_file,
+            trust: ca_file.map(Trust::new),
+            cgroups,
             kept: Mutex::default(),
         }
     }
 
-    /// The certificates that commands are pointed at.
-    pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.ca_file.as_deref()
+    /// Where a command of this plan finds the certificates that it is to trust.
+    pub(crate) fn ca_file(&self, plan: &Plan) -> Option<&Path> {
+        let file = self.trust.as_ref().map(Trust::file);
+        file.map(|file| {
+            if plan.has_certificates() {
+                Path::new(Certificates::BUNDLE)
+            } else {
+                file
+            }
+        })
+    }
+
+    /// Whether a plan has the certificates that are there now.
+    fn is_trusted(&self, planned: &Planned) -> bool {
+        let (Some(trust), Some(shown)) = (&self.trust, &planned.certificates) else {
+            return true;
+        };
+        trust.certificates().is_ok_and(|now| now == *shown)
     }
 
     /// A plan that was made before and still holds.
@@ -209,15 +252,20 @@ impl Planner {
         let planned = kept.iter().find(|(made_for, _)| made_for == wanted);
         planned
             .map(|(_, planned)| planned.clone())
-            .filter(|planned| planned.is_current())
+            .filter(|planned| planned.is_current() && self.is_trusted(planned))
     }
 
     /// Makes a plan and keeps it. Blocks for as long as it takes to look for protected names.
     ///
     /// # Errors
-    /// [`ExecFailure::Root`] or [`ExecFailure::Protect`].
+    /// [`ExecFailure::Root`], [`ExecFailure::Protect`], [`ExecFailure::Certificates`] or
+    /// [`ExecFailure::Cache`].
     pub(crate) fn make(&self, wanted: Wanted) -> Result<Arc<Planned>, ExecFailure> {
-        let planned = Arc::new(make(&wanted, self.ca_file())?);
+        let mut planned = make(&wanted, self.trust.as_ref())?;
+        if self.cgroups && wanted.tier != Tier::Limits {
+            planned.plan = limited(planned.plan, &wanted.rights);
+        }
+        let planned = Arc::new(planned);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(made_for, _)| *made_for != wanted);
         if kept.len() >= MAX_KEPT {
@@ -228,13 +276,27 @@ impl Planner {
     }
 }
 
-fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure> {
+/// The plan with what a cgroup keeps.
+fn limited(plan: Plan, rights: &ChildRights) -> Plan {
+    let plan = match rights.memory {
+        Some(memory) => plan.limit_memory(memory),
+        None => plan,
+    };
+    plan.limit_processes(rights.processes.unwrap_or(PROCESSES).into())
+}
+
+fn make(wanted: &Wanted, trust: Option<&Trust>) -> Result<Planned, ExecFailure> {
     let rights = &wanted.rights;
     let mut roots = Roots::default();
-    let ca_file = ca_file.filter(|_| wanted.tier != Tier::Limits);
-    if let Some(file) = ca_file {
-        roots.open(file, Access::Read)?;
-    }
+    let trust = trust.filter(|_| wanted.tier != Tier::Limits);
+    let certificates = match trust {
+        Some(trust) if wanted.tier.has_own_root() => Some(trust.certificates()?),
+        Some(trust) => {
+            roots.open(trust.file(), Access::Read)?;
+            None
+        }
+        None => None,
+    };
     for path in rights.read_only() {
         roots.open(path, Access::Read)?;
     }
@@ -249,12 +311,18 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     for path in &rights.system {
         roots.open(path, Access::Program)?;
     }
+    if let Some(cache) = &wanted.cache {
+        roots.add(cache.open()?, None)?;
+    }
     for (path, file) in wanted.programs.iter().chain(&wanted.listed) {
         roots.open_found(path, *file)?;
     }
     let mut plan = Plan::new(wanted.tier)
         .roots_of(roots.0)
         .network(network(&rights.net));
+    if let Some(certificates) = &certificates {
+        plan = plan.certificates(certificates.clone());
+    }
     if let Some(home) = &wanted.home {
         plan = plan.home(home);
     }
@@ -269,6 +337,8 @@ fn make(wanted: &Wanted, ca_file: Option<&Path>) -> Result<Planned, ExecFailure>
     }
     Ok(Planned {
         plan,
+        certificates,
+        cache: wanted.cache.clone(),
         trees,
         protected: rights.protect.names().to_vec(),
         made: Instant::now(),

@@ -84,6 +84,15 @@ impl Pool {
         1 + 2 * cells
     }
 
+    /// Whether the limits of a plan are kept by cgroups.
+    pub(crate) fn has_cgroups(&self) -> bool {
+        let state = self.state();
+        state
+            .server
+            .as_ref()
+            .is_some_and(|server| server.has_cgroups())
+    }
+
     /// The executable that serves.
     pub(crate) fn helper(&self) -> &Helper {
         &self.helper

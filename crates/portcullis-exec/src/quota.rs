@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
-use crate::Sharer;
+use crate::{CacheOwner, Sharer};
 
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,6 +24,39 @@ struct Count {
     starts: VecDeque<Instant>,
     max_starts: usize,
     output_left: u64,
+    /// Bytes that may still be held for who does not read them yet.
+    hold_left: u64,
+}
+
+/// Bytes that are held for who reads them later; they count until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    quota: Quota,
+    bytes: u64,
+}
+
+impl Held {
+    /// Counts up to `wanted` bytes more, and says how many there was room for.
+    pub(crate) fn more(&mut self, wanted: u64) -> u64 {
+        let mut count = self.quota.count();
+        let granted = wanted.min(count.hold_left);
+        count.hold_left -= granted;
+        self.bytes += granted;
+        granted
+    }
+
+    /// Counts as many less, as far as they were counted.
+    pub(crate) fn less(&mut self, bytes: u64) {
+        let released = bytes.min(self.bytes);
+        self.bytes -= released;
+        self.quota.count().hold_left += released;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.quota.count().hold_left += self.bytes;
+    }
 }
 
 /// The right to have one command running; it ends when this is dropped.
@@ -31,6 +64,7 @@ struct Count {
 pub struct Permit {
     quota: Quota,
     sharer: Sharer,
+    cache: Option<CacheOwner>,
 }
 
 impl Quota {
@@ -42,6 +76,7 @@ impl Quota {
             starts: VecDeque::new(),
             max_starts: usize::try_from(limits.spawns_per_minute).unwrap_or(usize::MAX),
             output_left: limits.total_output,
+            hold_left: limits.output.saturating_mul(u64::from(limits.children)),
         })))
     }
 
@@ -73,7 +108,14 @@ impl Quota {
         Ok(Permit {
             quota: self.clone(),
             sharer: Sharer::new(),
+            cache: None,
         })
+    }
+
+    /// How many more commands may run now.
+    pub fn children_left(&self) -> u32 {
+        let count = self.count();
+        count.max_children.saturating_sub(count.children)
     }
 
     /// Bytes of output that are left of the total.
@@ -89,6 +131,14 @@ impl Quota {
         taken
     }
 
+    /// Counts bytes that are held; what may be held in all is one stream for each command at once.
+    pub(crate) fn hold(&self) -> Held {
+        Held {
+            quota: self.clone(),
+            bytes: 0,
+        }
+    }
+
     fn count(&self) -> MutexGuard<'_, Count> {
         // No code panics while it holds the lock half way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,6 +151,17 @@ impl Permit {
     pub fn of(mut self, sharer: &Sharer) -> Self {
         self.sharer = sharer.clone();
         self
+    }
+
+    /// Says whose caches the command has. Without it nothing is kept, whatever its rights say.
+    #[must_use]
+    pub fn with_caches_of(mut self, owner: Option<CacheOwner>) -> Self {
+        self.cache = owner;
+        self
+    }
+
+    pub(crate) fn cache(&self) -> Option<&CacheOwner> {
+        self.cache.as_ref()
     }
 
     /// The count it was taken from.
@@ -173,6 +234,25 @@ mod tests {
             quota.begin(Instant::now()).unwrap_err(),
             Code::LimitTotalOutput
         );
+    }
+
+    #[test]
+    fn bytes_held_at_once() {
+        let quota = Quota::new(&Limits {
+            output: 5,
+            children: 2,
+            ..Limits::default()
+        });
+        let mut first = quota.hold();
+        assert_eq!(first.more(7), 7);
+        let mut second = quota.hold();
+        assert_eq!(second.more(7), 3);
+        first.less(2);
+        assert_eq!(second.more(7), 2);
+        drop(first);
+        assert_eq!(second.more(70), 5);
+        second.less(u64::MAX);
+        assert_eq!(quota.hold().more(70), 10);
     }
 
     #[test]

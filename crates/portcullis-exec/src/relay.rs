@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use tokio::task::coop::consume_budget;
 
 use crate::capture::{Capture, Interrupted};
+use crate::hint;
+use crate::piped::{Piped, Which};
 use crate::quota::Quota;
 use crate::watch as descriptor;
 
@@ -42,43 +44,61 @@ impl Gone {
     }
 }
 
-/// One output of a command.
+/// One output of a command, with the host's end of its pipe. That closes after the command is gone: one that is killed
+/// is not to end for a closed pipe instead.
 #[derive(Debug)]
 pub(crate) enum Sink {
-    Capture(Capture),
-    Relay(Relay),
+    Capture(AsyncFd<OwnedFd>, Capture),
+    Relay(AsyncFd<OwnedFd>, Relay),
+    /// Somebody else reads it, or nobody.
+    Piped(Piped, Which),
+}
+
+/// What is known of one output in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Drained {
+    pub(crate) kept: Vec<u8>,
+    pub(crate) truncated: bool,
+    pub(crate) written: u64,
+    /// The last bytes of what was kept or passed on; at most [`END`] of what was passed on.
+    pub(crate) end: String,
 }
 
 impl Sink {
     /// Moves bytes until the end of file, or until there is nothing more and the command is gone.
-    pub(crate) async fn drain(
-        &mut self,
-        pipe: &AsyncFd<OwnedFd>,
-        quota: &Quota,
-        gone: &Gone,
-    ) -> Result<(), Interrupted> {
+    pub(crate) async fn drain(&mut self, quota: &Quota, gone: &Gone) -> Result<(), Interrupted> {
         match self {
-            Self::Capture(capture) => capture.drain(pipe, quota, gone).await,
-            Self::Relay(relay) => relay.drain(pipe, quota, gone).await,
-        }
-    }
-
-    /// The last bytes of what was kept or passed on; at most [`END`] of what was passed on.
-    pub(crate) fn end(&self) -> &[u8] {
-        match self {
-            Self::Capture(capture) => &capture.kept,
-            Self::Relay(relay) => &relay.end,
-        }
-    }
-
-    /// What was kept, whether there was more, and how much was written.
-    pub(crate) fn into_parts(self) -> (Vec<u8>, bool, u64) {
-        match self {
-            Self::Capture(capture) => {
-                let truncated = capture.truncated();
-                (capture.kept, truncated, capture.written)
+            Self::Capture(pipe, capture) => capture.drain(pipe, quota, gone).await,
+            Self::Relay(pipe, relay) => relay.drain(pipe, quota, gone).await,
+            Self::Piped(piped, which) => {
+                piped.rest(*which, gone).await;
+                Ok(())
             }
-            Self::Relay(relay) => (Vec::new(), false, relay.written),
+        }
+    }
+
+    pub(crate) fn into_drained(self) -> Drained {
+        match self {
+            Self::Capture(_, capture) => Drained {
+                truncated: capture.truncated(),
+                written: capture.written,
+                end: hint::end_of(&capture.kept),
+                kept: capture.kept,
+            },
+            Self::Relay(_, relay) => Drained {
+                written: relay.written,
+                end: hint::end_of(&relay.end),
+                ..Drained::default()
+            },
+            Self::Piped(piped, which) => {
+                let (truncated, written, end) = piped.told(which);
+                Drained {
+                    truncated,
+                    written,
+                    end: hint::end_of(&end),
+                    ..Drained::default()
+                }
+            }
         }
     }
 }

@@ -2,162 +2,245 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
 use portcullis_policy::{
-    Authorized, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
+    Authorized, ChildRights, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
 };
 use portcullis_proxy::{Proxy, Serving};
 use tokio::io::Interest;
 use tokio::time::timeout_at;
 
 use crate::aftermath::{Aftermath, Prepared};
-use crate::capture::{self, Capture, Feed, HostEnd};
+use crate::cache::{Cache, InUse, Scope};
+use crate::care::TreeNote;
 use crate::connections::Ledger;
 use crate::environment::environment;
 use crate::executor::Inner;
 use crate::hint::{self, Complaint};
+use crate::piped::EndsWith;
 use crate::plan::{Planned, Wanted};
+use crate::plumbing::Plumbing;
 use crate::pool::Yard;
-use crate::relay::{Relay, Sink};
+use crate::relay::Sink;
 use crate::resolve::{OpenedDirectory, OpenedProgram};
-use crate::supervise::{Held, Leash, Pipes, Source, Times, supervise};
+use crate::supervise::{Held, Leash, Source, Times, Watched, supervise};
 use crate::watch::watch;
-use crate::{Completed, ExecFailure, Input, Opened, Output, Quota, Sharer, Stdio};
+use crate::{CacheOwner, Completed, ExecFailure, Opened, Permit, Quota, Sharer};
 
 /// Parked cells that are found dead before a command is given up.
 const MAX_DEAD_CELLS: usize = 4;
 
-/// Everything about one command.
+/// One command that was decided on.
 #[derive(Debug)]
-pub(crate) struct Run<'a> {
-    pub(crate) authorized: Authorized<ExecRequest>,
-    pub(crate) opened: Opened,
-    pub(crate) stdio: Stdio,
-    pub(crate) started: Instant,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) quota: &'a Quota,
-    pub(crate) sharer: &'a Sharer,
+pub(crate) struct Run {
+    authorized: Authorized<ExecRequest>,
+    opened: Opened,
+    started: Instant,
+    deadline: Option<Instant>,
+    permit: Permit,
 }
 
-/// The command's ends, given to the cell and then closed here.
-#[derive(Debug)]
-pub(crate) struct Ends {
-    pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
+impl Run {
+    /// Its time counts from now on.
+    pub(crate) fn new(
+        authorized: Authorized<ExecRequest>,
+        opened: Opened,
+        deadline: Option<Instant>,
+        permit: Permit,
+    ) -> Self {
+        Self {
+            authorized,
+            opened,
+            started: Instant::now(),
+            deadline,
+            permit,
+        }
+    }
 }
 
-/// Runs a command that was decided on.
-pub(crate) async fn run(executor: &Arc<Inner>, run: Run<'_>) -> Result<Completed, ExecFailure> {
+/// A command in its cell. Dropping it kills everything in the cell, and waits some milliseconds until it is gone if the
+/// command could write.
+#[derive(Debug)]
+pub struct Running {
+    executor: Arc<Inner>,
+    pub(crate) piped: Option<EndsWith>,
+    // The cell is dropped before what settles the trees, and before its cache is anybody else's.
+    cell: Leash,
+    proxy: Option<Serving>,
+    aftermath: Aftermath,
+    yard: Arc<Yard>,
+    source: Option<Source>,
+    sinks: [Sink; 2],
+    merged: bool,
+    planned: Arc<Planned>,
+    ledger: Ledger,
+    rights: ChildRights,
+    args: Vec<String>,
+    cwd: PathBuf,
+    started: Instant,
+    times: Times,
+    permit: Permit,
+    in_use: Option<InUse>,
+}
+
+/// Gives a command that was decided on to a cell, with the pipes that `plumb` makes.
+pub(crate) async fn begin<T>(
+    executor: &Arc<Inner>,
+    run: Run,
+    plumb: impl FnOnce(&ExecTerms, &Quota) -> io::Result<(Plumbing, T)>,
+) -> Result<(Running, T), ExecFailure> {
     let Run {
         authorized,
         opened,
-        stdio,
         started,
         deadline,
-        quota,
-        sharer,
+        permit,
     } = run;
-    let wanted = Wanted::of(&authorized, &opened.search_path)?;
+    let cache = cache(executor, &authorized, permit.cache())?;
+    let wanted = Wanted::of(&authorized, &opened.search_path, cache)?;
     let (program, directory) = decided(authorized.request(), opened)?;
     let terms = authorized.terms();
     let times = Times::new(started, deadline, terms.timeout, terms.term_grace);
     if times.kill <= started.into() {
         return Err(ExecFailure::TimeUp);
     }
-    let planned = planned(executor, wanted).await?;
+    let (planned, in_use) = if wanted.cache().is_some() {
+        timeout_at(times.kill, planned_with_cache(executor, wanted))
+            .await
+            .map_err(|_elapsed| ExecFailure::TimeUp)??
+    } else {
+        (planned(executor, wanted).await?, None)
+    };
     let argv = argv(&program, authorized.request())?;
-    let args = authorized
-        .request()
-        .args
-        .iter()
-        .map(|arg| arg.as_str().to_owned())
-        .collect();
-    let cwd = directory.real.clone();
-    let env = environment(executor, &authorized, &planned.plan)?;
-    let (pipes, source, ends) = pipes(stdio.stdin).map_err(ExecFailure::Pipe)?;
+    let args = authorized.request().args.iter();
+    let args = args.map(|arg| arg.as_str().to_owned()).collect();
+    let env = environment(executor, &authorized, &planned)?;
+    let (plumbing, told) = plumb(terms, permit.quota()).map_err(ExecFailure::Pipe)?;
+    let [stdin, stdout, stderr] = plumbing.ends.fds(&executor.nulls);
     let command = CellCommand {
         program: program.file.as_fd(),
         argv: &argv,
         env: &env,
         cwd: directory.dir.as_fd(),
-        stdin: ends.stdin.as_ref().unwrap_or(&executor.null).as_fd(),
-        stdout: ends.stdout.as_fd(),
-        stderr: ends.stderr.as_fd(),
+        stdin,
+        stdout,
+        stderr,
         limits: limits(terms, executor.pool.own_processes()),
     };
-    let mut stdout = sink(stdio.stdout, terms.output);
-    let mut stderr = sink(stdio.stderr, terms.output);
     let ledger = Ledger::default();
-    let started_cell = timeout_at(
-        times.kill,
-        start(
-            executor,
-            &planned,
-            sharer,
-            (&terms.rights.net, &ledger),
-            &command,
-        ),
-    );
-    // The cell comes last, so that it is dropped first.
+    let net = (&terms.rights.net, &ledger);
+    let started_cell = start(executor, &planned, permit.sharer(), net, &command);
     let Started {
-        mut aftermath,
+        aftermath,
         yard,
         proxy,
         cell,
-    } = started_cell
+    } = timeout_at(times.kill, started_cell)
         .await
         .map_err(|_elapsed| ExecFailure::TimeUp)??;
     executor.pool.take_in(&yard);
-    let report = cell.get_ref().0.report();
-    // Until they are closed here, their end of file never comes.
-    drop((ends, program, directory));
-    let ended = supervise(
-        &cell,
-        &pipes,
-        source,
-        [&mut stdout, &mut stderr],
-        times,
-        quota,
-        &mut aftermath,
-    )
-    .await?;
-    if let Some(proxy) = proxy {
-        proxy.finish().await;
-    }
-    let connections = ledger.take();
-    let confined = planned.plan.tier() != Tier::Limits && ended.killed_for.is_none();
-    let complaint = (confined && hint::is_failure(ended.status)).then(|| Complaint {
+    // The ends of the command are closed here with the plumbing; until then its end of file never comes.
+    let running = Running {
+        executor: executor.clone(),
+        piped: None,
+        cell,
+        proxy,
+        aftermath,
+        yard,
+        merged: plumbing.merged,
+        source: plumbing.source,
+        sinks: [plumbing.stdout, plumbing.stderr],
+        planned,
+        ledger,
         rights: terms.rights.clone(),
-        cwd,
         args,
-        stderr: hint::end_of(stderr.end()),
-        asked_proxy: !connections.is_empty(),
-    });
-    let (stdout, stdout_truncated, stdout_written) = stdout.into_parts();
-    let (stderr, stderr_truncated, stderr_written) = stderr.into_parts();
-    executor.pool.refill(&yard);
-    Ok(Completed {
-        status: ended.status,
-        stdout,
-        stderr,
-        stdout_truncated,
-        stderr_truncated,
-        stdout_written,
-        stderr_written,
-        killed_for: ended.killed_for,
-        stragglers: ended.stragglers,
-        duration: started.elapsed(),
-        usage: ended.usage,
-        report,
-        trees: ended.trees,
-        connections,
-        complaint,
-    })
+        cwd: directory.real,
+        started,
+        times,
+        permit,
+        in_use,
+    };
+    Ok((running, told))
+}
+
+impl Running {
+    /// Watches over the command until its whole process tree is gone.
+    ///
+    /// # Errors
+    /// [`ExecFailure`]; nothing of it is left either.
+    ///
+    /// # Cancellation
+    /// Dropping the future kills the process tree and ends the permit.
+    pub async fn finish(self) -> Result<Completed, ExecFailure> {
+        // What is bound last is dropped first: the cell.
+        let Self {
+            executor,
+            in_use,
+            args,
+            cwd,
+            rights,
+            planned,
+            permit,
+            ledger,
+            sinks: [mut stdout, mut stderr],
+            mut aftermath,
+            yard,
+            proxy,
+            cell,
+            piped,
+            ..
+        } = self;
+        let report = cell.get_ref().0.report();
+        let sinks = [&mut stdout, &mut stderr];
+        let stop = piped.as_ref().map(|ends| &ends.0);
+        let watched = Watched {
+            cell: &cell,
+            stop,
+            times: self.times,
+            quota: permit.quota(),
+        };
+        let ended = supervise(watched, self.source, sinks, &mut aftermath).await?;
+        if let Some(proxy) = proxy {
+            proxy.finish().await;
+        }
+        let mut trees = ended.trees;
+        trees.extend(settled_cache(&planned, in_use).await);
+        let connections = ledger.take();
+        let (stdout, stderr) = (stdout.into_drained(), stderr.into_drained());
+        let killed = ended.killed_for.is_some() || ended.asked;
+        let confined = planned.plan.tier() != Tier::Limits && !killed;
+        let complaint = (confined && hint::is_failure(ended.status)).then_some(Complaint {
+            rights,
+            cwd,
+            args,
+            stderr: if self.merged { stdout.end } else { stderr.end },
+            asked_proxy: !connections.is_empty(),
+        });
+        executor.pool.refill(&yard);
+        Ok(Completed {
+            status: ended.status,
+            stdout: stdout.kept,
+            stderr: stderr.kept,
+            stdout_truncated: stdout.truncated,
+            stderr_truncated: stderr.truncated,
+            stdout_written: stdout.written,
+            stderr_written: stderr.written,
+            killed_for: ended.killed_for,
+            asked: ended.asked,
+            stragglers: ended.stragglers,
+            duration: self.started.elapsed(),
+            usage: ended.usage,
+            report,
+            trees,
+            connections,
+            complaint,
+        })
+    }
 }
 
 /// The opened things, if they are those of the request that was decided on.
@@ -205,12 +288,62 @@ async fn planned(executor: &Arc<Inner>, wanted: Wanted) -> Result<Arc<Planned>, 
     made.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))
 }
 
+/// What is kept for a command, if its rights say so and there is a place for it.
+fn cache(
+    executor: &Inner,
+    authorized: &Authorized<ExecRequest>,
+    owner: Option<&CacheOwner>,
+) -> Result<Option<Cache>, ExecFailure> {
+    let most = authorized.terms().rights.cache;
+    let (Some(most), Some(place), Some(owner)) = (most, &executor.caches, owner) else {
+        return Ok(None);
+    };
+    let scope = Scope::of(owner, authorized);
+    scope
+        .map(|scope| Cache::new(place, &scope, most))
+        .transpose()
+}
+
+/// How often a plan is made again because its cache was removed before the command had it.
+const MAX_REMOVED: usize = 4;
+
+/// The plan of a command, and the right to its cache.
+async fn planned_with_cache(
+    executor: &Arc<Inner>,
+    wanted: Wanted,
+) -> Result<(Arc<Planned>, Option<InUse>), ExecFailure> {
+    for _ in 0..MAX_REMOVED {
+        let planned = planned(executor, wanted.clone()).await?;
+        let Some(cache) = planned.cache().cloned() else {
+            return Ok((planned, None));
+        };
+        let held = tokio::task::spawn_blocking(move || cache.hold()).await;
+        let held = held.unwrap_or_else(|panic| Err(ExecFailure::Pipe(io::Error::other(panic))))?;
+        if planned.is_current() {
+            return Ok((planned, Some(held)));
+        }
+    }
+    let path = wanted.cache().map(Cache::files).unwrap_or_default();
+    Err(ExecFailure::Changed(path))
+}
+
+/// Looks at what a command has left in its cache.
+async fn settled_cache(planned: &Planned, in_use: Option<InUse>) -> Option<TreeNote> {
+    // Nobody, not even this, can empty what is in use.
+    drop(in_use);
+    let cache = planned.cache().cloned()?;
+    let settled = tokio::task::spawn_blocking(move || cache.settle()).await;
+    // A panic was printed where it happened.
+    settled.ok().flatten()
+}
+
 /// Processes and threads of a command and all it starts, where no rule says fewer.
-const PROCESSES: u32 = 1024;
+pub(crate) const PROCESSES: u32 = 1024;
 /// Open descriptors of each of its processes.
 const DESCRIPTORS: u64 = 4096;
 
-/// The kernel counts all that a user has in the cells of one template, so `own` of ours are not the command's.
+/// Without a cgroup, the kernel counts all that a user has in the cells of one template, so `own` of ours are not the
+/// command's.
 fn limits(terms: &ExecTerms, own: u32) -> Rlimits {
     if terms.confinement == Confinement::Limits {
         return Rlimits::default();
@@ -226,41 +359,6 @@ fn limits(terms: &ExecTerms, own: u32) -> Rlimits {
 /// The decision refuses every NUL; should one come all the same, nothing runs.
 pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> Result<CString, ExecFailure> {
     CString::new(text).map_err(|_| ExecFailure::NotDecided)
-}
-
-fn sink(output: Output, cap: u64) -> Sink {
-    match output {
-        Output::Capture => Sink::Capture(Capture::new(cap)),
-        Output::Relay(out) => Sink::Relay(Relay::new(out, cap)),
-    }
-}
-
-pub(crate) fn pipes(stdin: Input) -> io::Result<(Pipes, Option<Source>, Ends)> {
-    let (stdout, child_stdout) = capture::pipe(HostEnd::Read)?;
-    let (stderr, child_stderr) = capture::pipe(HostEnd::Read)?;
-    let (source, child_stdin) = match stdin {
-        Input::Bytes(bytes) if !bytes.is_empty() => {
-            let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
-            let feed = Feed::begin(write, bytes)?;
-            (feed.map(Source::Bytes), Some(child_stdin))
-        }
-        Input::Relay(from) => {
-            let (child_stdin, write) = capture::pipe(HostEnd::Write)?;
-            (Some(Source::Relay(write, from)), Some(child_stdin))
-        }
-        Input::Bytes(_) | Input::Nothing => (None, None),
-    };
-    let readable = |pipe| watch(pipe, Interest::READABLE);
-    let pipes = Pipes {
-        stdout: readable(stdout)?,
-        stderr: readable(stderr)?,
-    };
-    let ends = Ends {
-        stdin: child_stdin,
-        stdout: child_stdout,
-        stderr: child_stderr,
-    };
-    Ok((pipes, source, ends))
 }
 
 /// A command under way, and what must live as long as it does.

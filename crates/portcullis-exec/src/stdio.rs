@@ -4,6 +4,8 @@ use std::fmt;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::piped::Observer;
+
 /// The standard streams of a command. It gets a pipe for each, never a descriptor of ours: one that was opened for
 /// more than it is used for, a socket or a terminal would be a way out.
 ///
@@ -43,6 +45,32 @@ pub enum Output {
     Relay(Box<dyn AsyncWrite + Send + Unpin>),
 }
 
+/// The standard streams of a command that runs beside whoever started it.
+///
+/// # Defaults
+/// Nothing: end of file at once, and both outputs thrown away.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Whether what it reads is written to it while it runs; otherwise it reads nothing.
+    pub stdin: bool,
+    /// What becomes of its standard output.
+    pub stdout: Stream,
+    /// What becomes of its standard error; `None` has it go where standard output goes.
+    pub stderr: Option<Stream>,
+}
+
+/// What becomes of one output of a command that runs beside whoever started it.
+#[derive(Default)]
+pub enum Stream {
+    /// It is thrown away.
+    #[default]
+    Null,
+    /// It is read while the command runs; the observer is told of all that was read, by whoever does.
+    Pipe(Option<Observer>),
+    /// It is passed on as it comes, as with [`Output::Relay`].
+    Relay(Box<dyn AsyncWrite + Send + Unpin>),
+}
+
 /// Bytes or nothing for standard input, and both outputs kept.
 impl From<Option<Vec<u8>>> for Stdio {
     fn from(bytes: Option<Vec<u8>>) -> Self {
@@ -59,6 +87,16 @@ impl fmt::Debug for Input {
             Self::Nothing => "Nothing",
             // What is passed to a command may be a secret.
             Self::Bytes(_) => "Bytes(..)",
+            Self::Relay(_) => "Relay(..)",
+        })
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Null => "Null",
+            Self::Pipe(_) => "Pipe(..)",
             Self::Relay(_) => "Relay(..)",
         })
     }

@@ -1,5 +1,6 @@
 //! Watching over a running command: its pipes, its time, its end.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::pin;
@@ -14,6 +15,7 @@ use tokio::time::sleep_until;
 use crate::aftermath::Aftermath;
 use crate::capture::{Feed, Interrupted};
 use crate::care::TreeNote;
+use crate::piped::{Piped, Stop};
 use crate::relay::{self, Gone, Sink};
 use crate::{ExecFailure, Quota, Status};
 
@@ -55,14 +57,15 @@ pub(crate) enum Source {
     Bytes(Feed),
     /// What comes while it runs.
     Relay(OwnedFd, Box<dyn AsyncRead + Send + Unpin>),
+    /// What somebody writes while it runs.
+    Piped(Piped),
 }
 
-/// The host's ends of the outputs. They close after the command is gone: one that is killed is not to
-/// end for a closed pipe instead.
-#[derive(Debug)]
-pub(crate) struct Pipes {
-    pub(crate) stdout: AsyncFd<OwnedFd>,
-    pub(crate) stderr: AsyncFd<OwnedFd>,
+impl std::fmt::Debug for Source {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What is passed to a command may be a secret.
+        out.write_str("Source(..)")
+    }
 }
 
 /// What is known when the tree is gone.
@@ -72,6 +75,7 @@ pub(crate) struct Ended {
     pub(crate) stragglers: u32,
     pub(crate) usage: Usage,
     pub(crate) killed_for: Option<Code>,
+    pub(crate) asked: bool,
     pub(crate) trees: Vec<TreeNote>,
 }
 
@@ -110,18 +114,34 @@ async fn event(cell: &Leash) -> Result<Event, ExecFailure> {
     }
 }
 
+/// A command that is watched over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watched<'a> {
+    pub(crate) cell: &'a Leash,
+    /// Whoever may have it killed before its time.
+    pub(crate) stop: Option<&'a Piped>,
+    pub(crate) times: Times,
+    pub(crate) quota: &'a Quota,
+}
+
 /// Feeds and drains until the tree is gone, and sees to it that it is in time.
 pub(crate) async fn supervise(
-    cell: &Leash,
-    pipes: &Pipes,
+    watched: Watched<'_>,
     source: Option<Source>,
     sinks: [&mut Sink; 2],
-    times: Times,
-    quota: &Quota,
     aftermath: &mut Aftermath,
 ) -> Result<Ended, ExecFailure> {
+    let Watched {
+        cell, stop, times, ..
+    } = watched;
     let (tell, gone) = Gone::channel();
-    let mut streams = pin!(exchange(pipes, source, sinks, quota, &gone));
+    let mut streams = pin!(exchange(source, sinks, watched.quota, &gone));
+    let mut stopped = pin!(async {
+        match stop {
+            Some(piped) => piped.stopped().await,
+            None => pending().await,
+        }
+    });
     let mut open = true;
     let mut watch = Watch::new(times);
     let mut event = pin!(event(cell));
@@ -143,6 +163,13 @@ pub(crate) async fn supervise(
                         watch.kill(cell);
                     }
                 }
+            }
+            stop = &mut stopped, if !watch.is_killed() => {
+                match stop {
+                    Stop::Asked => watch.asked = true,
+                    Stop::Limit(code) => watch.killed_for = Some(code),
+                }
+                watch.kill(cell);
             }
             () = sleep_until(watch.next()) => watch.expired(cell)?,
         }
@@ -178,7 +205,6 @@ pub(crate) async fn supervise(
 
 /// Writes standard input and reads both outputs until all three are at their end, or the command is gone.
 async fn exchange(
-    pipes: &Pipes,
     source: Option<Source>,
     [stdout, stderr]: [&mut Sink; 2],
     quota: &Quota,
@@ -188,6 +214,7 @@ async fn exchange(
         match source {
             Some(Source::Bytes(feed)) => feed.finish().await,
             Some(Source::Relay(pipe, source)) => relay::feed(pipe, source).await,
+            Some(Source::Piped(piped)) => piped.feed().await,
             None => Ok(()),
         }
     };
@@ -198,8 +225,8 @@ async fn exchange(
             () = gone.wait() => Ok(()),
         }
     };
-    let out = stdout.drain(&pipes.stdout, quota, gone);
-    let err = stderr.drain(&pipes.stderr, quota, gone);
+    let out = stdout.drain(quota, gone);
+    let err = stderr.drain(quota, gone);
     tokio::try_join!(out, err, feed).map(|_| ())
 }
 
@@ -212,6 +239,8 @@ struct Watch {
     confirm: Option<tokio::time::Instant>,
     timed_out: bool,
     killed_for: Option<Code>,
+    /// Whether somebody asked for its end.
+    asked: bool,
     /// Why its streams could not be passed on.
     cut_off: Option<io::Error>,
 }
@@ -224,8 +253,13 @@ impl Watch {
             confirm: None,
             timed_out: false,
             killed_for: None,
+            asked: false,
             cut_off: None,
         }
+    }
+
+    fn is_killed(&self) -> bool {
+        self.confirm.is_some()
     }
 
     fn next(&self) -> tokio::time::Instant {
@@ -257,6 +291,7 @@ fn ended(event: Event, watch: &Watch, trees: Vec<TreeNote>) -> Result<Ended, Exe
     let Watch {
         timed_out,
         killed_for,
+        asked,
         ..
     } = *watch;
     let unasked = || ServerError::Protocol {
@@ -280,14 +315,17 @@ fn ended(event: Event, watch: &Watch, trees: Vec<TreeNote>) -> Result<Ended, Exe
                 stragglers,
                 usage,
                 killed_for,
+                asked: false,
                 trees,
             })
         }
         Event::Killed { processes, usage } => {
             let status = match killed_for {
                 _ if timed_out => Status::TimedOut,
-                Some(_) => Status::Signalled(rustix::process::Signal::KILL.as_raw()),
-                None => return Err(ExecFailure::Server(unasked())),
+                _ if asked || killed_for.is_some() => {
+                    Status::Signalled(rustix::process::Signal::KILL.as_raw())
+                }
+                _ => return Err(ExecFailure::Server(unasked())),
             };
             // The command itself is one of them.
             Ok(Ended {
@@ -295,6 +333,7 @@ fn ended(event: Event, watch: &Watch, trees: Vec<TreeNote>) -> Result<Ended, Exe
                 stragglers: processes.saturating_sub(1),
                 usage,
                 killed_for,
+                asked: asked && !timed_out,
                 trees,
             })
         }
@@ -303,6 +342,7 @@ fn ended(event: Event, watch: &Watch, trees: Vec<TreeNote>) -> Result<Ended, Exe
             stragglers: processes.saturating_sub(1),
             usage,
             killed_for: Some(Code::LimitMemory),
+            asked: false,
             trees,
         }),
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{ChildRights, Confinement, Environment, Request, RuleId};
+use crate::{ChildRights, Confinement, Environment, Origin, Request, RuleId};
 
 /// A request that was decided on, and the terms it was allowed under.
 ///
@@ -47,14 +47,18 @@ impl<R: Request> Authorized<R> {
 pub struct ExecTerms {
     /// The rules that allow it, sorted by name; empty when any program is allowed.
     pub rules: Vec<RuleId>,
+    /// The rules of the ceiling that leave it, if there is one, with their lines.
+    pub ceiling: Vec<(RuleId, Origin)>,
     /// The child's whole environment, and what was left out of it.
     pub environment: Environment,
     /// Wall-clock time.
     pub timeout: Duration,
     /// Time between SIGTERM and SIGKILL, part of `timeout`.
     pub term_grace: Duration,
-    /// Bytes of each output stream.
+    /// Bytes of each output stream that are kept.
     pub output: u64,
+    /// Bytes of each output stream that may be passed on without being kept, where a rule says so.
+    pub streamed: Option<u64>,
     /// How the kernel has to enforce it; the strongest that a rule asks for.
     pub confinement: Confinement,
     /// What the command, and everything it starts, may reach. Wishes under [`Confinement::Limits`].

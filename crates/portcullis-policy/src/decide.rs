@@ -5,8 +5,8 @@ use crate::refusal::Refusal;
 use crate::request::sealed::Sealed;
 use crate::rights;
 use crate::{
-    Capability, ChildRights, Code, Denial, ExecGrant, ExecRequest, ExecTerms, Grants, GuestError,
-    Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
+    Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Grants,
+    GuestError, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
 };
 
 /// What [`decide`] answers.
@@ -84,12 +84,18 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     if let Some(rule) = denying_rule(grants, grant, request) {
         return Err(refuse.denied_by(rule));
     }
-    let rules =
+    let left = rules_of_the_ceiling(grants, grant, request)
+        .map_err(|(ceiling, unmatched)| refuse.beyond_ceiling(ceiling, unmatched))?;
+    let allowing =
         allowing_rules(grants, grant, request).map_err(|unmatched| refuse.unmatched(unmatched))?;
+    let rules: Vec<_> = allowing.iter().chain(&left).copied().collect();
     refuse.unusable_program()?;
     refuse.unusable_cwd()?;
     if request.stdin && rules.iter().any(|rule| rule.narrowing.stdin == Some(false)) {
         return Err(refuse.stdin(&rules));
+    }
+    if request.inherit_output && !grant.inherit_output {
+        return Err(refuse.inherited_output());
     }
     let only: Vec<&[String]> = rules
         .iter()
@@ -108,8 +114,9 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         .iter()
         .filter_map(|rule| rule.narrowing.timeout)
         .fold(limits.timeout, Ord::min);
-    let outputs = rules.iter().filter_map(|rule| rule.narrowing.output);
-    let confinement = rights::tier(grant, &rules);
+    let streamed = rules.iter().filter_map(|rule| rule.narrowing.output).min();
+    let floor = left.iter().filter_map(|rule| rule.narrowing.confinement);
+    let confinement = floor.fold(rights::tier(grant, &allowing), Ord::min);
     let mut not_in_force: Vec<_> = rules
         .iter()
         .flat_map(|rule| rule.narrowing.not_in_force(confinement))
@@ -117,11 +124,16 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     not_in_force.sort_unstable();
     not_in_force.dedup();
     Ok(ExecTerms {
-        rules: rules.iter().map(|rule| rule.id.clone()).collect(),
+        rules: allowing.iter().map(|rule| rule.id.clone()).collect(),
+        ceiling: left
+            .iter()
+            .map(|rule| (rule.id.clone(), rule.origin.clone()))
+            .collect(),
         environment,
         timeout,
         term_grace: limits.term_grace.min(timeout),
-        output: outputs.fold(limits.output, Ord::min),
+        output: streamed.map_or(limits.output, |output| output.min(limits.output)),
+        streamed,
         confinement,
         rights: ChildRights::of(grants).narrowed(rules.iter().map(|rule| &rule.narrowing)),
         not_in_force,
@@ -189,11 +201,39 @@ fn allowing_rules<'a>(
     grant: &'a ExecGrant,
     request: &ExecRequest,
 ) -> Result<Vec<&'a ProgramRule>, Unmatched<'a>> {
+    let allowing = matching(grants, &grant.allow, request);
+    if grant.any_program {
+        return Ok(allowing.unwrap_or_default());
+    }
+    allowing
+}
+
+/// The rules of the ceiling that leave a command; none where there is no ceiling.
+fn rules_of_the_ceiling<'a>(
+    grants: &Grants,
+    grant: &'a ExecGrant,
+    request: &ExecRequest,
+) -> Result<Vec<&'a ProgramRule>, (&'a ExecCeiling, Unmatched<'a>)> {
+    match &grant.ceiling {
+        Some(ceiling) => {
+            matching(grants, &ceiling.allow, request).map_err(|unmatched| (ceiling, unmatched))
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The rules of a list that match a command, at least one, sorted by name; or the one that came nearest.
+fn matching<'a>(
+    grants: &Grants,
+    list: &'a [ProgramRule],
+    request: &ExecRequest,
+) -> Result<Vec<&'a ProgramRule>, Unmatched<'a>> {
     let context = argument_context(grants, request);
     let mut allowing = Vec::new();
     let mut digests = Vec::new();
     let mut mismatches = Vec::new();
-    for rule in grant.allow.iter().filter(|rule| is_about(rule, request)) {
+    let about = |rule: &&ProgramRule| rule.is_for(grants) && is_about(rule, request);
+    for rule in list.iter().filter(about) {
         match rule.arguments.allows(&request.args, &context) {
             Ok(()) if digest_matches(rule, request) => allowing.push(rule),
             Ok(()) => digests.push(rule),
@@ -210,7 +250,7 @@ fn allowing_rules<'a>(
                 .then_with(|| (place(rule), &mismatch.reason).cmp(&(place(other), &best.reason)))
         });
     match (digest, nearest) {
-        _ if !allowing.is_empty() || grant.any_program => Ok(allowing),
+        _ if !allowing.is_empty() => Ok(allowing),
         (Some(rule), _) => Err(Unmatched::Digest { rule }),
         (None, Some((rule, mismatch))) => Err(Unmatched::Arguments { rule, mismatch }),
         (None, None) => Err(Unmatched::NoRule),

@@ -86,6 +86,16 @@ codes! {
     /// There is no best effort: a command is confined as written, or not started. A weaker `confinement` can be written
     /// out for one rule, one plugin or all of them; `portcullis doctor` tells what this machine can enforce.
     ExecConfinement = "P0213",
+    /// The plugin wants a command's output to go where its own goes, and the policy does not say so.
+    ///
+    /// Set `exec.inherit_output = true` for the plugin. On a terminal such output is filtered as the plugin's own is; what
+    /// the plugin reads and prints itself needs no grant.
+    ExecInheritOutput = "P0214",
+    /// The ceiling that an administrator set does not leave the command.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// Ask whoever administers this machine.
+    ExecCeiling = "P0215",
     /// Too many commands of this plugin are running at once.
     ///
     /// Raise `limits.children`, or have the plugin wait.
@@ -146,6 +156,8 @@ pub enum GuestError {
     OutputLimit,
     /// The command had more memory than it may and was killed, which its status says too.
     MemoryLimit,
+    /// The time was over before the command was started.
+    TimedOut,
     /// The command could not be started.
     CannotStart,
 }
@@ -160,6 +172,7 @@ impl GuestError {
             Self::Limit => "limit reached: too many commands",
             Self::OutputLimit => "output limit reached",
             Self::MemoryLimit => "memory limit reached",
+            Self::TimedOut => "cannot start the command: its time is over",
             Self::CannotStart => "cannot start the command",
         }
     }

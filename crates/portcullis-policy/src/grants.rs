@@ -2,7 +2,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::{Confinement, Limits, Net, Origin, PluginId, ProgramRule, Protect};
+use crate::{
+    Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule, Protect,
+};
 
 /// How strict the host is where the policy says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -20,6 +22,8 @@ pub enum Mode {
 pub struct Grants {
     /// Whose grants these are.
     pub plugin: PluginId,
+    /// The SHA-256 of the plugin's file. Without it rules that name one do not count.
+    pub plugin_sha256: Option<[u8; 32]>,
     /// How strict the host is where no rule matches.
     pub mode: Mode,
     /// Native commands; `None` means the capability itself is not granted.
@@ -27,6 +31,8 @@ pub struct Grants {
     /// Host directories and files that the guest and its commands may open, and directories that its commands may be
     /// started in.
     pub fs: Vec<FsGrant>,
+    /// The only directories and files that may be granted. Whoever adds some has to [meet](Self::meet_fs_ceiling) it again.
+    pub fs_ceiling: FsCeiling,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
     /// The network that its commands may reach. The guest itself has none.
@@ -44,15 +50,23 @@ impl Grants {
     pub fn none(plugin: PluginId) -> Self {
         Self {
             plugin,
+            plugin_sha256: None,
             mode: Mode::default(),
             exec: None,
             fs: Vec::new(),
+            fs_ceiling: FsCeiling::default(),
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
         }
+    }
+
+    /// Whether a rule counts only for a plugin with a certain SHA-256.
+    pub fn names_plugin_sha256(&self) -> bool {
+        let mut rules = self.exec.iter().flat_map(ExecGrant::rules);
+        rules.any(|rule| rule.plugin_sha256.is_some())
     }
 
     /// The grant that covers a real path with this access, if one does.
@@ -66,9 +80,11 @@ impl Grants {
 /// # Defaults
 /// - no program is allowed, none is denied by name
 /// - nothing of the host's environment is inherited or passed
+/// - no output of a command goes to the operator but through the plugin
 /// - the plugin may set any variable that is not vetoed
 /// - programs are found in `/usr/local/bin`, `/usr/bin`, `/bin`
-/// - children are fully confined, or not started; they execute nothing that they can write, and share nothing
+/// - children are fully confined, or not started; they execute nothing that they can write, and share and keep
+///   nothing
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecGrant {
     /// Whether any program is allowed that no rule denies (`-A`, or `exec = {}` in dev mode).
@@ -77,10 +93,14 @@ pub struct ExecGrant {
     pub allow: Vec<ProgramRule>,
     /// What is denied; a denial wins over every allowance.
     pub deny: Vec<ProgramRule>,
+    /// If present, what a command must be allowed by as well, whatever else allows it.
+    pub ceiling: Option<ExecCeiling>,
     /// Where bare program names are looked up: absolute directories, in order.
     pub search_path: Vec<PathBuf>,
     /// Whether the host's environment, less the vetoed and secret names, is passed when the request asks for it.
     pub inherit_env: bool,
+    /// Whether a command's output may go where the plugin's own goes, unread by the plugin.
+    pub inherit_output: bool,
     /// Host variables passed by name to every command, secret or not. They are never shown to the guest.
     pub pass_env: Vec<String>,
     /// Inherited names with these prefixes are dropped, besides the built-in tables.
@@ -97,6 +117,8 @@ pub struct ExecGrant {
     pub write_exec: Vec<PathBuf>,
     /// Whether children of one instance with equal rights share their scratch space.
     pub share: bool,
+    /// Bytes of the caches that are kept between children with equal rights, of each; `None`: none is kept.
+    pub cache: Option<u64>,
     /// The line that granted the capability.
     pub origin: Origin,
 }
@@ -107,10 +129,12 @@ impl Default for ExecGrant {
             any_program: false,
             allow: Vec::new(),
             deny: Vec::new(),
+            ceiling: None,
             search_path: ["/usr/local/bin", "/usr/bin", "/bin"]
                 .map(PathBuf::from)
                 .to_vec(),
             inherit_env: false,
+            inherit_output: false,
             pass_env: Vec::new(),
             strip_env_prefixes: Vec::new(),
             env_allow_prefixes: None,
@@ -119,8 +143,17 @@ impl Default for ExecGrant {
             system: Vec::new(),
             write_exec: Vec::new(),
             share: false,
+            cache: None,
             origin: Origin::Code,
         }
+    }
+}
+
+impl ExecGrant {
+    /// Every rule that a command can meet.
+    pub fn rules(&self) -> impl Iterator<Item = &ProgramRule> {
+        let ceiling = self.ceiling.iter().flat_map(|ceiling| &ceiling.allow);
+        self.allow.iter().chain(&self.deny).chain(ceiling)
     }
 }
 

@@ -4,8 +4,8 @@ use crate::decide::Unmatched;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
-    Capability, Code, Cwd, Denial, ExecRequest, FsAccess, Grants, GuestError, Program, ProgramRef,
-    ProgramRule, Remedy,
+    Capability, Code, Cwd, Denial, ExecCeiling, ExecRequest, FsAccess, Grants, GuestError, Program,
+    ProgramRef, ProgramRule, Remedy,
 };
 
 /// Bytes of all arguments together that one command can be given.
@@ -115,6 +115,39 @@ impl Refusal<'_> {
                 "remove or narrow `{}`, or have the plugin use another program",
                 rule.id
             ),
+            command: None,
+        });
+        denial
+    }
+
+    /// What a ceiling does not leave, whatever allows it. Nobody is asked: an answer would change nothing.
+    pub(crate) fn beyond_ceiling(
+        &self,
+        ceiling: &ExecCeiling,
+        unmatched: Unmatched<'_>,
+    ) -> Box<Denial> {
+        let note = match &unmatched {
+            Unmatched::NoRule => format!("the ceiling does not list it ({})", ceiling.origin),
+            Unmatched::Arguments { rule, mismatch } => format!(
+                "rule `{}` of the ceiling ({}) leaves it with other arguments; argument {}: {}",
+                rule.id, rule.origin, mismatch.position, mismatch.reason
+            ),
+            Unmatched::Digest { rule } => format!(
+                "rule `{}` of the ceiling ({}) names another SHA-256 than the file has",
+                rule.id, rule.origin
+            ),
+        };
+        let notes = vec![note, self.requested()];
+        let mut denial = self.denial(Code::ExecCeiling, GuestError::Denied, notes);
+        denial.rule = match unmatched {
+            Unmatched::NoRule => None,
+            Unmatched::Arguments { rule, .. } | Unmatched::Digest { rule } => {
+                Some((rule.id.clone(), rule.origin.clone()))
+            }
+        };
+        denial.remedies.push(Remedy {
+            text: "nothing of yours goes beyond the ceiling; ask whoever administers this machine"
+                .to_owned(),
             command: None,
         });
         denial
@@ -238,6 +271,15 @@ impl Refusal<'_> {
                 .rule
                 .get_or_insert_with(|| (rule.id.clone(), rule.origin.clone()));
         }
+        denial
+    }
+
+    pub(crate) fn inherited_output(&self) -> Box<Denial> {
+        let note = "`exec.inherit_output` is not set; the default is `false`".to_owned();
+        let mut denial = self.denial(Code::ExecInheritOutput, GuestError::Denied, vec![note]);
+        denial
+            .action
+            .push_str(" with output that goes where the plugin's own goes");
         denial
     }
 

@@ -52,6 +52,8 @@ pub struct ExecRequest {
     pub host_env: HostEnvironment,
     /// Whether bytes are given for standard input.
     pub stdin: bool,
+    /// Whether output is to go where the plugin's own goes.
+    pub inherit_output: bool,
 }
 
 /// What the host found for a program.
@@ -79,7 +81,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The opened file.
     pub file: FileId,
-    /// Every spelling in the plugin's rules that leads to this same file: those with this base name, and beside
+    /// The real path if it has this base name, and every spelling in the plugin's rules that leads to this same file:
+    /// those with this base name, and beside
     /// `any_program` those of deny rules under any name.
     pub same_as: Vec<ProgramRef>,
     /// The file's SHA-256, computed when one of those rules asks for one.
@@ -203,6 +206,7 @@ impl ExecRequest {
             inherit_env: false,
             host_env: HostEnvironment::default(),
             stdin: false,
+            inherit_output: false,
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct ChildRights {
     /// Whether commands of the same instance with equal rights share their scratch space. Never where it or the plugin
     /// may reach hosts.
     pub share: bool,
+    /// Bytes of the cache that is kept for commands with equal rights; `None`: nothing is kept.
+    pub cache: Option<u64>,
 }
 
 impl ChildRights {
@@ -62,6 +64,7 @@ impl ChildRights {
             write,
             system: outermost(exec.system.iter().cloned()),
             share: exec.share && !matches!(net, Net::Hosts(_)),
+            cache: exec.cache.filter(|&bytes| bytes > 0),
             net,
             exec: None,
             memory: None,
@@ -88,6 +91,7 @@ impl ChildRights {
             }
             rights.memory = smaller(rights.memory, rule.memory);
             rights.processes = smaller(rights.processes, rule.processes);
+            rights.cache = rights.cache.filter(|_| rule.cache != Some(false));
             rights.exec = fewer(rights.exec, rule.exec.as_deref());
         }
         rights.write_exec = both(&rights.write_exec, &rights.write);

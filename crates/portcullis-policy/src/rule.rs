@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ArgumentRule, Confinement, Net};
+use crate::{ArgToken, ArgumentRule, Confinement, ExecRequest, Grants, Net, Program};
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,6 +26,8 @@ pub enum Origin {
     },
     /// An application that built the policy itself.
     Code,
+    /// A person who was asked while the plugin ran.
+    Answer,
 }
 
 impl fmt::Display for Origin {
@@ -34,6 +36,7 @@ impl fmt::Display for Origin {
             Self::File { file, line, .. } => write!(f, "{}:{line}", file.display()),
             Self::Flag { flag } => write!(f, "`{flag}`"),
             Self::Code => f.write_str("the application's own policy"),
+            Self::Answer => f.write_str("an answer at the terminal"),
         }
     }
 }
@@ -112,6 +115,9 @@ pub struct ProgramRule {
     /// Which arguments the rule is about. A guard against mistakes, not a wall: a program with a shell escape
     /// needs no flag to use it. What a command can reach follows from the plugin's grants.
     pub arguments: ArgumentRule,
+    /// The SHA-256 that the plugin itself must have: for another one the rule is not there. A consent is bound so to the
+    /// plugin that it was given to.
+    pub plugin_sha256: Option<[u8; 32]>,
     /// What the rule takes away from the plugin's rights.
     pub narrowing: Narrowing,
 }
@@ -130,8 +136,56 @@ impl ProgramRule {
             program: reference,
             sha256: None,
             arguments: ArgumentRule::default(),
+            plugin_sha256: None,
             narrowing: Narrowing::default(),
         }
+    }
+
+    /// What somebody consents to who is shown this request: the program that was found, exactly these arguments, no
+    /// other variables than the plugin sets now, and standard input only if it is given now.
+    ///
+    /// `None` where there is no program that could run, and where a name of a variable would be a pattern.
+    pub fn exactly(request: &ExecRequest, id: RuleId) -> Option<Self> {
+        let Program::Found(found) = &request.found else {
+            return None;
+        };
+        // The place that is shown, where the name leads there by itself; else the name, which decides what a program
+        // with many names does.
+        let shown = ProgramRef::Path(found.path.clone());
+        let is_called_so = shown.base_name() == request.program.base_name();
+        let literal = |arg: &String| ArgToken::Literal(vec![arg.clone()]);
+        let mut env: Vec<_> = request.env.iter().map(|(name, _)| name.clone()).collect();
+        env.sort_unstable();
+        env.dedup();
+        if env.iter().any(|name| name.ends_with('*')) {
+            return None;
+        }
+        Some(Self {
+            id,
+            origin: Origin::Answer,
+            program: if is_called_so {
+                shown
+            } else {
+                request.program.clone()
+            },
+            sha256: None,
+            arguments: ArgumentRule {
+                args: Some(request.args.iter().map(literal).collect()),
+                ..ArgumentRule::default()
+            },
+            plugin_sha256: None,
+            narrowing: Narrowing {
+                stdin: (!request.stdin).then_some(false),
+                env: Some(env),
+                ..Narrowing::default()
+            },
+        })
+    }
+
+    /// Whether the rule counts for the plugin that has these grants.
+    pub(crate) fn is_for(&self, grants: &Grants) -> bool {
+        self.plugin_sha256
+            .is_none_or(|wanted| grants.plugin_sha256 == Some(wanted))
     }
 }
 
@@ -167,6 +221,8 @@ pub struct Narrowing {
     pub memory: Option<u64>,
     /// Processes and threads at once.
     pub processes: Option<u32>,
+    /// Whether its caches are kept, as far as the plugin's are.
+    pub cache: Option<bool>,
 }
 
 impl Narrowing {

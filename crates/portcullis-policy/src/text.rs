@@ -5,7 +5,7 @@ const MAX_SHOWN: usize = 256;
 
 /// The text for a message, between backticks: control, invisible and direction-changing characters are escaped, and
 /// what is beyond 256 bytes is cut off.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         let printed = if is_plain(c) {

@@ -34,6 +34,9 @@
 mod client_hello;
 mod dial;
 mod environment;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod headers;
 mod http;

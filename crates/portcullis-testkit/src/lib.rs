@@ -35,6 +35,16 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
+/// The component of a guest that brings its interpreter along, if it was built: a machine may have neither its tool nor
+/// the network to fetch that.
+pub fn interpreted(name: &str) -> Option<PathBuf> {
+    let path = repository()
+        .join("target/guests")
+        .join(name)
+        .with_extension("wasm");
+    path.is_file().then_some(path)
+}
+
 /// The bytes of a test guest.
 ///
 /// # Panics

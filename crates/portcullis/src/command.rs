@@ -4,13 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use portcullis_exec::{ExecAsk, Place, Quota, Status, Stdio};
-use portcullis_policy::{Code, Grants};
+use portcullis_policy::Grants;
 
 use crate::Host;
 use crate::activity::Activity;
 use crate::error::LoadError;
 use crate::gate::{Gate, GateParts, NotRun};
+use crate::host::caches_of;
 use crate::repositories::with_repositories;
+use crate::stdio::GuestStdio;
 
 /// A native command that a person runs, and what it may do.
 #[derive(Debug)]
@@ -89,23 +91,18 @@ impl Host {
         })?;
         let parts = GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
+            caches_of: caches_of(&grants, ""),
             grants: Arc::new(grants),
             place: Arc::new(place),
             executor,
             named_by_git: Arc::default(),
             trail: self.trail(),
+            stdio: GuestStdio::default(),
+            asker: self.asker(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
-        let ending = match gate.command(ask, stdio).await {
-            Ok(completed) => {
-                if matches!(
-                    completed.killed_for,
-                    Some(Code::LimitOutput | Code::LimitTotalOutput)
-                ) {
-                    gate.output_limit(&completed);
-                }
-                Ending::Ended(completed.status)
-            }
+        let ending = match gate.command(ask.into(), stdio).await {
+            Ok(completed) => Ending::Ended(completed.status),
             Err(NotRun::Guest(_)) => Ending::NotRun,
             Err(NotRun::CutOff(error)) => Ending::CutOff(error),
         };

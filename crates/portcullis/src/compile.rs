@@ -14,15 +14,16 @@ use std::sync::Arc;
 
 use portcullis_codecache::{AnswerError, CodeCache, Compiled, Order, serve};
 use portcullis_exec::{Job, JobError};
-use portcullis_policy::{Confinement, Grants, PluginId};
+use portcullis_policy::{Confinement, Grants};
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
+use crate::code::Compiled as Code;
 use crate::engine;
 use crate::error::LoadError;
 use crate::gate::with_causes;
 use crate::host::Host;
+use crate::recognize::Kind;
 
 /// What a compiling process is called. With a space, so that no file name in `PATH` is it by chance.
 const ROLE: &str = "portcullis: compiler";
@@ -87,55 +88,85 @@ pub fn enter() {
     })
 }
 
-/// A component, and where it was compiled; `None` if it comes from the cache.
-pub(crate) type Ready = (Component, Option<Compilation>);
+/// A plugin's code, and where it was compiled; `None` if it comes from the cache.
+pub(crate) type Ready = (Code, Option<Compilation>);
+
+/// What is being compiled, for whom.
+#[derive(Clone, Copy)]
+struct For<'a> {
+    kind: Kind,
+    grants: &'a Grants,
+}
+
+impl For<'_> {
+    fn invalid(self, why: String) -> LoadError {
+        LoadError::Invalid {
+            plugin: self.grants.plugin.clone(),
+            kind: self.kind,
+            why,
+        }
+    }
+
+    /// Does what takes the processor or the disk a while. A plugin on which it fails or panics is not valid.
+    async fn blocking<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        let done = spawn_blocking(work).await;
+        done.unwrap_or_else(|panic| Err(panic.to_string()))
+            .map_err(|why| self.invalid(why))
+    }
+}
 
 impl Host {
-    /// Takes a component from the cache, or compiles it.
-    pub(crate) async fn component(
+    /// Takes a plugin's code from the cache, or compiles it.
+    pub(crate) async fn compile(
         &self,
+        kind: Kind,
         grants: &Grants,
         bytes: Vec<u8>,
     ) -> Result<Ready, LoadError> {
-        let plugin = &grants.plugin;
+        let plugin = For { kind, grants };
         let (engine, cache) = (self.engine().clone(), self.settings().cache.clone());
-        let (cached, bytes) = blocking(plugin, move || {
-            Ok((from_cache(&engine, cache, &bytes), bytes))
-        })
-        .await?;
-        if let Some(component) = cached {
-            return Ok((component, None));
+        let look = move || Ok((from_cache(kind, &engine, cache, &bytes), bytes));
+        let (cached, bytes) = plugin.blocking(look).await?;
+        if let Some(code) = cached {
+            return Ok((code, None));
         }
         let compilation = self.settings().compilation;
-        let component = match compilation {
+        let code = match compilation {
             Compilation::Confined(confinement) => {
-                self.compile_confined(grants, confinement, bytes).await?
+                self.compile_confined(plugin, confinement, bytes).await?
             }
-            Compilation::InProcess => self.compile_here(grants, bytes).await?,
+            Compilation::InProcess => self.compile_here(plugin, bytes).await?,
         };
-        Ok((component, Some(compilation)))
+        Ok((code, Some(compilation)))
     }
 
     async fn compile_confined(
         &self,
-        grants: &Grants,
+        plugin: For<'_>,
         confinement: Confinement,
         bytes: Vec<u8>,
-    ) -> Result<Component, LoadError> {
-        let (plugin, limits) = (&grants.plugin, &grants.limits);
+    ) -> Result<Code, LoadError> {
+        let For { kind, grants } = plugin;
+        let limits = &grants.limits;
         let failed = |why: String| LoadError::Compiler {
-            plugin: plugin.clone(),
+            plugin: grants.plugin.clone(),
             confinement,
             why,
         };
         let host = self.clone();
-        let executor = blocking(plugin, move || Ok(host.executor(confinement)))
-            .await?
-            .map_err(failed)?;
+        let executor = plugin.blocking(move || Ok(host.executor(confinement)));
+        let executor = executor.await?.map_err(failed)?;
         let engine = self.engine().clone();
-        let mut order = blocking(plugin, move || Ok(Order::component(&engine, bytes)))
-            .await?
-            .map_err(|error| failed(error.to_string()))?;
+        let order = plugin.blocking(move || {
+            Ok(match kind {
+                Kind::PortcullisModule => Order::module(&engine, bytes),
+                _ => Order::component(&engine, bytes),
+            })
+        });
+        let mut order = order.await?.map_err(|error| failed(error.to_string()))?;
         let job = Job {
             role: ROLE,
             input: order.take_message(),
@@ -146,82 +177,71 @@ impl Host {
         };
         let answer = executor.work(job).await.map_err(|error| match error {
             JobError::Time => LoadError::CompileTime {
-                plugin: plugin.clone(),
+                plugin: grants.plugin.clone(),
                 limit: limits.compile_time,
             },
             JobError::Memory | JobError::Output => LoadError::CompileMemory {
-                plugin: plugin.clone(),
+                plugin: grants.plugin.clone(),
                 limit: limits.compile_memory,
             },
             error => failed(with_causes(&error)),
         })?;
         let cache = self.settings().cache.clone();
-        let loaded = blocking(plugin, move || {
-            Ok(order.accept(answer).map(|compiled| load(compiled, cache)))
-        })
-        .await?;
-        match loaded {
-            Ok(component) => component.map_err(|error| failed(format!("{error:#}"))),
-            Err(AnswerError::Refused(why)) => Err(LoadError::Invalid {
-                plugin: plugin.clone(),
-                why,
-            }),
+        let accept = move || Ok(order.accept(answer).map(|answer| load(kind, answer, cache)));
+        match plugin.blocking(accept).await? {
+            Ok(code) => code.map_err(|error| failed(format!("{error:#}"))),
+            Err(AnswerError::Refused(why)) => Err(plugin.invalid(why)),
             Err(error) => Err(failed(error.to_string())),
         }
     }
 
-    async fn compile_here(&self, grants: &Grants, bytes: Vec<u8>) -> Result<Component, LoadError> {
+    async fn compile_here(&self, plugin: For<'_>, bytes: Vec<u8>) -> Result<Code, LoadError> {
+        let For { kind, grants } = plugin;
         let (engine, cache) = (self.engine().clone(), self.settings().cache.clone());
-        let plugin = &grants.plugin;
-        let work = blocking(plugin, move || {
-            let component =
-                Component::new(&engine, &bytes).map_err(|error| format!("{error:#}"))?;
+        let work = plugin.blocking(move || {
+            let code = Code::compile(kind, &engine, &bytes);
+            let code = code.map_err(|error| format!("{error:#}"))?;
             if let Some(cache) = cache
-                && let Err(error) = cache.put_component(&bytes, &component)
+                && let Err(error) = code.put(&cache, &bytes)
             {
                 not_cached(&error);
             }
-            Ok(component)
+            Ok(code)
         });
         let limit = grants.limits.compile_time;
         let late = |_| LoadError::CompileTime {
-            plugin: plugin.clone(),
+            plugin: grants.plugin.clone(),
             limit,
         };
         tokio::time::timeout(limit, work).await.map_err(late)?
     }
 }
 
-fn from_cache(engine: &Engine, cache: Option<Arc<CodeCache>>, bytes: &[u8]) -> Option<Component> {
-    cache?.get_component(engine, bytes).unwrap_or_else(|error| {
+fn from_cache(
+    kind: Kind,
+    engine: &Engine,
+    cache: Option<Arc<CodeCache>>,
+    bytes: &[u8],
+) -> Option<Code> {
+    Code::get(kind, &*cache?, engine, bytes).unwrap_or_else(|error| {
         tracing::warn!(%error, "cached code was not used");
         None
     })
 }
 
-fn load(compiled: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime::Result<Component> {
+fn load(kind: Kind, answer: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime::Result<Code> {
     if let Some(cache) = cache
-        && let Err(error) = cache.put_compiled(&compiled)
+        && let Err(error) = cache.put_compiled(&answer)
     {
         not_cached(&error);
     }
-    compiled.component()
+    Ok(match kind {
+        Kind::PortcullisModule => Code::Module(answer.module()?),
+        _ => Code::Component(answer.component()?),
+    })
 }
 
 /// It can be used all the same.
 fn not_cached(error: &portcullis_codecache::StoreError) {
     tracing::warn!(%error, "compiled code was not cached");
-}
-
-/// Does what takes the processor or the disk a while. A plugin on which it fails or panics is not valid.
-async fn blocking<T: Send + 'static>(
-    plugin: &PluginId,
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, LoadError> {
-    let done = spawn_blocking(work).await;
-    done.unwrap_or_else(|panic| Err(panic.to_string()))
-        .map_err(|why| LoadError::Invalid {
-            plugin: plugin.clone(),
-            why,
-        })
 }

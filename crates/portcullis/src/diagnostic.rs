@@ -14,6 +14,9 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// The smallest changes that would help.
     pub helps: Vec<Remedy>,
+    /// The lines in which a guest's language told of its error, escaped. They went to the guest's standard error as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<String>,
 }
 
 impl Diagnostic {
@@ -23,6 +26,7 @@ impl Diagnostic {
             message,
             notes: Vec::new(),
             helps: Vec::new(),
+            trace: Vec::new(),
         }
     }
 
@@ -47,6 +51,7 @@ impl From<&Denial> for Diagnostic {
             message: denial.headline(),
             notes: denial.notes.clone(),
             helps: denial.remedies.clone(),
+            trace: Vec::new(),
         }
     }
 }

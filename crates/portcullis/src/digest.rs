@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use portcullis_audit::{DigestKey, Digester, KeyedDigest};
-use portcullis_exec::{Output, Stdio};
+use portcullis_exec::{Output, Stdio, Stream, Streams};
 use tokio::io::AsyncWrite;
 
 /// The digest of what has been passed on so far.
@@ -18,6 +18,11 @@ impl Relayed {
         // A digester is whole between two updates.
         let digester = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         digester.finish()
+    }
+
+    fn update(&self, bytes: &[u8]) {
+        let mut digester = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        digester.update(bytes);
     }
 }
 
@@ -44,6 +49,34 @@ pub(crate) fn of_relayed(stdio: Stdio, key: Option<&DigestKey>) -> (Stdio, [Opti
     (stdio, [out, err])
 }
 
+/// Has everything that is read or passed on of a command beside the guest go into a digest as well.
+pub(crate) fn of_streams(
+    streams: Streams,
+    key: Option<&DigestKey>,
+) -> (Streams, [Option<Relayed>; 2]) {
+    let wrap = |stream| {
+        let (Some(key), Stream::Pipe(_) | Stream::Relay(_)) = (key, &stream) else {
+            return (stream, None);
+        };
+        let relayed = Relayed(Arc::new(Mutex::new(key.digester())));
+        let also = relayed.clone();
+        let stream = match stream {
+            Stream::Pipe(_) => Stream::Pipe(Some(Box::new(move |bytes| also.update(bytes)))),
+            Stream::Relay(out) => Stream::Relay(Box::new(Digesting { out, relayed: also })),
+            Stream::Null => Stream::Null,
+        };
+        (stream, Some(relayed))
+    };
+    let (stdout, out) = wrap(streams.stdout);
+    let (stderr, err) = streams.stderr.map(wrap).unzip();
+    let streams = Streams {
+        stdout,
+        stderr,
+        ..streams
+    };
+    (streams, [out, err.flatten()])
+}
+
 /// An output, and the digest of what it has taken.
 struct Digesting {
     out: Box<dyn AsyncWrite + Send + Unpin>,
@@ -57,13 +90,7 @@ impl AsyncWrite for Digesting {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let taken = ready!(Pin::new(&mut self.out).poll_write(context, bytes))?;
-        let mut digester = self
-            .relayed
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        digester.update(bytes.get(..taken).unwrap_or(bytes));
-        drop(digester);
+        self.relayed.update(bytes.get(..taken).unwrap_or(bytes));
         Poll::Ready(Ok(taken))
     }
 

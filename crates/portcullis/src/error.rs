@@ -4,6 +4,7 @@ use std::time::Duration;
 use portcullis_policy::{Confinement, PluginId};
 
 use crate::diagnostic::Diagnostic;
+use crate::exception::Exception;
 use crate::own_state::Reach;
 use crate::recognize::Kind;
 
@@ -30,7 +31,7 @@ pub enum BuildError {
 /// An import that keeps a plugin from being loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingImport {
-    /// The interface, as the component names it.
+    /// The interface, as the component names it; `module.name` of a core module.
     pub name: String,
     /// Why it is missing, and what would supply it.
     pub why: String,
@@ -72,19 +73,23 @@ pub enum LoadError {
         /// Of the file.
         found: String,
     },
-    /// The file is something else than a component.
+    /// The file is something else than a plugin.
     #[error("cannot load plugin `{plugin}`: the file is {}", kind.describe())]
     NotAPlugin {
         /// The plugin.
         plugin: PluginId,
         /// What it is.
         kind: Kind,
+        /// For a core module, the exports that it lacks to be a plugin.
+        lacks: Vec<&'static str>,
     },
-    /// The file is a component, and broken.
-    #[error("cannot load plugin `{plugin}`: the component is not valid")]
+    /// The file is a component or module, and broken.
+    #[error("cannot load plugin `{plugin}`: the {} is not valid", what(*kind))]
     Invalid {
         /// The plugin.
         plugin: PluginId,
+        /// What it is.
+        kind: Kind,
         /// What the validator says.
         why: String,
     },
@@ -101,6 +106,8 @@ pub enum LoadError {
     Interface {
         /// The plugin.
         plugin: PluginId,
+        /// What it is.
+        kind: Kind,
         /// What does not fit.
         why: String,
     },
@@ -158,6 +165,13 @@ pub enum LoadError {
     },
 }
 
+const fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Component => "component",
+        _ => "module",
+    }
+}
+
 impl LoadError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
@@ -193,16 +207,25 @@ impl LoadError {
             Self::Digest { .. } => {
                 base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
             }
-            Self::NotAPlugin { kind, .. } => {
-                base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`").help(kind.remedy())
+            Self::NotAPlugin { kind, lacks, .. } => {
+                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`");
+                let lacks: Vec<_> = lacks.iter().map(|name| format!("`{name}`")).collect();
+                match lacks.as_slice() {
+                    [] => base,
+                    lacks => base.note(format!("and core modules in the form of `portcullis:core/v1`; it lacks the exports {}", lacks.join(", "))),
+                }
+                .help(kind.remedy())
             }
             Self::Invalid { why, .. } => base.note(why).help("build it again, or fetch it again"),
             Self::Imports { missing, .. } => missing
                 .iter()
                 .fold(base, |diagnostic, import| diagnostic.note(format!("`{}`: {}", import.name, import.why)))
                 .help("write `late = true` for the plugin to be told at the call instead"),
-            Self::Interface { why, .. } => {
-                base.note(why).help("build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`")
+            Self::Interface { kind, why, .. } => {
+                base.note(why).help(match kind {
+                    Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
+                    _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
+                })
             }
             Self::OwnState { .. } => base
                 .note("no grant reaches the configuration, keys, cache or audit trail of Portcullis, or its executable")
@@ -237,7 +260,7 @@ pub enum CallError {
         backtrace: Vec<String>,
     },
     /// The guest trapped.
-    #[error("plugin `{plugin}` crashed in call `{call}`: {cause}")]
+    #[error("plugin `{plugin}` crashed in call `{call}`: {}", headline(cause, exception.as_ref()))]
     Trap {
         /// The plugin.
         plugin: PluginId,
@@ -245,6 +268,8 @@ pub enum CallError {
         call: &'static str,
         /// What the engine says.
         cause: String,
+        /// What the guest's language says, if it said something on the guest's standard error.
+        exception: Option<Exception>,
         /// Where the guest was, innermost first.
         backtrace: Vec<String>,
         /// The memory limit in bytes, if the guest had run into it.
@@ -280,10 +305,6 @@ impl CallError {
     /// The error for a person, with its remedies.
     pub fn diagnostic(&self) -> Diagnostic {
         let base = Diagnostic::new(self.code(), self.to_string());
-        let traced = |base: Diagnostic, backtrace: &[String]| match backtrace {
-            [] => base,
-            frames => base.note(format!("in {}", frames.join(", called by "))),
-        };
         match self {
             Self::Deadline {
                 plugin, backtrace, ..
@@ -294,19 +315,59 @@ impl CallError {
                 )),
             Self::Trap {
                 plugin,
+                cause,
+                exception,
                 backtrace,
                 memory_limit,
                 ..
             } => match memory_limit {
-                Some(bytes) => traced(base, backtrace)
+                Some(bytes) => trapped(base, cause, exception.as_ref(), backtrace)
                     .note(format!(
                         "it had been refused more than {bytes} bytes of memory"
                     ))
                     .help(format!("raise `limits.memory` for `{plugin}`")),
-                None => traced(base, backtrace),
+                None => trapped(base, cause, exception.as_ref(), backtrace),
             },
             Self::Instantiate { .. } => base,
             Self::Poisoned { .. } => base.help("make a new instance"),
         }
+    }
+}
+
+/// What a crash is about: to the engine all uncaught errors are one.
+fn headline(cause: &str, exception: Option<&Exception>) -> String {
+    match exception {
+        Some(exception) if !exception.message.is_empty() => format!("`{}`", exception.message),
+        _ => cause.to_owned(),
+    }
+}
+
+/// First what the guest's language says of where it was, then the engine.
+fn trapped(
+    mut base: Diagnostic,
+    cause: &str,
+    exception: Option<&Exception>,
+    backtrace: &[String],
+) -> Diagnostic {
+    let Some(exception) = exception else {
+        return traced(base, backtrace);
+    };
+    base.trace.clone_from(&exception.trace);
+    if !exception.frames.is_empty() {
+        base = base.note(format!(
+            "raised in {}",
+            exception.frames.join(", called by ")
+        ));
+    }
+    base.note(match backtrace {
+        [] => cause.to_owned(),
+        frames => format!("{cause}, in {}", frames.join(", called by ")),
+    })
+}
+
+fn traced(base: Diagnostic, backtrace: &[String]) -> Diagnostic {
+    match backtrace {
+        [] => base,
+        frames => base.note(format!("in {}", frames.join(", called by "))),
     }
 }

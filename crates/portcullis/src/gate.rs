@@ -3,16 +3,19 @@
 //! Each kind of request is one method with the same steps: resolve, decide, write the decision down, act, write the
 //! outcome down. An ABI adapter decodes, asks the gate and encodes; it decides nothing.
 
+mod begun;
+mod beside;
+mod consent;
 mod limits;
 mod records;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_audit::{self as audit, Event, Masked};
+use portcullis_audit::Masked;
 use portcullis_exec::{
-    Complaint, Completed, ExecAsk, ExecFailure, Executor, Input, Opened, Permit, Place, Quota,
-    ServerError, Sharer, Stdio, resolve,
+    CacheOwner, Complaint, Completed, ExecAsk, Executor, Input, Opened, Permit, Place, Quota,
+    Sharer, Stdio, resolve,
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
@@ -21,10 +24,16 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs_guard::NamedByGit;
-use crate::digest::{self};
+use crate::clock::CallClock;
+use crate::consent::Asker;
+use crate::digest;
 use crate::explained::{self, Whose};
 use crate::notice;
-use crate::trail::{Running, Trail};
+use crate::stdio::GuestStdio;
+use crate::trail::Trail;
+use begun::{Begun, Ended};
+pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
+use records::{Failure, Lines, Unwritten};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -33,8 +42,12 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
+    /// Where the guest's own output goes, and that of commands which inherit it.
+    pub(crate) stdio: GuestStdio,
+    pub(crate) asker: Asker,
 }
 
 /// The only door between a guest and the host.
@@ -44,7 +57,10 @@ pub(crate) struct Gate {
     run: Arc<str>,
     calls: u64,
     /// When the guest's call is over, and every command with it.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) clock: CallClock,
+    /// What it was granted, and what a person allowed it since.
+    grants: Arc<Grants>,
+    answers: consent::Answers,
     /// The plugin's own environment for all its commands.
     pub(crate) overlay: Vec<(String, String)>,
     pub(crate) activity: Activity,
@@ -54,6 +70,8 @@ pub(crate) struct Gate {
     last_program: String,
     /// What commands said that failed, until the guest has returned.
     unexplained: Vec<(Whose, Complaint)>,
+    /// What runs beside the guest.
+    pub(crate) children: Children,
 }
 
 /// Failed commands of one call that are explained.
@@ -64,64 +82,122 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
+            grants: Arc::clone(&parts.grants),
+            answers: consent::Answers::default(),
             parts,
             run,
             calls: 0,
-            deadline: None,
+            clock: CallClock::default(),
             overlay: Vec::new(),
             sharer: Sharer::new(),
             activity: Activity::default(),
             last_program: String::new(),
             unexplained: Vec::new(),
+            children: Children::default(),
         }
     }
 
-    /// Runs a native command for the guest.
-    pub(crate) async fn exec(&mut self, mut ask: ExecAsk) -> Result<Completed, GuestError> {
-        let stdio = Stdio::from(ask.stdin.take());
-        match self.command(ask, stdio).await {
+    /// Runs a native command for the guest and waits for it.
+    pub(crate) async fn exec(&mut self, mut wish: Wish) -> Result<Completed, Refused> {
+        let stdio = Stdio::from(wish.ask.stdin.take());
+        match self.command(wish, stdio).await {
             Ok(completed) => Ok(completed),
-            Err(NotRun::Guest(error)) => Err(error),
+            Err(NotRun::Guest(refused)) => Err(refused),
             // Nothing of a guest's command is relayed.
-            Err(NotRun::CutOff(_)) => Err(GuestError::CannotStart),
+            Err(NotRun::CutOff(_)) => Err(GuestError::CannotStart.into()),
         }
     }
 
     /// Runs a native command with these streams.
-    pub(crate) async fn command(
-        &mut self,
-        mut ask: ExecAsk,
-        stdio: Stdio,
-    ) -> Result<Completed, NotRun> {
+    pub(crate) async fn command(&mut self, wish: Wish, stdio: Stdio) -> Result<Completed, NotRun> {
+        let streams = Asked {
+            stdin: !matches!(stdio.stdin, Input::Nothing),
+            inherit_output: false,
+        };
+        self.make_room().await;
+        let admitted = self.admit(wish.ask, streams).await?;
+        let deadline = self.until(wish.timeout);
+        let Some(executor) = self.parts.executor.clone() else {
+            return self.told(admitted.begun.failed(no_server()));
+        };
+        let (stdio, digests) = digest::of_relayed(stdio, self.parts.trail.key.as_deref());
+        let Admitted {
+            mut begun,
+            authorized,
+            opened,
+            permit,
+        } = admitted;
+        begun.digests = digests;
+        let run = executor.run(authorized, opened, stdio, deadline, permit);
+        let run = run.await;
+        self.told(begun.ended(run))
+    }
+
+    /// When a command is to end that may take this long.
+    fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
+        let own = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        [self.clock.end(), own].into_iter().flatten().min()
+    }
+
+    /// Resolves and decides, asks if that is the decision, and writes it down.
+    async fn admit(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
+        self.collect();
         self.calls += 1;
         let call = self.calls;
         if !self.overlay.is_empty() {
             ask.env = self.overlay.iter().cloned().chain(ask.env).collect();
         }
         let parts = Arc::clone(&self.parts);
-        let (mut request, opened) = resolve(&parts.grants, &parts.place, &ask);
-        request.stdin = !matches!(stdio.stdin, Input::Nothing);
+        let (mut request, opened) = resolve(&self.grants, &parts.place, &ask);
+        request.stdin = streams.stdin;
+        request.inherit_output = streams.inherit_output;
         let object = Masked::argv(
             std::iter::once(ask.program.as_str()).chain(ask.args.iter().map(String::as_str)),
         );
-        match decide(&parts.grants, request) {
+        let decision = decide(&self.grants, request);
+        match self.consented(call, &object, decision).await? {
             // The place comes first, so that what is written down as allowed is also run.
             Decision::Allow(authorized) => match parts.quota.begin(Instant::now()) {
                 Ok(permit) => {
-                    self.record_decision(call, &object, Ok(&authorized.terms().rules))?;
-                    let permit = permit.of(&self.sharer);
-                    self.act(call, authorized, opened, stdio, permit).await
+                    let lines = self.lines(call);
+                    let rule = authorized.terms().rules.first();
+                    let rule = rule.map(|id| self.rule(id));
+                    let written = lines.decision(&object, Ok(rule));
+                    self.closed_without(written)?;
+                    Ok(Admitted {
+                        begun: Begun::new(lines, &authorized),
+                        permit: permit
+                            .of(&self.sharer)
+                            .with_caches_of(parts.caches_of.clone()),
+                        authorized,
+                        opened,
+                    })
                 }
                 Err(code) => {
-                    let denial = self.limit(code, &program_of(authorized.request()));
-                    Err(self.refuse(call, &object, denial)?.into())
+                    let denial = self.limit(code, &program_of(authorized.request()), None);
+                    Err(self.refuse(call, &object, denial)?)
                 }
             },
-            // Nobody is there to be asked: the denial stands.
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-                Err(self.refuse(call, &object, *denial)?.into())
+                Err(self.refuse(call, &object, *denial)?)
             }
         }
+    }
+
+    fn lines(&self, call: u64) -> Lines {
+        Lines {
+            parts: Arc::clone(&self.parts),
+            run: Arc::clone(&self.run),
+            call,
+        }
+    }
+
+    /// No audit line, no effect.
+    fn closed_without(&mut self, written: Result<(), Unwritten>) -> Result<(), GuestError> {
+        written.map_err(|Unwritten(why)| {
+            self.activity.failure(why);
+            GuestError::CannotStart
+        })
     }
 
     /// Decides on a change that the guest makes to a file itself. Only denials are written down.
@@ -134,7 +210,8 @@ impl Gate {
             Decision::Allow(authorized) => Ok(authorized),
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
                 self.calls += 1;
-                Err(self.refuse(self.calls, &object, *denial)?)
+                let refused = self.refuse(self.calls, &object, *denial);
+                Err(refused?.guest)
             }
         }
     }
@@ -158,80 +235,71 @@ impl Gate {
         Arc::clone(&self.parts.named_by_git)
     }
 
-    async fn act(
-        &mut self,
-        call: u64,
-        authorized: Authorized<ExecRequest>,
-        opened: Opened,
-        stdio: Stdio,
-        permit: Permit,
-    ) -> Result<Completed, NotRun> {
-        let parts = Arc::clone(&self.parts);
-        let terms = authorized.terms().clone();
-        let program = program_of(authorized.request());
-        let Some(executor) = &parts.executor else {
-            let why = "the host was built without a spawn server".to_owned();
-            return Err(self.failed(call, why)?.into());
-        };
-        let (stdio, digests) = digest::of_relayed(stdio, parts.trail.key.as_deref());
-        let mut running = Running {
-            trail: parts.trail.clone(),
-            given_up: Some(self.outcome(call)),
-        };
-        let run = executor
-            .run(authorized, opened, stdio, self.deadline, permit)
-            .await;
-        running.given_up = None;
-        match run {
+    /// Tells the operator what became of a command. Its outcome is written down, or could not be.
+    fn told(&mut self, ended: Ended) -> Result<Completed, NotRun> {
+        let Ended {
+            call,
+            program,
+            terms,
+            became,
+            written,
+        } = ended;
+        self.closed_without(written).map_err(Refused::from)?;
+        let guest = match became {
             Ok(mut completed) => {
-                self.record_outcome(call, &completed, &terms.environment.dropped, digests)?;
-                if completed.killed_for == Some(Code::LimitMemory) {
-                    self.activity.denial(self.over_memory(&program, &terms));
-                }
-                self.last_program.clone_from(&program);
-                for note in &completed.trees {
-                    let notice = notice::of_tree(&parts.grants.plugin, &program, note);
-                    notice
-                        .into_iter()
-                        .for_each(|notice| self.activity.notice(notice));
-                }
-                self.explain_later(&mut completed, &terms, &program);
-                self.activity.command(Command {
-                    call,
-                    program,
-                    rules: terms.rules,
-                    status: completed.status,
-                    duration: completed.duration,
-                    dropped: terms.environment.dropped,
-                    stragglers: completed.stragglers,
-                    confinement: completed.report.to_string(),
-                    report: completed.report,
-                    not_in_force: terms.not_in_force,
-                });
-                Ok(completed)
+                self.ran(call, program, &terms, &mut completed);
+                return Ok(completed);
             }
-            Err(
-                failure @ (ExecFailure::Start(_) | ExecFailure::Server(ServerError::Cell { .. })),
-            ) => {
-                let denial = Denial::unconfinable(
-                    &parts.grants.plugin,
-                    &program,
-                    terms.confinement,
-                    &with_causes(&failure),
-                    "see what is missing here, and what adds it: `portcullis doctor`",
-                );
-                Err(self.not_confined(call, denial)?.into())
+            Err(Failure::CutOff(error)) => return Err(NotRun::CutOff(error)),
+            Err(Failure::Unconfined(denial)) => {
+                let guest = denial.guest;
+                self.activity.denial(*denial);
+                guest
             }
-            Err(ExecFailure::Relay(error)) => {
-                // It ran, and was killed because nobody reads what it says.
-                self.append(&Event::Outcome(self.outcome(call)))?;
-                Err(NotRun::CutOff(error))
+            Err(Failure::TimeUp(why)) => {
+                self.activity.failure(why);
+                GuestError::TimedOut
             }
-            Err(failure) => {
-                let why = format!("`{program}` did not run: {}", with_causes(&failure));
-                Err(self.failed(call, why)?.into())
+            Err(Failure::Other(why)) => {
+                self.activity.failure(why);
+                GuestError::CannotStart
             }
+        };
+        Err(NotRun::Guest(guest.into()))
+    }
+
+    fn ran(&mut self, call: u64, program: String, terms: &ExecTerms, completed: &mut Completed) {
+        match completed.killed_for {
+            Some(Code::LimitMemory) => {
+                let denial = self.over_memory(&program, terms);
+                self.activity.denial(denial);
+            }
+            Some(code) => {
+                let denial = self.limit(code, &program, terms.streamed);
+                self.activity.denial(denial);
+            }
+            None => {}
         }
+        self.last_program.clone_from(&program);
+        for note in &completed.trees {
+            let notice = notice::of_tree(&self.parts.grants.plugin, &program, note);
+            notice
+                .into_iter()
+                .for_each(|notice| self.activity.notice(notice));
+        }
+        self.explain_later(completed, terms, &program);
+        self.activity.command(Command {
+            call,
+            program,
+            rules: terms.rules.clone(),
+            status: completed.status,
+            duration: completed.duration,
+            dropped: terms.environment.dropped.clone(),
+            stragglers: completed.stragglers,
+            confinement: completed.report.to_string(),
+            report: completed.report,
+            not_in_force: terms.not_in_force.clone(),
+        });
     }
 
     /// Keeps what a command said when it failed, and tells the operator what its proxy refused.
@@ -271,34 +339,57 @@ impl Gate {
         call: u64,
         object: &Masked,
         denial: Denial,
-    ) -> Result<GuestError, GuestError> {
-        self.record_decision(call, object, Err(&denial))?;
-        let guest = denial.guest;
+    ) -> Result<Refused, GuestError> {
+        let written = self.lines(call).decision(object, Err(&denial));
+        self.closed_without(written)?;
+        let refused = Refused {
+            guest: denial.guest,
+            code: Some(denial.code),
+        };
         self.activity.denial(denial);
-        Ok(guest)
+        Ok(refused)
     }
+}
 
-    fn failed(&mut self, call: u64, why: String) -> Result<GuestError, GuestError> {
-        let event = Event::Outcome(audit::Outcome {
-            ended: audit::Ended::FailedToStart(Masked::new(&why)),
-            ..self.outcome(call)
-        });
-        self.append(&event)?;
-        self.activity.failure(why);
-        Ok(GuestError::CannotStart)
+/// A command that a guest wants, and how long it may take at most.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) ask: ExecAsk,
+    /// Only less than policy gives.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl From<ExecAsk> for Wish {
+    fn from(ask: ExecAsk) -> Self {
+        Self { ask, timeout: None }
     }
+}
 
-    /// A command that was allowed, and cannot be confined as it was allowed: it does not run.
-    fn not_confined(&mut self, call: u64, denial: Denial) -> Result<GuestError, GuestError> {
-        let why = format!("{}: {}", denial.code, denial.notes.join("; "));
-        let event = Event::Outcome(audit::Outcome {
-            ended: audit::Ended::FailedToStart(Masked::new(&why)),
-            ..self.outcome(call)
-        });
-        self.append(&event)?;
-        let guest = denial.guest;
-        self.activity.denial(denial);
-        Ok(guest)
+/// What policy has to know of the streams that are asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    stdin: bool,
+    inherit_output: bool,
+}
+
+/// A command that was allowed, and whose decision is written down.
+struct Admitted {
+    begun: Begun,
+    authorized: Authorized<ExecRequest>,
+    opened: Opened,
+    permit: Permit,
+}
+
+/// All that a guest learns of a command that did not run: its kind. Adapters that tell limits apart have the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) guest: GuestError,
+    pub(crate) code: Option<Code>,
+}
+
+impl From<GuestError> for Refused {
+    fn from(guest: GuestError) -> Self {
+        Self { guest, code: None }
     }
 }
 
@@ -306,15 +397,19 @@ impl Gate {
 #[derive(Debug)]
 pub(crate) enum NotRun {
     /// It was refused or failed; the activity says why.
-    Guest(GuestError),
+    Guest(Refused),
     /// It was killed, because its streams could not be passed on.
     CutOff(std::io::Error),
 }
 
-impl From<GuestError> for NotRun {
-    fn from(error: GuestError) -> Self {
-        Self::Guest(error)
+impl From<Refused> for NotRun {
+    fn from(refused: Refused) -> Self {
+        Self::Guest(refused)
     }
+}
+
+fn no_server() -> Failure {
+    Failure::Other("the host was built without a spawn server".to_owned())
 }
 
 /// The program for messages: the file if it is known, else the text.

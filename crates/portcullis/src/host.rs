@@ -4,27 +4,26 @@ use std::sync::{Arc, OnceLock};
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
 use portcullis_exec::{
-    ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
+    CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
 };
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::{fs_guard, wasi};
+use crate::code;
 use crate::compile::{Compilation, Ready};
+use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
-use crate::imports;
-use crate::inspect;
-use crate::instance;
+use crate::last_words::LastWords;
 use crate::own_state::OwnState;
-use crate::plugin::{Exports, Loaded, Plugin};
-use crate::recognize::Kind;
+use crate::plugin::{Loaded, Plugin};
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -32,10 +31,6 @@ use crate::trail::{Nowhere, Trail};
 
 /// Bytes a plugin's file may have.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
-/// What a plugin exports.
-const RUN: &str = "run: func(args: list<string>) -> result<string, string>";
-/// What it may export besides.
-const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 
 /// Runs plugins. Cloning is cheap; nothing is global, so an application may have several with different settings.
 ///
@@ -51,6 +46,8 @@ struct Shared {
     project: PathBuf,
     /// One for each confinement, in its order: a server proves what it is used for.
     executors: [OnceLock<Result<Executor, String>>; 4],
+    /// One question at a time, whichever instance asks.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -73,6 +70,8 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - no caches are kept between commands
+/// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -86,6 +85,8 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    caches: Option<PathBuf>,
+    consent: Option<Arc<dyn Consent>>,
     pub(crate) compilation: Compilation,
 }
 
@@ -156,10 +157,25 @@ impl HostBuilder {
         self
     }
 
-    /// A file of certificates in PEM that commands trust, most of them instead of those of the system.
+    /// A file of certificates in PEM that commands trust instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
+        self
+    }
+
+    /// A directory for the caches of commands whose [grants](portcullis_policy::ExecGrant::cache) say that they are kept.
+    /// It is among [the host's own](Self::own_state): a command reaches its own cache, and no grant any.
+    #[must_use]
+    pub fn caches(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.caches = Some(directory.into());
+        self
+    }
+
+    /// Who is asked for what no rule matches in `dev` mode.
+    #[must_use]
+    pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
+        self.consent = Some(consent);
         self
     }
 
@@ -190,7 +206,8 @@ impl HostBuilder {
     /// # Errors
     /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
     /// the engine cannot be started.
-    pub fn build(self) -> Result<Host, BuildError> {
+    pub fn build(mut self) -> Result<Host, BuildError> {
+        self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         let engine = Engine::new(&engine::config(self.pooling))
             .or_else(|error| {
@@ -206,6 +223,8 @@ impl HostBuilder {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
         fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
@@ -213,6 +232,7 @@ impl HostBuilder {
             settings: self,
             project,
             executors: Default::default(),
+            turn: Arc::default(),
         })))
     }
 }
@@ -238,6 +258,15 @@ fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<Pat
         ));
     }
     Ok(real)
+}
+
+/// Whose caches the commands of a plugin have, if any are kept.
+pub(crate) fn caches_of(grants: &Grants, digest: &str) -> Option<CacheOwner> {
+    let kept = grants.exec.as_ref().and_then(|exec| exec.cache);
+    kept.map(|_| CacheOwner {
+        plugin: grants.plugin.clone(),
+        digest: digest.to_owned(),
+    })
 }
 
 /// A plugin's file and what it is granted.
@@ -285,15 +314,12 @@ impl Host {
                 limit: MAX_BYTES,
             });
         }
-        let kind = Kind::of(&bytes);
-        if kind != Kind::Component {
-            return Err(LoadError::NotAPlugin { plugin, kind });
+        let kind = code::kind(&plugin, &bytes)?;
+        let mut grants = with_repositories(grants)?;
+        if grants.names_plugin_sha256() {
+            // Of these very bytes, whatever the caller believes them to be.
+            grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());
         }
-        if inspect::is_too_deep(&bytes) {
-            let why = "its components lie more than 100 deep in one another".to_owned();
-            return Err(LoadError::Invalid { plugin, why });
-        }
-        let grants = with_repositories(grants)?;
         let own_state = &self.0.settings.own_state;
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
@@ -304,14 +330,13 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        let (component, compilation) = self.component(&grants, bytes).await?;
-        let names = imports::names(&self.0.engine, &component);
-        let missing = imports::missing(&names, &grants);
+        let (compiled, compilation) = self.compile(kind, &grants, bytes).await?;
+        let missing = compiled.missing(&self.0.engine, &grants);
         if !missing.is_empty() {
             return Err(LoadError::Imports { plugin, missing });
         }
         let executor = match starting {
-            Some(starting) if imports::wants_exec(&names) => {
+            Some(starting) if compiled.wants_exec(&self.0.engine) => {
                 let started = starting
                     .await
                     .unwrap_or_else(|error| Err(error.to_string()));
@@ -322,7 +347,7 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble((component, compilation), grants, digest, executor)
+        self.assemble((compiled, compilation), grants, digest, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -352,6 +377,7 @@ impl Host {
             options.confinement = confinement;
             options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
             options.ca_file.clone_from(&settings.ca_file);
+            options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
             Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
@@ -362,31 +388,29 @@ impl Host {
 
     fn assemble(
         &self,
-        (component, compilation): Ready,
+        (compiled, compilation): Ready,
         grants: Grants,
         digest: String,
         executor: Option<Executor>,
     ) -> Result<Plugin, LoadError> {
         let shared = &self.0;
         let plugin = grants.plugin.clone();
-        let misfit = |why: String| LoadError::Interface {
-            plugin: plugin.clone(),
-            why,
-        };
-        let mut linker = shared.linker.clone();
-        if grants.late {
-            // Only known imports are left at this point; those that are not supplied trap when called.
-            linker
-                .define_unknown_imports_as_traps(&component)
-                .map_err(|error| misfit(format!("{error:#}")))?;
-        }
-        let pre = linker
-            .instantiate_pre(&component)
-            .map_err(|error| misfit(format!("{error:#}")))?;
-        let exports = self.exports(&component).map_err(misfit)?;
+        let kind = compiled.kind();
+        let code = compiled
+            .link(&shared.engine, &shared.linker, &grants)
+            .map_err(|why| LoadError::Interface {
+                plugin: plugin.clone(),
+                kind,
+                why,
+            })?;
         let settings = &shared.settings;
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &settings.host_env, &settings.stdio)?;
+        wasi::context(
+            &grants,
+            &settings.host_env,
+            &settings.stdio,
+            &LastWords::default(),
+        )?;
         let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
             LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -400,14 +424,16 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
+            caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
             trail: self.trail(),
+            stdio: settings.stdio.clone(),
+            asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: shared.engine.clone(),
             ticker: Arc::clone(&shared.ticker),
-            pre,
-            exports,
+            code,
             grants,
             gate,
             host_env: settings.host_env.clone(),
@@ -417,48 +443,18 @@ impl Host {
         })))
     }
 
+    pub(crate) fn asker(&self) -> Asker {
+        Asker {
+            consent: self.0.settings.consent.clone(),
+            turn: Arc::clone(&self.0.turn),
+        }
+    }
+
     pub(crate) fn trail(&self) -> Trail {
         let settings = &self.0.settings;
         Trail {
             sink: settings.sink.clone().unwrap_or_else(|| Arc::new(Nowhere)),
             key: settings.digest_key.clone(),
         }
-    }
-
-    fn exports(&self, component: &Component) -> Result<Exports, String> {
-        let engine = &self.0.engine;
-        let index = |name| component.get_export_index(None, name);
-        let ty = component.component_type();
-        let function = |name| match ty.get_export(engine, name).map(|export| export.ty) {
-            Some(ComponentItem::ComponentFunc(function)) => Ok(Some(function)),
-            Some(_) => Err(format!("its export `{name}` is not a function")),
-            None => Ok(None),
-        };
-        let run = function("run")?.ok_or_else(|| {
-            let names: Vec<_> = ty
-                .exports(engine)
-                .map(|(name, _)| format!("`{name}`"))
-                .collect();
-            let found = if names.is_empty() {
-                "nothing".to_owned()
-            } else {
-                names.join(", ")
-            };
-            format!("it exports no `{RUN}`; it exports {found}")
-        })?;
-        run.typecheck::<instance::RunParams, instance::RunResults>(&ty.instance_type())
-            .map_err(|error| format!("its export `run` is not `{RUN}`: {error:#}"))?;
-        if let Some(overlay) = function("env-overlay")? {
-            overlay
-                .typecheck::<(), instance::OverlayResults>(&ty.instance_type())
-                .map_err(|error| {
-                    format!("its export `env-overlay` is not `{OVERLAY}`: {error:#}")
-                })?;
-        }
-        let run = index("run").ok_or("its export `run` cannot be found")?;
-        Ok(Exports {
-            run,
-            env_overlay: index("env-overlay"),
-        })
     }
 }

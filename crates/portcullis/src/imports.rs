@@ -1,9 +1,12 @@
-//! What a component imports, against what exists and what was granted.
+//! What a plugin imports, against what exists and what was granted.
+
+pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::error::MissingImport;
 
@@ -31,7 +34,8 @@ enum Source {
 fn source(name: &str) -> Source {
     let ours = name.starts_with("portcullis:cli/") || name.starts_with("my:cli/");
     let matches = |known: &[&str]| known.contains(&name) || (ours && version_of(known[0], name));
-    if matches(&PROCESS) || matches(&CONTEXT) {
+    let command = name.starts_with("portcullis:cli/") && matches(&[COMMAND]);
+    if matches(&PROCESS) || matches(&CONTEXT) || command {
         Source::Exec
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
@@ -78,17 +82,25 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
             let why = match source(name) {
                 Source::Linked => return None,
                 Source::Exec if grants.exec.is_some() || grants.late => return None,
-                Source::Exec => format!(
-                    "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
-                    grants.plugin
-                ),
+                Source::Exec => exec_grant(grants),
                 Source::NotYet(_) if grants.late => return None,
                 Source::NotYet(why) => why.to_owned(),
                 Source::Unknown => "no such interface on this host".to_owned(),
             };
-            Some(MissingImport { name: name.clone(), why })
+            Some(MissingImport {
+                name: name.clone(),
+                why,
+            })
         })
         .collect()
+}
+
+/// What would supply an import that needs the `exec` grant.
+fn exec_grant(grants: &Grants) -> String {
+    format!(
+        "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
+        grants.plugin
+    )
 }
 
 /// The capability that an import needs, if it needs one.
@@ -117,6 +129,8 @@ mod tests {
         let names = [
             "my:cli/process",
             "portcullis:cli/process@0.1.3",
+            "portcullis:cli/command@0.1.0",
+            "my:cli/command",
             "wasi:http/outgoing-handler@0.2.3",
             "wasi:cli/environment@0.2.6",
             "acme:thing/api",
@@ -129,7 +143,7 @@ mod tests {
             .collect();
         assert_eq!(
             missing_names,
-            [&names[0], &names[1], &names[2], &names[4], &names[5]].map(String::clone)
+            [0, 1, 2, 3, 4, 6, 7].map(|missing| names[missing].clone())
         );
         let late = Grants {
             late: true,
@@ -141,7 +155,7 @@ mod tests {
             .collect();
         assert_eq!(
             missing_names,
-            ["acme:thing/api"],
+            ["my:cli/command", "acme:thing/api"],
             "what does not exist stays missing"
         );
     }

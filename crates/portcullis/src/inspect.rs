@@ -5,8 +5,13 @@ use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
 
 use portcullis_policy::{Capability, Grants};
 
+use crate::error::MissingImport;
 use crate::imports;
 use crate::recognize::Kind;
+use crate::shape::Shape;
+
+/// What every component exports that is a plugin.
+const RUN: &str = "run";
 
 /// What stands in a plugin's file.
 #[derive(Clone, Debug, Serialize)]
@@ -17,18 +22,21 @@ pub struct Inspection {
     pub bytes: usize,
     /// Its BLAKE3 digest, the one in the audit trail, as 64 hexadecimal digits.
     pub blake3: String,
-    /// What it imports, in order; empty for anything but a component.
+    /// What it imports, in order; empty for anything but a plugin.
     pub imports: Vec<Import>,
     /// What it exports.
     pub exports: Vec<String>,
+    /// Exports that every plugin has, and it has not. Of a file that is a core module of another kind, those of a core
+    /// module that is a plugin.
+    pub lacks: Vec<&'static str>,
     /// Where reading it stopped, if it is malformed.
     pub malformed: Option<String>,
 }
 
-/// An interface that a component imports.
+/// What a plugin imports: an interface, or a function of a module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Import {
-    /// Its name, with package and version.
+    /// Its name, with package and version; for a function `module.name`.
     pub name: String,
     /// The capability it needs; `None` if it is there without a grant, and of no effect without one.
     pub needs: Option<Capability>,
@@ -39,30 +47,64 @@ pub struct Import {
 /// Reads a plugin's file, and compares its imports with grants.
 pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
     let kind = Kind::of(bytes);
-    let mut names = Vec::new();
-    let mut exports = Vec::new();
-    let read = if kind == Kind::Component {
-        interface(bytes, &mut names, &mut exports)
-    } else {
-        Ok(())
+    let (imports, exports, malformed) = match kind {
+        Kind::Component => of_component(bytes, grants),
+        Kind::PortcullisModule => of_module(bytes, grants),
+        _ => (Vec::new(), Vec::new(), None),
     };
-    let missing = imports::missing(&names, grants);
-    let imports = names.into_iter().map(|name| Import {
-        needs: imports::needs(&name),
-        missing: missing
-            .iter()
-            .find(|import| import.name == name)
-            .map(|import| import.why.clone()),
-        name,
-    });
+    let lacks = match kind {
+        Kind::Component if exports.iter().any(|export| export == RUN) => Vec::new(),
+        Kind::Component => vec![RUN],
+        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
+        _ => Vec::new(),
+    };
     Inspection {
         kind,
         bytes: bytes.len(),
         blake3: blake3::hash(bytes).to_hex().to_string(),
-        imports: imports.collect(),
+        imports,
         exports,
-        malformed: read.err().map(|error| error.to_string()),
+        lacks,
+        malformed,
     }
+}
+
+type Interface = (Vec<Import>, Vec<String>, Option<String>);
+
+fn of_component(bytes: &[u8], grants: &Grants) -> Interface {
+    let mut names = Vec::new();
+    let mut exports = Vec::new();
+    let read = interface(bytes, &mut names, &mut exports);
+    let missing = imports::missing(&names, grants);
+    let imports = names
+        .into_iter()
+        .map(|name| Import {
+            needs: imports::needs(&name),
+            missing: why(&missing, &name),
+            name,
+        })
+        .collect();
+    (imports, exports, read.err().map(|error| error.to_string()))
+}
+
+fn of_module(bytes: &[u8], grants: &Grants) -> Interface {
+    let shape = Shape::of(bytes);
+    let missing = imports::module::missing(&shape.imports, grants);
+    let imports = shape
+        .imports
+        .iter()
+        .map(|import| Import {
+            needs: imports::module::needs(import),
+            missing: why(&missing, &import.shown()),
+            name: import.shown(),
+        })
+        .collect();
+    (imports, shape.exports, shape.malformed)
+}
+
+fn why(missing: &[MissingImport], name: &str) -> Option<String> {
+    let import = missing.iter().find(|import| import.name == name);
+    import.map(|import| import.why.clone())
 }
 
 /// Whether modules and components lie deeper in one another than any toolchain puts them. Compiling such a file takes

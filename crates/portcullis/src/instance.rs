@@ -1,12 +1,16 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
 
+use crate::abi::module;
 use crate::activity::Activity;
+use crate::clock::CallClock;
 use crate::engine::TICK;
 use crate::error::CallError;
-use crate::plugin::Plugin;
+use crate::exception::Exception;
+use crate::plugin::{Code, Loaded, Plugin};
 use crate::state::State;
 
 pub(crate) type RunParams = (Vec<String>,);
@@ -16,6 +20,9 @@ pub(crate) type OverlayResults = (Vec<(String, String)>,);
 type Run = TypedFunc<RunParams, RunResults>;
 type EnvOverlay = TypedFunc<(), OverlayResults>;
 
+/// What is being done first.
+const INSTANTIATE: &str = "instantiate";
+
 /// Frames of a guest's backtrace that are reported.
 const FRAMES: usize = 16;
 
@@ -23,9 +30,15 @@ const FRAMES: usize = 16;
 pub struct Instance {
     plugin: Plugin,
     store: Store<State>,
-    run: Run,
+    entry: Entry,
     /// Whether every call so far has returned. A call that was dropped half way leaves the guest in no known state.
     sound: bool,
+}
+
+/// What is called in a guest.
+enum Entry {
+    Component(Run),
+    Module(module::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -42,41 +55,26 @@ impl Instance {
         let loaded = std::sync::Arc::clone(&plugin.0);
         let _active = loaded.ticker.enter();
         let limit = loaded.grants.limits.call;
-        let deadline = Instant::now() + limit;
-        store.data_mut().gate.deadline = Some(deadline);
-        let mut instantiated = false;
-        let outcome = within(deadline, async {
-            let instance = loaded.pre.instantiate_async(&mut store).await?;
-            instantiated = true;
-            let run: Run = instance.get_typed_func(&mut store, loaded.exports.run)?;
-            if let Some(index) = loaded.exports.env_overlay {
-                let overlay: EnvOverlay = instance.get_typed_func(&mut store, index)?;
-                store.data_mut().gate.overlay = overlay.call_async(&mut store, ()).await?.0;
-            }
-            Ok(run)
-        })
-        .await;
+        let clock = store.data().gate.clock.clone();
+        clock.start(limit);
+        let _children = store.data().gate.children.killed_on_drop();
+        let mut step = INSTANTIATE;
+        let outcome = within(&clock, Entry::start(&loaded, &mut store, &mut step)).await;
+        store.data_mut().end_children().await;
         match outcome {
-            Ok(run) => Ok(Self {
+            Ok(entry) => Ok(Self {
                 plugin,
                 store,
-                run,
+                entry,
                 sound: true,
             }),
-            Err(Stopped::Failed(error)) if !instantiated && !is_deadline(&error) => {
+            Err(Stopped::Failed(error)) if step == INSTANTIATE && !is_deadline(&error) => {
                 Err(CallError::Instantiate {
                     plugin: plugin.id().clone(),
                     cause: error.root_cause().to_string(),
                 })
             }
-            Err(stopped) => {
-                let call = if instantiated {
-                    "env-overlay"
-                } else {
-                    "instantiate"
-                };
-                Err(stopped.explain(&plugin, call, limit, store.data()))
-            }
+            Err(stopped) => Err(stopped.explain(&plugin, step, limit, store.data())),
         }
     }
 
@@ -98,15 +96,19 @@ impl Instance {
             });
         }
         let limit = self.plugin.grants().limits.call;
-        let deadline = Instant::now() + limit;
+        let clock = self.store.data().gate.clock.clone();
+        clock.start(limit);
         let active = self.plugin.0.ticker.enter();
-        self.store.data_mut().gate.deadline = Some(deadline);
-        let call = self.run.call_async(&mut self.store, (args.to_vec(),));
-        let outcome = within(deadline, call).await;
+        self.store.data().words.forget();
+        let children = self.store.data().gate.children.killed_on_drop();
+        let call = self.entry.run(&mut self.store, args);
+        let outcome = within(&clock, call).await;
         drop(active);
+        self.store.data_mut().end_children().await;
+        drop(children);
         self.store.data_mut().gate.explain().await;
         match outcome {
-            Ok((answer,)) => {
+            Ok(answer) => {
                 self.sound = true;
                 Ok(answer)
             }
@@ -120,6 +122,42 @@ impl Instance {
     }
 }
 
+impl Entry {
+    /// Makes a guest ready to be called. `step` is what is being done.
+    async fn start(
+        loaded: &Loaded,
+        store: &mut Store<State>,
+        step: &mut &'static str,
+    ) -> wasmtime::Result<Self> {
+        match &loaded.code {
+            Code::Component { pre, exports } => {
+                let instance = pre.instantiate_async(&mut *store).await?;
+                *step = "env-overlay";
+                let run: Run = instance.get_typed_func(&mut *store, exports.run)?;
+                if let Some(index) = exports.env_overlay {
+                    let overlay: EnvOverlay = instance.get_typed_func(&mut *store, index)?;
+                    store.data_mut().gate.overlay = overlay.call_async(&mut *store, ()).await?.0;
+                }
+                Ok(Self::Component(run))
+            }
+            Code::Module(pre) => module::Entry::start(pre, store, step)
+                .await
+                .map(Self::Module),
+        }
+    }
+
+    async fn run(
+        &self,
+        store: &mut Store<State>,
+        args: &[String],
+    ) -> wasmtime::Result<Result<String, String>> {
+        match self {
+            Self::Component(run) => Ok(run.call_async(store, (args.to_vec(),)).await?.0),
+            Self::Module(entry) => entry.run(store, args).await,
+        }
+    }
+}
+
 /// How a call ended that did not return.
 enum Stopped {
     Deadline,
@@ -129,14 +167,14 @@ enum Stopped {
 /// Runs a call to its end or its deadline. A guest that computes is interrupted at the deadline by the engine, which
 /// then knows where it was; one that waits for the host is dropped a little later.
 async fn within<T>(
-    deadline: Instant,
+    clock: &CallClock,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Stopped> {
     const AFTER: Duration = TICK.saturating_mul(10);
-    match tokio::time::timeout_at((deadline + AFTER).into(), call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Stopped::Failed(error)),
-        Err(_) => Err(Stopped::Deadline),
+    tokio::select! {
+        biased;
+        returned = call => returned.map_err(Stopped::Failed),
+        () = clock.over(AFTER) => Err(Stopped::Deadline),
     }
 }
 
@@ -171,12 +209,31 @@ impl Stopped {
             trap => CallError::Trap {
                 plugin,
                 call,
-                cause: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+                cause: cause(&error),
+                exception: is_uncaught(trap)
+                    .then(|| Exception::read(&state.words.text()))
+                    .flatten(),
                 backtrace,
                 memory_limit: state.limits.refused_memory(),
             },
         }
     }
+}
+
+/// What the engine says, or that the guest has left.
+fn cause(error: &wasmtime::Error) -> String {
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        trap.to_string()
+    } else if let Some(I32Exit(status)) = error.downcast_ref() {
+        format!("it exited with status {status}")
+    } else {
+        error.root_cause().to_string()
+    }
+}
+
+/// Whether a language's own error ends a guest like this: by a trap of its own, or by leaving it.
+fn is_uncaught(trap: Option<&Trap>) -> bool {
+    trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached)
 }
 
 /// Whether the guest was interrupted because its time was up.
@@ -225,4 +282,16 @@ fn is_panic_machinery(name: &str) -> bool {
     .any(|prefix| name.starts_with(prefix))
         || name.contains("rust_begin_unwind")
         || name.contains("rust_panic")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_engine_ends_is_not_put_down_to_an_exception() {
+        assert!(is_uncaught(None) && is_uncaught(Some(&Trap::UnreachableCodeReached)));
+        assert!(!is_uncaught(Some(&Trap::StackOverflow)));
+        assert!(!is_uncaught(Some(&Trap::MemoryOutOfBounds)));
+    }
 }

@@ -1,6 +1,6 @@
 //! Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 //!
-//! A plugin is a WebAssembly component. It may call native commands, read files and set environment variables, each
+//! A plugin is a WebAssembly component, or a core module of a certain form. It may call native commands, read files and set environment variables, each
 //! only as far as its [`Grants`](policy::Grants) say. This crate loads plugins, runs them, and holds the one door
 //! between a guest and the host. What it does *not* do yet: children of a plugin are started under limits of time,
 //! output and environment, and are killed as a tree, but the kernel does not confine them to the plugin's grants.
@@ -29,23 +29,29 @@
 mod abi;
 mod activity;
 mod capability;
+mod clock;
+mod code;
 mod command;
 mod compile;
+mod consent;
 mod diagnostic;
 mod digest;
 mod engine;
 mod error;
+mod exception;
 mod explained;
 mod gate;
 mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod last_words;
 mod notice;
 mod own_state;
 mod plugin;
 mod recognize;
 mod repositories;
+mod shape;
 mod state;
 mod stdio;
 mod trail;
@@ -53,8 +59,10 @@ mod trail;
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
 pub use compile::{Compilation, enter};
+pub use consent::{Answer, Consent, Question};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
+pub use exception::Exception;
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;
@@ -64,10 +72,19 @@ pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
-    Container, ExecAsk, Executable, Hinders, Input, Obstacle, Output, Protection, Report, Status,
-    Stdio, Tier, obstacles,
+    CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
+    Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
+    clear_caches, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use stdio::GuestStdio;
+
+/// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
+#[doc(hidden)]
+pub mod core_form {
+    pub use crate::abi::module::wire::{
+        Command, ErrorSink, Input, Malformed, Sink, Stdio, exec, exec_start, run_result,
+    };
+}

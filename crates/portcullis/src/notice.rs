@@ -52,6 +52,17 @@ pub(crate) fn of_tree(plugin: &PluginId, program: &str, note: &TreeNote) -> Opti
                 .note("from then on until the command ended it was not protected")
                 .help("look at what it says before it is used")
         }
+        TreeNote::CacheEmptied {
+            held, most, why, ..
+        } => {
+            let message = format!("{by} left more in its cache than is kept");
+            let told = Diagnostic::new("P0807", message).note(held_of(*held, *most));
+            let told = match why {
+                Some(why) => told.note(format!("it could not be emptied: {why}")),
+                None => told.note("it was emptied: the next command begins with nothing"),
+            };
+            told.help("to keep more, raise `exec.cache`")
+        }
         TreeNote::NotLookedAt { path, why } => {
             let message = format!("cannot look at what {by} left in `{}`", path.display());
             Diagnostic::new("P0803", message).note(why)
@@ -81,12 +92,33 @@ pub(crate) fn record(note: &TreeNote) -> Masked {
             format!("could not set `{}` aside: {why}", path.display())
         }
         TreeNote::Replaced(path) => format!("`{}` was replaced meanwhile", path.display()),
+        TreeNote::CacheEmptied {
+            path,
+            held,
+            most,
+            why,
+        } => {
+            let done = match why {
+                Some(why) => format!("could not empty `{}`: {why}", path.display()),
+                None => format!("emptied `{}`", path.display()),
+            };
+            format!("{done}: {}", held_of(*held, *most))
+        }
         TreeNote::NotLookedAt { path, why } => {
             format!("could not look at `{}`: {why}", path.display())
         }
         _ => String::new(),
     };
     Masked::new(&words)
+}
+
+/// Counting stops where it is too much.
+fn held_of(held: u64, most: u64) -> String {
+    match held {
+        u64::MAX => format!("it could not be counted; {most} bytes are kept"),
+        held if held <= most => "it held more files than are kept".to_owned(),
+        held => format!("it held at least {held} bytes, of which {most} are kept"),
+    }
 }
 
 fn told(change: &Change) -> String {
@@ -134,6 +166,26 @@ mod tests {
         assert_eq!(
             recorded.as_str(),
             "set `/r/.envrc` aside as `/r/.envrc.set-aside-1`"
+        );
+        let emptied = |held, why: Option<&str>| TreeNote::CacheEmptied {
+            path: "/c/files".into(),
+            held,
+            most: 10,
+            why: why.map(str::to_owned),
+        };
+        let told = of_tree(&plugin, "npm", &emptied(20, None)).unwrap();
+        assert_eq!(
+            told.message,
+            "plugin `p`: `npm` left more in its cache than is kept"
+        );
+        let notes = [
+            "it held at least 20 bytes, of which 10 are kept",
+            "it was emptied: the next command begins with nothing",
+        ];
+        assert_eq!(told.notes, notes);
+        assert_eq!(
+            record(&emptied(5, Some("no space"))).as_str(),
+            "could not empty `/c/files`: no space: it held more files than are kept"
         );
         let told = of_tree(&plugin, "make", &note).unwrap();
         assert_eq!(

@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
 use portcullis_policy::{Grants, HostEnvironment, PluginId};
-use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::component::{self, ComponentExportIndex};
+use wasmtime::{Engine, InstancePre, Store, UpdateDeadline};
+use wasmtime_wasi::WasiCtxBuilder;
 
+use crate::abi::module::ModuleState;
 use crate::capability::wasi;
 use crate::compile::Compilation;
 use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
+use crate::last_words::LastWords;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -22,14 +25,23 @@ pub struct Plugin(pub(crate) Arc<Loaded>);
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) ticker: Arc<Ticker>,
-    pub(crate) pre: InstancePre<State>,
-    pub(crate) exports: Exports,
+    pub(crate) code: Code,
     pub(crate) grants: Arc<Grants>,
     pub(crate) gate: Arc<GateParts>,
     pub(crate) host_env: HostEnvironment,
     pub(crate) stdio: GuestStdio,
     pub(crate) digest: String,
     pub(crate) compilation: Option<Compilation>,
+}
+
+/// Code that is compiled and linked.
+pub(crate) enum Code {
+    Component {
+        pre: component::InstancePre<State>,
+        exports: Exports,
+    },
+    /// A core module in the form of [`abi::module`](crate::abi::module).
+    Module(InstancePre<State>),
 }
 
 /// The exports a host calls, looked up once.
@@ -82,19 +94,45 @@ impl Plugin {
             plugin: loaded.grants.plugin.clone(),
             cause,
         };
-        let context = wasi::context(&loaded.grants, &loaded.host_env, &loaded.stdio)
-            .map_err(|error: LoadError| failed(error.diagnostic().message))?;
         let gate = Gate::new(Arc::clone(&loaded.gate), run.into());
-        let mut store = Store::new(&loaded.engine, State::new(context, &loaded.grants, gate));
+        let state = self
+            .state(gate)
+            .map_err(|error| failed(error.diagnostic().message))?;
+        let mut store = Store::new(&loaded.engine, state);
         store.limiter(|state| &mut state.limits);
         store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| match store.data().gate.deadline {
-            Some(deadline) if std::time::Instant::now() >= deadline => {
-                Ok(UpdateDeadline::Interrupt)
-            }
-            _ => Ok(UpdateDeadline::Yield(1)),
+        store.epoch_deadline_callback(|store| {
+            Ok(if store.data().gate.clock.is_over() {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         Instance::start(self.clone(), store).await
+    }
+
+    fn state(&self, gate: Gate) -> Result<State, LoadError> {
+        let Loaded {
+            grants,
+            host_env,
+            stdio,
+            ..
+        } = &*self.0;
+        let words = LastWords::default();
+        match &self.0.code {
+            Code::Component { .. } => {
+                let context = wasi::context(grants, host_env, stdio, &words)?;
+                Ok(State::new(context, grants, gate, words))
+            }
+            Code::Module(_) => {
+                let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
+                let module = ModuleState::new(preview1, stdio.stderr_of_command());
+                Ok(State {
+                    module: Some(Box::new(module)),
+                    ..State::new(WasiCtxBuilder::new().build(), grants, gate, words)
+                })
+            }
+        }
     }
 }

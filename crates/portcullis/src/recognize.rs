@@ -1,14 +1,16 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
+use crate::shape::Shape;
 use serde::Serialize;
-use wasmparser::{Encoding, Parser, Payload};
 
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A WebAssembly component: what a plugin is.
+    /// A WebAssembly component: what most plugins are.
     Component,
+    /// A core module in the form that plugins have in languages without component tooling.
+    PortcullisModule,
     /// A core module for Extism.
     ExtismModule,
     /// A core module for fledge.
@@ -53,51 +55,44 @@ impl Kind {
     }
 
     fn of_wasm(bytes: &[u8]) -> Self {
-        let mut modules: Vec<&str> = Vec::new();
-        let mut start = false;
-        for payload in Parser::new(0).parse_all(bytes) {
-            match payload {
-                Ok(Payload::Version {
-                    encoding: Encoding::Component,
-                    ..
-                }) => return Self::Component,
-                Ok(Payload::ImportSection(imports)) => {
-                    modules.extend(imports.into_imports().flatten().map(|import| import.module));
-                }
-                Ok(Payload::ExportSection(exports)) => {
-                    start |= exports.into_iter().flatten().any(|e| e.name == "_start")
-                }
-                Ok(Payload::Version {
-                    encoding: Encoding::Module,
-                    ..
-                }) => {}
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        // The version of the format, and whether it is that of components.
+        if bytes
+            .get(4..8)
+            .is_some_and(|version| version[2..] == [1, 0])
+        {
+            return Self::Component;
         }
-        let imports = |prefix: &str| modules.iter().any(|module| module.starts_with(prefix));
-        if imports("extism") {
+        let shape = Shape::of(bytes);
+        if shape.imports_from("extism") {
             Self::ExtismModule
-        } else if imports("fledge") {
+        } else if shape.imports_from("fledge") {
             Self::FledgeModule
-        } else if imports("reglet") {
+        } else if shape.imports_from("reglet") {
             Self::RegletModule
-        } else if imports("wasi_snapshot_preview1") && start {
+        } else if shape.imports_from(OURS) || shape.lacks().is_empty() {
+            Self::PortcullisModule
+        } else if shape.imports_from("wasi_snapshot_preview1") && shape.exports("_start") {
             Self::WasiCommand
         } else {
             Self::CoreModule
         }
     }
 
+    /// Whether it can be a plugin.
+    pub const fn is_plugin(self) -> bool {
+        matches!(self, Self::Component | Self::PortcullisModule)
+    }
+
     /// What it is, as a noun.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Component => "a component",
+            Self::PortcullisModule => "a core module in the form of plugins",
             Self::ExtismModule => "a core module for Extism",
             Self::FledgeModule => "a core module for fledge",
             Self::RegletModule => "a core module for Reglet",
             Self::WasiCommand => "a core module for WASI preview 1, with a `_start`",
-            Self::CoreModule => "a core module, not a component",
+            Self::CoreModule => "a core module, and not in the form of plugins",
             Self::Precompiled => "native code compiled ahead of time (`.cwasm`)",
             Self::Text => "WebAssembly in the text format",
             Self::NativeProgram => "a native program",
@@ -108,13 +103,13 @@ impl Kind {
         }
     }
 
-    /// How to get a component from it.
+    /// How to get a plugin from it.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Component => "it can be loaded",
+            Self::Component | Self::PortcullisModule => "it can be loaded",
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
             Self::FledgeModule | Self::RegletModule => {
-                "this release runs components only; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
+                "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
             }
             Self::WasiCommand | Self::CoreModule => {
                 "build with `--target wasm32-wasip2`, or turn it into a component with `wasm-tools component new`"
@@ -131,6 +126,9 @@ impl Kind {
         }
     }
 }
+
+/// How the names of our modules begin, in this version and others.
+const OURS: &str = "portcullis:core/";
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)

@@ -39,6 +39,8 @@ pub fn with_repositories(mut grants: Grants) -> Result<Grants, LoadError> {
             }
         }
     }
+    // What a tree leads to may lie above it.
+    grants.meet_fs_ceiling();
     Ok(grants)
 }
 

@@ -2,8 +2,11 @@ use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::abi::module::ModuleState;
+use crate::abi::streams::Streams;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
+use crate::last_words::LastWords;
 
 /// What belongs to one instance of a plugin.
 pub(crate) struct State {
@@ -11,24 +14,48 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) limits: MemoryLimits,
     pub(crate) gate: Gate,
+    /// The end of what the guest wrote to its standard error.
+    pub(crate) words: LastWords,
     /// Bytes of names and values in all contexts together.
     pub(crate) context_bytes: usize,
+    /// Present in an instance of a core module.
+    pub(crate) module: Option<Box<ModuleState>>,
+    /// Streams of commands, by their place in the table.
+    pub(crate) streams: Streams,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
 const MAX_RESOURCES: usize = 10_000;
 
 impl State {
-    pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate) -> Self {
+    pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Self {
             wasi,
             table,
             context_bytes: 0,
+            module: None,
+            streams: Streams::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
+            words,
         }
+    }
+
+    /// Ends what runs beside the guest, whose call is over.
+    pub(crate) async fn end_children(&mut self) {
+        self.gate.settle().await;
+        if let Some(module) = &mut self.module {
+            module.children.clear();
+        }
+    }
+
+    /// What a core module has. Only linkers for core modules have functions that call this.
+    pub(crate) fn module(&mut self) -> &mut ModuleState {
+        self.module
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("an instance of a core module is made with it"))
     }
 }
 

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
+use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
+
+use crate::last_words::LastWords;
 
 type MakeInput = Arc<dyn Fn() -> Box<dyn StdinStream + Sync> + Send + Sync>;
 type MakeOutput = Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>;
@@ -58,15 +61,33 @@ impl GuestStdio {
         self
     }
 
-    pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder) {
+    /// Standard output as a command gets it that inherits it; `None` when it goes nowhere.
+    pub(crate) fn stdout_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stdout.as_deref().map(of_command)
+    }
+
+    /// Standard error likewise.
+    pub(crate) fn stderr_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
+        self.stderr.as_deref().map(of_command)
+    }
+
+    pub(crate) fn attach(&self, wasi: &mut WasiCtxBuilder, words: &LastWords) {
         if let Some(make) = &self.stdin {
             wasi.stdin(make());
         }
         if let Some(make) = &self.stdout {
             wasi.stdout(make());
         }
-        if let Some(make) = &self.stderr {
-            wasi.stderr(make());
-        }
+        let stderr = match &self.stderr {
+            Some(make) => make(),
+            None => Box::new(std::io::empty()),
+        };
+        wasi.stderr(words.listen(stderr));
     }
+}
+
+fn of_command(
+    make: &(dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync),
+) -> Box<dyn AsyncWrite + Send + Unpin> {
+    Box::new(Box::into_pin(make().async_stream()))
 }

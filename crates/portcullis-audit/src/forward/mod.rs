@@ -220,7 +220,12 @@ const fn is_denial(event: &Event) -> bool {
     match event {
         Event::Decision(decision) => matches!(decision.verdict, Verdict::Deny),
         Event::DenialsFolded(_) => true,
-        Event::Opened(_) | Event::RunStarted(_) | Event::RunEnded(_) | Event::Outcome(_) => false,
+        Event::Opened(_)
+        | Event::RunStarted(_)
+        | Event::RunEnded(_)
+        | Event::Asked(_)
+        | Event::TrustChanged(_)
+        | Event::Outcome(_) => false,
     }
 }
 
@@ -230,6 +235,8 @@ const fn kind(event: &Event) -> &'static str {
         Event::Opened(_) => "opened",
         Event::RunStarted(_) => "run_started",
         Event::RunEnded(_) => "run_ended",
+        Event::Asked(_) => "asked",
+        Event::TrustChanged(_) => "trust_changed",
         Event::Decision(_) => "decision",
         Event::Outcome(_) => "outcome",
         Event::DenialsFolded(_) => "denials_folded",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portcullis_audit::{
-    self as audit, Decision, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
+    self as audit, Answer, Decision, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
 };
 use serde_json::json;
 
@@ -113,6 +113,18 @@ fn summary(event: &Event) -> String {
                 event.run, event.exit_code, event.duration_us
             )
         }
+        Event::Asked(event) => format!(
+            "run {} call {}: asked for {} {}: {}",
+            event.run,
+            event.call,
+            event.capability,
+            event.object.as_str(),
+            answer(event.answer)
+        ),
+        Event::TrustChanged(event) => match &event.sha256 {
+            Some(sha256) => format!("policy `{}` is trusted with sha256 {sha256}", event.file),
+            None => format!("policy `{}` is no longer trusted", event.file),
+        },
         Event::Decision(event) => decision(event),
         Event::Outcome(event) => {
             format!(
@@ -133,6 +145,16 @@ fn summary(event: &Event) -> String {
             event.count
         ),
         _ => "a record of a later version".to_owned(),
+    }
+}
+
+fn answer(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Once => "allowed once",
+        Answer::Run => "allowed for the run",
+        Answer::Always => "allowed always",
+        Answer::No => "not allowed",
+        _ => "an answer of a later version",
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::args::CheckArgs;
 use crate::exit::Exit;
-use crate::failure::{Report, Result};
+use crate::failure::{Report, Result, above_ceiling};
 use crate::lint;
 use crate::render::{Level, Printer, count, line};
 use crate::settings::{Environment, Settings};
@@ -21,6 +21,7 @@ pub(super) fn check(args: &CheckArgs, env: Environment, out: Printer) -> Result<
     for id in settings.policy.ids() {
         let entry = settings.policy.plugin(id.as_str())?;
         plugins += 1;
+        warnings.extend(entry.cut.iter().map(|cut| above_ceiling(&entry.id, cut)));
         warnings.extend(lint::lint(&entry.grants));
     }
     let tests = settings.policy.tests();

@@ -1,32 +1,35 @@
 //! In words and as data: what the commands of a plugin can reach. The same for a plan, an inspection and a decision.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use portcullis::CACHE_VARIABLES;
 use portcullis_policy::{ChildRights, Confinement, Grants, Net, ProgramRule};
 use serde_json::{Value, json};
 
-/// A plugin's commands, then those of each rule that leaves them less or confines them otherwise.
-pub(super) fn plan_lines(grants: &Grants) -> Vec<String> {
+/// A plugin's commands, then those of each rule that leaves them less or confines them otherwise. `ca_file` is what they
+/// trust, if it is not what the system does.
+pub(super) fn plan_lines(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     let Some(exec) = &grants.exec else {
         return Vec::new();
     };
-    let mut lines = lines("children", &ChildRights::of(grants), exec.confinement);
+    let rights = ChildRights::of(grants);
+    let mut lines = lines("children", &rights, exec.confinement, ca_file);
     for (rule, rights, confinement) in narrowed(grants) {
         let who = format!("children by rule `{}`", rule.id);
-        lines.extend(self::lines(&who, &rights, confinement));
+        lines.extend(self::lines(&who, &rights, confinement, ca_file));
     }
     lines
 }
 
 /// The same as data; null when the plugin runs no commands.
-pub(super) fn plan_json(grants: &Grants) -> Value {
+pub(super) fn plan_json(grants: &Grants, ca_file: Option<&Path>) -> Value {
     let Some(exec) = &grants.exec else {
         return Value::Null;
     };
     let rules: Vec<_> = narrowed(grants)
-        .map(|(rule, rights, confinement)| json!({ "rule": rule.id, "children": json(&rights, confinement) }))
+        .map(|(rule, rights, confinement)| json!({ "rule": rule.id, "children": json(&rights, confinement, ca_file) }))
         .collect();
-    let mut plan = json(&ChildRights::of(grants), exec.confinement);
+    let mut plan = json(&ChildRights::of(grants), exec.confinement, ca_file);
     plan["rules"] = Value::Array(rules);
     plan
 }
@@ -44,7 +47,12 @@ fn narrowed(grants: &Grants) -> impl Iterator<Item = (&ProgramRule, ChildRights,
 }
 
 /// What these commands can reach: a line that says how they are confined, then one for each kind of thing.
-pub(super) fn lines(who: &str, rights: &ChildRights, confinement: Confinement) -> Vec<String> {
+pub(super) fn lines(
+    who: &str,
+    rights: &ChildRights,
+    confinement: Confinement,
+    ca_file: Option<&Path>,
+) -> Vec<String> {
     let mut lines = vec![in_force(who, confinement.name())];
     if confinement == Confinement::Limits {
         return lines;
@@ -62,6 +70,9 @@ pub(super) fn lines(who: &str, rights: &ChildRights, confinement: Confinement) -
     fact("execute", executed.collect());
     fact("system", paths(&rights.system));
     fact("network", network(&rights.net));
+    let reaches = matches!(rights.net, Net::Hosts(_) | Net::Open);
+    let ca_file = ca_file.filter(|_| reaches);
+    fact("trust", ca_file.into_iter().map(trusted).collect());
     fact("programs", vec![programs(rights)]);
     let numbers = [
         ("memory", rights.memory, "bytes"),
@@ -78,6 +89,9 @@ pub(super) fn lines(who: &str, rights: &ChildRights, confinement: Confinement) -
     }
     if !rights.write.is_empty() {
         fact("protect", vec![protected(rights)]);
+    }
+    if let Some(bytes) = rights.cache {
+        fact("cache", vec![cache(bytes)]);
     }
     if rights.share {
         fact(
@@ -98,9 +112,14 @@ pub(super) fn in_force(who: &str, tier: &str) -> String {
 }
 
 /// The same as data. Without confinement there are no rights that would say anything.
-pub(super) fn json(rights: &ChildRights, confinement: Confinement) -> Value {
-    let rights = (confinement != Confinement::Limits).then_some(rights);
-    json!({ "confinement": confinement, "rights": rights })
+pub(super) fn json(
+    rights: &ChildRights,
+    confinement: Confinement,
+    ca_file: Option<&Path>,
+) -> Value {
+    let confines = confinement != Confinement::Limits;
+    let (rights, ca_file) = (confines.then_some(rights), ca_file.filter(|_| confines));
+    json!({ "confinement": confinement, "rights": rights, "ca_file": ca_file })
 }
 
 /// The same in half a line, for warnings.
@@ -161,6 +180,20 @@ fn programs(rights: &ChildRights) -> String {
     }
 }
 
+fn trusted(ca_file: &Path) -> String {
+    format!(
+        "the certificates of {}, in place of the system's",
+        ca_file.display()
+    )
+}
+
+fn cache(bytes: u64) -> String {
+    format!(
+        "up to {bytes} bytes, kept for commands of the same rule, rights and variables: {}",
+        CACHE_VARIABLES.join(", ")
+    )
+}
+
 fn protected(rights: &ChildRights) -> String {
     let count = rights.protect.names().len();
     match rights.protect.lifted().as_slice() {
@@ -180,7 +213,12 @@ mod tests {
 
     #[test]
     fn the_least_and_the_most_are_told() {
-        let none = lines("children", &ChildRights::default(), Confinement::Full);
+        let none = lines(
+            "children",
+            &ChildRights::default(),
+            Confinement::Full,
+            Some(Path::new("/etc/ca.pem")),
+        );
         assert_eq!(
             none,
             [
@@ -206,29 +244,41 @@ mod tests {
             memory: Some(1024),
             processes: Some(9),
             share: true,
+            cache: Some(4096),
             ..ChildRights::default()
         };
         assert!(all.protect.lift(".envrc"));
         let count = all.protect.names().len();
         assert_eq!(
-            lines("children by rule `r`", &all, Confinement::Namespaces).join("\n"),
+            lines(
+                "children by rule `r`",
+                &all,
+                Confinement::Namespaces,
+                Some(Path::new("/etc/ca.pem"))
+            )
+            .join("\n"),
             format!(
                 "children by rule `r`: confined (namespaces)\n  read     /p\n           /w\n  write    /w\n  \
                  execute  what was written in /w/target\n  system   /opt/node\n  network  a.example.org:443\n           \
-                 db.corp:5432 (also at 10.2.0.0/16)\n  programs itself, ssh, /bin/sh\n  memory   1024 bytes\n  \
+                 db.corp:5432 (also at 10.2.0.0/16)\n  \
+                 trust    the certificates of /etc/ca.pem, in place of the system's\n  programs itself, ssh, /bin/sh\n  memory   1024 bytes\n  \
                  tasks    9 at once\n  protect  {count} names that others execute, but not .envrc\n  \
+                 cache    up to 4096 bytes, kept for commands of the same rule, rights and variables: \
+                 XDG_CACHE_HOME, NPM_CONFIG_CACHE, CARGO_HOME, GOMODCACHE\n  \
                  scratch  shared between commands with equal rights"
             )
         );
         assert_eq!(
-            lines("children", &all, Confinement::Limits),
+            lines("children", &all, Confinement::Limits, None),
             ["children: not confined (limits): they can do what you can do"]
         );
         assert_eq!(
-            json(&all, Confinement::Limits),
-            json!({ "confinement": "limits", "rights": null })
+            json(&all, Confinement::Limits, Some(Path::new("/etc/ca.pem"))),
+            json!({ "confinement": "limits", "rights": null, "ca_file": null })
         );
-        let data = json(&all, Confinement::Full);
+        let data = json(&all, Confinement::Full, Some(Path::new("/etc/ca.pem")));
+        assert_eq!(data["ca_file"], "/etc/ca.pem");
+        assert_eq!(data["rights"]["cache"], 4096);
         assert_eq!(data["rights"]["net"]["hosts"][0], "a.example.org:443");
         assert_eq!(data["rights"]["write"], json!(["/w"]));
     }

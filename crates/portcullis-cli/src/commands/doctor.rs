@@ -112,8 +112,13 @@ async fn commands(env: &Environment, tier: Option<Confinement>) -> Check {
 /// The right to run `true`, and nothing else.
 fn only_true(mode: Mode, confinement: Confinement) -> std::result::Result<Grants, String> {
     let id = PluginId::new("doctor").map_err(|error| error.to_string())?;
+    let mut rule = ProgramRule::any_arguments("true");
+    if confinement != Confinement::Limits {
+        // Far more than it needs: what is asked is how a limit would be kept.
+        rule.narrowing.memory = Some(1 << 30);
+    }
     let exec = ExecGrant {
-        allow: vec![ProgramRule::any_arguments("true")],
+        allow: vec![rule],
         confinement,
         ..ExecGrant::default()
     };
@@ -255,10 +260,22 @@ fn network(settings: &Result<Settings>) -> Check {
         None => "directly".to_owned(),
     };
     let trust = match ca_file {
-        Some(file) => format!("with the certificates of `{}`", file.display()),
-        None => "with the certificates of the system".to_owned(),
+        Some(file) => portcullis::certificates(file)
+            .map(|count| {
+                let file = file.display();
+                format!("with the {count} certificates of `{file}` in place of the system's")
+            })
+            .map_err(|error| {
+                let file = file.display();
+                format!("no command can be started with the certificates of `{file}`: {error}")
+            }),
+        None => Ok("with the certificates of the system".to_owned()),
     };
-    Check::new("network", Ok(format!("{way}, {trust}")), "")
+    Check::new(
+        "network",
+        trust.map(|trust| format!("{way}, {trust}")),
+        "name a file of certificates in PEM in `network.ca_file`, or leave it out",
+    )
 }
 
 fn policy(settings: &Result<Settings>) -> Check {

@@ -75,7 +75,7 @@ pub(super) fn edit(
 }
 
 /// The user's own file is made when there is none, and refused when others can write it.
-fn prepare(file: &Path, env: &Environment) -> Result<()> {
+pub(crate) fn prepare(file: &Path, env: &Environment) -> Result<()> {
     if file.exists() {
         return settings::PolicyFile::read(file, Role::Own, env).map(drop);
     }
@@ -87,7 +87,7 @@ fn prepare(file: &Path, env: &Environment) -> Result<()> {
         .map_err(|error| Failure::unusable("make the directory", dir, &error))
 }
 
-fn load(file: &Path, context: &Context) -> Result<PolicySet> {
+pub(crate) fn load(file: &Path, context: &Context) -> Result<PolicySet> {
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(|error| Failure::unusable("read the policy file", file, &error))?,
@@ -204,6 +204,7 @@ fn words(right: &Right, change: Change) -> String {
             host => format!("reach `{host}` with its commands"),
         },
         Right::Env(name) => format!("read the environment variable `{name}`"),
+        Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
 }
@@ -226,7 +227,7 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
         }
         Right::Read(path) => directory(path, FsAccess::Read),
         Right::Write(path) => directory(path, FsAccess::ReadWrite),
-        Right::Net(_) | Right::Env(_) | Right::Rule(_) => None,
+        Right::Net(_) | Right::Env(_) | Right::Answer(_) | Right::Rule(_) => None,
     }
 }
 

@@ -18,11 +18,13 @@ use asked::Asked;
 use super::{children, plan};
 use crate::args::ExecArgs;
 use crate::code;
+use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
-use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
+use crate::failure::{Failure, Report, Result, Say, above_ceiling, diagnostic, system};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
+use crate::render::screen::Screen;
 use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
@@ -38,17 +40,29 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
     let signals = Signals::install()?;
     let settings = Settings::load(&args.common(), args.flags(), env)?;
     let asked = Asked::of(args, &settings)?;
+    for cut in &asked.cut {
+        let report = without_plugin(above_ceiling(&asked.grants.plugin, cut));
+        out.report(Level::Warning, &Report::Plain(report));
+    }
     if args.dry_run {
         return dry_run(&settings, &asked, args.output.json, out);
     }
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
-    let host = session::host(&settings, trail.clone(), GuestStdio::default())?;
+    let screen = Screen::default();
+    let consent = AtTheTerminal {
+        screen: screen.clone(),
+        keeper: None,
+        typed_for_the_plugin: false,
+        data: settings.directories.data.clone(),
+        out,
+    };
+    let host = session::host(&settings, trail.clone(), GuestStdio::default(), consent)?;
     // No component of a plugin is run, so there is no digest of one.
     let run = Run::start(&settings, trail, &asked.grants.plugin, "", &args.command)?;
     let native = Native {
         grants: asked.grants,
         ask: asked.ask,
-        stdio: stdio(args),
+        stdio: stdio(args, &screen),
     };
     match call(host, &run.id, native, signals).await {
         Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
@@ -64,8 +78,8 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
 }
 
 /// Pipes of its own, whose other ends are ours: what we were given may be more than it is used for.
-fn stdio(args: &ExecArgs) -> Stdio {
-    let output = |channel| Output::Relay(Box::new(Relayed::new(GuestOutput::new(channel))));
+fn stdio(args: &ExecArgs, screen: &Screen) -> Stdio {
+    let output = |channel| Output::Relay(Box::new(Relayed::new(GuestOutput::new(channel, screen))));
     Stdio {
         stdin: if args.no_stdin {
             Input::Nothing
@@ -98,10 +112,11 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
         }
     };
     if json {
-        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement) }))?;
+        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement, settings.ca_file()) }))?;
         return Ok(Exit::OK);
     }
-    for text in children::lines("command", &terms.rights, terms.confinement) {
+    let (rights, tier) = (&terms.rights, terms.confinement);
+    for text in children::lines("command", rights, tier, settings.ca_file()) {
         out.line(&line(&text))?;
     }
     Ok(Exit::OK)

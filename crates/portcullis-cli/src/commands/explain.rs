@@ -64,6 +64,7 @@ fn decision(
 ) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, plugin)?;
+    out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let host = Host::builder()
         .project(&settings.project)
@@ -88,18 +89,22 @@ fn decision(
         Decision::Allow(authorized) => {
             let found = found(authorized.request());
             if args.common.output.json {
-                out.json(allowed_json(&grants, &found, authorized.terms()))?;
+                out.json(allowed_json(&settings, &grants, &found, authorized.terms()))?;
             } else {
                 out.line("allowed")?;
-                for fact in allowed_lines(&grants, &found, authorized.terms()) {
+                for fact in allowed_lines(&settings, &grants, &found, authorized.terms()) {
                     out.line(&line(&format!("  {fact}")))?;
                 }
             }
             Ok(Exit::OK)
         }
-        Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-            denied(&target, *denial, args.common.output.json, out)
+        Decision::Ask { mut denial, .. } => {
+            denial.notes.push(
+                "mode `dev`: `run` asks at the terminal, and denies it without one".to_owned(),
+            );
+            denied(&target, *denial, "ask", args.common.output.json, out)
         }
+        Decision::Deny(denial) => denied(&target, *denial, "deny", args.common.output.json, out),
     }
 }
 
@@ -149,7 +154,12 @@ fn variables(terms: &ExecTerms) -> Vec<&str> {
         .collect()
 }
 
-fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
+fn allowed_json(
+    settings: &Settings,
+    grants: &Grants,
+    found: &[String],
+    terms: &ExecTerms,
+) -> Value {
     let rules = rules(grants, terms);
     let rules: Vec<_> = rules
         .iter()
@@ -159,18 +169,24 @@ fn allowed_json(grants: &Grants, found: &[String], terms: &ExecTerms) -> Value {
         "decision": "allow",
         "found": found,
         "rules": rules,
+        "ceiling": terms.ceiling,
         "environment": variables(terms),
         "dropped": terms.environment.dropped,
         "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
         "output_bytes": terms.output,
         "confinement": terms.confinement,
-        "children": children::json(&terms.rights, terms.confinement),
+        "children": children::json(&terms.rights, terms.confinement, settings.ca_file()),
         "not_in_force": terms.not_in_force,
     })
 }
 
 /// The same in words, a line each.
-fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<String> {
+fn allowed_lines(
+    settings: &Settings,
+    grants: &Grants,
+    found: &[String],
+    terms: &ExecTerms,
+) -> Vec<String> {
     let mut lines = found.to_vec();
     let rules = rules(grants, terms);
     if rules.is_empty() {
@@ -180,6 +196,10 @@ fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<St
         rules
             .iter()
             .map(|(id, origin)| format!("by rule `{id}` ({origin})")),
+    );
+    let ceiling = terms.ceiling.iter();
+    lines.extend(
+        ceiling.map(|(id, origin)| format!("within rule `{id}` of the ceiling ({origin})")),
     );
     lines.push(format!(
         "with the variables {}",
@@ -210,14 +230,21 @@ fn allowed_lines(grants: &Grants, found: &[String], terms: &ExecTerms) -> Vec<St
         "children",
         &terms.rights,
         terms.confinement,
+        settings.ca_file(),
     ));
     lines
 }
 
-fn denied(target: &Target, denial: Denial, json: bool, out: Printer) -> Result<Exit> {
+fn denied(
+    target: &Target,
+    denial: Denial,
+    decision: &str,
+    json: bool,
+    out: Printer,
+) -> Result<Exit> {
     let denials = Denials::of(&[denial], target);
     if json {
-        out.json(json!({ "decision": "deny", "denial": denials.0.first() }))?;
+        out.json(json!({ "decision": decision, "denial": denials.0.first() }))?;
     } else {
         out.denials(Level::Error, &denials);
     }

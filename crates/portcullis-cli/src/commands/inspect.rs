@@ -1,5 +1,7 @@
 //! `portcullis inspect`: what a plugin is, without running any of it.
 
+use std::path::Path;
+
 use portcullis::{Import, Inspection, Kind};
 use portcullis_config::AskKind;
 use portcullis_policy::Grants;
@@ -21,17 +23,20 @@ struct Facts<'a> {
     target: &'a Target,
     grants: Grants,
     found: Inspection,
+    ca_file: Option<&'a Path>,
 }
 
 pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, &args.plugin)?;
+    out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);
     let facts = Facts {
         target: &target,
         grants,
         found,
+        ca_file: settings.ca_file(),
     };
     if args.common.output.json {
         out.json(facts.json())?;
@@ -55,11 +60,11 @@ impl Facts<'_> {
             kind,
             malformed,
             imports,
-            exports,
+            lacks,
             ..
         } = &self.found;
         let mut problems = Vec::new();
-        if *kind != Kind::Component {
+        if !kind.is_plugin() {
             problems.push(format!("it is {}; {}", kind.describe(), kind.remedy()));
             return problems;
         }
@@ -84,12 +89,12 @@ impl Facts<'_> {
                 .map(|why| format!("`{}`: {why}", import.name))
         };
         problems.extend(imports.iter().filter_map(missing));
-        if !exports.iter().any(|export| export == RUN) {
-            problems.push(
-                "it exports no `run: func(args: list<string>) -> result<string, string>`"
-                    .to_owned(),
-            );
-        }
+        problems.extend(lacks.iter().map(|export| match (kind, *export) {
+            (Kind::Component, RUN) => {
+                "it exports no `run: func(args: list<string>) -> result<string, string>`".to_owned()
+            }
+            (_, export) => format!("it exports no `{export}`"),
+        }));
         problems
     }
 
@@ -129,7 +134,7 @@ impl Facts<'_> {
             None => "the policy has no entry for it; it".to_owned(),
         });
         lines.extend(
-            plan::words(&self.grants)
+            plan::words(&self.grants, self.ca_file)
                 .into_iter()
                 .map(|word| format!("  {word}")),
         );
@@ -190,8 +195,8 @@ impl Facts<'_> {
             "manifest": manifest,
             "entry": entry.origin,
             "grants": plan::grants_json(&self.grants),
-            "plan": plan::words(&self.grants),
-            "children": children::plan_json(&self.grants),
+            "plan": plan::words(&self.grants, self.ca_file),
+            "children": children::plan_json(&self.grants, self.ca_file),
         })
     }
 }

@@ -6,13 +6,14 @@ mod check;
 pub(crate) mod children;
 mod completions;
 mod doctor;
-mod edit;
+pub(crate) mod edit;
 mod exec;
 mod explain;
 mod inspect;
 mod plan;
 mod run;
 mod schema;
+mod trust;
 
 use crate::args::Verb;
 use crate::exit::Exit;
@@ -30,6 +31,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),
         Verb::Revoke(args) => edit::edit(args, edit::Change::Revoke, &env, out),
+        Verb::Trust(args) => trust::trust(args, env, out).await,
         Verb::Audit(verb) => audit::audit(verb, &env, out),
         Verb::Cache(verb) => cache::cache(verb, &env, out),
         Verb::Doctor(args) => doctor::doctor(args, env, out).await,

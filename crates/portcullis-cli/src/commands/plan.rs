@@ -1,6 +1,7 @@
 //! In words: what a plugin may do, and what its children were.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use portcullis::{Activity, Compilation, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
@@ -78,8 +79,8 @@ pub(super) fn print(
             "project": settings.project,
             "policy_files": files,
             "grants": grants_json(grants),
-            "plan": words(grants),
-            "children": children::plan_json(grants),
+            "plan": words(grants, settings.ca_file()),
+            "children": children::plan_json(grants, settings.ca_file()),
         }))?;
         return Ok(());
     }
@@ -95,14 +96,14 @@ pub(super) fn print(
             file.role.describe()
         )))?;
     }
-    for word in words(grants) {
+    for word in words(grants, settings.ca_file()) {
         out.line(&line(&word))?;
     }
     Ok(())
 }
 
-/// The rights of a plugin, a sentence each.
-pub(super) fn words(grants: &Grants) -> Vec<String> {
+/// The rights of a plugin, a sentence each; `ca_file` is what its commands trust.
+pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     let mut words = Vec::new();
     match &grants.exec {
         None => words.push("may run no command".to_owned()),
@@ -144,7 +145,7 @@ pub(super) fn words(grants: &Grants) -> Vec<String> {
             exec.confinement.name()
         ));
     }
-    words.extend(children::plan_lines(grants));
+    words.extend(children::plan_lines(grants, ca_file));
     words
 }
 
@@ -162,6 +163,9 @@ fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
     }
     if exec.inherit_env {
         words.push("commands inherit the host's environment, without secrets".to_owned());
+    }
+    if exec.inherit_output {
+        words.push("commands may write where the plugin's own output goes".to_owned());
     }
     if !exec.pass_env.is_empty() {
         words.push(format!("commands are given {}", quoted(&exec.pass_env)));
@@ -233,11 +237,13 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
             "deny": exec.deny.iter().map(rule).collect::<Vec<_>>(),
             "path": exec.search_path,
             "inherit_env": exec.inherit_env,
+            "inherit_output": exec.inherit_output,
             "pass_env": exec.pass_env,
             "confinement": exec.confinement,
             "system": exec.system,
             "write_exec": exec.write_exec,
             "share": exec.share,
+            "cache": exec.cache,
             "protect": grants.protect,
             "origin": exec.origin,
         })
@@ -310,9 +316,9 @@ fn programs(activity: &Activity, tier: Tier) -> Vec<&str> {
 
 /// Phrases of the protections that were in force, and of those that were not.
 fn protections(report: Report) -> [Vec<&'static str>; 2] {
-    let all = Protection::ALL.iter().copied();
-    let (in_force, missing): (Vec<_>, Vec<_>) = all.partition(|&protection| report.has(protection));
-    [in_force, missing].map(|list| list.into_iter().map(Protection::text).collect())
+    let in_force = report.in_force().map(Protection::text);
+    let missing = report.not_in_force().map(Protection::text);
+    [in_force.collect(), missing.collect()]
 }
 
 /// A report in one line.

@@ -1,5 +1,6 @@
 //! `portcullis run`
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Plugin};
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 use super::plan;
 use crate::args::RunArgs;
 use crate::code;
+use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
+use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
@@ -49,17 +52,28 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let mut target = Target::find(&settings, selector)?;
     plan::details(&settings, &target, out);
-    let stdout = GuestOutput::new(if json {
+    out.cut(&target.entry.id, &target.entry.cut);
+    let screen = Screen::default();
+    let channel = if json {
         Channel::Stderr
     } else {
         Channel::Stdout
-    });
-    let stderr = GuestOutput::new(Channel::Stderr);
+    };
+    let stdout = GuestOutput::new(channel, &screen);
+    let stderr = GuestOutput::new(Channel::Stderr, &screen);
+    let consent = AtTheTerminal {
+        screen,
+        keeper: Some(Keeper::new(&settings, &target, !args.common.no_config)),
+        typed_for_the_plugin: args.stdin && std::io::stdin().is_terminal(),
+        data: settings.directories.data.clone(),
+        out,
+    };
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
         stdio(args.stdin, &stdout, &stderr),
+        consent,
     )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);

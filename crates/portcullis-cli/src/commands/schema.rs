@@ -8,6 +8,7 @@ use crate::render::Printer;
 pub(super) fn schema(format: Format, out: Printer) -> Result<Exit> {
     let schema = match format {
         Format::Policy => portcullis_config::schema::policy(),
+        Format::Ceiling => portcullis_config::schema::ceiling(),
         Format::Manifest => portcullis_config::schema::manifest(),
     };
     out.line(&format!("{schema:#}"))?;

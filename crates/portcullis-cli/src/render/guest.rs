@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use rustix::fs::FileType;
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use wasmtime_wasi::cli::StdoutStream;
 
+use super::screen::Screen;
 use super::terminal::TerminalFilter;
 
 /// One of our own streams.
@@ -25,19 +27,25 @@ pub(crate) struct GuestOutput {
     /// Present when the stream is a terminal.
     filter: Option<Arc<Mutex<TerminalFilter>>>,
     closed: Arc<Notify>,
+    screen: Screen,
+    is_pipe: bool,
 }
 
 impl GuestOutput {
-    pub(crate) fn new(channel: Channel) -> Self {
-        let terminal = match channel {
-            Channel::Stdout => io::stdout().is_terminal(),
-            Channel::Stderr => io::stderr().is_terminal(),
+    pub(crate) fn new(channel: Channel, screen: &Screen) -> Self {
+        let (terminal, kind) = match channel {
+            Channel::Stdout => (io::stdout().is_terminal(), rustix::fs::fstat(io::stdout())),
+            Channel::Stderr => (io::stderr().is_terminal(), rustix::fs::fstat(io::stderr())),
         };
+        let kind = kind.map(|stat| FileType::from_raw_mode(stat.st_mode));
         let filter = terminal.then(|| Arc::new(Mutex::new(TerminalFilter::default())));
         Self {
             channel,
             filter,
             closed: Arc::new(Notify::new()),
+            screen: screen.clone(),
+            // Another terminal may be shown anywhere, a file is not.
+            is_pipe: kind.is_ok_and(|kind| matches!(kind, FileType::Fifo | FileType::Socket)),
         }
     }
 
@@ -46,8 +54,16 @@ impl GuestOutput {
         self.closed.notified().await;
     }
 
-    /// Writes a guest's bytes.
+    /// Writes a guest's bytes, as soon as nobody is asked anything. Waits for that, so it is not for tasks.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let _writing = self.screen.wait_to_write();
+        self.write_now(bytes)
+    }
+
+    fn write_now(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_pipe && !bytes.is_empty() {
+            self.screen.set_piped();
+        }
         let filtered = self.filter.as_ref().map(|filter| {
             // A filter that was left half way only drops more.
             filter
@@ -94,10 +110,11 @@ impl StdoutStream for GuestOutput {
 impl AsyncWrite for GuestOutput {
     fn poll_write(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.write(bytes).map(|()| bytes.len());
+        let _writing = ready!(self.screen.poll_write(context));
+        let written = self.write_now(bytes).map(|()| bytes.len());
         if written
             .as_ref()
             .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

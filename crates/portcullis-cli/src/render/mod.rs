@@ -7,6 +7,7 @@ pub(crate) mod guest;
 pub(crate) mod progress;
 pub(crate) mod relayed;
 mod report;
+pub(crate) mod screen;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
@@ -14,7 +15,9 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 
-use crate::failure::{Failure, Report};
+use portcullis_policy::{Cut, PluginId};
+
+use crate::failure::{Failure, Report, above_ceiling};
 
 pub(crate) use escape::{escape, line, shell};
 
@@ -92,6 +95,13 @@ impl Printer {
     pub(crate) fn report(self, level: Level, report: &Report) {
         if level == Level::Error || !self.quiet {
             self.tell(report::text(level, report).trim_end());
+        }
+    }
+
+    /// What was granted to a plugin and is above the ceiling.
+    pub(crate) fn cut(self, plugin: &PluginId, cut: &[Cut]) {
+        for cut in cut {
+            self.report(Level::Warning, &Report::Plain(above_ceiling(plugin, cut)));
         }
     }
 

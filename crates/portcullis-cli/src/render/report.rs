@@ -128,6 +128,7 @@ fn without_source(error: &ConfigError) -> Diagnostic {
             .chain(error.notes.iter().cloned())
             .collect(),
         helps: error.helps.iter().map(remedy).collect(),
+        trace: Vec::new(),
     }
 }
 

@@ -29,6 +29,11 @@ const OWN: &str = "portcullis";
 pub(crate) const POLICY_FILE: &str = "portcullis.toml";
 
 impl Directories {
+    /// The caches of commands: below the data directory, which no grant reaches.
+    pub(crate) fn commands(&self) -> PathBuf {
+        self.data.join("caches")
+    }
+
     /// Finds them for a run in `project`; `data_dir` is the operator's own choice and needs no variable.
     ///
     /// # Errors

@@ -1,24 +1,26 @@
 //! From the command line and the environment to what the verbs need: directories, the policy and its files.
 
+mod ceiling;
 mod directories;
 mod environment;
 mod found;
 mod trust;
+pub(crate) mod trusted;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis_config::{Context, FlagSet, Layer, OwnState, PolicySet, Trust};
+use portcullis_config::{ConfigCode, Context, FlagSet, Layer, OwnState, PolicySet, Trust};
+use sha2::{Digest, Sha256};
 
 use crate::args::Common;
 use crate::code;
-use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::failure::{Failure, Report, Result, Say, diagnostic};
 
 pub(crate) use directories::Directories;
 pub(crate) use environment::Environment;
 
-/// A ceiling that an administrator put over all users of the machine.
-const CEILING: &str = "/etc/portcullis/ceiling.toml";
 /// Bytes a policy file may have.
 const MAX_POLICY: u64 = 1024 * 1024;
 
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     /// The policy files that were read, in order.
     pub(crate) files: Vec<PolicyFile>,
     pub(crate) policy: PolicySet,
+    /// What plugins of a trusted file have to be.
+    pins: BTreeMap<PathBuf, Option<[u8; 32]>>,
 }
 
 /// A policy file, and what it counts for.
@@ -38,7 +42,7 @@ pub(crate) struct Settings {
 pub(crate) struct PolicyFile {
     pub(crate) path: PathBuf,
     pub(crate) role: Role,
-    text: String,
+    pub(crate) text: String,
 }
 
 /// What a policy file counts for.
@@ -48,6 +52,10 @@ pub(crate) enum Role {
     Own,
     /// Found in the working tree: it only takes away.
     Found,
+    /// Found in the working tree, and trusted as it is.
+    Trusted,
+    /// An administrator's, over everything.
+    Ceiling,
     /// Named on the command line.
     Named,
 }
@@ -57,6 +65,8 @@ impl Role {
         match self {
             Self::Own => "your own policy",
             Self::Found => "found in the working tree; only takes away",
+            Self::Trusted => "found in the working tree, and trusted by you",
+            Self::Ceiling => "the ceiling: nothing is granted beyond it",
             Self::Named => "named with `--config`",
         }
     }
@@ -70,7 +80,65 @@ impl Settings {
     pub(crate) fn load(common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
         let (project, directories) = places(common, &env)?;
         let files = policy_files(common, &env, &project, &directories)?;
-        Self::with_files(project, directories, files, flags, env)
+        let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
+            return Self::with_files(project, directories, files, flags, env);
+        };
+        let path = real(&env.cwd.join(&files[at].path));
+        let Some(record) = trusted::Store::read(&directories.data)?.files.remove(&path) else {
+            return Self::with_files(project, directories, files, flags, env);
+        };
+        let mut believed = files.clone();
+        believed[at].role = Role::Trusted;
+        let is_same = record.sha256 == hex::encode(Sha256::digest(&files[at].text));
+        if is_same {
+            let mut settings = Self::with_files(
+                project.clone(),
+                directories.clone(),
+                believed,
+                flags.clone(),
+                env.clone(),
+            )?;
+            // What is hashed is what was parsed; what is loaded later is held to it once more.
+            if settings.policy.forbids_trust().is_some() {
+                return Self::with_files(project, directories, files, flags, env);
+            }
+            let now = settings.record(at)?;
+            if now == record {
+                settings.pins = now.pins();
+                return Ok(settings);
+            }
+        }
+        Self::with_files(project, directories, files, flags, env).map_err(was_trusted)
+    }
+
+    /// As [`Self::load`], as if the policy of the working tree were trusted. The second is its place among the files.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there is no such policy.
+    pub(crate) fn believing(
+        common: &Common,
+        flags: FlagSet,
+        env: Environment,
+    ) -> Result<(Self, usize)> {
+        let (project, directories) = places(common, &env)?;
+        let mut files = policy_files(common, &env, &project, &directories)?;
+        let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
+            return Err(nothing_found(&project));
+        };
+        files[at].role = Role::Trusted;
+        let settings = Self::with_files(project, directories, files, flags, env)?;
+        Ok((settings, at))
+    }
+
+    /// The policy file at a place in the list as it is now.
+    pub(crate) fn record(&self, at: usize) -> Result<trusted::Record> {
+        let file = &self.files[at];
+        trusted::Record::of(&file.path, &file.text, &self.policy)
+    }
+
+    /// What a plugin has to be because a trusted file named it.
+    pub(crate) fn pin(&self, plugin: &Path) -> Option<[u8; 32]> {
+        self.pins.get(plugin).copied().flatten()
     }
 
     /// As [`Self::load`], with these files and no others.
@@ -99,7 +167,13 @@ impl Settings {
             directories,
             files,
             policy,
+            pins: BTreeMap::new(),
         })
+    }
+
+    /// The certificates that commands trust, if they are not the system's.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.policy.network().ca_file.as_deref()
     }
 
     /// What no grant reaches.
@@ -119,7 +193,12 @@ impl Settings {
         } = self.directories.clone();
         portcullis::OwnState {
             secret: vec![data, audit],
-            protected: [policy, config, cache].into_iter().chain(trusted).collect(),
+            protected: [policy, config, cache]
+                .into_iter()
+                .chain(trusted)
+                // Whoever may write it says whom commands trust.
+                .chain(self.ca_file().map(Path::to_owned))
+                .collect(),
         }
     }
 }
@@ -173,8 +252,7 @@ fn policy_files(
     project: &Path,
     directories: &Directories,
 ) -> Result<Vec<PolicyFile>> {
-    refuse_ceiling()?;
-    let mut files = Vec::new();
+    let mut files: Vec<_> = ceiling::read()?.into_iter().collect();
     if !common.no_config && directories.policy.exists() {
         files.push(PolicyFile::read(&directories.policy, Role::Own, env)?);
     }
@@ -196,16 +274,51 @@ fn policy_files(
     Ok(files)
 }
 
-/// A ceiling that is not obeyed would be worse than none.
-fn refuse_ceiling() -> Result<()> {
-    if Path::new(CEILING).symlink_metadata().is_err() {
-        return Ok(());
+/// Says of mistakes of a file that it was trusted as it was before.
+fn was_trusted(mut failure: Failure) -> Failure {
+    let mistakes = failure
+        .reports
+        .iter_mut()
+        .filter_map(|report| match report {
+            Report::File(error) if error.code == ConfigCode::Untrusted => Some(error),
+            Report::File(_) | Report::Plain(_) => None,
+        });
+    for mistake in mistakes {
+        mistake
+            .notes
+            .push("it was trusted, but it or a plugin that it names has changed since".to_owned());
     }
-    Err(Failure::usage(
-        diagnostic(code::UNUSABLE, format!("cannot obey `{CEILING}`")).note(
-            "this release knows no ceiling, and runs nothing where an administrator has set one",
-        ),
-    ))
+    failure
+}
+
+/// The policy file of the working tree.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn found(
+    project: &Path,
+    directories: &Directories,
+    env: &Environment,
+) -> Result<PathBuf> {
+    found::search(project, directories.home.as_deref(), env.user)
+        .ok_or_else(|| nothing_found(project))
+}
+
+fn nothing_found(project: &Path) -> Failure {
+    Failure::usage(
+        diagnostic(
+            code::TRUST,
+            format!(
+                "there is no `portcullis.toml` of a working tree in `{}` or above",
+                project.display()
+            ),
+        )
+        .note("what you name with `--config` is trusted anyway"),
+    )
+}
+
+pub(crate) fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
@@ -254,6 +367,12 @@ impl PolicyFile {
     }
 
     fn layer(&self) -> Layer {
+        if self.role == Role::Ceiling {
+            return Layer::Ceiling {
+                path: self.path.clone(),
+                text: self.text.clone(),
+            };
+        }
         let trust = if self.role == Role::Found {
             Trust::Narrowing
         } else {

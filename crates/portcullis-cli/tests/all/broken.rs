@@ -163,7 +163,7 @@ const PLUGINS: &[Case] = &[
     plugin(
         "a core module",
         Wat("empty-module"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module, not a component",
+        "error[P0601]: cannot load plugin `p`: the file is a core module, and not in the form of plugins",
     ),
     plugin(
         "a WASI preview 1 command",
@@ -206,6 +206,23 @@ const PLUGINS: &[Case] = &[
             "error[P0611]: cannot load plugin `p`: compiling it took more than 67108864 bytes of memory",
         )
     },
+    plugin(
+        "a core module with two memories",
+        Assemble(
+            "(module (memory 1) (memory (export \"memory\") 1) (func (export \"allocate\")) (func (export \"run\")))",
+        ),
+        "error[P0602]: cannot load plugin `p`: the module is not valid",
+    ),
+    plugin(
+        "a core module without `run`",
+        Assemble("(module (import \"portcullis:core/v1\" \"log\" (func (param i32 i64))))"),
+        "error[P0604]: cannot load plugin `p`: its interface does not fit",
+    ),
+    plugin(
+        "a core module with a function that was not granted",
+        Wat("core-exec"),
+        "error[P0603]: cannot load plugin `p`: it imports what it is not given",
+    ),
     plugin(
         "an import that does not exist",
         Wat("unknown-import"),
@@ -593,6 +610,12 @@ const USAGES: &[Case] = &[
         125,
         "error[P0610]: cannot run the command: commands cannot be started on this host",
     )),
+    usage(
+        "trust in a tree that has no policy",
+        "trust",
+        2,
+        "error[P0921]: there is no `portcullis.toml` of a working tree in `[DIR]/project` or above",
+    ),
     usage(
         "a code that is none",
         "explain P9",

@@ -1,6 +1,6 @@
 //! What is said of a plugin's commands before they run: what they can reach, and rules that say less or more than meant.
 
-use crate::context::{Context, shows};
+use crate::context::{AUTHORITY, Context, shows};
 
 const POLICY: &str = r#"
 fs = { read = ["${project}"], write = ["out"] }
@@ -322,4 +322,49 @@ fn what_was_in_force_is_told_for_each_tier() {
         !missing.contains(&"own pid namespace".into()),
         "{missing:?}"
     );
+}
+
+#[test]
+fn caches_and_certificates_are_told() {
+    let rest = r#"
+net = ["a.example.org:443"]
+[plugins.exec]
+cache = "1GiB"
+allow = ["df", { id = "plain", program = "id", cache = false, net = "none" }]
+"#;
+    let context = Context::confined(rest);
+    context.write("out/ca.pem", AUTHORITY);
+    context.write("own.toml", "network.ca_file = \"out/ca.pem\"\n");
+    let config = ["--config", "policy.toml", "--config", "own.toml"];
+    let args = |verb: &[&'static str], rest: &[&'static str]| [verb, &config, rest].concat();
+    let plan = context.output(&args(&["run", "--dry-run"], &["p"]));
+    let plan = context.plain(&String::from_utf8(plan.stdout).unwrap());
+    let (all, plain) = plan.split_once("children by rule `plain`").unwrap();
+    let told = [
+        "  trust    the certificates of [DIR]/project/out/ca.pem, in place of the system's",
+        "kept for commands of the same rule, rights and variables: XDG_CACHE_HOME, NPM_CONFIG_CACHE, CARGO_HOME, GOMODCACHE",
+    ];
+    for line in told {
+        assert!(
+            all.contains(line) && !plain.contains(line),
+            "{line}: {plan}"
+        );
+    }
+    let explain = |program: &'static str| {
+        context.json(&args(&["explain", "--json"], &["p", "exec", program]))
+    };
+    let (df, id) = (explain("df"), explain("id"));
+    assert_eq!(df["children"]["rights"]["cache"], 1 << 30);
+    assert_eq!(id["children"]["rights"]["cache"], serde_json::Value::Null);
+    let ca_file = context.project().join("out/ca.pem");
+    assert_eq!(df["children"]["ca_file"], ca_file.to_str().unwrap());
+    // Whoever may write it would say whom commands trust.
+    let run = args(&["run", "--allow-write=out"], &["p", "exec", "--", "df"]);
+    let output = context.output(&run);
+    let stderr = context.plain(&String::from_utf8(output.stderr).unwrap());
+    assert!(
+        stderr.contains("P0607") && stderr.contains("[DIR]/project/out/ca.pem"),
+        "{stderr}"
+    );
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
 }

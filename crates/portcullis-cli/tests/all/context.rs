@@ -5,12 +5,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use portcullis_testkit::guest;
 
 /// The beginning of a policy in which commands run: what a test is about follows.
 pub(crate) const DEV: &str =
     "mode = \"dev\"\nconfinement = \"limits\"\n[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n";
+
+/// A certificate of an authority that signs nothing.
+pub(crate) const AUTHORITY: &str = include_str!("../../../portcullis-exec/src/trust/authority.pem");
 
 pub(crate) struct Context {
     dir: tempfile::TempDir,
@@ -67,6 +71,35 @@ impl Context {
         context
     }
 
+    /// With a guest that brings its interpreter along as `p.wasm`, and all tests with such guests share what was compiled:
+    /// that takes seconds. Where the guest was not built, the test that asks is skipped by name.
+    pub(crate) fn interpreted(name: &str) -> Option<Self> {
+        let Some(guest) = portcullis_testkit::interpreted(name) else {
+            skip(&format!("guest `{name}` is not built"));
+            return None;
+        };
+        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpreted");
+        let mut context = Self::beside_tmp();
+        for part in ["CACHE", "DATA", "STATE"] {
+            let directory = state.join(part);
+            fs::create_dir_all(&directory).unwrap();
+            fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+            context = context.env(&format!("XDG_{part}_HOME"), directory.to_str().unwrap());
+        }
+        fs::copy(guest, context.project().join("p.wasm")).unwrap();
+        // One at a time: whoever comes second finds it compiled.
+        static COMPILING: Mutex<()> = Mutex::new(());
+        let compiling = COMPILING.lock();
+        assert!(
+            context
+                .output(&["run", "--dry-run", "-A", "p.wasm"])
+                .status
+                .success()
+        );
+        drop(compiling);
+        Some(context)
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
@@ -111,9 +144,10 @@ impl Context {
         command
     }
 
+    /// Without a terminal, wherever the tests are run: nobody is asked. The process is the one that is started.
     pub(crate) fn portcullis(&self, args: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(args);
+        let mut command = self.command("setsid");
+        command.arg(env!("CARGO_BIN_EXE_portcullis")).args(args);
         command
     }
 
@@ -162,6 +196,14 @@ impl Context {
         assert_eq!(document["schema_version"], 1);
         document
     }
+}
+
+/// Says that the test that runs has to be left out, in the form that is counted.
+pub(crate) fn skip(why: &str) {
+    println!(
+        "SKIP {}: {why}",
+        std::thread::current().name().unwrap_or_default()
+    );
 }
 
 /// A snapshot of what a verb shows, with digests, times and run ids replaced.

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
-use crate::context::{Context, shows};
+use crate::context::{AUTHORITY, Context, shows};
 
 /// Exit code, standard output and standard error.
 fn ran(output: Output) -> (i32, String, String) {
@@ -206,7 +206,7 @@ fn the_upstream_proxy_and_the_certificates_of_the_policy_are_used() {
         String::from_utf8(asked.to_vec()).unwrap()
     });
     let context = Context::beside_tmp();
-    context.write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
+    context.write("ca.pem", AUTHORITY);
     let policy = format!(
         "network = {{ upstream_proxy = \"http://127.0.0.1:{port}\", ca_file = \"ca.pem\" }}\n"
     );
@@ -215,11 +215,7 @@ fn the_upstream_proxy_and_the_certificates_of_the_policy_are_used() {
     let script = "exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT a.example.org:443 HTTP/1.1\\r\\n\\r\\n' >&3; \
                   head -n1 <&3 >/dev/null; cat \"$SSL_CERT_FILE\"";
     let (code, stdout, stderr) = bash(&context, &flags, script);
-    assert_eq!(
-        (code, stdout.as_str()),
-        (0, "-----BEGIN CERTIFICATE-----\n"),
-        "{stderr}"
-    );
+    assert_eq!((code, stdout.as_str()), (0, AUTHORITY), "{stderr}");
     assert_eq!(upstream.join().unwrap(), "CONNECT a.example.org:443 HTTP");
     let (_, stdout, _) = bash(&context, &[], "echo \"$SSL_CERT_FILE\"");
     assert_eq!(stdout, "\n");

@@ -1,16 +1,27 @@
 //! The `portcullis` binary, run as people run it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod audit;
 mod broken;
+mod ceiling;
 mod children;
+mod consent;
+mod consent_attacks;
 mod context;
+mod core_form;
+mod deps_audit;
+mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod held_children;
+mod languages;
 mod policy;
 mod run;
+mod session;
 mod stop;
 mod terminal;
 mod trust;
+mod trusting;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use crate::context::{Context, shows};
 
@@ -84,6 +85,7 @@ fn a_denied_command_is_explained_as_a_run_reports_it() {
     error[P0203]: plugin `p` may not run `/usr/bin/git` with these arguments
       note: rule `git-read` (policy.toml:6) allows it with other arguments; argument 1: `push` is not one of its sub-commands
       note: requested as `git` with arguments ["push"]
+      note: mode `dev`: `run` asks at the terminal, and denies it without one
       help: to allow exactly this: portcullis grant --config policy.toml p exec git --args '["push"]'
     "#);
 }
@@ -275,6 +277,117 @@ fn the_cache_is_counted_and_cleared() {
     assert_eq!(context.json(&["cache", "info", "--json"])["entries"], 1);
     assert_eq!(context.json(&["cache", "clear", "--json"])["entries"], 1);
     assert_eq!(context.json(&["cache", "info", "--json"])["entries"], 0);
+}
+
+/// A policy under which `sh` keeps what it leaves.
+const KEEPING: &str =
+    "fs.read = [\"${project}\"]\nexec = { allow = [\"sh\", \"true\"], cache = \"1MiB\" }\n";
+
+#[test]
+fn caches_of_commands_are_kept_and_no_grant_reaches_them() {
+    let context = Context::confined(KEEPING);
+    let script = "cd \"$XDG_CACHE_HOME\"; cat left; echo kept > left";
+    let left = |policy: &str| {
+        let args = [
+            "run", "--config", policy, "p", "exec", "--", "sh", "-c", script,
+        ];
+        let output = context.output(&args);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("stdout=kept")
+    };
+    let count = || {
+        context.json(&["cache", "list", "--json"])["caches"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    shows!(context, ["cache", "list"], @"
+    exit 0
+    -- stdout
+    no caches of commands are kept
+    ");
+    assert!(!left("policy.toml"));
+    assert!(left("policy.toml"));
+    let kept = &context.json(&["cache", "list", "--json"])["caches"][0];
+    assert_eq!(
+        (&kept["plugin"], &kept["rules"][0]),
+        (&"p".into(), &"allow[0]".into())
+    );
+    assert_eq!(
+        (&kept["files"], &kept["in_use"]),
+        (&1.into(), &false.into())
+    );
+    let info = context.json(&["cache", "info", "--json"]);
+    assert_eq!(info["commands"]["caches"], 1);
+    // Another version of the plugin has another.
+    let other = portcullis_testkit::guest("noop");
+    let mut wasm = fs::read(context.project().join("p.wasm")).unwrap();
+    // A custom section without meaning.
+    wasm.extend([0, 2, 1, b'x']);
+    fs::write(context.project().join("p.wasm"), wasm).unwrap();
+    assert!(other.exists() && !left("policy.toml"));
+    assert_eq!(count(), 2);
+    let place = info["commands"]["path"].as_str().unwrap();
+    for reach in [
+        place,
+        kept["path"].as_str().unwrap(),
+        Path::new(place).parent().unwrap().to_str().unwrap(),
+    ] {
+        for flag in ["--allow-read", "--allow-write"] {
+            let flag = format!("{flag}={reach}");
+            let output = context.output(&[
+                "run",
+                "--config",
+                "policy.toml",
+                &flag,
+                "p",
+                "exec",
+                "--",
+                "true",
+            ]);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(125), "{stderr}");
+            assert!(stderr.contains("P0110"), "{stderr}");
+        }
+    }
+    let cleared = context.json(&["cache", "clear", "--json"]);
+    assert_eq!(
+        (
+            &cleared["commands"]["removed"],
+            &cleared["commands"]["in_use"]
+        ),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(count(), 0);
+    assert!(!left("policy.toml"));
+}
+
+#[test]
+fn a_cache_that_has_grown_too_much_is_emptied_and_that_is_told() {
+    let context = Context::confined(KEEPING);
+    let script = "head -c 2M /dev/zero > \"$XDG_CACHE_HOME/large\"";
+    let output = context.output(&[
+        "run",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let told = "warning[P0807]: plugin `p`: `/usr/bin/dash` left more in its cache than is kept";
+    assert!(stderr.contains(told), "{stderr}");
+    assert!(
+        !String::from_utf8(output.stdout).unwrap().contains("P0807"),
+        "the guest is not told"
+    );
+    let kept = context.json(&["cache", "list", "--json"]);
+    assert_eq!(kept["caches"][0]["bytes"], 0);
 }
 
 #[test]

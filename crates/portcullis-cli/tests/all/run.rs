@@ -64,6 +64,7 @@ fn a_denial_that_the_guest_gives_up_on_is_code_126() {
     error[P0201]: plugin `p` may not run `/usr/bin/cat`
       note: no `exec` rule matches; the default is deny
       note: requested as `cat` with arguments ["/etc/hostname"]
+      note: mode `dev` asks for what no rule matches, and nobody was asked: there is no terminal
       help: to allow exactly this: portcullis grant --config policy.toml p exec cat --args '["/etc/hostname"]'
     "#);
 }
@@ -85,10 +86,12 @@ fn all_denials_are_reported_together_with_what_allows_them() {
     warning[P0201]: plugin `p` may not run `/usr/bin/cat`
       note: no `exec` rule matches; the default is deny
       note: requested as `cat` with arguments ["a"]
+      note: mode `dev` asks for what no rule matches, and nobody was asked: there is no terminal
       note: 2 times
     warning[P0201]: plugin `p` may not run `/usr/bin/ls`
       note: no `exec` rule matches; the default is deny
       note: requested as `ls` with arguments ["-l b"]
+      note: mode `dev` asks for what no rule matches, and nobody was asked: there is no terminal
     help: to allow exactly these: portcullis grant --config policy.toml p exec cat --args '["a"]' && portcullis grant --config policy.toml p exec ls --args '["-l b"]'
     "#);
 }

@@ -11,6 +11,7 @@ mod hints;
 mod kit;
 mod programs;
 mod site;
+mod trust;
 mod user;
 mod world;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         let recipes = recipes.filter(|recipe| recipe.title != OF_OWN_HOME || user.is_self());
         trials.extend(recipes.map(|recipe| trial(recipe, user)));
         trials.extend(hints::trials(user));
+        trials.extend(trust::trials(user));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     kit::end();

@@ -4,6 +4,7 @@ Usage: site.py ROOT CERTIFICATE KEY. Prints the ports of the proxy and of the TL
 input ends. Each request is a line in `ROOT/requests`.
 """
 
+import email.utils
 import os
 import socket
 import ssl
@@ -42,7 +43,11 @@ def serve(connection, host):
             kind = "application/json" if body and body.startswith(b"{") else "text/html"
             if not path.endswith("/") and kind == "text/html":
                 kind = "application/octet-stream"
-            answer = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body or b'')}\r\n\r\n"
+            date = email.utils.formatdate(usegmt=True)
+            answer = (
+                f"HTTP/1.1 {status}\r\nDate: {date}\r\nCache-Control: max-age=3600\r\n"
+                f"Content-Type: {kind}\r\nContent-Length: {len(body or b'')}\r\n\r\n"
+            )
             stream.write(answer.encode() + (body or b"" if method == "GET" else b""))
             stream.flush()
 

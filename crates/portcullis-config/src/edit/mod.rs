@@ -47,6 +47,9 @@ pub enum Right {
     Net(String),
     /// A variable that the plugin may read.
     Env(String),
+    /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
+    /// plugin's SHA-256 of the rule. Its name and place do not matter.
+    Answer(Box<ProgramRule>),
     /// An allowing rule by its name; can only be revoked.
     Rule(RuleId),
 }
@@ -234,6 +237,14 @@ impl Place<'_> {
                     None => with_any_arguments(grants, &program),
                 }
             }
+            Right::Answer(rule) => {
+                let grants = Grants {
+                    plugin_sha256: rule.plugin_sha256,
+                    ..grants.clone()
+                };
+                let args = table::literal(rule).ok_or("it is no list of arguments")?;
+                trial::allows(&grants, &rule.program, &args).map_err(|notes| notes.join(", "))
+            }
             Right::Read(path) | Right::Write(path) => {
                 let real = self.place(path)?;
                 let found = grants
@@ -307,7 +318,7 @@ impl Place<'_> {
                     .find(covers)
                     .map(|pattern| format!("`env` has `{pattern}`"))
             }
-            Right::Rule(_) => None,
+            Right::Answer(_) | Right::Rule(_) => None,
         }
     }
 }
@@ -315,9 +326,12 @@ impl Place<'_> {
 const fn access(right: &Right) -> FsAccess {
     match right {
         Right::Write(_) => FsAccess::ReadWrite,
-        Right::Read(_) | Right::Exec { .. } | Right::Net(_) | Right::Env(_) | Right::Rule(_) => {
-            FsAccess::Read
-        }
+        Right::Read(_)
+        | Right::Exec { .. }
+        | Right::Net(_)
+        | Right::Env(_)
+        | Right::Answer(_)
+        | Right::Rule(_) => FsAccess::Read,
     }
 }
 

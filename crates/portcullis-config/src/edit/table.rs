@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis_policy::ArgToken;
+use portcullis_policy::{ArgToken, ProgramRule};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::{Edit, EditError, Right, list};
@@ -37,6 +37,11 @@ impl Document {
                 "allow",
                 rule(program, args.as_deref()),
             ),
+            Right::Answer(rule) => {
+                let layout = || EditError::Layout(rule.id.to_string());
+                let rule = answer(rule).ok_or_else(layout)?;
+                add(child(entry, "exec")?, "allow", rule)
+            }
             Right::Read(path) => add(child(entry, "fs")?, "read", path.into()),
             Right::Write(path) => add(child(entry, "fs")?, "write", path.into()),
             Right::Net(net) => add_net(entry, net),
@@ -72,6 +77,13 @@ impl Document {
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
+            Right::Answer(rule) => {
+                let args = literal(rule);
+                take(entry, &["exec", "allow"], |_, item| {
+                    args.as_ref()
+                        .is_some_and(|args| is_exactly(item, &rule.program.to_string(), args))
+                })
+            }
             Right::Rule(id) => {
                 let removed = take(entry, &["exec", "allow"], |index, item| {
                     match text(item, "id") {
@@ -329,4 +341,37 @@ fn rule(program: &str, args: Option<&[String]>) -> Value {
     table.insert("program", program.into());
     table.insert("args", Value::Array(args));
     Value::InlineTable(table)
+}
+
+/// A rule that somebody answered.
+fn answer(rule: &ProgramRule) -> Option<Value> {
+    let Value::InlineTable(mut table) =
+        self::rule(&rule.program.to_string(), Some(&literal(rule)?))
+    else {
+        return None;
+    };
+    if let Some(digest) = rule.plugin_sha256 {
+        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        table.insert("plugin_sha256", digits.into());
+    }
+    if let Some(env) = &rule.narrowing.env {
+        let names: Array = env.iter().map(String::as_str).collect();
+        table.insert("env", Value::Array(names));
+    }
+    if let Some(stdin) = rule.narrowing.stdin {
+        table.insert("stdin", stdin.into());
+    }
+    Some(Value::InlineTable(table))
+}
+
+/// The arguments of a rule for exactly one list of them.
+pub(super) fn literal(rule: &ProgramRule) -> Option<Vec<String>> {
+    let one = |token: &ArgToken| match token {
+        ArgToken::Literal(texts) => match texts.as_slice() {
+            [text] => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    rule.arguments.args.as_ref()?.iter().map(one).collect()
 }

@@ -36,8 +36,9 @@ fs = { read = ["${project}"], write = ["out"] }
 system = ["toolchain"]
 write_exec = ["target", "web/node_modules", "${project}/out"]
 share = "plan"
+cache = "1GiB"
 unprotect = [".git/config", ".envrc"]
-allow = [{ program = "cargo", confinement = "limits", net = "loopback", read = ["notes", "plugins/p.wasm"], write = [], write_exec = ["target"], exec = ["cc", "/usr/bin/ld"], memory = "1GiB", processes = 64 }]
+allow = [{ program = "cargo", confinement = "limits", net = "loopback", read = ["notes", "plugins/p.wasm"], write = [], write_exec = ["target"], exec = ["cc", "/usr/bin/ld"], memory = "1GiB", processes = 64, cache = false }]
 "#,
     );
     assert_eq!(
@@ -55,6 +56,7 @@ allow = [{ program = "cargo", confinement = "limits", net = "loopback", read = [
         ]
     );
     assert!(exec.share);
+    assert_eq!(exec.cache, Some(1 << 30));
     assert_eq!(grants.protect.lifted(), [".envrc", ".git/config"]);
     let rule = &exec.allow[0].narrowing;
     assert_eq!(rule.confinement, Some(Confinement::Limits));
@@ -68,6 +70,7 @@ allow = [{ program = "cargo", confinement = "limits", net = "loopback", read = [
     let programs = ["cc", "/usr/bin/ld"].map(|text| ProgramRef::parse(text).unwrap());
     assert_eq!(rule.exec, Some(programs.to_vec()));
     assert_eq!((rule.memory, rule.processes), (Some(1 << 30), Some(64)));
+    assert_eq!(rule.cache, Some(false));
     let rights = ChildRights::of(&grants);
     assert_eq!(rights.read, [project.root()]);
     assert_eq!(rights.write, [project.path("out")]);
@@ -81,6 +84,7 @@ fn what_is_not_written_about_commands_is_closed() {
     assert_eq!(grants.net, Net::None);
     let exec = grants.exec.as_ref().unwrap();
     assert!(exec.system.is_empty() && exec.write_exec.is_empty() && !exec.share);
+    assert_eq!(exec.cache, None);
     assert_eq!(grants.protect, Protect::default());
     assert_eq!(exec.confinement, Confinement::Full);
     assert_eq!(ChildRights::of(&grants), ChildRights::default());

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use portcullis_config::FlagSet;
 use portcullis_config::edit::{self, Edit, EditError, Edited, Right, StoreError};
-use portcullis_policy::{HostRule, Net, PluginId, RuleId};
+use portcullis_policy::{ExecRequest, HostRule, Net, PluginId, ProgramRule, RuleId};
 use proptest::prelude::*;
 
 use crate::support::{Project, run};
@@ -523,4 +523,42 @@ proptest! {
         prop_assert!(after.fs.is_empty() && after.env.is_empty());
         prop_assert_eq!(Net::narrowest([&after.net]), Net::None);
     }
+}
+
+#[test]
+fn an_answer_is_kept_for_the_plugin_that_asked() {
+    let project = Project::new();
+    let asked = ExecRequest::example("git", &["push", "a*b"]);
+    let rule = ProgramRule {
+        plugin_sha256: Some([7; 32]),
+        ..ProgramRule::exactly(&asked, RuleId("answer".to_owned())).unwrap()
+    };
+    let answer = edit("p", Right::Answer(Box::new(rule)));
+    let edited = grant(&project, POLICY, &answer).unwrap();
+    assert!(edited.changed && edited.text.contains("# only the state"));
+    let again = grant(&project, &edited.text, &answer).unwrap();
+    assert!(!again.changed, "{}", again.text);
+    let entry = |plugin| {
+        let mut grants = project.entry(&edited.text, FlagSet::default()).grants;
+        grants.plugin_sha256 = plugin;
+        run(&grants, "git", &["push", "a*b"])
+    };
+    assert!(entry(Some([7; 32])).is_ok());
+    assert!(entry(Some([8; 32])).is_err() && entry(None).is_err());
+    let back = revoke(
+        &project,
+        &edited.text,
+        &edit("p", exec("/usr/bin/git", Some(&["push", "a*b"]))),
+    )
+    .unwrap();
+    assert_eq!(back.text, POLICY);
+    // Beside a denial it would do nothing, and is not written.
+    let denied = POLICY.replace(
+        "inherit_env = true,",
+        "inherit_env = true, deny = [\"git\"],",
+    );
+    assert!(matches!(
+        grant(&project, &denied, &answer),
+        Err(EditError::StillDenied(_))
+    ));
 }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod broken;
+mod ceiling;
 mod children;
 mod edits;
 mod layers;

@@ -193,7 +193,9 @@ fn what_is_not_written_is_closed() {
     let dev = entry(&format!("mode = \"dev\"\n{head}exec = {{}}\n"))
         .exec
         .unwrap();
-    assert!(dev.any_program && dev.inherit_env);
+    assert!(dev.any_program && dev.inherit_env && !dev.inherit_output);
+    let shown = entry(&format!("{head}exec = {{ inherit_output = true }}\n"));
+    assert!(shown.exec.unwrap().inherit_output);
     let listed = entry(&format!(
         "mode = \"dev\"\n{head}exec = {{ allow = [], inherit_env = false }}\n"
     ))

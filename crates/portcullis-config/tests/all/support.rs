@@ -101,6 +101,7 @@ pub(crate) fn run(grants: &Grants, program: &str, args: &[&str]) -> Result<(), B
         inherit_env: false,
         host_env: HostEnvironment::default(),
         stdin: false,
+        inherit_output: false,
     };
     match decide(grants, request) {
         Decision::Allow(_) => Ok(()),

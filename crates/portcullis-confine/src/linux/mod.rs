@@ -10,7 +10,9 @@ mod socket;
 mod test_point;
 
 pub use enter::{enter, exit_if_reentered};
-pub use host::{Cell, CellCommand, Helper, SpawnServer, Template};
+pub use host::{
+    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
+};
 #[cfg(feature = "test-points")]
 pub(crate) use test_point::Stop;
 #[cfg(feature = "test-points")]

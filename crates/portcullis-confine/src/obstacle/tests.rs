@@ -221,4 +221,5 @@ fn a_tier_is_concerned_by_what_it_needs() {
     assert_eq!(concerned(H::Namespaces), [true, true, false, true]);
     assert_eq!(concerned(H::Landlock), [true, false, true, false]);
     assert_eq!(concerned(H::LandlockAlone), [false, false, true, false]);
+    assert_eq!(concerned(H::Cgroups), [false; 4]);
 }

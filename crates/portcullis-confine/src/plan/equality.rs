@@ -44,6 +44,9 @@ struct Parts {
     /// The access to each of the directories, if it is a root.
     roots: [Option<usize>; 4],
     empty: [bool; 2],
+    certificates: Option<usize>,
+    /// Memory and processes.
+    limits: [Option<usize>; 2],
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
@@ -51,8 +54,11 @@ fn parts() -> impl Strategy<Value = Parts> {
     let roots = [root(), root(), root(), root()];
     let flags = (any::<bool>(), any::<bool>(), any::<[bool; 2]>());
     let home = prop::option::of(0..3_usize);
-    (0..4_usize, 0..4_usize, flags, home, roots).prop_map(
-        |(tier, net, (listed, shared, empty), home, roots)| Parts {
+    let certificates = prop::option::of(0..2_usize);
+    let limit = || prop::option::of(0..3_usize);
+    let own = (certificates, [limit(), limit()]);
+    (0..4_usize, 0..4_usize, flags, home, roots, own).prop_map(
+        |(tier, net, (listed, shared, empty), home, roots, (certificates, limits))| Parts {
             tier,
             net,
             listed,
@@ -60,8 +66,16 @@ fn parts() -> impl Strategy<Value = Parts> {
             home,
             roots,
             empty,
+            certificates,
+            limits,
         },
     )
+}
+
+/// Those that two files of certificates come to.
+fn certificates() -> &'static [Certificates; 2] {
+    static MADE: OnceLock<[Certificates; 2]> = OnceLock::new();
+    MADE.get_or_init(|| [1, 2].map(|n| Certificates::new(b"pem", b"jks", vec![n]).unwrap()))
 }
 
 fn plan(parts: &Parts, reversed: bool) -> Plan {
@@ -88,6 +102,16 @@ fn plan(parts: &Parts, reversed: bool) -> Plan {
     if parts.shared {
         plan = plan.share_scratch();
     }
+    if let Some(number) = parts.certificates {
+        plan = plan.certificates(certificates()[number].clone());
+    }
+    let [memory, processes] = parts.limits;
+    if let Some(memory) = memory {
+        plan = plan.limit_memory(memory as u64);
+    }
+    if let Some(processes) = processes {
+        plan = plan.limit_processes(processes as u64);
+    }
     plan
 }
 
@@ -107,6 +131,8 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
         3 => other.shared = !parts.shared,
         4 => other.home = next_option(parts.home, 3),
         5 => other.empty[by % 2] = !parts.empty[by % 2],
+        6 => other.certificates = next_option(parts.certificates, 2),
+        7 | 8 => other.limits[field - 7] = next_option(parts.limits[field - 7], 3),
         _ => {
             let root = &mut other.roots[by % 4];
             *root = next_option(*root, Access::ALL.len());
@@ -115,7 +141,9 @@ fn changed(parts: &Parts, field: usize, by: usize) -> Parts {
     other
 }
 
-const FIELDS: usize = 7;
+const FIELDS: usize = 10;
+/// Those that the server has nothing to do with.
+const HOSTS_OWN: [usize; 2] = [7, 8];
 
 /// Another field of a plan does not compile here before it has a number above.
 #[test]
@@ -128,10 +156,13 @@ fn every_field_is_changed() {
         home: _,
         roots: _,
         empty: _,
+        certificates: _,
+        memory: _,
+        processes: _,
         #[cfg(feature = "test-points")]
             stop: _,
     } = Plan::limits();
-    assert_eq!(FIELDS, 7);
+    assert_eq!(FIELDS, 10);
 }
 
 fn hash(plan: &Plan) -> u64 {
@@ -146,7 +177,8 @@ proptest! {
         let (one, other) = (plan(&parts, false), plan(&changed(&parts, field, by), false));
         prop_assert_ne!(&one, &other);
         // What goes to the server differs too, but for the descriptors.
-        prop_assert_ne!(wire::plan::encode(&one).unwrap().0, wire::plan::encode(&other).unwrap().0);
+        let differ = wire::plan::encode(&one).unwrap().0 != wire::plan::encode(&other).unwrap().0;
+        prop_assert_eq!(differ, !HOSTS_OWN.contains(&field));
     }
 
     #[test]

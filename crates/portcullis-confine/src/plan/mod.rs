@@ -1,5 +1,6 @@
 //! What confinement is wanted for a command.
 
+mod certificates;
 #[cfg(all(test, target_os = "linux"))]
 mod equality;
 mod root;
@@ -7,6 +8,7 @@ pub(crate) mod system;
 
 use std::path::{Path, PathBuf};
 
+pub use certificates::Certificates;
 pub use root::{Access, Root, RootError};
 pub use system::is_system;
 
@@ -115,6 +117,8 @@ impl Net {
 /// - no network
 /// - any program of the system may be executed
 /// - `HOME` is `/nonexistent`
+/// - the certificates of the system are trusted
+/// - no cgroup of its own
 ///
 /// # Examples
 /// ```
@@ -135,6 +139,10 @@ pub struct Plan {
     pub(crate) home: Option<PathBuf>,
     pub(crate) roots: Vec<Root>,
     pub(crate) empty: Vec<PathBuf>,
+    pub(crate) certificates: Option<Certificates>,
+    /// What a cgroup of each cell keeps; not told to the server, which has nothing to do with it.
+    pub(crate) memory: Option<u64>,
+    pub(crate) processes: Option<u64>,
     #[cfg(feature = "test-points")]
     pub(crate) stop: Option<crate::linux::Stop>,
 }
@@ -154,6 +162,9 @@ impl Plan {
             home: None,
             roots: Vec::new(),
             empty: Vec::new(),
+            certificates: None,
+            memory: None,
+            processes: None,
             #[cfg(feature = "test-points")]
             stop: None,
         }
@@ -186,6 +197,14 @@ impl Plan {
     #[must_use]
     pub fn roots_of(self, roots: impl IntoIterator<Item = Root>) -> Self {
         roots.into_iter().fold(self, Self::root)
+    }
+
+    /// Shows these certificates wherever the system keeps its own, which are not there then. Only where cells have a root
+    /// of their own.
+    #[must_use]
+    pub fn certificates(mut self, certificates: Certificates) -> Self {
+        self.certificates = Some(certificates);
+        self
     }
 
     /// Sets the network. Default: [`Net::None`].
@@ -222,6 +241,25 @@ impl Plan {
         self
     }
 
+    /// Has each cell be in a cgroup of its own that lets all its processes together have so many bytes of memory, where a
+    /// part of the tree is ours ([`cgroup_obstacle`](crate::cgroup_obstacle) says why it is not). What several of them
+    /// share counts once; what the kernel keeps for them counts, too.
+    ///
+    /// Elsewhere, [`Rlimits::memory_bytes`](crate::Rlimits::memory_bytes) of the command is what counts, so set both.
+    #[must_use]
+    pub fn limit_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// As [`Plan::limit_memory`], for the number of processes and threads of a command and all that it starts. Elsewhere,
+    /// [`Rlimits::processes`](crate::Rlimits::processes) is what counts.
+    #[must_use]
+    pub fn limit_processes(mut self, count: u64) -> Self {
+        self.processes = Some(count);
+        self
+    }
+
     /// What may be done with a root by name: with a list, nothing in a directory of programs is executed.
     pub(crate) fn access_to(&self, root: &Root) -> Access {
         match root.access() {
@@ -252,6 +290,12 @@ impl Plan {
     #[must_use]
     pub fn shares_scratch(&self) -> bool {
         self.shared
+    }
+
+    /// Whether its cells show certificates in place of the system's.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        self.certificates.is_some() && self.tier.has_own_root()
     }
 
     /// The home directory, if one was set.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{MAKE_TEMPLATE, MAX_REQUEST_BYTES, Refusal, Words};
-use crate::{Access, Net, Plan, Root, Tier};
+use crate::{Access, Certificates, Net, Plan, Root, Tier};
 
 /// Longest path that the kernel takes (`PATH_MAX`).
 const MAX_PATH_BYTES: usize = 4096;
@@ -32,8 +32,14 @@ pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
     }
     word(u32::try_from(plan.roots.len()).ok()?);
     word(u32::try_from(plan.empty.len()).ok()?);
+    // One more than there are, so that none and an empty list are two things.
+    let subjects = plan.certificates.as_ref().map(Certificates::subjects);
+    word(subjects.map_or(Some(0), |list| u32::try_from(list.len() + 1).ok())?);
     let stop = stop_of(plan);
     word(stop.map_or(0, |(point, _)| point));
+    for subject in subjects.into_iter().flatten() {
+        message.extend(subject.to_le_bytes());
+    }
     if let Some(home) = &plan.home {
         path(&mut message, home)?;
     }
@@ -48,6 +54,11 @@ pub(crate) fn encode(plan: &Plan) -> Option<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
         path(&mut message, directory)?;
     }
     let roots = plan.roots.iter().map(|root| root.file().as_fd());
+    let certificates = plan.certificates.as_ref();
+    let certificates =
+        certificates.map(|certificates| [certificates.bundle(), certificates.store()]);
+    let certificates = certificates.into_iter().flatten().map(AsFd::as_fd);
+    let roots = roots.chain(certificates);
     let fds = roots.chain(stop.map(|(_, announce)| announce)).collect();
     (message.len() <= MAX_REQUEST_BYTES).then_some((message, fds))
 }
@@ -105,7 +116,11 @@ pub(crate) fn parse(message: &[u8], mut fds: Vec<OwnedFd>) -> Result<Plan, Refus
     plan.shared = words.flag()?;
     let has_home = words.flag()?;
     let (roots, empty) = (words.u32()? as usize, words.u32()? as usize);
+    let subjects = words.u32()?;
     set_stop(&mut plan, words.u32()?, &mut fds)?;
+    if let Some(count) = subjects.checked_sub(1) {
+        plan.certificates = Some(certificates(&mut words, count, &mut fds)?);
+    }
     if roots != fds.len() || roots.saturating_add(empty) > Plan::MAX_ROOTS {
         return Err("its descriptors are not what it says");
     }
@@ -124,6 +139,24 @@ pub(crate) fn parse(message: &[u8], mut fds: Vec<OwnedFd>) -> Result<Plan, Refus
     }
     words.end()?;
     Ok(plan)
+}
+
+/// Takes over certificates, whose descriptors are the last ones.
+fn certificates(
+    words: &mut Words<'_>,
+    count: u32,
+    fds: &mut Vec<OwnedFd>,
+) -> Result<Certificates, Refusal> {
+    if count as usize > Certificates::MAX_SUBJECTS {
+        return Err("it has more certificates than there can be");
+    }
+    let subjects = (0..count).map(|_| words.u32());
+    let subjects = subjects.collect::<Result<_, _>>()?;
+    let (Some(store), Some(bundle)) = (fds.pop(), fds.pop()) else {
+        return Err("certificates without descriptors");
+    };
+    Certificates::received(bundle.into(), store.into(), subjects)
+        .map_err(|_| "its certificates are none")
 }
 
 fn read_path(words: &mut Words<'_>) -> Result<PathBuf, Refusal> {
@@ -160,6 +193,7 @@ mod tests {
             .home("/home/ann")
             .empty_directory("/srv/project")
             .only_listed_programs()
+            .certificates(Certificates::new(b"pem", b"jks", vec![7, 9]).unwrap())
             .share_scratch();
         let (message, fds) = encode(&plan).unwrap();
         let copies = |fds: &[BorrowedFd<'_>]| -> Vec<OwnedFd> {
@@ -172,7 +206,7 @@ mod tests {
         for length in 0..message.len() {
             assert!(parse(&message[..length], copies(&fds)).is_err(), "{length}");
         }
-        let swapped = copies(&[fds[1], fds[0]]);
+        let swapped = copies(&[fds[1], fds[0], fds[2], fds[3]]);
         assert_ne!(parse(&message, swapped).unwrap(), plan, "identity counts");
     }
 

@@ -322,6 +322,8 @@ pub(crate) fn play_role() -> Option<ExitCode> {
             "probe" => crate::probe::play(arguments),
             "killed-start" => crate::killed_server::play_starter(arguments),
             "host" => crate::killed_host::play_host(arguments),
+            "cgroup-host" => crate::full::cgroup::play_host(),
+            "cgroup-leaf" => crate::full::cgroup::play_leaf(),
             other => panic!("no role `{other}`"),
         }),
         _ => None,

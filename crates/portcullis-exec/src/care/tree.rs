@@ -63,6 +63,17 @@ pub enum TreeNote {
         /// Why.
         why: String,
     },
+    /// The cache of the command had more in it than is kept, and was emptied.
+    CacheEmptied {
+        /// The cache.
+        path: PathBuf,
+        /// Bytes that were counted, up to where it was too much; [`u64::MAX`] where they could not be.
+        held: u64,
+        /// Bytes that are kept.
+        most: u64,
+        /// Why it could not be emptied, if it could not.
+        why: Option<String>,
+    },
     /// A protected name was replaced from outside while the command ran, so for a time it was not protected.
     Replaced(PathBuf),
 }

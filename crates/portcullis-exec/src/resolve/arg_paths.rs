@@ -26,10 +26,7 @@ pub(super) fn resolve(
     args: &[String],
     cwd: Option<&Path>,
 ) -> Vec<ArgPath> {
-    let mut rules = grants
-        .exec
-        .iter()
-        .flat_map(|exec| exec.allow.iter().chain(&exec.deny));
+    let mut rules = grants.exec.iter().flat_map(|exec| exec.rules());
     let needed = rules.any(|rule| {
         rule.program.base_name() == program.base_name() && rule.arguments.needs_paths()
     });

@@ -87,6 +87,7 @@ pub fn resolve(grants: &Grants, place: &Place, ask: &ExecAsk) -> (ExecRequest, O
         inherit_env: ask.inherit_env,
         host_env: place.host_env.clone(),
         stdin: ask.stdin.is_some(),
+        inherit_output: false,
     };
     (
         request,

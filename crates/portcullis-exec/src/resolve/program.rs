@@ -104,6 +104,11 @@ fn finish(
     let name = CString::new(program.base_name())
         .map_err(|_| refused(Unfit::Unreadable("its name contains a NUL".to_owned())))?;
     let mut same_as = spellings(exec, program, file);
+    // What a person is shown who is asked, and so what the answer names.
+    let real = ProgramRef::Path(fit.real.clone());
+    if real.base_name() == program.base_name() && !same_as.contains(&real) {
+        same_as.push(real);
+    }
     let (sha256, copy) = if wants_digest(exec, program) {
         let (sha256, copy) = digest::of(&fit.file, &fit.stat)
             .map_err(|error| refused(Unfit::Unreadable(error.to_string())))?;
@@ -145,8 +150,8 @@ fn rules_named<'a>(
     exec: &'a ExecGrant,
     program: &'a ProgramRef,
 ) -> impl Iterator<Item = &'a ProgramRule> {
-    let rules = exec.allow.iter().chain(&exec.deny);
-    rules.filter(|rule| rule.program.base_name() == program.base_name())
+    exec.rules()
+        .filter(|rule| rule.program.base_name() == program.base_name())
 }
 
 fn wants_digest(exec: &ExecGrant, program: &ProgramRef) -> bool {

@@ -11,6 +11,7 @@
 )]
 
 mod args;
+mod cache;
 mod cwd;
 mod env;
 mod fixture;
@@ -77,6 +78,7 @@ fn cases() -> Vec<Case> {
     ]
     .concat();
     let confined = [
+        cache::TESTS,
         memory::TESTS,
         rights::TESTS,
         share::TESTS,

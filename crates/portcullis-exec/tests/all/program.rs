@@ -149,7 +149,8 @@ async fn a_name_and_a_path_of_one_file_are_one_program() {
         found.same_as,
         [
             ProgramRef::Name("tool".to_owned()),
-            ProgramRef::Path(spelling.into())
+            ProgramRef::Path(spelling.into()),
+            ProgramRef::Path(a.join("tool")),
         ]
     );
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use portcullis_policy::{
-    ArgumentRule, Code, Confinement, Cwd, Decision, Denial, ExecGrant, ExecRequest, Found,
-    FsAccess, FsGrant, Grants, GuestError, Mode, Origin, PreopenRequest, Program, ProgramRef,
-    ProgramRule, Unfit, decide,
+    ArgumentRule, Code, Confinement, Cwd, Decision, Denial, ExecCeiling, ExecGrant, ExecRequest,
+    Found, FsAccess, FsGrant, Grants, GuestError, Mode, Origin, PreopenRequest, Program,
+    ProgramRef, ProgramRule, Unfit, decide,
 };
 
 use crate::support::{allowed, exec, flags, grants, refused, rule, strings};
@@ -44,6 +44,17 @@ fn allow_git() -> Grants {
 fn with(mut grants: Grants, change: impl FnOnce(&mut Grants)) -> Grants {
     change(&mut grants);
     grants
+}
+
+fn ceiling(allow: Vec<ProgramRule>) -> ExecCeiling {
+    ExecCeiling {
+        allow,
+        origin: Origin::File {
+            file: "ceiling.toml".into(),
+            line: 1,
+            column: 1,
+        },
+    }
 }
 
 fn missing(program: &str, args: &[&str]) -> ExecRequest {
@@ -249,6 +260,29 @@ fn call_cases() -> Vec<Case> {
             guest: GuestError::Denied,
             report: "P0212: plugin `notes` may not run `/usr/bin/git` with standard input\n\
                      note: rule `git@3` (policy.toml:3) has `stdin = false`",
+        },
+        Case {
+            title: "output past the plugin",
+            grants: allow_git(),
+            request: ExecRequest {
+                inherit_output: true,
+                ..git(&[])
+            },
+            guest: GuestError::Denied,
+            report: "P0214: plugin `notes` may not run `/usr/bin/git` with output that goes where the plugin's own goes\n\
+                     note: `exec.inherit_output` is not set; the default is `false`",
+        },
+        Case {
+            title: "a program that the ceiling does not list",
+            grants: with(allow_git(), |grants| {
+                exec(grants).ceiling = Some(ceiling(vec![]))
+            }),
+            request: git(&["push"]),
+            guest: GuestError::Denied,
+            report: "P0215: plugin `notes` may not run `/usr/bin/git`\n\
+                     note: the ceiling does not list it (ceiling.toml:1)\n\
+                     note: requested as `git` with arguments [\"push\"]\n\
+                     help: nothing of yours goes beyond the ceiling; ask whoever administers this machine",
         },
         Case {
             title: "a dangerous variable",
@@ -599,5 +633,99 @@ fn digests_and_flags_are_reported_by_the_nearest_rule() {
     assert_eq!(
         denial.notes[0],
         "rule `git@2` (policy.toml:2) allows it with other arguments; argument 3: `-x` is not one of its flags"
+    );
+}
+
+#[test]
+fn a_ceiling_is_met_with_everything_and_never_asked_about() {
+    let sub = |name: &str| ArgumentRule {
+        sub: Some(strings(&[name])),
+        ..ArgumentRule::default()
+    };
+    let below = |allow: Vec<ProgramRule>| {
+        with(allow_git(), |grants| {
+            grants.mode = Mode::Dev;
+            exec(grants).any_program = true;
+            exec(grants).ceiling = Some(ceiling(allow));
+        })
+    };
+    let mut status = rule("git", 7, sub("status"));
+    status.narrowing.timeout = Some(std::time::Duration::from_secs(1));
+    status.narrowing.confinement = Some(Confinement::Full);
+    let mut grants = below(vec![status]);
+    exec(&mut grants).confinement = Confinement::Limits;
+    let authorized = allowed(&grants, git(&["status"]));
+    let allowed = authorized.terms();
+    assert_eq!(allowed.timeout.as_secs(), 1, "its rule takes away");
+    assert_eq!(allowed.confinement, Confinement::Full);
+    assert_eq!(allowed.rules.len(), 1, "what allows it is the policy's");
+    assert_eq!(allowed.ceiling[0].1.to_string(), "policy.toml:7");
+    for request in [git(&["push"]), ExecRequest::example("curl", &[])] {
+        // `refused` would take a question for a refusal.
+        let Decision::Deny(denial) = decide(&grants, request) else {
+            panic!("an answer could not change it")
+        };
+        assert_eq!(denial.code, Code::ExecCeiling);
+    }
+}
+
+#[test]
+fn a_rule_for_another_plugin_is_not_there() {
+    let bound = |plugin: Option<[u8; 32]>| {
+        with(allow_git(), |grants| {
+            grants.plugin_sha256 = plugin;
+            exec(grants).allow[0].plugin_sha256 = Some([1; 32]);
+        })
+    };
+    allowed(&bound(Some([1; 32])), git(&[]));
+    for other in [Some([2; 32]), None] {
+        assert_eq!(refused(&bound(other), git(&[])).code, Code::ExecNoRule);
+    }
+}
+
+#[test]
+fn an_answer_is_a_rule_for_exactly_what_was_asked() {
+    let asked = ExecRequest {
+        env: vec![("LC_X".to_owned(), "1".to_owned())],
+        ..git(&["a*b", "<int>", ""])
+    };
+    let rule =
+        ProgramRule::exactly(&asked, portcullis_policy::RuleId("answer".to_owned())).unwrap();
+    assert_eq!(rule.program, ProgramRef::Path("/usr/bin/git".into()));
+    let grants = grants(vec![rule], vec![]);
+    allowed(&grants, asked.clone());
+    let other = [
+        ExecRequest {
+            args: strings(&["axb", "<int>", ""]),
+            ..asked.clone()
+        },
+        ExecRequest {
+            args: strings(&["a*b", "1", ""]),
+            ..asked.clone()
+        },
+        ExecRequest {
+            args: strings(&["a*b", "<int>", "", ""]),
+            ..asked.clone()
+        },
+        ExecRequest {
+            stdin: true,
+            ..asked.clone()
+        },
+        ExecRequest {
+            env: vec![("LC_Y".to_owned(), "1".to_owned())],
+            ..asked.clone()
+        },
+        missing("git", &["a*b", "<int>", ""]),
+    ];
+    for request in other {
+        refused(&grants, request);
+    }
+    let pattern = ExecRequest {
+        env: vec![("LC_*".to_owned(), "1".to_owned())],
+        ..asked
+    };
+    assert_eq!(
+        ProgramRule::exactly(&pattern, portcullis_policy::RuleId("answer".to_owned())),
+        None
     );
 }

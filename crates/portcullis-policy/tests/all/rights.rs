@@ -296,6 +296,31 @@ fn the_narrowest_network_holds() {
 }
 
 #[test]
+fn a_cache_is_kept_where_it_is_granted_and_no_rule_takes_it_away() {
+    let rule = |cache| Narrowing {
+        cache,
+        ..Narrowing::default()
+    };
+    for (grant, rules, expected) in [
+        (None, vec![], None),
+        (Some(0), vec![], None),
+        (Some(7), vec![], Some(7)),
+        (Some(7), vec![rule(None)], Some(7)),
+        (Some(7), vec![rule(Some(true))], Some(7)),
+        (Some(7), vec![rule(Some(true)), rule(Some(false))], None),
+        (None, vec![rule(Some(true))], None),
+    ] {
+        let mut grants = granted();
+        exec(&mut grants).cache = grant;
+        assert_eq!(
+            rights(grants, &rules).cache,
+            expected,
+            "{grant:?} {rules:?}"
+        );
+    }
+}
+
+#[test]
 fn the_smallest_numbers_and_the_fewest_programs_hold() {
     let one = Narrowing {
         memory: Some(64),
@@ -465,8 +490,9 @@ prop_compose! {
         exec in of(vec(select(PROGRAMS).prop_map(|text| ProgramRef::parse(text).unwrap()), 0..4)),
         memory in of(0..4_u64),
         processes in of(0..4_u32),
+        cache in of(any::<bool>()),
     ) -> Narrowing {
-        Narrowing { net, read, write, write_exec, exec, memory, processes, ..Narrowing::default() }
+        Narrowing { net, read, write, write_exec, exec, memory, processes, cache, ..Narrowing::default() }
     }
 }
 
@@ -476,6 +502,7 @@ prop_compose! {
         write_exec in some_paths(NAMES),
         net in net(),
         share in any::<bool>(),
+        cache in of(0..3_u64),
     ) -> Grants {
         let mut grants = grants(vec![], vec![]);
         let access = |write| if write { FsAccess::ReadWrite } else { FsAccess::Read };
@@ -483,6 +510,7 @@ prop_compose! {
         grants.net = net;
         exec(&mut grants).write_exec = write_exec;
         exec(&mut grants).share = share;
+        exec(&mut grants).cache = cache;
         grants
     }
 }
@@ -544,6 +572,7 @@ fn no_more(inner: &ChildRights, outer: &ChildRights) -> bool {
             inner.processes.map(u64::from),
             outer.processes.map(u64::from),
         )
+        && (inner.cache.is_none() || inner.cache == outer.cache)
         && programs
 }
 
@@ -593,7 +622,7 @@ proptest! {
 
     #[test]
     fn a_further_key_or_rule_never_gives_more(
-        grants in any_grants(), rules in vec(narrowing(), 1..4), which in any::<Index>(), more in narrowing(), key in 0..8,
+        grants in any_grants(), rules in vec(narrowing(), 1..4), which in any::<Index>(), more in narrowing(), key in 0..9,
     ) {
         let mut narrower = rules.clone();
         let rule = &mut narrower[which.index(rules.len())];
@@ -605,6 +634,7 @@ proptest! {
             4 => rule.exec = rule.exec.clone().or(more.exec),
             5 => rule.memory = rule.memory.or(more.memory),
             6 => rule.processes = rule.processes.or(more.processes),
+            7 => rule.cache = rule.cache.or(more.cache),
             _ => narrower.push(more),
         }
         let before = rights(grants.clone(), &rules);

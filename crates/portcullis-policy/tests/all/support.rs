@@ -34,6 +34,7 @@ pub(crate) fn rule(program: &str, line: usize, arguments: ArgumentRule) -> Progr
             column: 1,
         },
         arguments,
+        plugin_sha256: None,
         ..ProgramRule::any_arguments(program)
     }
 }

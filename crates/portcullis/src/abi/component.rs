@@ -149,7 +149,8 @@ async fn exec(state: &mut State, request: ExecRequest) -> Result<ExecResult, Str
         inherit_env,
         stdin,
     };
-    let completed = state.gate.exec(ask).await.map_err(guest_text)?;
+    let completed = state.gate.exec(ask.into()).await;
+    let completed = completed.map_err(|refused| guest_text(refused.guest))?;
     let for_output = completed
         .killed_for
         .is_some_and(|code| code != Code::LimitMemory);

@@ -1,4 +1,9 @@
 //! Guest interfaces. Each adapter decodes what a guest passed, asks the [`Gate`](crate::gate::Gate), and encodes the
 //! answer. No adapter decides.
 
+pub(crate) mod command;
 pub(crate) mod component;
+pub(crate) mod module;
+pub(crate) mod packed;
+pub(crate) mod place;
+pub(crate) mod streams;

@@ -1,15 +1,17 @@
-//! WASI 0.2 as far as the policy grants it: preopened directories and named environment variables. Clocks and random
+//! WASI as far as the policy grants it: preopened directories and named environment variables. Clocks and random
 //! numbers are always there; arguments, standard input and the network are not.
 
 use portcullis_policy::{
-    Authorized, Decision, FsAccess, Grants, HostEnvironment, PreopenRequest, decide,
+    Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
 };
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::error::LoadError;
+use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
 
-/// Builds the guest's WASI context.
+/// Builds a component's WASI context. The end of what the guest writes to its standard error is kept in `words`.
 ///
 /// # Errors
 /// [`LoadError::Preopen`] when a granted directory cannot be opened.
@@ -17,7 +19,36 @@ pub(crate) fn context(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
+    words: &LastWords,
 ) -> Result<WasiCtx, LoadError> {
+    let all = |grant: &FsGrant| grant.access;
+    builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
+}
+
+/// Builds the context of a core module, which has WASI preview 1.
+///
+/// Granted directories are there to be read only, those that commands may write too: nothing stands in front of preview
+/// 1 as [`fs_guard`](super::fs_guard) does of 0.2.
+///
+/// # Errors
+/// As [`context`].
+pub(crate) fn preview1(
+    grants: &Grants,
+    host: &HostEnvironment,
+    stdio: &GuestStdio,
+    words: &LastWords,
+) -> Result<WasiP1Ctx, LoadError> {
+    let reading = |_: &FsGrant| FsAccess::Read;
+    builder(grants, host, stdio, words, reading).map(|mut wasi| wasi.build_p1())
+}
+
+fn builder(
+    grants: &Grants,
+    host: &HostEnvironment,
+    stdio: &GuestStdio,
+    words: &LastWords,
+    access: impl Fn(&FsGrant) -> FsAccess,
+) -> Result<WasiCtxBuilder, LoadError> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false)
         .allow_udp(false)
@@ -34,20 +65,22 @@ pub(crate) fn context(
                 grant: grant.clone(),
             },
         ) {
-            preopen(&mut wasi, grants, &authorized)?;
+            let access = access(&authorized.request().grant);
+            preopen(&mut wasi, grants, &authorized, access)?;
         }
     }
-    stdio.attach(&mut wasi);
-    Ok(wasi.build())
+    stdio.attach(&mut wasi, words);
+    Ok(wasi)
 }
 
 fn preopen(
     wasi: &mut WasiCtxBuilder,
     grants: &Grants,
     authorized: &Authorized<PreopenRequest>,
+    access: FsAccess,
 ) -> Result<(), LoadError> {
     let grant = &authorized.request().grant;
-    let permissions = match grant.access {
+    let permissions = match access {
         FsAccess::Read => FsPerms::ReadOnly,
         FsAccess::ReadWrite => FsPerms::ReadWrite,
     };

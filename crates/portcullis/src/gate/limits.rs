@@ -8,9 +8,11 @@ use super::Gate;
 impl Gate {
     /// Reports to the operator that output was cut; the adapter decides what the guest gets for it.
     pub(crate) fn output_limit(&mut self, completed: &Completed) -> GuestError {
-        let code = completed.killed_for.unwrap_or(Code::LimitOutput);
-        let denial = self.limit(code, &self.last_program);
-        self.activity.denial(denial);
+        // Of a command that was killed for it, the operator knows.
+        if completed.killed_for.is_none() {
+            let denial = self.limit(Code::LimitOutput, &self.last_program, None);
+            self.activity.denial(denial);
+        }
         GuestError::OutputLimit
     }
 
@@ -24,11 +26,12 @@ impl Gate {
             rule: None,
             guest: GuestError::MemoryLimit,
             action: format!("have more memory for `{program}`"),
-            ..self.limit(Code::LimitMemory, program)
+            ..self.limit(Code::LimitMemory, program, None)
         }
     }
 
-    pub(super) fn limit(&self, code: Code, program: &str) -> Denial {
+    /// The denial of what goes beyond a limit; `streamed` is that of a rule on what is passed on.
+    pub(super) fn limit(&self, code: Code, program: &str, streamed: Option<u64>) -> Denial {
         let limits = &self.parts.grants.limits;
         let (action, note, guest) = match code {
             Code::LimitChildren => (
@@ -57,10 +60,15 @@ impl Gate {
             ),
             _ => (
                 format!("read more output of `{program}`"),
-                format!(
-                    "a stream is longer than {} bytes (`limits.output`)",
-                    limits.output
-                ),
+                match streamed {
+                    Some(bytes) => {
+                        format!("a stream is longer than {bytes} bytes (`output` of its rule)")
+                    }
+                    None => format!(
+                        "a stream is longer than {} bytes (`limits.output`)",
+                        limits.output
+                    ),
+                },
                 GuestError::OutputLimit,
             ),
         };

@@ -1,68 +1,81 @@
 //! What a gate writes into the trail.
 
+use std::io;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, Event, Masked, Sink, Verdict};
-use portcullis_exec::{Completed, Status};
-use portcullis_policy::{Capability, Code, Denial, Dropped, GuestError, RuleId};
+use portcullis_exec::{Completed, ExecFailure, ServerError, Status};
+use portcullis_policy::{Capability, Code, Denial, Dropped, ExecTerms};
 
-use super::{Gate, with_causes};
+use super::{GateParts, with_causes};
 use crate::digest::Relayed;
 use crate::{explained, notice};
 
-impl Gate {
-    pub(super) fn record_decision(
-        &mut self,
-        call: u64,
+/// The lines of one request in the trail.
+#[derive(Clone, Debug)]
+pub(super) struct Lines {
+    pub(super) parts: Arc<GateParts>,
+    pub(super) run: Arc<str>,
+    pub(super) call: u64,
+}
+
+/// A line that could not be written, and why.
+#[derive(Debug)]
+pub(super) struct Unwritten(pub(super) String);
+
+impl Lines {
+    /// The policy's answer.
+    pub(super) fn decision(
+        &self,
         object: &Masked,
-        verdict: Result<&Vec<RuleId>, &Denial>,
-    ) -> Result<(), GuestError> {
-        let rule = match verdict {
-            Ok(rules) => rules.first().map(|id| audit::Rule {
-                id: id.to_string(),
-                origin: self.rule_origin(id),
-            }),
-            Err(denial) => denial.rule.as_ref().map(|(id, origin)| audit::Rule {
+        verdict: Result<Option<audit::Rule>, &Denial>,
+    ) -> Result<(), Unwritten> {
+        let denial = verdict.as_ref().err().copied();
+        let rule = verdict.unwrap_or_else(|denial| {
+            let rule = denial.rule.as_ref();
+            rule.map(|(id, origin)| audit::Rule {
                 id: id.to_string(),
                 origin: origin.to_string(),
-            }),
-        };
-        let event = Event::Decision(audit::Decision {
+            })
+        });
+        self.append(&Event::Decision(audit::Decision {
             run: self.run.to_string(),
-            call,
+            call: self.call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: verdict
-                .err()
+            capability: denial
                 .map_or(Capability::Exec, |denial| denial.capability)
                 .name()
                 .to_owned(),
             object: object.clone(),
-            verdict: if verdict.is_ok() {
+            verdict: if denial.is_none() {
                 Verdict::Allow
             } else {
                 Verdict::Deny
             },
             rule,
-            code: verdict.err().map(|denial| denial.code.to_string()),
-            reason: verdict
-                .err()
-                .map(|denial| Masked::new(&denial.notes.join("; "))),
-        });
-        self.append(&event)
+            code: denial.map(|denial| denial.code.to_string()),
+            reason: denial.map(|denial| Masked::new(&denial.notes.join("; "))),
+        }))
     }
 
-    fn rule_origin(&self, id: &RuleId) -> String {
-        let rules = self.parts.grants.exec.iter().flat_map(|exec| &exec.allow);
-        rules
-            .into_iter()
-            .find(|rule| rule.id == *id)
-            .map(|rule| rule.origin.to_string())
-            .unwrap_or_default()
+    /// What a person answered.
+    pub(super) fn answer(&self, object: &Masked, answer: audit::Answer) -> Result<(), Unwritten> {
+        self.append(&Event::Asked(audit::Asked {
+            run: self.run.to_string(),
+            call: self.call,
+            plugin: self.parts.grants.plugin.to_string(),
+            capability: Capability::Exec.name().to_owned(),
+            object: object.clone(),
+            answer,
+        }))
     }
 
-    pub(super) fn outcome(&self, call: u64) -> audit::Outcome {
+    /// The outcome of a command that was given up; every other begins with it.
+    pub(super) fn given_up(&self) -> audit::Outcome {
         audit::Outcome {
             run: self.run.to_string(),
-            call,
+            call: self.call,
             ended: audit::Ended::Cancelled,
             duration_us: 0,
             stdout_bytes: 0,
@@ -77,27 +90,42 @@ impl Gate {
         }
     }
 
-    pub(super) fn record_outcome(
-        &mut self,
-        call: u64,
+    /// What became of a command that was allowed.
+    pub(super) fn outcome(
+        &self,
+        became: &Result<Completed, Failure>,
+        dropped: &[Dropped],
+        relayed: [Option<Relayed>; 2],
+    ) -> Result<(), Unwritten> {
+        let outcome = match became {
+            Ok(completed) => self.completed(completed, dropped, relayed),
+            // It ran, and was killed because nobody reads what it says.
+            Err(Failure::CutOff(_)) => self.given_up(),
+            Err(Failure::Unconfined(denial)) => {
+                self.failed(&format!("{}: {}", denial.code, denial.notes.join("; ")))
+            }
+            Err(Failure::TimeUp(why) | Failure::Other(why)) => self.failed(why),
+        };
+        self.append(&Event::Outcome(outcome))
+    }
+
+    fn failed(&self, why: &str) -> audit::Outcome {
+        audit::Outcome {
+            ended: audit::Ended::FailedToStart(Masked::new(why)),
+            ..self.given_up()
+        }
+    }
+
+    fn completed(
+        &self,
         completed: &Completed,
         dropped: &[Dropped],
         relayed: [Option<Relayed>; 2],
-    ) -> Result<(), GuestError> {
+    ) -> audit::Outcome {
         let key = self.parts.trail.key.as_deref();
         let [stdout, stderr] = relayed.map(|relayed| relayed.map(|relayed| relayed.digest()));
-        let event = Event::Outcome(audit::Outcome {
-            ended: match completed.status {
-                _ if completed.killed_for == Some(Code::LimitMemory) => {
-                    audit::Ended::LimitReached("memory".to_owned())
-                }
-                _ if completed.killed_for.is_some() => {
-                    audit::Ended::LimitReached("output".to_owned())
-                }
-                Status::Exited(code) => audit::Ended::Exited(i32::from(code)),
-                Status::Signalled(signal) => audit::Ended::Signaled(signal),
-                Status::TimedOut => audit::Ended::TimedOut,
-            },
+        audit::Outcome {
+            ended: ended(completed),
             duration_us: u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX),
             stdout_bytes: completed.stdout_written,
             stderr_bytes: completed.stderr_written,
@@ -112,22 +140,69 @@ impl Gate {
                 .map(explained::record)
                 .collect(),
             trees: completed.trees.iter().map(notice::record).collect(),
-            ..self.outcome(call)
-        });
-        self.append(&event)
+            ..self.given_up()
+        }
     }
 
     /// No audit line, no effect: a trail that cannot be written closes the gate.
-    pub(super) fn append(&mut self, event: &Event) -> Result<(), GuestError> {
-        match self.parts.trail.sink.append(Timestamp::now(), event) {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.activity.failure(format!(
-                    "the audit trail cannot be written: {}",
-                    with_causes(&error)
-                ));
-                Err(GuestError::CannotStart)
+    fn append(&self, event: &Event) -> Result<(), Unwritten> {
+        let appended = self.parts.trail.sink.append(Timestamp::now(), event);
+        appended.map(drop).map_err(|error| {
+            Unwritten(format!(
+                "the audit trail cannot be written: {}",
+                with_causes(&error)
+            ))
+        })
+    }
+}
+
+fn ended(completed: &Completed) -> audit::Ended {
+    match completed.status {
+        _ if completed.asked => audit::Ended::Cancelled,
+        _ if completed.killed_for == Some(Code::LimitMemory) => {
+            audit::Ended::LimitReached("memory".to_owned())
+        }
+        _ if completed.killed_for.is_some() => audit::Ended::LimitReached("output".to_owned()),
+        Status::Exited(code) => audit::Ended::Exited(i32::from(code)),
+        Status::Signalled(signal) => audit::Ended::Signaled(signal),
+        Status::TimedOut => audit::Ended::TimedOut,
+    }
+}
+
+/// Why a command that was allowed has no status.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It was killed, because its streams could not be passed on.
+    CutOff(io::Error),
+    /// It cannot be confined as it was allowed.
+    Unconfined(Box<Denial>),
+    /// Its time was over before it began.
+    TimeUp(String),
+    /// The host failed, for this reason.
+    Other(String),
+}
+
+impl Failure {
+    pub(super) fn of(
+        failure: ExecFailure,
+        parts: &GateParts,
+        program: &str,
+        terms: &ExecTerms,
+    ) -> Self {
+        let why = || format!("`{program}` did not run: {}", with_causes(&failure));
+        match failure {
+            ExecFailure::Start(_) | ExecFailure::Server(ServerError::Cell { .. }) => {
+                Self::Unconfined(Box::new(Denial::unconfinable(
+                    &parts.grants.plugin,
+                    program,
+                    terms.confinement,
+                    &with_causes(&failure),
+                    "see what is missing here, and what adds it: `portcullis doctor`",
+                )))
             }
+            ExecFailure::Relay(error) => Self::CutOff(error),
+            ExecFailure::TimeUp => Self::TimeUp(why()),
+            _ => Self::Other(why()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::fixture::{Fixture, args, block_on, none, programs};
 tests![
     a_guest_that_never_returns_is_stopped_at_its_deadline,
     a_trap_names_plugin_call_cause_and_functions,
+    a_crash_has_what_the_guests_language_says,
     memory_grows_to_the_limit_and_no_further,
     a_memory_that_is_too_large_from_the_start_is_said_so,
     a_dropped_call_kills_its_command_and_poisons_the_instance,
@@ -69,6 +70,39 @@ fn a_trap_names_plugin_call_cause_and_functions() {
             "{error}"
         );
         assert!(error.to_string().contains("unreachable"), "{error}");
+    });
+}
+
+fn a_crash_has_what_the_guests_language_says() {
+    let Some(guest) = portcullis_testkit::interpreted("javascript-overlay") else {
+        println!("SKIP call::a_crash_has_what_the_guests_language_says: its guest is not built");
+        return;
+    };
+    block_on(async {
+        // Although this application reads nothing of what guests write.
+        let fixture = Fixture::new();
+        let source = portcullis::Source {
+            bytes: std::fs::read(guest).unwrap(),
+            grants: programs(&[]),
+        };
+        let plugin = fixture.host.load(source).await.unwrap();
+        let error = plugin.instantiate("test").await.unwrap_err();
+        let CallError::Trap {
+            exception: Some(exception),
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(exception.message, "no overlay today");
+        assert!(
+            exception.frames[0].starts_with("`envOverlay` (/overlay.js:"),
+            "{exception:?}"
+        );
+        assert_eq!(
+            error.to_string(),
+            "plugin `guest` crashed in call `env-overlay`: `no overlay today`"
+        );
     });
 }
 

@@ -341,25 +341,28 @@ fn every_decision_and_outcome_is_written_down() {
     );
 }
 
-fn no_audit_line_no_effect() {
-    struct Full;
-    impl portcullis::audit::Sink for Full {
-        fn append(
-            &self,
-            at: jiff::Timestamp,
-            event: &Event,
-        ) -> Result<Option<portcullis::audit::Head>, portcullis::audit::AppendError> {
-            // A trail in a directory that has gone, so that the error is a real one.
-            let dir = tempfile::tempdir().unwrap();
-            let trail = portcullis::audit::Trail::open(
-                &dir.path().join("trail"),
-                portcullis::audit::Options::default(),
-            )
-            .unwrap();
-            drop(dir);
-            trail.append(at, event)
-        }
+/// A trail that cannot be written.
+pub(crate) struct Full;
+
+impl portcullis::audit::Sink for Full {
+    fn append(
+        &self,
+        at: jiff::Timestamp,
+        event: &Event,
+    ) -> Result<Option<portcullis::audit::Head>, portcullis::audit::AppendError> {
+        // A trail in a directory that has gone, so that the error is a real one.
+        let dir = tempfile::tempdir().unwrap();
+        let trail = portcullis::audit::Trail::open(
+            &dir.path().join("trail"),
+            portcullis::audit::Options::default(),
+        )
+        .unwrap();
+        drop(dir);
+        trail.append(at, event)
     }
+}
+
+fn no_audit_line_no_effect() {
     let project = tempfile::tempdir().unwrap();
     let host = portcullis::Host::builder()
         .project(project.path())

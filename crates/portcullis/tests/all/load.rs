@@ -52,7 +52,7 @@ fn every_broken_file_gets_its_own_message() {
         (
             wat("empty-module"),
             "P0601",
-            "a core module, not a component",
+            "a core module, and not in the form of plugins",
         ),
         (cut, "P0602", "not valid"),
         (flipped, "P0602", "not valid"),

@@ -11,7 +11,10 @@
 
 mod attacks;
 mod call;
+mod command;
 mod compile;
+mod consent;
+mod core_form;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -38,6 +41,10 @@ fn main() -> std::process::ExitCode {
         attacks::TESTS,
         load::TESTS,
         call::TESTS,
+        command::kinds::TESTS,
+        command::streams::TESTS,
+        command::lives::TESTS,
+        consent::TESTS,
         compile::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
@@ -47,6 +54,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
+    let tests = [tests, core_form::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

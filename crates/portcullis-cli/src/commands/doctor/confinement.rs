@@ -5,7 +5,7 @@ use std::path::Path;
 
 use portcullis::{
     Container, Ending, ExecAsk, Executable, Hinders, Host, Native, Obstacle, Protection, Report,
-    Status, Stdio, obstacles,
+    Status, Stdio, cgroup_obstacle, obstacles,
 };
 use portcullis_policy::{Confinement, Mode};
 use serde_json::{Value, json};
@@ -144,11 +144,26 @@ impl Confinements {
                 fix: (!in_force).then(|| self.fix(protection)),
             }
         };
-        Protection::ALL.iter().map(line).collect()
+        // A cgroup takes the place of the watch.
+        let has_cgroup = report.is_some_and(|report| report.has(Protection::MemoryCgroup));
+        let all = Protection::ALL.iter();
+        let shown =
+            all.filter(|&&protection| !(has_cgroup && protection == Protection::MemoryWatch));
+        shown.map(line).collect()
     }
 
     /// What would bring a protection in force.
     fn fix(&self, protection: Protection) -> String {
+        if matches!(
+            protection,
+            Protection::MemoryCgroup | Protection::ProcessesCgroup
+        ) {
+            let obstacle = cgroup_obstacle(protection);
+            return obstacle.map_or_else(
+                || UNKNOWN.to_owned(),
+                |obstacle| format!("{}: {}", obstacle.what, obstacle.fix),
+            );
+        }
         let is_it = |hinders: Hinders| match protection {
             Protection::Landlock => matches!(hinders, Hinders::Landlock | Hinders::Everything),
             Protection::OwnProc => !matches!(hinders, Hinders::Landlock | Hinders::LandlockAlone),

@@ -3,7 +3,7 @@
 use portcullis::ExecAsk;
 use portcullis_config::VerbEntry;
 use portcullis_policy::{
-    ExecGrant, Grants, Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId,
+    Cut, ExecGrant, Grants, Narrowing, Net, Origin, ProgramRef, ProgramRule, RuleId,
 };
 
 use super::refused;
@@ -21,6 +21,8 @@ const LISTED: &str =
 pub(super) struct Asked {
     pub(super) grants: Grants,
     pub(super) ask: ExecAsk,
+    /// What was asked for and is above the ceiling.
+    pub(super) cut: Vec<Cut>,
     /// What helps when no rule allows it.
     pub(super) help: Option<&'static str>,
 }
@@ -34,6 +36,7 @@ impl Asked {
         let VerbEntry {
             grants,
             lists_programs,
+            cut,
             ..
         } = settings.policy.verb()?;
         let mut grants = portcullis::with_repositories(grants).map_err(refused)?;
@@ -54,8 +57,11 @@ impl Asked {
             list_programs(args, exec)?;
             variables(args, exec, &mut ask)?;
         }
+        let mut cut = cut;
+        cut.extend(settings.policy.meet_ceiling(&mut grants));
         Ok(Self {
             grants,
+            cut,
             ask,
             help: lists_programs.then_some(LISTED),
         })
@@ -130,6 +136,7 @@ fn typed(program: &str) -> Option<ProgramRule> {
         program: ProgramRef::parse(program)?,
         sha256: None,
         arguments: Default::default(),
+        plugin_sha256: None,
         narrowing: Narrowing::default(),
     })
 }

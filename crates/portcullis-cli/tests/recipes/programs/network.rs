@@ -29,6 +29,11 @@ pub(super) const RECIPES: &[Recipe] = &[
         test: pip,
     },
     Recipe {
+        title: "pip with a cache",
+        needs: &["pip", "python3", "openssl"],
+        test: pip_with_a_cache,
+    },
+    Recipe {
         title: "node over https",
         needs: &["node", "python3", "openssl"],
         test: node,
@@ -95,23 +100,66 @@ fn node(world: &World) {
 /// A wheel with one module, made by python's own archiver.
 const WHEEL: &str = "
 import sys, zipfile
-with zipfile.ZipFile(sys.argv[1], 'w') as wheel:
-    wheel.writestr('tiny.py', 'said = 1')
-    info = 'tiny-1.0.dist-info/'
-    wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n')
+path, name = sys.argv[1:]
+with zipfile.ZipFile(path, 'w') as wheel:
+    wheel.writestr(f'{name}.py', 'said = 1')
+    info = f'{name}-1.0.dist-info/'
+    wheel.writestr(info + 'METADATA', f'Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n')
     wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
-    wheel.writestr(info + 'RECORD', 'tiny.py,,\\n')
+    wheel.writestr(info + 'RECORD', f'{name}.py,,\\n')
 ";
 
-fn pip(world: &World) {
-    let file = "tiny-1.0-py3-none-any.whl";
-    let served = site().host("files.pythonhosted.org").join(file);
-    make(world, &["python3", "-c", WHEEL, served.to_str().unwrap()]);
-    let index = site().host("pypi.org").join("simple/tiny");
+/// Serves a package of this name; gives the name of its file.
+fn package(world: &World, name: &str) -> String {
+    let file = format!("{name}-1.0-py3-none-any.whl");
+    let served = site().host("files.pythonhosted.org").join(&file);
+    make(
+        world,
+        &["python3", "-c", WHEEL, served.to_str().unwrap(), name],
+    );
+    let index = site().host("pypi.org").join("simple").join(name);
     fs::create_dir_all(&index).unwrap();
     let link =
         format!("<!DOCTYPE html><a href=\"https://files.pythonhosted.org/{file}\">{file}</a>");
     fs::write(index.join("index"), link).unwrap();
+    file
+}
+
+/// What was downloaded once is not asked for again, in this project.
+fn pip_with_a_cache(world: &World) {
+    // One for each world: others ask for theirs at the same time.
+    let name = world
+        .path("")
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .replace('-', "");
+    let file = package(world, &name);
+    let asked = || {
+        let requests = site().requests("files.pythonhosted.org");
+        let of_file = requests.iter().filter(|request| request.ends_with(&file));
+        of_file.count()
+    };
+    let download = |into: &str| {
+        world.succeeds(&["pip", "download", "-q", "-d", into, &name]);
+        assert!(world.path("project").join(into).join(&file).exists());
+    };
+    download("first");
+    let first = asked();
+    assert!(first > 0);
+    download("second");
+    assert_eq!(asked(), first);
+    let kept = world.operator(&["cache".into(), "list".into()]);
+    assert!(kept.contains("plugin `assistant`: `/usr/bin/pip"), "{kept}");
+    let policy = world.read("policy.toml");
+    world.file("policy.toml", &policy.replace(", cache = \"1GiB\"", ""));
+    download("third");
+    assert!(asked() > first, "the control");
+}
+
+fn pip(world: &World) {
+    let file = package(world, "tiny");
     world.succeeds(&["pip", "download", "-q", "-d", "wheels", "tiny"]);
     assert!(world.path("project/wheels").join(file).exists());
     world.succeeds(&["pip", "install", "-q", "--target", "lib", "tiny"]);

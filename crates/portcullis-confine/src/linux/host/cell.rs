@@ -13,6 +13,7 @@ use rustix::{
     process::{Gid, Signal, Uid},
 };
 
+use super::cgroup::Group;
 use crate::{
     Event, Protection, Report, Rlimits, SendError, ServerError,
     linux::{
@@ -37,6 +38,9 @@ pub struct Cell {
     started: AtomicBool,
     listener: Option<OwnedFd>,
     copies: Option<OwnedFd>,
+    group: Option<Group>,
+    /// Whether it has been said what became of the command.
+    told: AtomicBool,
 }
 
 /// The one command of a cell. All descriptors are borrowed; the cell gets copies.
@@ -69,8 +73,14 @@ pub struct CellCommand<'a> {
 const PEER: &str = "cell";
 
 impl Cell {
-    /// Takes over what a template sent, if it is what it should be.
-    pub(super) fn adopt(pid: u32, report: Report, fds: Vec<OwnedFd>) -> Result<Self, &'static str> {
+    /// Takes over what a template sent, if it is what it should be. `None` if it is not in the group that was made for
+    /// it.
+    pub(super) fn adopt(
+        pid: u32,
+        report: Report,
+        fds: Vec<OwnedFd>,
+        group: Option<Group>,
+    ) -> Result<Option<Self>, &'static str> {
         let mut fds = fds.into_iter();
         let (Some(socket), Some(request), Some(pidfd)) = (fds.next(), fds.next(), fds.next())
         else {
@@ -99,16 +109,21 @@ impl Cell {
         for fd in [&socket, &request] {
             rustix::io::ioctl_fionbio(fd, true).map_err(|_| "its socket cannot be set up")?;
         }
-        Ok(Self {
+        let is_inside = group.as_ref().is_none_or(|group| group.holds(pid));
+        let limits = group.iter().flat_map(Group::in_force);
+        let cell = Self {
             socket,
             request,
             pidfd,
             pid,
-            report,
+            report: report.in_cgroup(limits),
             started: AtomicBool::new(false),
             listener,
             copies,
-        })
+            group,
+            told: AtomicBool::new(false),
+        };
+        Ok(is_inside.then_some(cell))
     }
 
     /// The listener in the cell's own network, once; `None` for plans without [`Net::Proxy`](crate::Net::Proxy).
@@ -178,7 +193,8 @@ impl Cell {
         flags: u32,
         extra: Option<BorrowedFd<'_>>,
     ) -> Result<(), SendError> {
-        let message = wire::request(command.argv, command.env, &command.limits, flags)?;
+        let limits = self.limits(command.limits);
+        let message = wire::request(command.argv, command.env, &limits, flags)?;
         if self.started.swap(true, Ordering::Relaxed) {
             return Err(SendError::AlreadyStarted);
         }
@@ -196,7 +212,7 @@ impl Cell {
         // Unused unless there is a sixth, which then takes its place.
         let all = [stdin, stdout, stderr, program, cwd, extra.unwrap_or(cwd)];
         let count = REQUEST_FDS + usize::from(extra.is_some());
-        let watched = match command.limits.memory_bytes {
+        let watched = match limits.memory_bytes {
             Some(most) => socket::send(&self.socket, &wire::watch_memory(most), &[]),
             None => Ok(()),
         };
@@ -207,18 +223,38 @@ impl Cell {
         })
     }
 
+    /// What is left to be limited beside what the cell's group keeps.
+    fn limits(&self, mut limits: Rlimits) -> Rlimits {
+        if let Some(group) = &self.group {
+            limits.memory_bytes = limits
+                .memory_bytes
+                .filter(|&most| !group.keeps_memory(most));
+            limits.processes = limits
+                .processes
+                .filter(|&most| !group.keeps_processes(most));
+        }
+        limits
+    }
+
     /// Receives what became of the command; `None` if nothing has been said yet.
     ///
-    /// When it is [`Event::Exited`] or [`Event::Killed`], every process of the tree is gone.
+    /// When it is [`Event::Exited`], [`Event::Killed`] or [`Event::OverMemory`], every process of the tree is gone. For
+    /// the last, if it is the kernel that killed it, this waits for that, at most two seconds.
     ///
     /// # Errors
     /// [`ServerError::Gone`] if the cell ended without saying anything, also after its one event;
     /// [`ServerError::Protocol`] if it said something that it could not have.
     pub fn receive(&self) -> Result<Option<Event>, ServerError> {
         let mut message = [0; EVENT_BYTES];
-        let Some(received) = receive(&self.socket, &mut message, PEER)? else {
-            return Ok(None);
+        let received = match receive(&self.socket, &mut message, PEER) {
+            Ok(Some(received)) => received,
+            Ok(None) => return Ok(None),
+            Err(gone @ ServerError::Gone { .. }) => {
+                return self.over_memory().ok_or(gone).map(Some);
+            }
+            Err(error) => return Err(error),
         };
+        self.told.store(true, Ordering::Relaxed);
         if !received.fds.is_empty() {
             return Err(ServerError::Protocol {
                 peer: PEER,
@@ -232,6 +268,15 @@ impl Cell {
                 problem,
             }),
         }
+    }
+
+    /// What became of a command whose cell ended without a word: the kernel kills all processes of its group together,
+    /// the init too.
+    fn over_memory(&self) -> Option<Event> {
+        let group = self.group.as_ref()?;
+        let is_new =
+            self.started.load(Ordering::Relaxed) && !self.told.swap(true, Ordering::Relaxed);
+        is_new.then(|| group.over_memory())?
     }
 
     /// Sends SIGTERM to the command and its process group. A parked cell ends.

@@ -161,7 +161,8 @@ fn cell() -> (Cell, OwnedFd) {
     let ended = ended_process();
     let fds = vec![ours, request, ended.1];
     let report = Report::new(Tier::Full, 7, []);
-    (Cell::adopt(ended.0, report, fds).unwrap(), theirs)
+    let cell = Cell::adopt(ended.0, report, fds, None).unwrap();
+    (cell.unwrap(), theirs)
 }
 
 /// The number and the descriptor of a child that has ended and is not reaped, so that both stay what they are.
@@ -183,7 +184,7 @@ proptest! {
     #[test]
     fn templates(messages in messages(REPLY_BYTES, right_replies())) {
         let (socket, theirs) = socket::pair(SocketFlags::NONBLOCK).unwrap();
-        let template = Template::new(socket);
+        let template = Template::new(socket, None);
         let ends: Vec<_> = messages.iter().flat_map(|message| send(&theirs, message)).collect();
         let mut given_up = false;
         for _ in 0..=messages.len() {

@@ -36,5 +36,7 @@ fn explains(hinders: Hinders, step: Step) -> bool {
         Hinders::LandlockAlone => {
             matches!(step, Step::Landlock | Step::ReadBack | Step::Unprivileged)
         }
+        // Without one, cells are made all the same.
+        Hinders::Cgroups => false,
     }
 }

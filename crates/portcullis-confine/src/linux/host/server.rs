@@ -7,7 +7,10 @@ use std::{
         unix::process::CommandExt,
     },
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -17,9 +20,10 @@ use rustix::{
     process::{Pid, PidfdFlags},
 };
 
-use super::{helper::Helper, remedy, template::Template};
+use super::{cgroup::Groups, helper::Helper, remedy, template::Template};
 use crate::{
     COOKIE, Plan, ServerError, StartError,
+    ablation::{Layer, is_left_out},
     linux::{SERVER_NAME, enter, socket},
     wire,
 };
@@ -36,6 +40,9 @@ const END_TIMEOUT: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// A limit that nothing comes near, of bytes and of processes.
+const MANY: u64 = 1 << 40;
+
 const PEER: &str = "spawn server";
 
 /// The small process from which all cells descend.
@@ -47,6 +54,8 @@ pub struct SpawnServer {
     socket: OwnedFd,
     process: Child,
     given_up: AtomicBool,
+    /// Where cells have cgroups of their own.
+    groups: Option<Arc<Groups>>,
 }
 
 impl SpawnServer {
@@ -71,12 +80,32 @@ impl SpawnServer {
         let (socket, theirs) = socket::pair(SocketFlags::empty()).map_err(failed)?;
         rustix::io::ioctl_fionbio(&socket, true).map_err(|errno| failed(errno.into()))?;
         let process = spawn(helper, theirs).map_err(failed)?;
+        let groups = (!is_left_out(Layer::Rlimits)).then(Groups::open);
+        let groups = groups
+            .and_then(Result::ok)
+            .filter(|groups| groups.take_in(process.id()).is_ok());
         let server = Self {
             socket,
             process,
             given_up: AtomicBool::new(false),
+            groups: groups.map(Arc::new),
         };
-        server.prove(helper, plan)?;
+        let proved = match &server.groups {
+            // Any limit will do to see whether a cell can be made in a group.
+            Some(_) => server.prove(
+                helper,
+                &plan.clone().limit_memory(MANY).limit_processes(MANY),
+            ),
+            None => server.prove(helper, plan),
+        };
+        match (&server.groups, proved) {
+            (Some(groups), Err(StartError::Cell { .. })) => {
+                // A kernel or a container that makes no process in another group.
+                groups.give_up();
+                server.prove(helper, plan)?;
+            }
+            (_, proved) => proved?,
+        }
         Ok(server)
     }
 
@@ -90,6 +119,14 @@ impl SpawnServer {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Whether cells have cgroups of their own, if their plan limits something.
+    #[must_use]
+    pub fn has_cgroups(&self) -> bool {
+        self.groups
+            .as_ref()
+            .is_some_and(|groups| groups.is_in_use())
     }
 
     /// Whether it has ended, or has been given up.
@@ -117,7 +154,10 @@ impl SpawnServer {
         rustix::io::ioctl_fionbio(&ours, true).map_err(|errno| io(errno.into()))?;
         let fds: Vec<_> = std::iter::once(theirs.as_fd()).chain(roots).collect();
         match socket::send(&self.socket, &message, &fds) {
-            Ok(()) => Ok(Template::new(ours)),
+            Ok(()) => {
+                let limited = self.groups.as_ref().and_then(|groups| groups.limited(plan));
+                Ok(Template::new(ours, limited))
+            }
             Err(source) => Err(match Errno::from_io_error(&source) {
                 Some(Errno::AGAIN) => ServerError::Busy,
                 Some(Errno::PIPE | Errno::CONNRESET) => {

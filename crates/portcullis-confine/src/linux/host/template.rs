@@ -1,15 +1,22 @@
 //! The host's handle of one template: cells of one plan.
 
 use std::{
+    collections::VecDeque,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{io::Errno, net::Shutdown};
 
-use super::cell::{self, Cell};
+use super::{
+    cell::{self, Cell},
+    cgroup::{Group, Limited},
+};
 use crate::{
-    ServerError,
+    ServerError, Step,
     linux::socket,
     wire::{self, CellReply, REPLY_BYTES},
 };
@@ -24,13 +31,18 @@ const PEER: &str = "template";
 pub struct Template {
     socket: OwnedFd,
     given_up: AtomicBool,
+    limited: Option<Limited>,
+    /// The groups of the cells that were asked for, in the order in which they come.
+    asked: Mutex<VecDeque<Option<Group>>>,
 }
 
 impl Template {
-    pub(super) fn new(socket: OwnedFd) -> Self {
+    pub(super) fn new(socket: OwnedFd, limited: Option<Limited>) -> Self {
         Self {
             socket,
             given_up: AtomicBool::new(false),
+            limited,
+            asked: Mutex::default(),
         }
     }
 
@@ -46,7 +58,16 @@ impl Template {
     /// [`ServerError::Busy`] if hundreds are under way; otherwise the template has been given up.
     pub fn request_cell(&self) -> Result<(), ServerError> {
         self.check()?;
-        let sent = socket::send(&self.socket, &wire::make_cell(), &[]);
+        let group = self.limited.as_ref().and_then(Limited::make);
+        let sent = {
+            let mut asked = self.asked();
+            let fds: Vec<_> = group.iter().map(Group::dir).collect();
+            let sent = socket::send(&self.socket, &wire::make_cell(), &fds);
+            if sent.is_ok() {
+                asked.push_back(group);
+            }
+            sent
+        };
         sent.map_err(|source| match Errno::from_io_error(&source) {
             Some(Errno::AGAIN) => ServerError::Busy,
             Some(Errno::PIPE | Errno::CONNRESET) => self.give_up(match self.receive_cell() {
@@ -71,15 +92,23 @@ impl Template {
                 problem,
             })
         };
+        let mut asked = self.asked();
         let received = match cell::receive(&self.socket, &mut message, PEER) {
             Ok(Some(received)) => received,
             Ok(None) => return Ok(None),
             Err(error) => return Err(self.give_up(error)),
         };
+        let group = asked.pop_front().flatten();
+        drop(asked);
         match CellReply::parse(&message[..received.bytes]).map_err(protocol)? {
-            CellReply::Cell { pid, report } => Cell::adopt(pid, report, received.fds)
-                .map(Some)
-                .map_err(protocol),
+            CellReply::Cell { pid, report } => {
+                let cell = Cell::adopt(pid, report, received.fds, group).map_err(protocol)?;
+                // One that was killed meanwhile is in no group any more.
+                cell.map(Some).ok_or(ServerError::Cell {
+                    step: Step::Cgroup,
+                    errno: libc::ESRCH,
+                })
+            }
             CellReply::Error { step, errno } if received.fds.is_empty() => {
                 Err(ServerError::Cell { step, errno })
             }
@@ -91,6 +120,11 @@ impl Template {
     #[must_use]
     pub fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Acquire)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, VecDeque<Option<Group>>> {
+        // No code panics while it holds the lock half way through a change.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check(&self) -> Result<(), ServerError> {
@@ -120,7 +154,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Report, Step, Tier};
+    use crate::{Report, Tier};
 
     const PATIENCE: Timespec = Timespec {
         tv_sec: 10,
@@ -130,7 +164,7 @@ mod tests {
     /// A handle whose template is the test itself.
     fn hostile() -> (Template, OwnedFd) {
         let (socket, theirs) = socket::pair(SocketFlags::NONBLOCK).unwrap();
-        (Template::new(socket), theirs)
+        (Template::new(socket, None), theirs)
     }
 
     /// A process that another test is just starting may hold a copy of a closed end for a moment.

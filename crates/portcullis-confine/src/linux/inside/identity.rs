@@ -120,7 +120,7 @@ fn write_maps(process: u32, map: &str) -> io::Result<()> {
 /// do.
 pub(super) fn owners() -> io::Result<OwnedFd> {
     let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    match process::fork_into(libc::CLONE_NEWUSER)? {
+    match process::fork_into(libc::CLONE_NEWUSER, None)? {
         Side::Child => {
             drop(go);
             // Only its namespace is wanted; it ends with the pipe.

@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::layout;
 use crate::{
-    Access, Net, Plan,
+    Access, Certificates, Net, Plan,
     ablation::{Layer, is_left_out},
     plan::system,
 };
@@ -82,6 +82,9 @@ impl Lasting {
             rules.path("/", AccessFs::ReadDir.into());
             rules.path("/etc", READ);
             rules.directories_and_devices(plan);
+            if plan.certificates.is_some() {
+                rules.path(Certificates::PLACE, READ);
+            }
         }
         rules
     }

@@ -91,6 +91,27 @@ pub(super) const CANARY: &str = "canary";
 /// A scratch directory of cells that have copies: in it one directory for each, by its number.
 pub(super) const COPIES: &str = "/run/copies";
 
+/// Directories in which systems keep the certificates that programs trust, a file each and all in one.
+pub(super) const CERTIFICATE_DIRECTORIES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki/tls/certs"];
+/// Files in which systems keep them, all in one.
+pub(super) const CERTIFICATE_BUNDLES: [&str; 5] = [
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ca-certificates/extracted/tls-ca-bundle.pem",
+];
+/// The same for Java, where it is not one of the directories above.
+pub(super) const CERTIFICATE_STORES: [&str; 3] = [
+    "/etc/pki/java/cacerts",
+    "/etc/pki/ca-trust/extracted/java/cacerts",
+    "/etc/ca-certificates/extracted/java-cacerts.jks",
+];
+/// Below it each Java of the system may have a store of its own.
+pub(super) const JAVAS: &str = "/usr/lib/jvm";
+/// In each of them, since and before Java 9.
+pub(super) const JAVA_STORES: [&str; 2] = ["lib/security/cacerts", "jre/lib/security/cacerts"];
+
 /// Bytes that the scratch directories of one cell hold together.
 pub(super) const SCRATCH_BYTES: u64 = 1 << 30;
 /// Files in the scratch directories of one cell.

@@ -6,6 +6,7 @@
 //! came of it. Then it waits for its command: `launch`, `child`.
 
 mod capabilities;
+mod certificates;
 mod child;
 mod directory;
 mod failure;

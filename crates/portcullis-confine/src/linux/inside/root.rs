@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{
-    directory,
+    certificates, directory,
     failure::Failure,
     layout,
     mounts::{self, DEVICE, PROGRAMS, READ_ONLY_DATA, WRITABLE_DATA, WRITABLE_PROGRAMS},
@@ -128,12 +128,18 @@ pub(super) fn build(plan: &Plan, sources: Vec<Source>) -> Result<Built, Failure>
     let root = root.as_fd();
     system.put(root).map_err(at(Step::System))?;
     stage(root, proc.as_fd()).map_err(at(Step::Stage))?;
+    let trusted = plan.certificates.as_ref();
+    let trusted = trusted.map(|trusted| certificates::put(root, trusted));
+    let trusted = trusted.transpose().map_err(at(Step::System))?;
     let scratch = scratch_directories(plan);
     for path in &scratch {
         directory::make(root, path).map_err(at(Step::Scratch))?;
     }
     let staged = place_roots(plan, root, sources, &scratch).map_err(at(Step::Roots))?;
     let empty = empty_directories(plan, root, &scratch).map_err(at(Step::Roots))?;
+    if let Some(trusted) = trusted {
+        trusted.seal().map_err(at(Step::System))?;
+    }
     pivot(root).map_err(at(Step::Root))?;
     Ok(Built {
         staged,

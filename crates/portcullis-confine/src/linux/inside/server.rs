@@ -205,7 +205,7 @@ impl Server {
         };
         #[cfg(feature = "test-points")]
         order.plan.stop_at(crate::TestPoint::BeforeTemplate);
-        let side = process::fork_into(template::namespaces(&order.plan));
+        let side = process::fork_into(template::namespaces(&order.plan), None);
         match side.map_err(Failure::at(Step::Namespaces))? {
             Side::Child => {
                 drop(map);

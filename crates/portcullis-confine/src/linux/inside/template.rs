@@ -274,7 +274,11 @@ impl Template {
         }
         // A host that does not speak our language is not our host.
         wire::parse_make_cell(&message[..received.bytes]).map_err(io::Error::other)?;
-        match self.make_cell() {
+        let mut cgroup = received.fds;
+        if cgroup.len() > 1 {
+            return Err(io::Error::other("more than one cgroup"));
+        }
+        match self.make_cell(cgroup.pop()) {
             Ok(Parked { pid, report, fds }) => {
                 let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
                 let reply = CellReply::Cell { pid, report };
@@ -305,7 +309,7 @@ impl Template {
         rustix::event::poll(&mut ready, Some(&now)) == Ok(1)
     }
 
-    fn make_cell(&mut self) -> Result<Parked, Failure> {
+    fn make_cell(&mut self, cgroup: Option<OwnedFd>) -> Result<Parked, Failure> {
         let ground = match self.ground.take() {
             Some(ground) => ground,
             None => self.prepare()?,
@@ -315,7 +319,8 @@ impl Template {
         #[cfg(feature = "test-points")]
         self.common.plan.stop_at(crate::TestPoint::BeforeCell);
         let namespaces = &mut self.common.namespaces;
-        let side = match process::fork_into(*namespaces) {
+        let cgroup = cgroup.as_ref().map(AsFd::as_fd);
+        let side = match process::fork_into(*namespaces, cgroup) {
             // Root without CAP_SYS_ADMIN, as in most containers, may still make a user namespace.
             Err(error)
                 if error.raw_os_error() == Some(libc::EPERM)
@@ -323,7 +328,7 @@ impl Template {
                     && *namespaces & libc::CLONE_NEWUSER == 0 =>
             {
                 *namespaces |= libc::CLONE_NEWUSER;
-                process::fork_into(*namespaces)
+                process::fork_into(*namespaces, cgroup)
             }
             side => side,
         };

@@ -1,0 +1,184 @@
+//! Reads a ceiling: the most that any policy, flag or answer can grant, as an administrator wrote it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portcullis_policy::{
+    Bounded, Ceiling, ExecCeiling, FsCeiling, Limits as PolicyLimits, Mode, ProgramRef, ProgramRule,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::error::ConfigCode;
+use crate::raw::{ConfinementWord, Limits, ModeWord, Net, Rule, Texts};
+use crate::reader::{Names, Reader};
+use crate::rules::List;
+use crate::source::At;
+
+/// The most that any policy, flag, answer or `portcullis trust` can grant to any plugin. What is not written is no bound.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "ceiling.toml")]
+pub(crate) struct CeilingFile {
+    /// With `production` nobody is asked.
+    mode: Option<At<ModeWord>>,
+    /// The weakest confinement.
+    confinement: Option<At<ConfinementWord>>,
+    /// Whether `portcullis trust` counts. Default: `true`.
+    trust: Option<At<bool>>,
+    /// Where bare program names are looked up, whatever policies say.
+    exec_path: Option<Texts>,
+    /// What concerns commands.
+    exec: Option<At<CeilingExec>>,
+    /// The only directories and files that may be granted.
+    fs: Option<At<CeilingFs>>,
+    /// The widest network of commands.
+    net: Option<At<Net>>,
+    /// The only host variables that plugins may read; a trailing `*` matches any rest.
+    env: Option<Texts>,
+    /// The highest limits.
+    limits: Option<At<Limits>>,
+}
+
+/// What concerns commands.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct CeilingExec {
+    /// The only commands: programs by their absolute paths, or by names where `exec_path` is written.
+    allow: Option<At<Vec<At<Rule>>>>,
+    /// What is denied besides.
+    deny: Option<At<Vec<At<Rule>>>>,
+    /// With `false` the host's environment is not inherited.
+    inherit_env: Option<At<bool>>,
+    /// The only host variables that are passed by name.
+    pass_env: Option<Texts>,
+    /// The only dangerous variables that plugins may set.
+    allow_dangerous_env: Option<Texts>,
+    /// The only names whose protection may be lifted.
+    unprotect: Option<Texts>,
+}
+
+/// The only directories and files that may be granted. Where `write` is not written, it is as `read`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct CeilingFs {
+    /// To read.
+    read: Option<Texts>,
+    /// To write, and so to read.
+    write: Option<Texts>,
+}
+
+/// A ceiling, and whether files of a tree can be trusted below it.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) ceiling: Ceiling,
+    pub(crate) no_trust: Option<portcullis_policy::Origin>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn ceiling(&mut self, file: &CeilingFile) -> Read {
+        let exec = file.exec.as_deref();
+        let allow = exec.and_then(|exec| exec.allow.as_ref());
+        let written_false = |at: &Option<At<bool>>| {
+            at.as_ref()
+                .filter(|value| !***value)
+                .map(|value| self.origin(value))
+        };
+        let no_trust = written_false(&file.trust);
+        let no_inherit_env = exec.and_then(|exec| written_false(&exec.inherit_env));
+        let ceiling = Ceiling {
+            mode: file.mode.as_ref().map(|word| (**word).into()),
+            confinement: file.confinement.as_ref().map(|word| Bounded {
+                most: (**word).into(),
+                origin: self.origin(word),
+            }),
+            exec: allow.map(|list| self.only(list, file.exec_path.is_some())),
+            deny: self.rules(exec.and_then(|exec| exec.deny.as_ref()), List::Deny),
+            search_path: file.exec_path.as_ref().map(|path| self.search_path(path)),
+            no_inherit_env,
+            pass_env: self.bound(exec.and_then(|exec| exec.pass_env.as_ref()), Names::Exact),
+            allow_dangerous_env: self.bound(
+                exec.and_then(|exec| exec.allow_dangerous_env.as_ref()),
+                Names::Exact,
+            ),
+            unprotect: self.bound(exec.and_then(|exec| exec.unprotect.as_ref()), Names::Exact),
+            env: self.bound(file.env.as_ref(), Names::Patterns),
+            fs: FsCeiling {
+                read: self.places(file.fs.as_deref().and_then(|fs| fs.read.as_ref())),
+                write: self.places(file.fs.as_deref().and_then(|fs| fs.write.as_ref())),
+            },
+            net: file.net.as_ref().map(|net| Bounded {
+                most: self.net(net),
+                origin: self.origin(net),
+            }),
+            limits: file.limits.as_ref().map(|limits| {
+                let mut most = unlimited();
+                self.limits(limits, &mut most);
+                most
+            }),
+        };
+        Read { ceiling, no_trust }
+    }
+
+    /// The only commands. A bare name would mean whatever a policy has under it in a directory of its own.
+    fn only(&mut self, list: &At<Vec<At<Rule>>>, with_path: bool) -> ExecCeiling {
+        let allow = self.rules(Some(list), List::Allow);
+        let by_name = |rule: &&ProgramRule| matches!(rule.program, ProgramRef::Name(_));
+        if let Some(rule) = allow.iter().find(by_name).filter(|_| !with_path) {
+            let message = format!("`{}` is no absolute path", rule.program);
+            let mut error = self
+                .error(ConfigCode::Value, list, message)
+                .label("expected absolute paths, or `exec_path` in this file");
+            error.origin = rule.origin.clone();
+            self.report.push(error);
+        }
+        ExecCeiling {
+            allow,
+            origin: self.origin(list),
+        }
+    }
+
+    fn bound(&mut self, names: Option<&Texts>, kind: Names) -> Option<Bounded<Vec<String>>> {
+        let origin = self.origin(names?);
+        Some(Bounded {
+            most: self.names(names, kind),
+            origin,
+        })
+    }
+
+    /// Real paths; one that is not there bounds nothing that is, and is none.
+    fn places(&mut self, texts: Option<&Texts>) -> Option<Bounded<Vec<PathBuf>>> {
+        let texts = texts?;
+        let mut most = Vec::new();
+        for text in texts.iter() {
+            let expanded = self.base.expand(text);
+            let path = self.take(ConfigCode::Path, text, expanded);
+            most.extend(path.map(|path| crate::context::real(&path.path)));
+        }
+        Some(Bounded {
+            most,
+            origin: self.origin(texts),
+        })
+    }
+}
+
+/// No limit at all.
+fn unlimited() -> PolicyLimits {
+    PolicyLimits {
+        timeout: Duration::MAX,
+        term_grace: Duration::MAX,
+        output: u64::MAX,
+        total_output: u64::MAX,
+        children: u32::MAX,
+        spawns_per_minute: u32::MAX,
+        call: Duration::MAX,
+        memory: u64::MAX,
+        table_elements: u64::MAX,
+        compile_time: Duration::MAX,
+        compile_memory: u64::MAX,
+    }
+}
+
+/// Whether a ceiling lets nobody be asked.
+pub(crate) fn forbids_dev(ceiling: &Ceiling) -> bool {
+    ceiling.mode == Some(Mode::Production)
+}

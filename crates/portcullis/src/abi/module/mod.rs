@@ -1,0 +1,179 @@
+//! The core-module form of our world, for languages without component tooling: JSON behind packed pointers.
+//!
+//! `docs/interfaces.md` is its contract. A guest exports `memory`, `allocate` and `run`, and imports from `MODULE` what
+//! it was granted.
+
+mod answer;
+mod children;
+mod entry;
+mod log;
+pub(crate) mod wire;
+
+use portcullis_audit::Masked;
+use portcullis_policy::Grants;
+use tokio::io::AsyncWrite;
+use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
+use wasmtime_wasi::p1::{self, WasiP1Ctx};
+
+use super::packed::{self, Packed};
+use crate::gate::Wish;
+use crate::state::State;
+use answer::{Error, Output, encode};
+use children::Numbered;
+pub(crate) use entry::{Entry, REQUIRED, fit};
+
+/// The module that guests import from.
+pub(crate) const MODULE: &str = "portcullis:core/v1";
+/// What every guest may import from it.
+pub(crate) const ALWAYS: [&str; 1] = ["log"];
+/// What a guest may import from it that was granted commands.
+pub(crate) const EXEC: [&str; 5] = [
+    "exec",
+    "exec_start",
+    "exec_write",
+    "exec_poll",
+    "exec_cancel",
+];
+
+/// What an instance of a core module has besides what every instance has.
+pub(crate) struct ModuleState {
+    pub(crate) p1: WasiP1Ctx,
+    /// Where `log` writes.
+    log: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    pub(crate) children: Numbered,
+    /// Whether the guest is making room for an answer.
+    answering: bool,
+}
+
+impl ModuleState {
+    pub(crate) fn new(p1: WasiP1Ctx, log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
+        Self {
+            p1,
+            log,
+            children: Numbered::default(),
+            answering: false,
+        }
+    }
+}
+
+/// A linker with WASI preview 1, and of ours exactly what these grants give. With `late`, what is not granted is there
+/// and refuses.
+pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.module().p1)?;
+    linker.func_wrap_async(MODULE, "log", |mut caller, (level, text): (i32, i64)| {
+        Box::new(async move { log::log(&mut caller, level, Packed::from_wasm(text)).await })
+    })?;
+    if grants.exec.is_some() || grants.late {
+        link_exec(&mut linker)?;
+    }
+    Ok(linker)
+}
+
+fn link_exec(linker: &mut Linker<State>) -> Result<()> {
+    linker.func_wrap_async(MODULE, "exec", |mut caller, (request,): (i64,)| {
+        Box::new(async move { exec(&mut caller, Packed::from_wasm(request)).await })
+    })?;
+    linker.func_wrap_async(MODULE, "exec_start", |mut caller, (request,): (i64,)| {
+        Box::new(async move { children::start(&mut caller, Packed::from_wasm(request)).await })
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "exec_write",
+        |mut caller: Caller<'_, State>, child: i32, bytes: i64| {
+            children::write(&mut caller, child, Packed::from_wasm(bytes))
+        },
+    )?;
+    linker.func_wrap_async(
+        MODULE,
+        "exec_poll",
+        |mut caller, (child, timeout_ms): (i32, i64)| {
+            Box::new(async move { children::poll(&mut caller, child, timeout_ms).await })
+        },
+    )?;
+    linker.func_wrap_async(MODULE, "exec_cancel", |mut caller, (child,): (i32,)| {
+        Box::new(async move { children::cancel(&mut caller, child).await })
+    })?;
+    Ok(())
+}
+
+/// The guest that calls: its memory, and the way to make room in it.
+struct Guest {
+    memory: Memory,
+    allocate: TypedFunc<u32, u32>,
+}
+
+impl Guest {
+    /// `None` while it makes room for an answer: one that calls for an answer then would never come to an end.
+    fn of(caller: &mut Caller<'_, State>) -> Result<Option<Self>> {
+        if caller.data_mut().module().answering {
+            return Ok(None);
+        }
+        let memory = packed::memory(caller)?;
+        let allocate = packed::allocate(caller)?;
+        Ok(Some(Self { memory, allocate }))
+    }
+
+    async fn answer(&self, caller: &mut Caller<'_, State>, answer: &[u8]) -> Result<i64> {
+        let place = give(caller, self.memory, &self.allocate, answer).await?;
+        Ok(place.map_or(0, Packed::into_wasm))
+    }
+}
+
+/// Passes bytes to a guest, which gets no answers meanwhile.
+async fn give(
+    mut store: impl AsContextMut<Data = State>,
+    memory: Memory,
+    allocate: &TypedFunc<u32, u32>,
+    bytes: &[u8],
+) -> Result<Option<Packed>> {
+    store.as_context_mut().data_mut().module().answering = true;
+    let place = packed::give(&mut store, memory, allocate, bytes).await;
+    store.as_context_mut().data_mut().module().answering = false;
+    place
+}
+
+async fn exec(caller: &mut Caller<'_, State>, request: Packed) -> Result<i64> {
+    let Some(guest) = Guest::of(caller)? else {
+        return Ok(0);
+    };
+    let command = wire::exec(request.bytes(&guest.memory, caller)?);
+    let completed = match command {
+        Ok(command) => {
+            let ran = caller.data_mut().gate.exec(command.into()).await;
+            ran.map_err(Error::from)
+        }
+        Err(malformed) => {
+            malformed_request(caller.data_mut(), "exec", &malformed);
+            Err(Error::Invalid)
+        }
+    };
+    let answer = encode(completed.as_ref().map(Output::from).map_err(|&error| error));
+    // What the answer was made of is not needed while the guest makes room for it.
+    drop(completed);
+    guest.answer(caller, &answer).await
+}
+
+impl From<wire::Command> for Wish {
+    fn from(command: wire::Command) -> Self {
+        Self {
+            ask: command.ask,
+            timeout: command.timeout,
+        }
+    }
+}
+
+/// The guest learns the kind alone; whoever wrote it looks for the place.
+fn malformed_request(state: &mut State, function: &str, malformed: &wire::Malformed) {
+    let why = shown(malformed);
+    let why = format!("`{function}` was asked what is no request: {why}");
+    state.gate.activity.failure(why);
+}
+
+/// What is wrong with a message, for the operator. It may quote the message.
+fn shown(malformed: &wire::Malformed) -> String {
+    Masked::new(&malformed.0)
+        .as_str()
+        .escape_debug()
+        .to_string()
+}

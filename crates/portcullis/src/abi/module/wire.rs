@@ -1,0 +1,437 @@
+//! The JSON of the core-module form, from and to bytes. Nothing here reaches a guest or the host.
+//!
+//! It has the words of the WIT: records are objects, lists arrays, options `null` or left out, bytes base64, times
+//! nanoseconds, variants objects with a `kind`. What is not expected is refused.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use portcullis_exec::ExecAsk;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::engine::HOST_CALL_BYTES;
+
+/// Bytes of one message of a guest: standard input at its ceiling as base64, and 1 MiB for everything else.
+pub(crate) const MAX_MESSAGE: usize = HOST_CALL_BYTES.div_ceil(3) * 4 + 1024 * 1024;
+
+/// Elements of one list. More arguments or variables than this are beyond what any command is given.
+const MAX_ELEMENTS: usize = 128 * 1024;
+
+/// Characters of a refused message's description: it may quote the message.
+const MAX_WHY: usize = 200;
+
+/// A message that is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// A command that a guest asks for.
+#[derive(Debug)]
+pub struct Command {
+    /// What is to run, with its standard input if it is given as a whole.
+    pub ask: ExecAsk,
+    /// The time it is given, if it is to be less than policy says.
+    pub timeout: Option<Duration>,
+    /// Where its streams lead, if it runs beside the guest.
+    pub stdio: Stdio,
+}
+
+/// Where the streams of a command lead that runs beside the guest. What is left out is `null`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stdio {
+    /// What it reads.
+    pub stdin: Input,
+    /// What becomes of its standard output.
+    pub stdout: Sink,
+    /// What becomes of its standard error.
+    pub stderr: ErrorSink,
+}
+
+/// What a command reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Input {
+    /// End of file at once.
+    #[default]
+    Null,
+    /// What the guest writes.
+    Pipe,
+}
+
+/// What becomes of a command's standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sink {
+    /// It is thrown away.
+    #[default]
+    Null,
+    /// The guest reads it.
+    Pipe,
+    /// It goes where the guest's own goes.
+    Inherit,
+}
+
+/// What becomes of a command's standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorSink {
+    /// It is thrown away.
+    #[default]
+    Null,
+    /// The guest reads it.
+    Pipe,
+    /// It goes where standard output goes.
+    Merged,
+    /// It goes where the guest's own goes.
+    Inherit,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Request {
+    program: String,
+    #[serde(default)]
+    args: List<String>,
+    #[serde(default)]
+    cwd: Option<String>,
+    #[serde(default)]
+    env: List<(String, String)>,
+    #[serde(default)]
+    inherit_env: bool,
+    #[serde(default)]
+    timeout: Option<u64>,
+    /// Of `exec` only.
+    #[serde(default)]
+    stdin: Option<Base64>,
+    /// Of `exec_start` only.
+    #[serde(default)]
+    stdio: Option<Object<Stdio>>,
+}
+
+/// Reads what a guest asks of `exec`.
+///
+/// # Errors
+/// [`Malformed`] for anything that is not exactly such a message, or too long for one.
+pub fn exec(message: &[u8]) -> Result<Command, Malformed> {
+    let Object(request): Object<Request> = decode(message)?;
+    match request.stdio {
+        None => Ok(request.into_command()),
+        Some(_) => Err(Malformed("`stdio` is for `exec_start`".to_owned())),
+    }
+}
+
+/// Reads what a guest asks of `exec_start`.
+///
+/// # Errors
+/// As [`exec`].
+pub fn exec_start(message: &[u8]) -> Result<Command, Malformed> {
+    let Object(request): Object<Request> = decode(message)?;
+    match request.stdin {
+        None => Ok(request.into_command()),
+        Some(_) => Err(Malformed("`stdin` is for `exec`".to_owned())),
+    }
+}
+
+impl Request {
+    fn into_command(self) -> Command {
+        Command {
+            ask: ExecAsk {
+                program: self.program,
+                args: self.args.0,
+                cwd: self.cwd,
+                env: self.env.0,
+                inherit_env: self.inherit_env,
+                stdin: self.stdin.map(|bytes| bytes.0),
+            },
+            timeout: self.timeout.map(Duration::from_nanos),
+            stdio: self.stdio.map(|stdio| stdio.0).unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads what a guest's `run` gave back.
+///
+/// # Errors
+/// As [`exec`].
+pub fn run_result(message: &[u8]) -> Result<Result<String, String>, Malformed> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum RunResult {
+        Ok(String),
+        Error(String),
+    }
+    Ok(match decode(message)? {
+        RunResult::Ok(text) => Ok(text),
+        RunResult::Error(text) => Err(text),
+    })
+}
+
+fn decode<'de, T: Deserialize<'de>>(message: &'de [u8]) -> Result<T, Malformed> {
+    if message.len() > MAX_MESSAGE {
+        return Err(Malformed(format!(
+            "it has {} bytes, more than {MAX_MESSAGE}",
+            message.len()
+        )));
+    }
+    serde_json::from_slice(message).map_err(|error| {
+        let why = error.to_string();
+        Malformed(why.chars().take(MAX_WHY).collect())
+    })
+}
+
+/// What is written as an object; a record would also be read from a list.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        from.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+/// A list of bounded length; `null` is the empty one, as Go writes it.
+struct List<T>(Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX_ELEMENTS} elements")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(Vec::new())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    if elements.len() == MAX_ELEMENTS {
+                        return Err(de::Error::invalid_length(MAX_ELEMENTS + 1, &self));
+                    }
+                    elements.push(element);
+                }
+                Ok(elements)
+            }
+        }
+        from.deserialize_any(Elements(PhantomData)).map(Self)
+    }
+}
+
+/// Bytes that stand in JSON as base64: the standard alphabet, with its padding.
+struct Base64(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {HOST_CALL_BYTES} bytes as base64")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let bytes = STANDARD.decode(text).map_err(E::custom)?;
+                if bytes.len() > HOST_CALL_BYTES {
+                    return Err(E::invalid_length(bytes.len(), &self));
+                }
+                Ok(bytes)
+            }
+        }
+        from.deserialize_str(Text).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_read_as_it_is_written() {
+        let whole =
+            br#"{"program":"git","args":["log","-n1"],"cwd":null,"env":[["TZ","UTC"],["A",""]],
+            "inherit-env":true,"timeout":5000000000,"stdin":"AP9oaQ=="}"#;
+        let command = exec(whole).unwrap();
+        assert_eq!(command.ask.program, "git");
+        assert_eq!(command.ask.args, ["log", "-n1"]);
+        assert_eq!(command.ask.cwd, None);
+        let env = [("TZ", "UTC"), ("A", "")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(command.ask.env, env);
+        assert!(command.ask.inherit_env);
+        assert_eq!(command.ask.stdin.as_deref(), Some(&b"\x00\xffhi"[..]));
+        assert_eq!(command.timeout, Some(Duration::from_secs(5)));
+        let least = exec(br#"{"program":"git","args":null}"#).unwrap();
+        assert!(least.ask.args.is_empty() && least.ask.env.is_empty() && !least.ask.inherit_env);
+        assert_eq!((least.ask.stdin, least.timeout), (None, None));
+    }
+
+    #[test]
+    fn streams_lead_nowhere_unless_written() {
+        let stdio = |text: &str| {
+            let message = format!(r#"{{"program":"sort"{text}}}"#);
+            exec_start(message.as_bytes()).map(|command| command.stdio)
+        };
+        assert_eq!(stdio(""), Ok(Stdio::default()));
+        assert_eq!(
+            stdio(r#","stdio":{"stdin":"pipe","stdout":"inherit","stderr":"merged"}"#),
+            Ok(Stdio {
+                stdin: Input::Pipe,
+                stdout: Sink::Inherit,
+                stderr: ErrorSink::Merged,
+            })
+        );
+        for other in [
+            r#"{"stdin":"inherit"}"#,
+            r#"{"stdout":"merged"}"#,
+            r#"{"std":"pipe"}"#,
+            "[]",
+        ] {
+            assert!(stdio(&format!(r#","stdio":{other}"#)).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_expected_is_refused() {
+        for (message, why) in [
+            ("", "EOF"),
+            ("[]", "expected an object"),
+            (r#"["git"]"#, "expected an object"),
+            ("null", "expected an object"),
+            ("{}", "missing field `program`"),
+            (r#"{"program":"a"} x"#, "trailing"),
+            (r#"{"program":"a","shell":true}"#, "unknown field `shell`"),
+            (
+                r#"{"program":"a","program":"b"}"#,
+                "duplicate field `program`",
+            ),
+            (r#"{"program":["a"]}"#, "invalid type: sequence"),
+            (r#"{"program":"a","args":"b"}"#, "a list of at most"),
+            (r#"{"program":"a","args":[1]}"#, "invalid type: integer"),
+            (r#"{"program":"a","env":[["A"]]}"#, "invalid length 1"),
+            (
+                r#"{"program":"a","env":[["A","b","c"]]}"#,
+                "trailing characters",
+            ),
+            (r#"{"program":"a","env":{"A":"b"}}"#, "a list of at most"),
+            (r#"{"program":"a","timeout":-1}"#, "invalid value"),
+            (
+                r#"{"program":"a","timeout":1.0}"#,
+                "invalid type: floating point",
+            ),
+            (
+                r#"{"program":"a","timeout":99999999999999999999}"#,
+                "invalid",
+            ),
+            (r#"{"program":"a","inherit-env":1}"#, "invalid type"),
+            (r#"{"program":"a","stdin":"a"}"#, "nvalid"),
+            (r#"{"program":"a","stdin":"aGk"}"#, "padding"),
+            (r#"{"program":"a","stdin":"aGk_"}"#, "nvalid"),
+            (r#"{"program":"a","stdin":[104,105]}"#, "as base64"),
+            (r#"{"program":"a","stdio":{}}"#, "`exec_start`"),
+            ("{\"program\":\"a\nb\"}", "control character"),
+            ("{\"program\":\"\u{fffd}", "EOF"),
+        ] {
+            let refused = exec(message.as_bytes()).unwrap_err();
+            assert!(refused.0.contains(why), "{message}: {refused}");
+        }
+        assert!(exec(b"{\"program\":\"\xff\"}").is_err(), "no UTF-8");
+        assert!(exec_start(br#"{"program":"a","stdin":"aGk="}"#).is_err());
+    }
+
+    #[test]
+    fn no_message_is_deep_long_or_loud() {
+        let deep = format!(r#"{{"program":"a","args":{}"#, "[".repeat(1 << 20));
+        assert!(
+            exec(deep.as_bytes())
+                .unwrap_err()
+                .0
+                .contains("invalid type")
+        );
+        let unknown = format!(r#"{{"{}":1}}"#, "x".repeat(1 << 20));
+        assert_eq!(
+            exec(unknown.as_bytes()).unwrap_err().0.chars().count(),
+            MAX_WHY
+        );
+        let many = format!(
+            r#"{{"program":"a","args":[{}""]}}"#,
+            r#""","#.repeat(MAX_ELEMENTS)
+        );
+        assert!(
+            exec(many.as_bytes())
+                .unwrap_err()
+                .0
+                .contains("a list of at most")
+        );
+        let most = format!(
+            r#"{{"program":"a","args":[{}""]}}"#,
+            r#""","#.repeat(MAX_ELEMENTS - 1)
+        );
+        assert_eq!(exec(most.as_bytes()).unwrap().ask.args.len(), MAX_ELEMENTS);
+        let long = vec![b' '; MAX_MESSAGE + 1];
+        assert!(exec(&long).unwrap_err().0.contains("more than"));
+    }
+
+    #[test]
+    fn standard_input_has_the_ceiling_of_a_component() {
+        let message = |bytes: usize| {
+            let text = STANDARD.encode(vec![0; bytes]);
+            format!(r#"{{"program":"a","stdin":"{text}"}}"#).into_bytes()
+        };
+        let most = exec(&message(HOST_CALL_BYTES)).unwrap();
+        assert_eq!(
+            most.ask.stdin.map(|bytes| bytes.len()),
+            Some(HOST_CALL_BYTES)
+        );
+        assert!(exec(&message(HOST_CALL_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn run_answers_one_text() {
+        assert_eq!(run_result(br#"{"ok":"a"}"#), Ok(Ok("a".to_owned())));
+        assert_eq!(run_result(br#"{"error":"a"}"#), Ok(Err("a".to_owned())));
+        for other in [
+            "",
+            "{}",
+            r#""ok""#,
+            r#"{"ok":null}"#,
+            r#"{"err":"a"}"#,
+            r#"{"ok":"a","error":"b"}"#,
+            r#"["ok","a"]"#,
+        ] {
+            assert!(run_result(other.as_bytes()).is_err(), "{other}");
+        }
+    }
+}

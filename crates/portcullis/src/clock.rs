@@ -1,0 +1,146 @@
+//! The time of a call, which does not pass while a person is asked.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// When a call is over. Clones are one clock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CallClock(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    times: Mutex<Times>,
+    /// The end is another one than before.
+    moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Times {
+    end: Option<Instant>,
+    /// Since when the clock stands still, and how many wait for it to go on.
+    stopped: Option<(Instant, u32)>,
+}
+
+/// Keeps a clock from going on.
+#[derive(Debug)]
+pub(crate) struct Stopped(CallClock);
+
+impl CallClock {
+    /// Begins a call that may take `limit`.
+    pub(crate) fn start(&self, limit: Duration) {
+        let now = Instant::now();
+        let mut times = self.times();
+        times.end = now.checked_add(limit);
+        if let Some((since, _)) = &mut times.stopped {
+            *since = now;
+        }
+        drop(times);
+        self.0.moved.notify_waiters();
+    }
+
+    /// When the call is over if nobody is asked any more. `None`: never.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        self.times().end
+    }
+
+    /// Whether the call is over.
+    pub(crate) fn is_over(&self) -> bool {
+        let times = self.times();
+        times.stopped.is_none() && times.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Lets no time pass until what is returned is dropped.
+    pub(crate) fn stop(&self) -> Stopped {
+        let stopped = &mut self.times().stopped;
+        match stopped {
+            Some((_, holders)) => *holders += 1,
+            None => *stopped = Some((Instant::now(), 1)),
+        }
+        Stopped(self.clone())
+    }
+
+    /// Returns when the call has been over for `after`.
+    pub(crate) async fn over(&self, after: Duration) {
+        loop {
+            let moved = self.0.moved.notified();
+            match self.left(after) {
+                Some(Duration::ZERO) => return,
+                Some(left) => tokio::select! {
+                    () = tokio::time::sleep(left) => {}
+                    () = moved => {}
+                },
+                None => moved.await,
+            }
+        }
+    }
+
+    /// The time until the call has been over for `after`. `None` while the clock stands still.
+    fn left(&self, after: Duration) -> Option<Duration> {
+        let times = self.times();
+        let end = times.end.filter(|_| times.stopped.is_none())?;
+        let left = end.checked_add(after)?;
+        Some(left.saturating_duration_since(Instant::now()))
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.0.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let mut times = self.0.times();
+        let Some((since, holders)) = times.stopped else {
+            return;
+        };
+        if holders > 1 {
+            times.stopped = Some((since, holders - 1));
+            return;
+        }
+        times.stopped = None;
+        times.end = times.end.and_then(|end| end.checked_add(since.elapsed()));
+        drop(times);
+        self.0.0.moved.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_time_passes_while_it_stands_still() {
+        let clock = CallClock::default();
+        clock.start(Duration::ZERO);
+        assert!(clock.is_over());
+        clock.over(Duration::ZERO).await;
+        clock.start(Duration::from_secs(3600));
+        let before = clock.end().unwrap();
+        let (first, second) = (clock.stop(), clock.stop());
+        let elapsed = Instant::now();
+        while elapsed.elapsed() < Duration::from_millis(5) {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        assert_eq!(clock.end(), Some(before), "somebody still asks");
+        drop(second);
+        assert!(clock.end().unwrap() >= before + Duration::from_millis(5));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_out_of_time_is_not_over_while_somebody_is_asked() {
+        let clock = CallClock::default();
+        clock.start(Duration::ZERO);
+        let stopped = clock.stop();
+        assert!(!clock.is_over());
+        tokio::select! {
+            biased;
+            () = clock.over(Duration::ZERO) => panic!("it stands still"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(stopped);
+        clock.over(Duration::ZERO).await;
+    }
+}

@@ -1,0 +1,196 @@
+//! A plugin's code on its way to instances: recognized, compiled, compared with its grants, linked.
+
+use portcullis_codecache::{CodeCache, StoreError};
+use portcullis_policy::{Grants, PluginId};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Engine, Module};
+
+use crate::abi::module;
+use crate::error::{LoadError, MissingImport};
+use crate::imports;
+use crate::inspect;
+use crate::instance;
+use crate::plugin::{Code, Exports};
+use crate::recognize::Kind;
+use crate::shape::{ModuleImport, Shape};
+use crate::state::State;
+
+/// What a component exports.
+const RUN: &str = "run: func(args: list<string>) -> result<string, string>";
+/// What it may export besides.
+const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
+
+/// What a file is, if it can be a plugin.
+///
+/// # Errors
+/// [`LoadError::NotAPlugin`], or [`LoadError::Invalid`] for what no engine should be given.
+pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
+    let kind = Kind::of(bytes);
+    let why = match kind {
+        Kind::Component if inspect::is_too_deep(bytes) => {
+            "its components lie more than 100 deep in one another"
+        }
+        // Many small memories take as much address space as many large ones.
+        Kind::PortcullisModule if Shape::of(bytes).memories > 1 => "it has more than one memory",
+        Kind::Component | Kind::PortcullisModule => return Ok(kind),
+        _ => {
+            let lacks = match kind {
+                Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
+                _ => Vec::new(),
+            };
+            let plugin = plugin.clone();
+            return Err(LoadError::NotAPlugin {
+                plugin,
+                kind,
+                lacks,
+            });
+        }
+    };
+    Err(LoadError::Invalid {
+        plugin: plugin.clone(),
+        kind,
+        why: why.to_owned(),
+    })
+}
+
+/// Compiled code that nobody has looked at yet.
+pub(crate) enum Compiled {
+    Component(Component),
+    Module(Module),
+}
+
+impl Compiled {
+    /// Compiles these bytes.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
+        Ok(match kind {
+            Kind::PortcullisModule => Self::Module(Module::new(engine, bytes)?),
+            _ => Self::Component(Component::new(engine, bytes)?),
+        })
+    }
+
+    /// What the cache has for these bytes.
+    pub(crate) fn get(
+        kind: Kind,
+        cache: &CodeCache,
+        engine: &Engine,
+        bytes: &[u8],
+    ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
+        Ok(match kind {
+            Kind::PortcullisModule => cache.get_module(engine, bytes)?.map(Self::Module),
+            _ => cache.get_component(engine, bytes)?.map(Self::Component),
+        })
+    }
+
+    /// Puts it into the cache.
+    pub(crate) fn put(&self, cache: &CodeCache, bytes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Component(component) => cache.put_component(bytes, component),
+            Self::Module(module) => cache.put_module(bytes, module),
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        match self {
+            Self::Component(_) => Kind::Component,
+            Self::Module(_) => Kind::PortcullisModule,
+        }
+    }
+
+    /// Imports that keep it from being loaded with these grants: all of them.
+    pub(crate) fn missing(&self, engine: &Engine, grants: &Grants) -> Vec<MissingImport> {
+        match self {
+            Self::Component(component) => {
+                imports::missing(&imports::names(engine, component), grants)
+            }
+            Self::Module(module) => imports::module::missing(&of_module(module), grants),
+        }
+    }
+
+    /// Whether any import needs the `exec` grant.
+    pub(crate) fn wants_exec(&self, engine: &Engine) -> bool {
+        match self {
+            Self::Component(component) => imports::wants_exec(&imports::names(engine, component)),
+            Self::Module(module) => imports::module::wants_exec(&of_module(module)),
+        }
+    }
+
+    /// Links it with what it was granted. Nothing must be [missing](Self::missing). `linker` is for components.
+    ///
+    /// # Errors
+    /// What of its imports and exports has another type than it should.
+    pub(crate) fn link(
+        self,
+        engine: &Engine,
+        linker: &Linker<State>,
+        grants: &Grants,
+    ) -> Result<Code, String> {
+        let words = |error: wasmtime::Error| format!("{error:#}");
+        match self {
+            Self::Component(component) => {
+                let mut linker = linker.clone();
+                if grants.late {
+                    // Only known imports are left at this point; those that are not supplied trap when called.
+                    linker
+                        .define_unknown_imports_as_traps(&component)
+                        .map_err(words)?;
+                }
+                let pre = linker.instantiate_pre(&component).map_err(words)?;
+                let exports = exports(engine, &component)?;
+                Ok(Code::Component { pre, exports })
+            }
+            Self::Module(module) => {
+                module::fit(&module)?;
+                let linker = module::linker(engine, grants).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::Module(pre))
+            }
+        }
+    }
+}
+
+fn of_module(module: &Module) -> Vec<ModuleImport> {
+    let imports = module.imports().map(|import| ModuleImport {
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        is_function: import.ty().func().is_some(),
+    });
+    imports.collect()
+}
+
+fn exports(engine: &Engine, component: &Component) -> Result<Exports, String> {
+    let index = |name| component.get_export_index(None, name);
+    let ty = component.component_type();
+    let function = |name| match ty.get_export(engine, name).map(|export| export.ty) {
+        Some(ComponentItem::ComponentFunc(function)) => Ok(Some(function)),
+        Some(_) => Err(format!("its export `{name}` is not a function")),
+        None => Ok(None),
+    };
+    let run = function("run")?.ok_or_else(|| {
+        let names: Vec<_> = ty
+            .exports(engine)
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let found = if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names.join(", ")
+        };
+        format!("it exports no `{RUN}`; it exports {found}")
+    })?;
+    run.typecheck::<instance::RunParams, instance::RunResults>(&ty.instance_type())
+        .map_err(|error| format!("its export `run` is not `{RUN}`: {error:#}"))?;
+    if let Some(overlay) = function("env-overlay")? {
+        overlay
+            .typecheck::<(), instance::OverlayResults>(&ty.instance_type())
+            .map_err(|error| format!("its export `env-overlay` is not `{OVERLAY}`: {error:#}"))?;
+    }
+    let run = index("run").ok_or("its export `run` cannot be found")?;
+    Ok(Exports {
+        run,
+        env_overlay: index("env-overlay"),
+    })
+}

@@ -1,0 +1,3 @@
+module portcullis.example/core-go
+
+go 1.24
