@@ -23,6 +23,8 @@ const SECRET: usize = 32;
 /// How an answer ends: code, or why there is none.
 const CODE: u8 = 1;
 const REFUSAL: u8 = 2;
+/// Bytes of a reason that are worth keeping: the compiler's word for it is not authenticated.
+const MAX_REASON: usize = 4096;
 
 /// A component or core module to be compiled by another process, with [`serve`].
 ///
@@ -132,6 +134,7 @@ impl Order {
         match answer.pop() {
             Some(CODE) => {}
             Some(REFUSAL) => {
+                answer.truncate(MAX_REASON);
                 let why = String::from_utf8_lossy(&answer).into_owned();
                 return Err(AnswerError::Refused(why));
             }

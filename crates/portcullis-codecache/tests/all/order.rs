@@ -123,6 +123,16 @@ fn a_component_that_is_refused_says_why() {
 }
 
 #[test]
+fn a_reason_is_cut() {
+    let order = order(&Engine::default(), 7);
+    let refusal = [vec![b'x'; 100_000], vec![2]].concat();
+    let Err(AnswerError::Refused(why)) = order.accept(refusal) else {
+        panic!("no refusal");
+    };
+    assert_eq!(why.len(), 4096);
+}
+
+#[test]
 fn what_is_no_order_is_not_served() {
     let mut output = Vec::new();
     let engine = Engine::default();
