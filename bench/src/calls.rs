@@ -148,7 +148,6 @@ async fn memory(bench: &Bench) -> anyhow::Result<()> {
     let each = (resident()? - before) / INSTANCES / 1024;
     println!();
     let name = "resident for each instance, its guest's memory included";
-    #[expect(clippy::cast_precision_loss, reason = "some thousands at most")]
     Figure::at_most("memory", name, each as f64, "KiB", 64.0).put();
     Ok(())
 }

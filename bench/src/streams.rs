@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use portcullis::audit::{DigestKey, Options, Trail};
 use portcullis::policy::{Confinement, ProgramRule};
 use portcullis::{Host, Instance, Source};
-use portcullis_spawn_bench::rounds::{Goal, Row, print};
+use portcullis_spawn_bench::rounds::{Figure, Goal, Row, print};
 
 use crate::{Bench, Wish};
 
@@ -47,21 +47,16 @@ pub(crate) async fn all(bench: &Bench) -> anyhow::Result<()> {
             grown = grown.max(peak(false)?.saturating_sub(before));
         }
     }
-    print("1 GiB of a command's output", &rows);
+    let group = "1 GiB of a command's output";
+    print(group, &rows);
     let rate = |row: &Row| (MIB << 20) as f64 / row.median() / 1e3;
-    println!("{:<64} {:>9.2} GB/s", rows[0].name, rate(&rows[0]));
+    let name = |row: &Row| format!("{}: a second", row.name);
+    Figure::plain(group, &name(&rows[0]), rate(&rows[0]), "GB").put();
     for row in &rows[1..] {
-        let verdict = if rate(row) >= GOAL { "met" } else { "MISSED" };
-        println!(
-            "{:<64} {:>9.2} GB/s  ≥ {GOAL} GB/s: {verdict}",
-            row.name,
-            rate(row)
-        );
+        Figure::at_least(group, &name(row), rate(row), "GB", GOAL).put();
     }
-    println!(
-        "peak memory while a guest read: {} KiB more than before",
-        grown / 1024
-    );
+    let name = "peak memory while a guest read, more than before";
+    Figure::plain(group, name, (grown / 1024) as f64, "KiB").put();
     Ok(())
 }
 

@@ -103,9 +103,27 @@ impl Figure {
     #[must_use]
     pub fn at_most(group: &str, name: &str, figure: f64, unit: &'static str, goal: f64) -> Self {
         Self {
-            figure: Some(figure),
             goal: Some(format!("≤ {goal} {unit}")),
             met: Some(figure <= goal),
+            ..Self::plain(group, name, figure, unit)
+        }
+    }
+
+    /// A figure by itself that should be no smaller than a goal.
+    #[must_use]
+    pub fn at_least(group: &str, name: &str, figure: f64, unit: &'static str, goal: f64) -> Self {
+        Self {
+            goal: Some(format!("≥ {goal} {unit}")),
+            met: Some(figure >= goal),
+            ..Self::plain(group, name, figure, unit)
+        }
+    }
+
+    /// A figure by itself that is there to be known.
+    #[must_use]
+    pub fn plain(group: &str, name: &str, figure: f64, unit: &'static str) -> Self {
+        Self {
+            figure: Some(figure),
             ..Self::new(group, name, unit)
         }
     }

@@ -20,7 +20,10 @@ impl Guest for Plugin {
             None => Ok(String::new()),
             Some("echo") => args.next().ok_or_else(|| "echo what?".to_owned()),
             Some("join") => Ok(args.collect()),
-            Some("exec") => ask(args.next().and_then(|count| count.parse().ok()).unwrap_or(1)),
+            Some("exec") => ask(args
+                .next()
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1)),
             Some(other) => Err(format!("unknown call `{other}`")),
         }
     }
