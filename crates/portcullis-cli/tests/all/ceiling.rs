@@ -5,9 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::context::{Context, DEV};
-use crate::session::{PROMPT, Session};
+use crate::session::{ECHO, PROMPT, RUN, Session};
 
-const RUN: [&str; 4] = ["run", "--config", "policy.toml", "p"];
 const CAT: [&str; 8] = [
     "run",
     "--config",
@@ -17,16 +16,6 @@ const CAT: [&str; 8] = [
     "--",
     "cat",
     "/dev/null",
-];
-const ECHO: [&str; 8] = [
-    "run",
-    "--config",
-    "policy.toml",
-    "p",
-    "exec",
-    "--",
-    "echo",
-    "ran",
 ];
 /// Lays the directory that comes first over `/etc`, and runs the rest.
 const BELOW: &str = "mount -t overlay -o \"lowerdir=$1:/etc\" overlay /etc && shift && exec \"$@\"";

@@ -3,14 +3,12 @@
 use std::fs;
 
 use crate::context::{Context, DEV};
-use crate::session::{PROMPT, Session};
+use crate::session::{PROMPT, RUN, Session};
 
 /// A policy in which something is asked: `printf` is allowed, anything else is not written.
 fn context() -> Context {
     Context::with_policy("exec.allow = [\"printf\"]\n")
 }
-
-const RUN: [&str; 4] = ["run", "--config", "policy.toml", "p"];
 
 /// The arguments of a run that asks for these commands, one after the other.
 fn run<'a>(commands: &[&[&'a str]]) -> Vec<&'a str> {

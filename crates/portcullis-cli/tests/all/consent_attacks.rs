@@ -5,20 +5,7 @@ use std::fs;
 use portcullis_testkit::guest;
 
 use crate::context::Context;
-use crate::session::{PROMPT, Session};
-
-const RUN: [&str; 4] = ["run", "--config", "policy.toml", "p"];
-/// What asks for a command that no rule is about.
-const ECHO: [&str; 8] = [
-    "run",
-    "--config",
-    "policy.toml",
-    "p",
-    "exec",
-    "--",
-    "echo",
-    "ran",
-];
+use crate::session::{ECHO, PROMPT, RUN, Session};
 
 fn context() -> Context {
     Context::with_policy("exec.allow = [\"printf\"]\n")

@@ -164,6 +164,30 @@ impl Context {
         self.portcullis(args).output().unwrap()
     }
 
+    /// Exit code, standard output and standard error.
+    pub(crate) fn ended(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self.output(args);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    /// The same of an example, run as its README starts it, with the policy of the examples.
+    pub(crate) fn example(&self, name: &str, args: &[&str]) -> (i32, String, String) {
+        let examples = portcullis_testkit::repository().join("examples");
+        let (config, plugin) = (examples.join("portcullis.toml"), examples.join(name));
+        let base = [
+            "run",
+            "--config",
+            config.to_str().unwrap(),
+            plugin.to_str().unwrap(),
+        ];
+        self.ended(&[&base, args].concat())
+    }
+
     /// Exit code, standard output and standard error, without what differs from run to run.
     pub(crate) fn shown(&self, args: &[&str]) -> String {
         let output = self.output(args);

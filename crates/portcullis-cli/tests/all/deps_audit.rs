@@ -19,28 +19,7 @@ fn context() -> Option<Context> {
 
 /// Exit code, standard output and standard error of the example as its README starts it.
 fn run(context: &Context, args: &[&str]) -> (i32, String, String) {
-    let examples = portcullis_testkit::repository().join("examples");
-    let (config, plugin) = (
-        examples.join("portcullis.toml"),
-        examples.join("deps-audit"),
-    );
-    let base = [
-        "run",
-        "--config",
-        config.to_str().unwrap(),
-        plugin.to_str().unwrap(),
-    ];
-    ended(context, &[&base, args].concat())
-}
-
-fn ended(context: &Context, args: &[&str]) -> (i32, String, String) {
-    let output = context.output(args);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    context.example("deps-audit", args)
 }
 
 fn package(context: &Context, directory: &str, json: &str) {
@@ -176,7 +155,7 @@ fn with_npm(script: &str) -> Option<(i32, String)> {
              exec = {{ path = [{bin:?}], allow = [\"npm\"] }}\n"
         ),
     );
-    let (code, stdout, stderr) = ended(&context, &["run", "--config", "policy.toml", "p"]);
+    let (code, stdout, stderr) = context.ended(&["run", "--config", "policy.toml", "p"]);
     Some((code, stdout + &stderr))
 }
 

@@ -16,28 +16,7 @@ fn context() -> Option<Context> {
 
 /// Exit code, standard output and standard error of the example as its README starts it.
 fn run(context: &Context, args: &[&str]) -> (i32, String, String) {
-    let examples = portcullis_testkit::repository().join("examples");
-    let (config, plugin) = (
-        examples.join("portcullis.toml"),
-        examples.join("disk-watch"),
-    );
-    let base = [
-        "run",
-        "--config",
-        config.to_str().unwrap(),
-        plugin.to_str().unwrap(),
-    ];
-    ended(context, &[&base, args].concat())
-}
-
-fn ended(context: &Context, args: &[&str]) -> (i32, String, String) {
-    let output = context.output(args);
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    context.example("disk-watch", args)
 }
 
 #[test]
@@ -129,7 +108,7 @@ fn every_answer_of_df_is_understood_or_told() {
         ),
     );
     let args = [&["run", "--config", "policy.toml", "p"], &directories[..]].concat();
-    let (code, stdout, stderr) = ended(&context, &args);
+    let (code, stdout, stderr) = context.ended(&args);
     assert_eq!((code, stdout.as_str()), (1, ""));
     insta::assert_snapshot!(stderr, @"
     used  limit      free  directory  file system

@@ -15,6 +15,18 @@ use crate::context::Context;
 
 /// The last thing that a question shows.
 pub(crate) const PROMPT: &str = "Allow it? [";
+pub(crate) const RUN: [&str; 4] = ["run", "--config", "policy.toml", "p"];
+/// What asks for a command that no rule is about.
+pub(crate) const ECHO: [&str; 8] = [
+    "run",
+    "--config",
+    "policy.toml",
+    "p",
+    "exec",
+    "--",
+    "echo",
+    "ran",
+];
 /// After which a test that waits has failed.
 const PATIENCE_SECONDS: i64 = 120;
 const ROWS: u16 = 24;
