@@ -23,7 +23,7 @@ use crate::plumbing::Plumbing;
 use crate::relay::Sink;
 use crate::run::{self, Started};
 use crate::supervise::{Ended, Times, Watched, supervise};
-use crate::{ExecFailure, Executor, Quota, Sharer, Status, Stdio};
+use crate::{ExecFailure, Executor, Pauses, Quota, Sharer, Status, Stdio};
 
 /// Bytes of standard error that are kept to say what went wrong.
 const COMPLAINT: u64 = 4096;
@@ -152,6 +152,8 @@ impl Executor {
             cell: &cell,
             stop: None,
             times,
+            pauses: &Pauses::default(),
+            paused_before: Duration::ZERO,
             quota: &quota,
         };
         let sinks = [&mut stdout, &mut stderr];

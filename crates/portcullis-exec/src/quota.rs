@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_policy::{Code, Limits};
 
-use crate::{CacheOwner, Sharer};
+use crate::{CacheOwner, Pauses, Sharer};
 
 /// The span that `spawns_per_minute` is about.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -65,6 +65,7 @@ pub struct Permit {
     quota: Quota,
     sharer: Sharer,
     cache: Option<CacheOwner>,
+    pauses: Pauses,
 }
 
 impl Quota {
@@ -109,6 +110,7 @@ impl Quota {
             quota: self.clone(),
             sharer: Sharer::new(),
             cache: None,
+            pauses: Pauses::default(),
         })
     }
 
@@ -158,6 +160,17 @@ impl Permit {
     pub fn with_caches_of(mut self, owner: Option<CacheOwner>) -> Self {
         self.cache = owner;
         self
+    }
+
+    /// Says when the command's time stands still. Without it that is never.
+    #[must_use]
+    pub fn with_pauses(mut self, pauses: &Pauses) -> Self {
+        self.pauses = pauses.clone();
+        self
+    }
+
+    pub(crate) fn pauses(&self) -> &Pauses {
+        &self.pauses
     }
 
     pub(crate) fn cache(&self) -> Option<&CacheOwner> {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
 use portcullis_policy::{
@@ -84,6 +84,8 @@ pub struct Running {
     cwd: PathBuf,
     started: Instant,
     times: Times,
+    /// How long its time had stood still when it began.
+    paused_before: Duration,
     permit: Permit,
     in_use: Option<InUse>,
 }
@@ -105,6 +107,7 @@ pub(crate) async fn begin<T>(
     let wanted = Wanted::of(&authorized, &opened.search_path, cache)?;
     let (program, directory) = decided(authorized.request(), opened)?;
     let terms = authorized.terms();
+    let paused_before = permit.pauses().total();
     let times = Times::new(started, deadline, terms.timeout, terms.term_grace);
     if times.kill <= started.into() {
         return Err(ExecFailure::TimeUp);
@@ -162,6 +165,7 @@ pub(crate) async fn begin<T>(
         cwd: directory.real,
         started,
         times,
+        paused_before,
         permit,
         in_use,
     };
@@ -202,6 +206,8 @@ impl Running {
             cell: &cell,
             stop,
             times: self.times,
+            pauses: permit.pauses(),
+            paused_before: self.paused_before,
             quota: permit.quota(),
         };
         let ended = supervise(watched, self.source, sinks, &mut aftermath).await?;

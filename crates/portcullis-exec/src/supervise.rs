@@ -17,7 +17,7 @@ use crate::capture::{Feed, Interrupted};
 use crate::care::TreeNote;
 use crate::piped::{Piped, Stop};
 use crate::relay::{self, Gone, Sink};
-use crate::{ExecFailure, Quota, Status};
+use crate::{ExecFailure, Pauses, Quota, Status};
 
 /// How long a cell may take to confirm a kill.
 const KILL_WAIT: Duration = Duration::from_secs(1);
@@ -121,7 +121,18 @@ pub(crate) struct Watched<'a> {
     /// Whoever may have it killed before its time.
     pub(crate) stop: Option<&'a Piped>,
     pub(crate) times: Times,
+    /// When its time stands still.
+    pub(crate) pauses: &'a Pauses,
+    /// How long they were when its time began.
+    pub(crate) paused_before: Duration,
     pub(crate) quota: &'a Quota,
+}
+
+impl Watched<'_> {
+    /// How much later than by the clock its time is over.
+    fn late(&self) -> Duration {
+        self.pauses.late(self.paused_before)
+    }
 }
 
 /// Feeds and drains until the tree is gone, and sees to it that it is in time.
@@ -171,7 +182,7 @@ pub(crate) async fn supervise(
                 }
                 watch.kill(cell);
             }
-            () = sleep_until(watch.next()) => watch.expired(cell)?,
+            () = sleep_until(watch.next(watched.late())) => watch.expired(cell, watched.late())?,
         }
     };
     tell.send_replace(true);
@@ -262,14 +273,19 @@ impl Watch {
         self.confirm.is_some()
     }
 
-    fn next(&self) -> tokio::time::Instant {
-        self.confirm.or(self.term).unwrap_or(self.kill)
+    /// When something is due, for a command whose time is over so much later than by the clock.
+    fn next(&self, late: Duration) -> tokio::time::Instant {
+        let end = || self.term.unwrap_or(self.kill) + late;
+        self.confirm.unwrap_or_else(end)
     }
 
-    /// Does what is due at [`Watch::next`].
-    fn expired(&mut self, cell: &Leash) -> Result<(), ExecFailure> {
+    /// Does what is due, unless time stood still since that was reckoned.
+    fn expired(&mut self, cell: &Leash, late: Duration) -> Result<(), ExecFailure> {
         if self.confirm.is_some() {
             return Err(ExecFailure::NotReaped);
+        }
+        if tokio::time::Instant::now() < self.next(late) {
+            return Ok(());
         }
         self.timed_out = true;
         match self.term.take() {

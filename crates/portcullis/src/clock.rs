@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use portcullis_exec::{Paused, Pauses};
 use tokio::sync::Notify;
 
 /// When a call is over. Clones are one clock.
@@ -14,6 +15,8 @@ struct Shared {
     times: Mutex<Times>,
     /// The end is another one than before.
     moved: Notify,
+    /// When the time of its commands stands still: whenever its own does.
+    pauses: Pauses,
 }
 
 #[derive(Debug, Default)]
@@ -25,7 +28,10 @@ struct Times {
 
 /// Keeps a clock from going on.
 #[derive(Debug)]
-pub(crate) struct Stopped(CallClock);
+pub(crate) struct Stopped {
+    clock: CallClock,
+    _commands: Paused,
+}
 
 impl CallClock {
     /// Begins a call that may take `limit`.
@@ -58,7 +64,15 @@ impl CallClock {
             Some((_, holders)) => *holders += 1,
             None => *stopped = Some((Instant::now(), 1)),
         }
-        Stopped(self.clone())
+        Stopped {
+            clock: self.clone(),
+            _commands: self.0.pauses.begin(),
+        }
+    }
+
+    /// When the time of commands stands still.
+    pub(crate) fn pauses(&self) -> &Pauses {
+        &self.0.pauses
     }
 
     /// Returns when the call has been over for `after`.
@@ -91,7 +105,7 @@ impl CallClock {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        let mut times = self.0.times();
+        let mut times = self.clock.times();
         let Some((since, holders)) = times.stopped else {
             return;
         };
@@ -102,7 +116,7 @@ impl Drop for Stopped {
         times.stopped = None;
         times.end = times.end.and_then(|end| end.checked_add(since.elapsed()));
         drop(times);
-        self.0.0.moved.notify_waiters();
+        self.clock.0.moved.notify_waiters();
     }
 }
 

@@ -168,6 +168,7 @@ impl Gate {
                         begun: Begun::new(lines, &authorized),
                         permit: permit
                             .of(&self.sharer)
+                            .with_pauses(self.clock.pauses())
                             .with_caches_of(parts.caches_of.clone()),
                         authorized,
                         opened,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_exec::{ExecAsk, Piped, ReadError, Running, Status, Stream, Streams, Which};
+use portcullis_exec::{ExecAsk, Pauses, Piped, ReadError, Running, Status, Stream, Streams, Which};
 
 use crate::fixture::{PATIENCE, Plugin, ask, executor, shell};
 use crate::witness::{STUBBORN_LINES, Witness};
@@ -12,6 +12,7 @@ crate::tests![
     one_that_is_let_go_is_killed_and_its_streams_end,
     a_kill_leaves_nothing_and_what_was_written_can_be_read,
     one_that_reads_nothing_any_more_says_so,
+    no_time_passes_while_somebody_is_asked,
 ];
 
 const AT_MOST: Duration = Duration::from_secs(1);
@@ -94,4 +95,43 @@ async fn one_that_reads_nothing_any_more_says_so() {
     assert!(piped.room().is_err());
     piped.kill();
     assert!(running.await.unwrap().unwrap().asked);
+}
+
+/// Longer than the commands of the test below may take.
+const LONG: Duration = Duration::from_millis(600);
+
+async fn no_time_passes_while_somebody_is_asked() {
+    let mut plugin = Plugin::new(&["cat"]);
+    plugin.limit(|limits| limits.timeout = LONG / 3);
+    let pauses = Pauses::default();
+    let begin = async |pauses: &Pauses| {
+        let (authorized, opened) = plugin.decide(&ask("cat", &[])).unwrap();
+        let permit = plugin.permit().with_pauses(pauses);
+        let streams = Streams {
+            stdin: true,
+            stdout: Stream::Null,
+            stderr: Some(Stream::Null),
+        };
+        let spawned = executor().spawn(authorized, opened, streams, None, permit);
+        let (piped, running) = spawned.await.unwrap();
+        (piped, tokio::spawn(running.finish()))
+    };
+    let (piped, paused) = begin(&pauses).await;
+    let asked = pauses.begin();
+    // The time of others goes on: each of these ends because its own is over.
+    let since = std::time::Instant::now();
+    while since.elapsed() < LONG {
+        let (_open, other) = begin(&Pauses::default()).await;
+        assert_eq!(other.await.unwrap().unwrap().status, Status::TimedOut);
+    }
+    assert!(!paused.is_finished(), "its time passed");
+    drop(asked);
+    piped.close_stdin();
+    assert_eq!(paused.await.unwrap().unwrap().status, Status::Exited(0));
+    let (_open, again) = begin(&pauses).await;
+    assert_eq!(
+        again.await.unwrap().unwrap().status,
+        Status::TimedOut,
+        "it goes on"
+    );
 }
