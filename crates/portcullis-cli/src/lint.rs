@@ -61,7 +61,7 @@ fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Dia
         diagnostic(code::LINT_DUAL_USE, message)
             .note(format!(
                 "`{name}` {what}, so this rule allows all that it can reach: {}",
-                children::reach(&rights, tier)
+                children::reach(&rights, tier).join("; ")
             ))
             .note(place(rule))
             .help("say which arguments it needs with `sub`, `flags` or `args`, or narrow what it reaches with `read`, `write`, `net` or `exec`"),

@@ -122,18 +122,17 @@ pub(super) fn json(
     json!({ "confinement": confinement, "rights": rights, "ca_file": ca_file })
 }
 
-/// The same in half a line, for warnings.
-pub(crate) fn reach(rights: &ChildRights, confinement: Confinement) -> String {
+/// The same in a few words each, for warnings and questions.
+pub(crate) fn reach(rights: &ChildRights, confinement: Confinement) -> Vec<String> {
     if confinement == Confinement::Limits {
-        return "everything that you can reach".to_owned();
+        return vec!["everything that you can reach".to_owned()];
     }
-    format!(
-        "read {}; write {}; network {}; programs {}",
-        or_none(paths(&rights.read)).join(", "),
-        or_none(paths(&rights.write)).join(", "),
-        network(&rights.net).join(", "),
-        programs(rights),
-    )
+    vec![
+        format!("read {}", or_none(paths(&rights.read)).join(", ")),
+        format!("write {}", or_none(paths(&rights.write)).join(", ")),
+        format!("network {}", network(&rights.net).join(", ")),
+        format!("programs {}", programs(rights)),
+    ]
 }
 
 fn paths(paths: &[PathBuf]) -> Vec<String> {

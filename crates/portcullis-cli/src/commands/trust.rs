@@ -19,6 +19,7 @@ use crate::render::{Printer, count, line};
 use crate::session;
 use crate::settings::trusted::{Named, Record, Store};
 use crate::settings::{self, Directories, Environment, Settings};
+use crate::signals::Signals;
 
 /// Characters of a line, before it is continued on the next.
 const WIDTH: usize = 200;
@@ -171,6 +172,7 @@ fn difference(before: &Record, now: &Record) -> Vec<String> {
 }
 
 async fn ask(common: &Common, env: Environment, out: Printer) -> Result<Exit> {
+    let mut signals = Signals::install()?;
     let offer = Offer::find(common, env)?;
     if offer.is_trusted() {
         out.line(&line(&format!(
@@ -200,7 +202,10 @@ async fn ask(common: &Common, env: Environment, out: Printer) -> Result<Exit> {
             lines.join("\n"),
             count(lines.len() as u64, "line"),
         );
-        terminal.ask(&text, "Trust it? [yes/N] ").await
+        tokio::select! {
+            answer = terminal.ask(&text, "Trust it? [yes/N] ") => answer,
+            exit = signals.next() => return Ok(exit),
+        }
     };
     if answer.as_deref() != Some("yes") {
         return Err(refuse("you were asked, and did not type `yes`".to_owned()));

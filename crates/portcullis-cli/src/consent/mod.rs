@@ -106,7 +106,7 @@ impl AtTheTerminal {
                     terminal.say("not allowed\n").await;
                     return Answer::No;
                 }
-                Some(Key::Show) => all = text::all_arguments(&question.request.args),
+                Some(Key::Show) => all = text::whole(question),
                 Some(Key::Once) => return Answer::Once,
                 Some(Key::Run) => return Answer::Run,
                 Some(Key::Always) => return self.always(terminal, question).await,
@@ -130,7 +130,7 @@ impl AtTheTerminal {
     fn words(&self, keys: &Keys, columns: usize) -> String {
         let file = self.keeper.as_ref().and_then(|keeper| keeper.file());
         match (keys, file) {
-            (Keys::Incomplete, _) => "  s: show all of the arguments   n: no\n".to_owned(),
+            (Keys::Incomplete, _) => "  s: show all of it   n: no\n".to_owned(),
             (Keys::Once, _) => "  o: once   n: no\n".to_owned(),
             (Keys::Run, _) | (Keys::All, None) => {
                 "  o: once   r: for this run   n: no\n".to_owned()
@@ -164,7 +164,7 @@ const HEAD: &str = "portcullis: no rule of the policy is about this command";
 
 /// The keys of a question.
 enum Keys {
-    /// Some of the arguments were not shown yet: nobody agrees to what was not shown.
+    /// Some of it was not shown yet: nobody agrees to what was not shown.
     Incomplete,
     Once,
     Run,

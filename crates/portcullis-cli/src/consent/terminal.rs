@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::getpgrp;
@@ -22,6 +23,8 @@ const QUIET: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take until we know that we were stopped and go on.
 const AFTERWARDS: Duration = Duration::from_millis(50);
+/// How long the signal of a terminal that went away may take.
+const HANGUP: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are looked at.
 const MAX_ANSWER: usize = 4096;
 
@@ -100,9 +103,21 @@ impl Terminal {
             match self.once(text, prompt).await {
                 Ok(Line::Typed(line)) => return Some(line),
                 Ok(Line::Continued) => {}
-                Ok(Line::Over) | Err(_) => return None,
+                Ok(Line::Over) | Err(_) => break,
             }
         }
+        if self.has_hung_up() {
+            // The signal that comes with it ends the run; "no" would let the plugin go on first.
+            tokio::time::sleep(HANGUP).await;
+        }
+        None
+    }
+
+    fn has_hung_up(&self) -> bool {
+        let mut polled = [PollFd::new(self.fd.get_ref(), PollFlags::empty())];
+        let at_once = Timespec::default();
+        let polled = rustix::event::poll(&mut polled, Some(&at_once)).map(|_| polled[0].revents());
+        polled.is_ok_and(|events| events.intersects(PollFlags::HUP))
     }
 
     /// Shows a text, from where the last one ended.

@@ -8,7 +8,7 @@ use portcullis_policy::{Cwd, Program};
 use crate::commands::children;
 
 /// Rows that a question has besides its arguments, the prompt included.
-const ROWS: usize = 13;
+const ROWS: usize = 16;
 /// Columns of the names before the facts.
 const MARGIN: usize = 13;
 /// The smallest terminal in which a question is seen whole.
@@ -17,7 +17,7 @@ pub(super) const SMALLEST: (usize, usize) = (ROWS + 2, 40);
 /// A question that fits on the screen.
 pub(super) struct Shown {
     pub(super) text: String,
-    /// Whether some of the arguments are not in it.
+    /// Whether some of the arguments, or of what the command may reach, is not in it.
     pub(super) cut: bool,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn of_command(
     let lines = rows.saturating_sub(ROWS).clamp(1, 8);
     let arguments = arguments(&request.args);
     let shown = middle(&arguments, room * lines);
-    let cut = shown.len() != arguments.len();
+    let mut cut = shown.len() != arguments.len();
     let mut text = String::new();
     let mut fact = |name: &str, fact: &str| {
         // Writing to a string cannot fail.
@@ -71,9 +71,11 @@ pub(super) fn of_command(
         let whose = if of_plugin { "the plugin's" } else { "yours" };
         fact("input", whose);
     }
-    let terms = question.terms;
-    let reach = children::reach(&terms.rights, terms.confinement);
-    fact("it may", &middle(&escaped(&reach), room));
+    for (at, reach) in reach(question).iter().enumerate() {
+        let shown = middle(reach, room);
+        cut |= shown.len() != reach.len();
+        fact(if at == 0 { "it may" } else { "" }, &shown);
+    }
     let foreign = |text: &str| !text.is_ascii();
     if foreign(&shown) || names.iter().any(|name| foreign(name)) {
         fact(
@@ -84,13 +86,22 @@ pub(super) fn of_command(
     Shown { text, cut }
 }
 
-/// All arguments, a line each.
-pub(super) fn all_arguments(args: &[String]) -> String {
+/// All arguments, and all that the command may reach, a line each.
+pub(super) fn whole(question: &Question<'_>) -> String {
     let mut text = String::new();
-    for (at, arg) in args.iter().enumerate() {
+    for (at, arg) in question.request.args.iter().enumerate() {
         let _ = writeln!(text, "  argument {}: {}", at + 1, quoted(arg));
     }
+    for reach in reach(question) {
+        let _ = writeln!(text, "  it may {reach}");
+    }
     text
+}
+
+fn reach(question: &Question<'_>) -> Vec<String> {
+    let terms = question.terms;
+    let reach = children::reach(&terms.rights, terms.confinement);
+    reach.iter().map(|reach| escaped(reach)).collect()
 }
 
 fn arguments(args: &[String]) -> String {

@@ -101,6 +101,33 @@ fn controls_in_arguments_are_shown_as_such() {
 }
 
 #[test]
+fn nobody_agrees_to_rights_that_were_not_shown() {
+    let names: Vec<_> = (0..20)
+        .map(|at| format!("\"out/directory-{at}\""))
+        .collect();
+    let context = Context::with_policy(&format!(
+        "fs.write = [{}]\nexec = {{ allow = [\"printf\"], confinement = \"full\" }}\n",
+        names.join(", ")
+    ));
+    for at in 0..20 {
+        let directory = context.project().join(format!("out/directory-{at}"));
+        fs::create_dir_all(directory).unwrap();
+    }
+    let mut session = Session::start(&context, &ECHO);
+    session.waits_for("Allow it? [s/N] ");
+    let rows = session.rows().join("\n");
+    assert!(!rows.contains("directory-10,"), "{rows}");
+    assert!(rows.contains("\n             network none\n"), "{rows}");
+    session.types("o\n").waits_for("Allow it? [s/N] ");
+    session
+        .types("s\n")
+        .waits_for("directory-10,")
+        .waits_for("Allow it? [o/r/a/N] ");
+    session.types("\n");
+    assert_eq!(session.ends().0, 126);
+}
+
+#[test]
 fn nobody_agrees_to_arguments_that_were_not_shown() {
     let context = context();
     let long = format!("{}; rm -rf ~ ;{}", "x".repeat(50_000), "y".repeat(50_000));

@@ -26,11 +26,12 @@ impl Context {
         Self::of(tempfile::tempdir().unwrap())
     }
 
-    /// As [`Self::new`], and not below `/tmp`, where a cell has a directory of its own that can be written.
+    /// As [`Self::new`], and not below `/tmp`, where a cell has a directory of its own that can be written, and where other
+    /// users could exchange a script.
     pub(crate) fn beside_tmp() -> Self {
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let built = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let place = if built.starts_with("/tmp") {
-            Path::new("/var/tmp")
+            std::env::var_os("HOME").unwrap().into()
         } else {
             built
         };
