@@ -31,8 +31,18 @@ impl Pauses {
         Paused(self.clone())
     }
 
+    /// Whether there is one now.
+    pub fn is_on(&self) -> bool {
+        self.spans().now.is_some()
+    }
+
+    /// The length of those that are over.
+    pub fn over(&self) -> Duration {
+        self.spans().over
+    }
+
     /// The length of all of them so far.
-    pub(crate) fn total(&self) -> Duration {
+    pub fn total(&self) -> Duration {
         let spans = self.spans();
         let now = spans
             .now
@@ -42,9 +52,12 @@ impl Pauses {
 
     /// How much later than by the clock something is due, which was reckoned when all pauses were `before` long.
     pub(crate) fn late(&self, before: Duration) -> Duration {
-        let is_on = self.spans().now.is_some();
         // Nobody knows when one that is on will end, and nobody should look all the time.
-        let look_again = if is_on { LOOK_AGAIN } else { Duration::ZERO };
+        let look_again = if self.is_on() {
+            LOOK_AGAIN
+        } else {
+            Duration::ZERO
+        };
         self.total().saturating_sub(before) + look_again
     }
 

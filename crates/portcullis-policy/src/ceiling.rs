@@ -290,8 +290,8 @@ mod tests {
     fn what_is_above_is_cut_off_and_said() {
         let mut grants = Grants::none(PluginId::new("p").unwrap());
         grants.fs = vec![
-            fs("/work/a", FsAccess::ReadWrite),
-            fs("/work", FsAccess::ReadWrite),
+            fs("/srv/a", FsAccess::ReadWrite),
+            fs("/srv", FsAccess::ReadWrite),
             fs("/home", FsAccess::Read),
         ];
         grants.env = vec!["*".to_owned()];
@@ -300,8 +300,8 @@ mod tests {
         let ceiling = Ceiling {
             mode: Some(Mode::Production),
             fs: FsCeiling {
-                read: at(vec!["/work".into()]),
-                write: at(vec!["/work/a".into()]),
+                read: at(vec!["/srv".into()]),
+                write: at(vec!["/srv/a".into()]),
             },
             env: at(vec!["LANG".to_owned(), "LC_*".to_owned()]),
             net: at(Net::None),
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(
             what,
             [
-                "write `/work`",
+                "write `/srv`",
                 "read `/home`",
                 "reach all of its `net`",
                 "read the variable `*`"
@@ -321,8 +321,8 @@ mod tests {
         assert_eq!(
             grants.fs,
             [
-                fs("/work/a", FsAccess::ReadWrite),
-                fs("/work", FsAccess::Read)
+                fs("/srv/a", FsAccess::ReadWrite),
+                fs("/srv", FsAccess::Read)
             ]
         );
         assert_eq!(grants.env, ["LANG", "LC_*"]);
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn no_bound_cuts_nothing() {
         let mut grants = Grants::none(PluginId::new("p").unwrap());
-        grants.fs = vec![fs("/work", FsAccess::ReadWrite)];
+        grants.fs = vec![fs("/srv", FsAccess::ReadWrite)];
         grants.exec = Some(ExecGrant::default());
         grants.env = vec!["*".to_owned()];
         let before = grants.clone();

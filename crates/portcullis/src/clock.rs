@@ -13,60 +13,54 @@ pub(crate) struct CallClock(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     times: Mutex<Times>,
+    /// When it stands still, and the time of its commands with it.
+    pauses: Pauses,
     /// The end is another one than before.
     moved: Notify,
-    /// When the time of its commands stands still: whenever its own does.
-    pauses: Pauses,
 }
 
-#[derive(Debug, Default)]
+/// A call as it began.
+#[derive(Clone, Copy, Debug, Default)]
 struct Times {
     end: Option<Instant>,
-    /// Since when the clock stands still, and how many wait for it to go on.
-    stopped: Option<(Instant, u32)>,
+    /// How long the clock had stood still by then.
+    paused_before: Duration,
 }
 
 /// Keeps a clock from going on.
 #[derive(Debug)]
 pub(crate) struct Stopped {
     clock: CallClock,
-    _commands: Paused,
+    paused: Option<Paused>,
 }
 
 impl CallClock {
     /// Begins a call that may take `limit`.
     pub(crate) fn start(&self, limit: Duration) {
-        let now = Instant::now();
-        let mut times = self.times();
-        times.end = now.checked_add(limit);
-        if let Some((since, _)) = &mut times.stopped {
-            *since = now;
-        }
-        drop(times);
+        *self.times() = Times {
+            end: Instant::now().checked_add(limit),
+            paused_before: self.0.pauses.total(),
+        };
         self.0.moved.notify_waiters();
     }
 
     /// When the call is over if nobody is asked any more. `None`: never.
     pub(crate) fn end(&self) -> Option<Instant> {
-        self.times().end
+        let times = *self.times();
+        let late = self.0.pauses.over().saturating_sub(times.paused_before);
+        times.end?.checked_add(late)
     }
 
     /// Whether the call is over.
     pub(crate) fn is_over(&self) -> bool {
-        let times = self.times();
-        times.stopped.is_none() && times.end.is_some_and(|end| Instant::now() >= end)
+        !self.0.pauses.is_on() && self.end().is_some_and(|end| Instant::now() >= end)
     }
 
     /// Lets no time pass until what is returned is dropped.
     pub(crate) fn stop(&self) -> Stopped {
-        let stopped = &mut self.times().stopped;
-        match stopped {
-            Some((_, holders)) => *holders += 1,
-            None => *stopped = Some((Instant::now(), 1)),
-        }
         Stopped {
             clock: self.clone(),
-            _commands: self.0.pauses.begin(),
+            paused: Some(self.0.pauses.begin()),
         }
     }
 
@@ -92,10 +86,11 @@ impl CallClock {
 
     /// The time until the call has been over for `after`. `None` while the clock stands still.
     fn left(&self, after: Duration) -> Option<Duration> {
-        let times = self.times();
-        let end = times.end.filter(|_| times.stopped.is_none())?;
-        let left = end.checked_add(after)?;
-        Some(left.saturating_duration_since(Instant::now()))
+        if self.0.pauses.is_on() {
+            return None;
+        }
+        let end = self.end()?.checked_add(after)?;
+        Some(end.saturating_duration_since(Instant::now()))
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {
@@ -105,17 +100,8 @@ impl CallClock {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        let mut times = self.clock.times();
-        let Some((since, holders)) = times.stopped else {
-            return;
-        };
-        if holders > 1 {
-            times.stopped = Some((since, holders - 1));
-            return;
-        }
-        times.stopped = None;
-        times.end = times.end.and_then(|end| end.checked_add(since.elapsed()));
-        drop(times);
+        // The clock goes on before anybody is told.
+        self.paused = None;
         self.clock.0.moved.notify_waiters();
     }
 }
