@@ -123,11 +123,13 @@ fn decision_event() -> Event {
         call: 1,
         plugin: "bench".to_owned(),
         capability: "exec".to_owned(),
+        function: None,
         object: Masked::argv(["/usr/bin/env", "-0"]),
         verdict: Verdict::Allow,
         rule: None,
         code: None,
         reason: None,
+        effect: None,
     })
 }
 

@@ -6,7 +6,10 @@ use crate::chain::Head;
 use crate::digest::KeyedDigest;
 use crate::mask::Masked;
 
-/// One thing that happened. A call that has an effect leaves two: a [`Decision`], then an [`Outcome`].
+/// One thing that happened.
+///
+/// A call that changes something outside leaves two: a [`Decision`] before it, then an [`Outcome`] or a [`Done`]. A call that
+/// only tells the guest something leaves one, a [`Decision`] with its [`Effect`], before the guest is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -25,6 +28,8 @@ pub enum Event {
     Decision(Decision),
     /// What came of a request that was allowed.
     Outcome(Outcome),
+    /// What came of a request of the guest itself that was allowed.
+    Done(Done),
     /// Denials that repeated one another, counted instead of written one by one.
     DenialsFolded(DenialsFolded),
 }
@@ -140,6 +145,9 @@ pub struct Decision {
     pub plugin: String,
     /// The capability, such as `exec`.
     pub capability: String,
+    /// What of the capability, such as `read`, where it is more than one function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
     /// What it was asked for: a program with its arguments, a path, an address.
     pub object: Masked,
     /// The answer.
@@ -150,6 +158,37 @@ pub struct Decision {
     pub code: Option<String>,
     /// The reason in words.
     pub reason: Option<Masked>,
+    /// What came of it, where it is over already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+}
+
+/// What came of a request of the guest itself: a file that it read, an address that it asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Why it failed, in words; `None` when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Masked>,
+    /// Bytes that the guest was given.
+    pub bytes_in: u64,
+    /// Bytes that went out: to a file, a host, a store.
+    pub bytes_out: u64,
+    /// The status of an HTTP response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+}
+
+/// What came of a request of the guest itself that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The id of the run.
+    pub run: String,
+    /// The number of the call within the run, as in its [`Decision`].
+    pub call: u64,
+    /// What came of it.
+    pub effect: Effect,
 }
 
 /// Allow or deny.
@@ -256,6 +295,9 @@ pub struct DenialsFolded {
     pub plugin: String,
     /// The capability that was asked for.
     pub capability: String,
+    /// What of the capability, where it is more than one function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
     /// What it was asked for.
     pub object: Masked,
     /// The code of the denial.

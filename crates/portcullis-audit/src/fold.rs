@@ -44,7 +44,7 @@ const OTHERS: &str = "(others)";
 
 /// A sink before another one that counts repeated denials instead of writing each.
 ///
-/// Denials are equal if run, plugin, capability, object and code are. The first few of a window are written
+/// Denials are equal if run, plugin, capability, function, object and code are. The first few of a window are written
 /// as they are; the rest become one [`DenialsFolded`] record when the window is over, which is seen
 /// at the next event, or at the end of the run. Nothing but denials is ever folded, and a denial has
 /// no effect, so the rule "no record, no effect" holds.
@@ -60,6 +60,7 @@ struct Key {
     run: String,
     plugin: String,
     capability: String,
+    function: Option<String>,
     object: Masked,
     code: Option<String>,
 }
@@ -119,6 +120,7 @@ impl Window {
             run: key.run,
             plugin: key.plugin,
             capability: key.capability,
+            function: key.function,
             object: key.object,
             code: key.code,
             count: self.folded,
@@ -177,6 +179,7 @@ impl Key {
             run: decision.run.clone(),
             plugin: decision.plugin.clone(),
             capability: decision.capability.clone(),
+            function: decision.function.clone(),
             object: decision.object.clone(),
             code: decision.code.clone(),
         }

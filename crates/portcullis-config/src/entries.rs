@@ -272,14 +272,16 @@ impl Reader<'_> {
         size(&raw.total_output, &mut limits.total_output);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
-        limits.children = raw
-            .children
-            .as_ref()
-            .map_or(limits.children, |value| **value);
-        limits.spawns_per_minute = raw
-            .spawns_per_minute
-            .as_ref()
-            .map_or(limits.spawns_per_minute, |value| **value);
+        let count = |number: &Option<At<u32>>, value: &mut u32| {
+            if let Some(written) = number {
+                *value = **written;
+            }
+        };
+        count(&raw.children, &mut limits.children);
+        count(&raw.spawns_per_minute, &mut limits.spawns_per_minute);
+        count(&raw.http_per_minute, &mut limits.http_per_minute);
+        count(&raw.log_per_minute, &mut limits.log_per_minute);
+        count(&raw.calls_per_minute, &mut limits.calls_per_minute);
         limits.table_elements = raw
             .table_elements
             .as_ref()

@@ -153,6 +153,21 @@ impl Reader<'_> {
                 wanted.spawns_per_minute > now.spawns_per_minute,
             ),
             (
+                "http_per_minute",
+                raw.http_per_minute.as_ref().map(At::span),
+                wanted.http_per_minute > now.http_per_minute,
+            ),
+            (
+                "log_per_minute",
+                raw.log_per_minute.as_ref().map(At::span),
+                wanted.log_per_minute > now.log_per_minute,
+            ),
+            (
+                "calls_per_minute",
+                raw.calls_per_minute.as_ref().map(At::span),
+                wanted.calls_per_minute > now.calls_per_minute,
+            ),
+            (
                 "call",
                 raw.call.as_ref().map(At::span),
                 wanted.call > now.call,

@@ -414,6 +414,12 @@ pub(crate) struct Limits {
     pub(crate) children: Option<At<u32>>,
     /// Commands started in any 60 seconds. Default: 600.
     pub(crate) spawns_per_minute: Option<At<u32>>,
+    /// HTTP requests of the plugin itself within a minute. Default: 60.
+    pub(crate) http_per_minute: Option<At<u32>>,
+    /// Lines of log within a minute. Default: 100.
+    pub(crate) log_per_minute: Option<At<u32>>,
+    /// Calls of any other one function, such as reading a file, within a minute. Default: 60000.
+    pub(crate) calls_per_minute: Option<At<u32>>,
     /// Wall-clock time of one call into the plugin. Default: `"120s"`.
     pub(crate) call: Option<At<TimeText>>,
     /// Bytes of linear memory. Default: `"256MiB"`.

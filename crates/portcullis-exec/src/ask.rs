@@ -40,6 +40,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The environment the host was started with.
+    pub fn host_env(&self) -> &HostEnvironment {
+        &self.host_env
+    }
+
     /// Opens the project directory, in which commands run that ask for no other.
     ///
     /// # Errors

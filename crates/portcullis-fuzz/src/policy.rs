@@ -349,6 +349,9 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.total_output <= before.total_output
         && after.children <= before.children
         && after.spawns_per_minute <= before.spawns_per_minute
+        && after.http_per_minute <= before.http_per_minute
+        && after.log_per_minute <= before.log_per_minute
+        && after.calls_per_minute <= before.calls_per_minute
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements

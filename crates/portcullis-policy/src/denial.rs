@@ -116,6 +116,10 @@ codes! {
     ///
     /// Raise the rule's `memory`. What several processes share counts for each of them.
     LimitMemory = "P0225",
+    /// The plugin called a function of a capability more often within a minute than it may.
+    ///
+    /// Raise `limits.http_per_minute`, `limits.log_per_minute` or `limits.calls_per_minute`. Refused calls count too.
+    LimitCalls = "P0226",
     /// The preopened directory is not one that was granted.
     ///
     /// Grant it with `fs.read` or `fs.write`.
@@ -126,6 +130,10 @@ codes! {
     /// at any depth, and so are the directories that lead to them. If the plugin and its commands are meant to change
     /// one, name it in `exec.unprotect`; `portcullis inspect --json` lists them.
     FsProtected = "P0302",
+    /// The plugin was not granted the environment variable. It cannot tell that from one that is not set.
+    ///
+    /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
+    EnvNotGranted = "P0401",
 }
 
 impl fmt::Display for Code {

@@ -30,20 +30,26 @@ impl HostEnvironment {
     /// The variables that a guest granted these names may read. A name with a trailing `*` stands for all that begin
     /// so, but never for one that holds a secret: that has to be named exactly.
     pub fn readable(&self, names: &[String]) -> impl Iterator<Item = (&str, &str)> {
-        let granted = |name: &str, value: &str| {
-            names.iter().any(|granted| match granted.strip_suffix('*') {
-                Some(prefix) => {
-                    name.starts_with(prefix) && !is_secret_name(name) && !mentions_secret(value)
-                }
-                None => name == granted,
-            })
-        };
         let vars = self
             .0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        vars.filter(move |(name, value)| granted(name, value))
+        vars.filter(move |(name, value)| is_granted(names, name, value))
     }
+
+    /// Whether a guest granted these names may read this variable, or learn that it is not set.
+    pub(crate) fn may_read(&self, names: &[String], name: &str) -> bool {
+        is_granted(names, name, self.get(name).unwrap_or_default())
+    }
+}
+
+fn is_granted(names: &[String], name: &str, value: &str) -> bool {
+    names.iter().any(|granted| match granted.strip_suffix('*') {
+        Some(prefix) => {
+            name.starts_with(prefix) && !is_secret_name(name) && !mentions_secret(value)
+        }
+        None => name == granted,
+    })
 }
 
 /// A child's whole environment.

@@ -3,7 +3,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule, Protect,
+    Capability, Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule,
+    Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -60,6 +61,20 @@ impl Grants {
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
+        }
+    }
+
+    /// Whether anything of a capability is granted, so that an import of it is linked.
+    pub fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Exec => self.exec.is_some(),
+            Capability::Fs => !self.fs.is_empty(),
+            Capability::Env => !self.env.is_empty(),
+            Capability::Http
+            | Capability::Kv
+            | Capability::Log
+            | Capability::Prompt
+            | Capability::Metadata => false,
         }
     }
 

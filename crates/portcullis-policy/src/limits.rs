@@ -9,6 +9,7 @@ const MIB: u64 = 1024 * 1024;
 /// # Defaults
 /// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
+/// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
@@ -26,6 +27,13 @@ pub struct Limits {
     pub children: u32,
     /// Commands started in any 60 seconds.
     pub spawns_per_minute: u32,
+    /// HTTP requests of the guest itself within a minute, those that are refused included. As many may come at once.
+    pub http_per_minute: u32,
+    /// Lines of log within a minute; what is more is dropped. As many may come at once.
+    pub log_per_minute: u32,
+    /// Calls of any other one function of a capability within a minute, those that are refused included. As many may come
+    /// at once.
+    pub calls_per_minute: u32,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -47,6 +55,9 @@ impl Default for Limits {
             total_output: 256 * MIB,
             children: 8,
             spawns_per_minute: 600,
+            http_per_minute: 60,
+            log_per_minute: 100,
+            calls_per_minute: 60_000,
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
@@ -67,6 +78,9 @@ impl Limits {
             total_output: self.total_output.min(other.total_output),
             children: self.children.min(other.children),
             spawns_per_minute: self.spawns_per_minute.min(other.spawns_per_minute),
+            http_per_minute: self.http_per_minute.min(other.http_per_minute),
+            log_per_minute: self.log_per_minute.min(other.log_per_minute),
+            calls_per_minute: self.calls_per_minute.min(other.calls_per_minute),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),

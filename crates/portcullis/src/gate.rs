@@ -8,6 +8,8 @@ mod beside;
 mod consent;
 mod limits;
 mod records;
+#[allow(dead_code, reason = "for capabilities that change something outside")]
+mod used;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +21,7 @@ use portcullis_exec::{
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
-    Program, decide,
+    HostEnvironment, Program, decide,
 };
 
 use crate::activity::{Activity, Command};
@@ -29,11 +31,14 @@ use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
 use crate::notice;
+use crate::rates::Rates;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
 pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
+#[allow(unused_imports, reason = "capabilities name them")]
+pub(crate) use used::{Rule, Use};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ pub(crate) struct GateParts {
     pub(crate) place: Arc<Place>,
     pub(crate) executor: Option<Executor>,
     pub(crate) quota: Arc<Quota>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
     pub(crate) trail: Trail,
@@ -118,7 +124,7 @@ impl Gate {
         let admitted = self.admit(wish.ask, streams).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
-            return self.told(admitted.begun.failed(no_server()));
+            return self.ended(admitted.begun.failed(no_server()));
         };
         let (stdio, digests) = digest::of_relayed(stdio, self.parts.trail.key.as_deref());
         let Admitted {
@@ -130,7 +136,7 @@ impl Gate {
         begun.digests = digests;
         let run = executor.run(authorized, opened, stdio, deadline, permit);
         let run = run.await;
-        self.told(begun.ended(run))
+        self.ended(begun.ended(run))
     }
 
     /// When a command is to end that may take this long.
@@ -226,6 +232,11 @@ impl Gate {
         self.activity.failure(why);
     }
 
+    /// The environment the host was started with.
+    pub(crate) fn host_env(&self) -> HostEnvironment {
+        self.parts.place.host_env().clone()
+    }
+
     /// What the plugin was granted.
     pub(crate) fn grants(&self) -> Arc<Grants> {
         Arc::clone(&self.parts.grants)
@@ -237,7 +248,7 @@ impl Gate {
     }
 
     /// Tells the operator what became of a command. Its outcome is written down, or could not be.
-    fn told(&mut self, ended: Ended) -> Result<Completed, NotRun> {
+    fn ended(&mut self, ended: Ended) -> Result<Completed, NotRun> {
         let Ended {
             call,
             program,

@@ -24,6 +24,7 @@ use crate::gate::{GateParts, with_causes};
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
+use crate::rates::AllRates;
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -48,6 +49,7 @@ struct Shared {
     executors: [OnceLock<Result<Executor, String>>; 4],
     /// One question at a time, whichever instance asks.
     turn: Arc<tokio::sync::Mutex<()>>,
+    rates: AllRates,
 }
 
 impl std::fmt::Debug for Shared {
@@ -225,6 +227,7 @@ impl HostBuilder {
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::env::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
@@ -233,6 +236,7 @@ impl HostBuilder {
             project,
             executors: Default::default(),
             turn: Arc::default(),
+            rates: AllRates::default(),
         })))
     }
 }
@@ -421,6 +425,7 @@ impl Host {
         let grants = Arc::new(grants);
         let gate = Arc::new(GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
+            rates: shared.rates.of(&plugin),
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,

@@ -8,6 +8,7 @@ use wasmtime::component::Component;
 
 use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
+use crate::abi::env::ENV;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -24,8 +25,8 @@ pub(crate) fn names(engine: &Engine, component: &Component) -> Vec<String> {
 enum Source {
     /// Linked, and of no effect without grants.
     Linked,
-    /// Needs the `exec` grant.
-    Exec,
+    /// Needs something of this capability to be granted.
+    Needs(Capability),
     /// A known interface that this release does not supply.
     NotYet(&'static str),
     Unknown,
@@ -34,9 +35,11 @@ enum Source {
 fn source(name: &str) -> Source {
     let ours = name.starts_with("portcullis:cli/") || name.starts_with("my:cli/");
     let matches = |known: &[&str]| known.contains(&name) || (ours && version_of(known[0], name));
-    let command = name.starts_with("portcullis:cli/") && matches(&[COMMAND]);
-    if matches(&PROCESS) || matches(&CONTEXT) || command {
-        Source::Exec
+    let is_ours = |interface| name.starts_with("portcullis:cli/") && matches(&[interface]);
+    if matches(&PROCESS) || matches(&CONTEXT) || is_ours(COMMAND) {
+        Source::Needs(Capability::Exec)
+    } else if is_ours(ENV) {
+        Source::Needs(Capability::Env)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
@@ -81,8 +84,8 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
         .filter_map(|name| {
             let why = match source(name) {
                 Source::Linked => return None,
-                Source::Exec if grants.exec.is_some() || grants.late => return None,
-                Source::Exec => exec_grant(grants),
+                Source::Needs(capability) if grants.has(capability) || grants.late => return None,
+                Source::Needs(capability) => grant_of(capability, grants),
                 Source::NotYet(_) if grants.late => return None,
                 Source::NotYet(why) => why.to_owned(),
                 Source::Unknown => "no such interface on this host".to_owned(),
@@ -95,18 +98,26 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
         .collect()
 }
 
-/// What would supply an import that needs the `exec` grant.
-fn exec_grant(grants: &Grants) -> String {
-    format!(
-        "needs the `exec` grant; to allow a program: portcullis grant {} exec <program>",
-        grants.plugin
-    )
+/// What would supply an import that needs a grant.
+fn grant_of(capability: Capability, grants: &Grants) -> String {
+    let (what, example) = match capability {
+        Capability::Exec => ("a program", "exec <program>"),
+        Capability::Env => ("a variable", "env <name>"),
+        Capability::Fs => ("a directory", "read <directory>"),
+        Capability::Http
+        | Capability::Kv
+        | Capability::Log
+        | Capability::Prompt
+        | Capability::Metadata => return format!("needs the `{capability}` grant"),
+    };
+    let plugin = &grants.plugin;
+    format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")
 }
 
 /// The capability that an import needs, if it needs one.
 pub(crate) fn needs(name: &str) -> Option<Capability> {
     match source(name) {
-        Source::Exec => Some(Capability::Exec),
+        Source::Needs(capability) => Some(capability),
         Source::NotYet(_) if name.starts_with("wasi:http/") => Some(Capability::Http),
         Source::NotYet(_) if name.starts_with("wasi:keyvalue/") => Some(Capability::Kv),
         Source::NotYet(_) | Source::Linked | Source::Unknown => None,
@@ -115,7 +126,9 @@ pub(crate) fn needs(name: &str) -> Option<Capability> {
 
 /// Whether any import needs the `exec` grant.
 pub(crate) fn wants_exec(names: &[String]) -> bool {
-    names.iter().any(|name| source(name) == Source::Exec)
+    names
+        .iter()
+        .any(|name| source(name) == Source::Needs(Capability::Exec))
 }
 
 #[cfg(test)]

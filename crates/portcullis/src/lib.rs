@@ -49,6 +49,7 @@ mod last_words;
 mod notice;
 mod own_state;
 mod plugin;
+mod rates;
 mod recognize;
 mod repositories;
 mod shape;

@@ -225,7 +225,8 @@ const fn is_denial(event: &Event) -> bool {
         | Event::RunEnded(_)
         | Event::Asked(_)
         | Event::TrustChanged(_)
-        | Event::Outcome(_) => false,
+        | Event::Outcome(_)
+        | Event::Done(_) => false,
     }
 }
 
@@ -239,6 +240,7 @@ const fn kind(event: &Event) -> &'static str {
         Event::TrustChanged(_) => "trust_changed",
         Event::Decision(_) => "decision",
         Event::Outcome(_) => "outcome",
+        Event::Done(_) => "done",
         Event::DenialsFolded(_) => "denials_folded",
     }
 }

@@ -23,11 +23,13 @@ fn decision(verdict: Verdict) -> Event {
         call: 1,
         plugin: "p".into(),
         capability: "exec".into(),
+        function: None,
         object: Masked::argv(["curl", "--token", "hunter2"]),
         verdict,
         rule: None,
         code: None,
         reason: Some(Masked::new("requested with [\"--token\", \"hunter2\"]")),
+        effect: None,
     })
 }
 

@@ -93,6 +93,7 @@ fn decision(call: u64, verdict: Verdict) -> Event {
         call,
         plugin: "notes".into(),
         capability: "exec".into(),
+        function: None,
         object: Masked::argv(["/usr/bin/git", "log", "--oneline"]),
         verdict,
         rule: Some(Rule {
@@ -101,6 +102,7 @@ fn decision(call: u64, verdict: Verdict) -> Event {
         }),
         code: None,
         reason: None,
+        effect: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use portcullis_audit::{
-    self as audit, Answer, Decision, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
+    self as audit, Answer, Decision, Effect, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
 };
 use serde_json::json;
 
@@ -92,6 +92,7 @@ fn run_of(event: &Event) -> Option<&str> {
         Event::RunEnded(event) => Some(&event.run),
         Event::Decision(event) => Some(&event.run),
         Event::Outcome(event) => Some(&event.run),
+        Event::Done(event) => Some(&event.run),
         Event::DenialsFolded(event) => Some(&event.run),
         _ => None,
     }
@@ -135,6 +136,12 @@ fn summary(event: &Event) -> String {
                 event.duration_us
             )
         }
+        Event::Done(event) => format!(
+            "run {} call {}: {}",
+            event.run,
+            event.call,
+            effect(&event.effect)
+        ),
         Event::DenialsFolded(event) => format!(
             "run {} calls {} to {}: denied {} {} {} more times",
             event.run,
@@ -287,6 +294,8 @@ fn facts(event: &Event) -> Vec<(&'static str, String)> {
                     .as_ref()
                     .map(|reason| ("because", reason.as_str().to_owned())),
             );
+            let effects = event.effect.iter();
+            facts.extend(effects.map(|done| ("came of it", effect(done))));
         }
         Event::Outcome(event) => outcome_facts(event, &mut facts),
         _ => {}
@@ -314,6 +323,21 @@ fn outcome_facts(event: &Outcome, facts: &mut Vec<(&'static str, String)>) {
             event.stragglers_killed.to_string(),
         ));
     }
+}
+
+/// What came of a request of the guest itself.
+fn effect(effect: &Effect) -> String {
+    let failed = effect.failed.iter();
+    let failed: String = failed
+        .map(|why| format!("failed ({}), ", why.as_str()))
+        .collect();
+    let status = effect.http_status.iter();
+    let status: String = status.map(|status| format!("status {status}, ")).collect();
+    let (bytes_in, bytes_out) = (effect.bytes_in, effect.bytes_out);
+    format!(
+        "{failed}{status}{bytes_in} bytes in, {bytes_out} out after {} µs",
+        effect.duration_us
+    )
 }
 
 /// One host that a command asked its proxy for.

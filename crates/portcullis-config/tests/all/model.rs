@@ -76,7 +76,7 @@ sha256 = "{digest}"
 late = true
 env = ["LANG", "LC_*"]
 fs = {{ read = ["${{project}}", {{ path = "~/notes", as = "/notes" }}, "${{plugin}}"], write = ["out"] }}
-limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB" }}
+limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB" }}
 
 [plugins.exec]
 inherit_env = false
@@ -137,6 +137,14 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
             limits.table_elements
         ),
         (1, 2, 4)
+    );
+    assert_eq!(
+        (
+            limits.http_per_minute,
+            limits.log_per_minute,
+            limits.calls_per_minute
+        ),
+        (5, 6, 7)
     );
     assert_eq!(limits.call, Duration::from_secs(60));
     assert_eq!(

@@ -336,8 +336,8 @@ fn every_denial_reads_as_it_should() {
     }
     codes.insert(directory_denial().code);
     codes.insert(unconfinable().code);
-    // In `changes.rs`.
-    codes.insert(Code::FsProtected);
+    // In `changes.rs`, and beside their requests.
+    codes.extend([Code::FsProtected, Code::EnvNotGranted]);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,
@@ -345,6 +345,7 @@ fn every_denial_reads_as_it_should() {
         Code::LimitOutput,
         Code::LimitTotalOutput,
         Code::LimitMemory,
+        Code::LimitCalls,
     ]);
     assert_eq!(codes, Code::ALL.iter().copied().collect());
 }

@@ -244,7 +244,7 @@ impl Gate {
     }
 
     fn not_begun(&mut self, ended: Ended) -> NotRun {
-        match self.told(ended) {
+        match self.ended(ended) {
             Err(not_run) => not_run,
             Ok(_) => NotRun::Guest(GuestError::CannotStart.into()),
         }
@@ -278,7 +278,7 @@ impl Gate {
         let ended = std::mem::take(&mut self.children.inner().ended);
         for ended in ended {
             // The guest was told by the child itself.
-            let _ = self.told(ended);
+            let _ = self.ended(ended);
         }
     }
 

@@ -47,6 +47,7 @@ impl Lines {
                 .map_or(Capability::Exec, |denial| denial.capability)
                 .name()
                 .to_owned(),
+            function: None,
             object: object.clone(),
             verdict: if denial.is_none() {
                 Verdict::Allow
@@ -56,6 +57,7 @@ impl Lines {
             rule,
             code: denial.map(|denial| denial.code.to_string()),
             reason: denial.map(|denial| Masked::new(&denial.notes.join("; "))),
+            effect: None,
         }))
     }
 
@@ -145,7 +147,7 @@ impl Lines {
     }
 
     /// No audit line, no effect: a trail that cannot be written closes the gate.
-    fn append(&self, event: &Event) -> Result<(), Unwritten> {
+    pub(super) fn append(&self, event: &Event) -> Result<(), Unwritten> {
         let appended = self.parts.trail.sink.append(Timestamp::now(), event);
         appended.map(drop).map_err(|error| {
             Unwritten(format!(

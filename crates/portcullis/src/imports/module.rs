@@ -2,7 +2,7 @@
 
 use portcullis_policy::{Capability, Grants};
 
-use super::exec_grant;
+use super::grant_of;
 use crate::abi::module::{ALWAYS, EXEC, MODULE};
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
@@ -119,7 +119,7 @@ pub(crate) fn missing(imports: &[ModuleImport], grants: &Grants) -> Vec<MissingI
         let why = match source(import) {
             Source::Linked => continue,
             Source::Exec if grants.exec.is_some() || grants.late => continue,
-            Source::Exec => exec_grant(grants),
+            Source::Exec => grant_of(Capability::Exec, grants),
             Source::Missing(why) => why,
         };
         let name = import.shown();

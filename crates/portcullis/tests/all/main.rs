@@ -15,6 +15,7 @@ mod command;
 mod compile;
 mod consent;
 mod core_form;
+mod env;
 mod exec;
 mod fixture;
 mod fs_guard;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         command::lives::TESTS,
         consent::TESTS,
         compile::TESTS,
+        env::TESTS,
         exec::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
