@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
 
-use super::spot::{Named, Spot};
+use crate::capability::fs::spot::{Named, Spot};
 use super::{Fd, FsGuard, blocking};
 
 /// A name that stands for itself, also where it is a link.
