@@ -23,6 +23,7 @@ mod fs_guard_random;
 mod killed_host;
 mod load;
 mod native;
+mod resources;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         fs_guard_random::TESTS,
         killed_host::TESTS,
         native::TESTS,
+        resources::TESTS,
         wasi::TESTS,
     ]
     .concat();
