@@ -371,10 +371,10 @@ fn a_minimum_above_the_limit_is_want_of_memory() {
 }
 
 fn a_memorys_own_bound_is_not_counted() {
-    // It may have four pages by its own word, and asks for a hundred a thousand times.
+    // It may have four pages by its own word, and asks for ten more a thousand times.
     let asks = "(local $left i32) (local.set $left (i32.const 1000))
         (loop $more
-            (drop (memory.grow (i32.const 100)))
+            (drop (memory.grow (i32.const 10)))
             (local.set $left (i32.sub (local.get $left) (i32.const 1)))
             (br_if $more (local.get $left)))
         (if (i32.eq (memory.grow (i32.const 3)) (i32.const -1)) (then (unreachable)))
@@ -383,7 +383,7 @@ fn a_memorys_own_bound_is_not_counted() {
         let fixture = Fixture::new();
         let plugin = plugin(&fixture, worker("1 4", asks), small()).await;
         plugin.instantiate("test").await.unwrap();
-        let late = worker("1 4", "(call $grow) (unreachable)");
+        let late = worker("1 4", &format!("{asks} (unreachable)"));
         let plugin = self::plugin(&fixture, late, small()).await;
         let error = plugin.instantiate("test").await.unwrap_err();
         assert_eq!(error.exhausted(), None, "it was its own bound: {error}");
