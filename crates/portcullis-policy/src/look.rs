@@ -92,7 +92,14 @@ mod tests {
         for path in ["/srv/data", "/srv/data/a", "/srv/data/a/b"] {
             assert!(allows(FsKind::Directory, "/srv/data", path), "{path}");
         }
-        for path in ["/srv", "/srv/database", "/srv/data/../x", "srv/data/a", "/", ""] {
+        for path in [
+            "/srv",
+            "/srv/database",
+            "/srv/data/../x",
+            "srv/data/a",
+            "/",
+            "",
+        ] {
             assert!(!allows(FsKind::Directory, "/srv/data", path), "{path}");
         }
     }

@@ -6,6 +6,7 @@
 mod begun;
 mod beside;
 mod consent;
+mod exhausted;
 mod limits;
 mod records;
 mod used;
@@ -34,7 +35,7 @@ use crate::rates::Rates;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
-pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
+pub(crate) use beside::{Child, Children, Ending, KilledOnDrop, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
 pub(crate) use used::Use;
 
@@ -104,6 +105,15 @@ impl Gate {
             children: Children::default(),
             file_bytes: 0,
         }
+    }
+
+    /// Forgets what only the instance before knew, whose memory is gone. What it did and was refused, the numbers of its
+    /// calls and what a person allowed stay; its commands are ended with the next call, if they are not gone by then.
+    pub(crate) fn of_next_instance(mut self) -> Self {
+        self.overlay.clear();
+        self.sharer = Sharer::new();
+        self.last_program.clear();
+        self
     }
 
     /// Runs a native command for the guest and waits for it.

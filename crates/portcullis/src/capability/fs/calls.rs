@@ -176,7 +176,12 @@ impl Gate {
         .await
     }
 
-    fn changing(&mut self, function: &'static str, act: FsAct, path: String) -> Result<Call, FsFailure> {
+    fn changing(
+        &mut self,
+        function: &'static str,
+        act: FsAct,
+        path: String,
+    ) -> Result<Call, FsFailure> {
         self.file_call(function, act.of(&shown(&path)), path, FsAccess::ReadWrite)
     }
 
@@ -207,7 +212,10 @@ impl Gate {
         let path = held.real.clone();
         let authorized = self.authorize(&call.used, LookRequest { look, path })?;
         let grant = grants.fs_grant(&authorized.request().path, FsAccess::Read);
-        Ok((held, grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone()))))
+        Ok((
+            held,
+            grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone())),
+        ))
     }
 
     /// Where a change takes place, decided on.
@@ -233,7 +241,10 @@ impl Gate {
         let (spot, request) = found.map_err(|failure| self.fails(call, None, failure))?;
         let authorized = self.authorize(&call.used, request)?;
         let grant = grants.fs_grant(&authorized.request().path, FsAccess::ReadWrite);
-        Ok((spot, grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone()))))
+        Ok((
+            spot,
+            grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone())),
+        ))
     }
 
     /// Changes something: written down before, and afterwards what came of it.
@@ -267,14 +278,21 @@ impl Gate {
             bytes_in: length(&found) as u64,
             ..Effect::default()
         };
-        self.told(&call.used, rule.as_ref().map(|(id, origin)| (id, origin)), told)?;
+        self.told(
+            &call.used,
+            rule.as_ref().map(|(id, origin)| (id, origin)),
+            told,
+        )?;
         Ok(found)
     }
 
     /// Writes down why the guest does not get it.
     fn fails(&mut self, call: &Call, rule: Allowed, failure: FsFailure) -> FsFailure {
         let written = match self.denial(call, &failure) {
-            Some(denial) => self.refused(&call.used, denial).map(drop).map_err(Into::into),
+            Some(denial) => self
+                .refused(&call.used, denial)
+                .map(drop)
+                .map_err(Into::into),
             None => {
                 let rule = rule.as_ref().map(|(id, origin)| (id, origin));
                 self.told(&call.used, rule, effect(Some(&failure)))
@@ -311,7 +329,13 @@ impl Gate {
             FsAccess::Read => "read",
             FsAccess::ReadWrite => "write",
         };
-        let command = ["portcullis", "grant", grants.plugin.as_str(), right, &call.path];
+        let command = [
+            "portcullis",
+            "grant",
+            grants.plugin.as_str(),
+            right,
+            &call.path,
+        ];
         // A link is followed no further by granting where it lies.
         let by_path = matches!(code, Code::FsNotGranted | Code::FsReadOnly);
         let remedies = by_path.then(|| Remedy {
@@ -377,7 +401,10 @@ fn entries(held: &Held) -> Result<Vec<Entry>, FsFailure> {
         }
         if entries.len() == MAX_ENTRIES {
             let max = MAX_ENTRIES as u64;
-            return Err(FsFailure::TooLarge { bytes: max + 1, max });
+            return Err(FsFailure::TooLarge {
+                bytes: max + 1,
+                max,
+            });
         }
         entries.push(Entry {
             name: name.to_owned(),
@@ -410,7 +437,9 @@ impl Stat {
         Self {
             kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
-            modified: seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds),
+            modified: seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds),
         }
     }
 }

@@ -126,7 +126,12 @@ mod tests {
         let mut grants = Grants::none(PluginId::new("p").unwrap());
         for (host, kind, guest, access) in [
             ("/home/me/p", FsKind::Directory, ".", FsAccess::Read),
-            ("/home/me/p/out", FsKind::Directory, "out", FsAccess::ReadWrite),
+            (
+                "/home/me/p/out",
+                FsKind::Directory,
+                "out",
+                FsAccess::ReadWrite,
+            ),
             ("/srv/notes", FsKind::Directory, "/notes", FsAccess::Read),
             ("/etc/hosts", FsKind::File, "/etc/hosts", FsAccess::Read),
         ] {
@@ -159,21 +164,45 @@ mod tests {
         assert!(read("out/x").contains(&out[1].to_owned()));
         assert_eq!(read("/notes/x"), ["/srv/notes:x"]);
         assert_eq!(read("/srv/notes/../secret"), ["/srv/notes:../secret"]);
-        assert_eq!(read("/etc/hosts"), ["/etc:hosts".replace("/etc:", "/etc/hosts:")]);
+        assert_eq!(
+            read("/etc/hosts"),
+            ["/etc:hosts".replace("/etc:", "/etc/hosts:")]
+        );
     }
 
     #[test]
     fn what_was_not_granted_has_no_place() {
-        for path in ["/etc/shadow", "/", "/home/me", "/srv/notes2/x", "/etc/hosts/x", "/etc"] {
-            assert_eq!(found(path, FsAccess::Read), Err(FsFailure::Outside), "{path}");
+        for path in [
+            "/etc/shadow",
+            "/",
+            "/home/me",
+            "/srv/notes2/x",
+            "/etc/hosts/x",
+            "/etc",
+        ] {
+            assert_eq!(
+                found(path, FsAccess::Read),
+                Err(FsFailure::Outside),
+                "{path}"
+            );
         }
         for path in ["", "a\0b", &"a/".repeat(2048)] {
-            assert_eq!(found(path, FsAccess::Read), Err(FsFailure::Invalid), "{path:?}");
+            assert_eq!(
+                found(path, FsAccess::Read),
+                Err(FsFailure::Invalid),
+                "{path:?}"
+            );
         }
         assert_eq!(found("a", FsAccess::ReadWrite), Err(FsFailure::ReadOnly));
-        assert_eq!(found("/etc/hosts", FsAccess::ReadWrite), Err(FsFailure::ReadOnly));
+        assert_eq!(
+            found("/etc/hosts", FsAccess::ReadWrite),
+            Err(FsFailure::ReadOnly)
+        );
         let write = found("out/x", FsAccess::ReadWrite).unwrap();
-        assert!(write.iter().all(|place| place == "/home/me/p/out:x"), "{write:?}");
+        assert!(
+            write.iter().all(|place| place == "/home/me/p/out:x"),
+            "{write:?}"
+        );
     }
 
     #[test]

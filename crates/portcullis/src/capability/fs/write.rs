@@ -56,7 +56,8 @@ pub(super) fn replace(spot: &Spot, content: &[u8]) -> Result<(), FsFailure> {
 
 impl<'a> Draft<'a> {
     fn new(spot: &'a Spot) -> Result<Self, FsFailure> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         for _ in 0..NAMES {
             let mut random = [0; 8];
             getrandom::fill(&mut random).map_err(|error| FsFailure::Io(error.to_string()))?;

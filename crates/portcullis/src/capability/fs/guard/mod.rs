@@ -18,9 +18,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::spot::{Named, Spot};
 use crate::gate::Gate;
 use crate::state::State;
-use super::spot::{Named, Spot};
 
 /// Puts the guard in the place of Wasmtime's own `wasi:filesystem/types`.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
