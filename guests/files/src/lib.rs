@@ -37,7 +37,7 @@ fn line(act: &str) -> Result<String, String> {
 }
 
 fn said(done: Result<String, Error>) -> String {
-    done.unwrap_or_else(|error| format!("failed: {error:?}"))
+    done.unwrap_or_else(|error| format!("failed: {}", error.name()))
 }
 
 fn done(parts: &[&str]) -> Result<Result<String, Error>, String> {
@@ -51,7 +51,9 @@ fn done(parts: &[&str]) -> Result<Result<String, Error>, String> {
             fs::write(path, &vec![b'x'; bytes]).map(ok)
         }
         ["list", path] => fs::entries(path).map(|entries| {
-            let shown = entries.iter().map(|entry| format!("{}:{:?}", entry.name, entry.kind));
+            let shown = entries
+                .iter()
+                .map(|entry| format!("{}:{:?}", entry.name, entry.kind));
             shown.collect::<Vec<_>>().join(" ")
         }),
         ["stat", path] => fs::stat(path).map(|stat| format!("{:?} {}", stat.kind, stat.size)),

@@ -433,13 +433,12 @@ impl Kind {
 impl Stat {
     fn of(stat: &rustix::fs::Stat) -> Self {
         let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
-        let nanoseconds = u64::try_from(stat.st_mtime_nsec).unwrap_or_default();
         Self {
             kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             modified: seconds
                 .saturating_mul(1_000_000_000)
-                .saturating_add(nanoseconds),
+                .saturating_add(stat.st_mtime_nsec),
         }
     }
 }
