@@ -381,6 +381,15 @@ impl Gate {
         denial: Denial,
     ) -> Result<Refused, GuestError> {
         let written = self.lines(call).decision(object, Err(&denial));
+        self.denied(written, denial)
+    }
+
+    /// Tells the operator of a denial that is written down, and gives what the guest learns of it.
+    fn denied(
+        &mut self,
+        written: Result<(), Unwritten>,
+        denial: Denial,
+    ) -> Result<Refused, GuestError> {
         self.closed_without(written)?;
         let refused = Refused {
             guest: denial.guest,

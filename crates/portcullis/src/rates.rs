@@ -21,6 +21,15 @@ struct Bucket {
     filled: Instant,
 }
 
+/// A limit that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Exceeded {
+    /// Calls a minute.
+    pub(crate) limit: u32,
+    /// Its key in `limits`.
+    pub(crate) key: &'static str,
+}
+
 /// Parts of a token: nanoseconds of a minute.
 const TOKEN: u128 = 60_000_000_000;
 
@@ -36,15 +45,15 @@ impl Rates {
     /// waiting for it.
     ///
     /// # Errors
-    /// There is none: the limit that is reached, in calls a minute.
+    /// There is none.
     pub(crate) fn take(
         &self,
         limits: &Limits,
         capability: Capability,
         function: &'static str,
         now: Instant,
-    ) -> Result<(), u32> {
-        let limit = per_minute(limits, capability);
+    ) -> Result<(), Exceeded> {
+        let (limit, key) = per_minute(limits, capability);
         let full = u128::from(limit) * TOKEN;
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry((capability, function)).or_insert(Bucket {
@@ -60,21 +69,22 @@ impl Rates {
                 bucket.parts = left;
                 Ok(())
             }
-            None => Err(limit),
+            None => Err(Exceeded { limit, key }),
         }
     }
 }
 
-fn per_minute(limits: &Limits, capability: Capability) -> u32 {
+/// The limit on each function of a capability, and its key in `limits`.
+fn per_minute(limits: &Limits, capability: Capability) -> (u32, &'static str) {
     match capability {
-        Capability::Http => limits.http_per_minute,
-        Capability::Log => limits.log_per_minute,
+        Capability::Http => (limits.http_per_minute, "http_per_minute"),
+        Capability::Log => (limits.log_per_minute, "log_per_minute"),
         Capability::Exec
         | Capability::Fs
         | Capability::Env
         | Capability::Kv
         | Capability::Prompt
-        | Capability::Metadata => limits.calls_per_minute,
+        | Capability::Metadata => (limits.calls_per_minute, "calls_per_minute"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use portcullis_audit::{self as audit, Event, Masked, Sink, Verdict};
 use portcullis_exec::{Completed, ExecFailure, ServerError, Status};
-use portcullis_policy::{Capability, Code, Denial, Dropped, ExecTerms};
+use portcullis_policy::{Capability, Code, Denial, Dropped, ExecTerms, Origin, RuleId};
 
 use super::{GateParts, with_causes};
 use crate::digest::Relayed;
@@ -20,6 +20,15 @@ pub(super) struct Lines {
     pub(super) call: u64,
 }
 
+/// What a decision is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    pub(super) capability: Capability,
+    /// What of the capability, where it is more than one function.
+    pub(super) function: Option<&'static str>,
+    pub(super) object: &'a Masked,
+}
+
 /// A line that could not be written, and why.
 #[derive(Debug)]
 pub(super) struct Unwritten(pub(super) String);
@@ -31,24 +40,31 @@ impl Lines {
         object: &Masked,
         verdict: Result<Option<audit::Rule>, &Denial>,
     ) -> Result<(), Unwritten> {
+        let denial = verdict.as_ref().err();
+        let about = About {
+            capability: denial.map_or(Capability::Exec, |denial| denial.capability),
+            function: None,
+            object,
+        };
+        self.decided(about, verdict, None)
+    }
+
+    /// The policy's answer, and what came of it where it is over already.
+    pub(super) fn decided(
+        &self,
+        about: About<'_>,
+        verdict: Result<Option<audit::Rule>, &Denial>,
+        effect: Option<audit::Effect>,
+    ) -> Result<(), Unwritten> {
         let denial = verdict.as_ref().err().copied();
-        let rule = verdict.unwrap_or_else(|denial| {
-            let rule = denial.rule.as_ref();
-            rule.map(|(id, origin)| audit::Rule {
-                id: id.to_string(),
-                origin: origin.to_string(),
-            })
-        });
+        let rule = verdict.unwrap_or_else(|denial| denial.rule.as_ref().map(rule));
         self.append(&Event::Decision(audit::Decision {
             run: self.run.to_string(),
             call: self.call,
             plugin: self.parts.grants.plugin.to_string(),
-            capability: denial
-                .map_or(Capability::Exec, |denial| denial.capability)
-                .name()
-                .to_owned(),
-            function: None,
-            object: object.clone(),
+            capability: about.capability.name().to_owned(),
+            function: about.function.map(str::to_owned),
+            object: about.object.clone(),
             verdict: if denial.is_none() {
                 Verdict::Allow
             } else {
@@ -57,7 +73,7 @@ impl Lines {
             rule,
             code: denial.map(|denial| denial.code.to_string()),
             reason: denial.map(|denial| Masked::new(&denial.notes.join("; "))),
-            effect: None,
+            effect,
         }))
     }
 
@@ -155,6 +171,14 @@ impl Lines {
                 with_causes(&error)
             ))
         })
+    }
+}
+
+/// A rule as the trail has it.
+pub(super) fn rule((id, origin): &(RuleId, Origin)) -> audit::Rule {
+    audit::Rule {
+        id: id.to_string(),
+        origin: origin.to_string(),
     }
 }
 

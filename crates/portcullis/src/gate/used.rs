@@ -6,13 +6,14 @@
 
 use std::time::Instant;
 
-use portcullis_audit::{self as audit, Effect, Event, Masked, Verdict};
+use portcullis_audit::{self as audit, Effect, Event, Masked};
 use portcullis_policy::{
     Authorized, Capability, Code, Decision, Denial, GuestError, Origin, Request, RuleId, decide,
 };
 
-use super::records::Lines;
+use super::records::{About, Lines, Unwritten, rule};
 use super::{Gate, Refused};
+use crate::rates::Exceeded;
 
 /// One use of a capability.
 #[derive(Debug)]
@@ -47,8 +48,8 @@ impl Gate {
         let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
         match rates.take(limits, capability, function, began) {
             Ok(()) => Ok(used),
-            Err(limit) => {
-                let denial = self.too_often(&used, limit);
+            Err(exceeded) => {
+                let denial = self.too_often(&used, exceeded);
                 Err(self.refused(&used, denial)?)
             }
         }
@@ -76,14 +77,8 @@ impl Gate {
     /// # Errors
     /// The trail cannot be written.
     pub(crate) fn refused(&mut self, used: &Use, denial: Denial) -> Result<Refused, GuestError> {
-        let written = self.lines(used.call).refused_use(used, &denial);
-        self.closed_without(written)?;
-        let refused = Refused {
-            guest: denial.guest,
-            code: Some(denial.code),
-        };
-        self.activity.denial(denial);
-        Ok(refused)
+        let written = self.lines(used.call).decided_use(used, Err(&denial), None);
+        self.denied(written, denial)
     }
 
     /// Writes down that something outside is about to be changed.
@@ -91,7 +86,7 @@ impl Gate {
     /// # Errors
     /// The trail cannot be written, and so it may not be done.
     pub(crate) fn before(&mut self, used: &Use, rule: Rule<'_>) -> Result<(), Refused> {
-        let written = self.lines(used.call).allowed_use(used, rule, None);
+        let written = self.lines(used.call).decided_use(used, Ok(rule), None);
         Ok(self.closed_without(written)?)
     }
 
@@ -115,21 +110,13 @@ impl Gate {
         effect: Effect,
     ) -> Result<(), Refused> {
         let effect = used.timed(effect);
-        let written = self.lines(used.call).allowed_use(used, rule, Some(effect));
+        let written = self
+            .lines(used.call)
+            .decided_use(used, Ok(rule), Some(effect));
         Ok(self.closed_without(written)?)
     }
 
-    fn too_often(&self, used: &Use, limit: u32) -> Denial {
-        let key = match used.capability {
-            Capability::Http => "http_per_minute",
-            Capability::Log => "log_per_minute",
-            Capability::Exec
-            | Capability::Fs
-            | Capability::Env
-            | Capability::Kv
-            | Capability::Prompt
-            | Capability::Metadata => "calls_per_minute",
-        };
+    fn too_often(&self, used: &Use, Exceeded { limit, key }: Exceeded) -> Denial {
         let function = format!("{}.{}", used.capability, used.function);
         Denial {
             code: Code::LimitCalls,
@@ -148,7 +135,7 @@ impl Gate {
 }
 
 /// The rule that allows a use, and its line; where the grant has no rules, its key.
-type Rule<'a> = Option<(&'a RuleId, &'a Origin)>;
+type Rule<'a> = Option<&'a (RuleId, Origin)>;
 
 impl Use {
     fn timed(&self, effect: Effect) -> Effect {
@@ -160,58 +147,25 @@ impl Use {
 }
 
 impl Lines {
-    fn decision_on(&self, used: &Use) -> audit::Decision {
-        audit::Decision {
-            run: self.run.to_string(),
-            call: self.call,
-            plugin: self.parts.grants.plugin.to_string(),
-            capability: used.capability.name().to_owned(),
-            function: Some(used.function.to_owned()),
-            object: used.object.clone(),
-            verdict: Verdict::Allow,
-            rule: None,
-            code: None,
-            reason: None,
-            effect: None,
-        }
-    }
-
-    fn refused_use(&self, used: &Use, denial: &Denial) -> Result<(), super::Unwritten> {
-        let rule = denial.rule.as_ref();
-        self.append(&Event::Decision(audit::Decision {
-            verdict: Verdict::Deny,
-            rule: rule.map(|(id, origin)| written(id, origin)),
-            code: Some(denial.code.to_string()),
-            reason: Some(Masked::new(&denial.notes.join("; "))),
-            ..self.decision_on(used)
-        }))
-    }
-
-    fn allowed_use(
+    fn decided_use(
         &self,
         used: &Use,
-        rule: Rule<'_>,
+        verdict: Result<Rule<'_>, &Denial>,
         effect: Option<Effect>,
-    ) -> Result<(), super::Unwritten> {
-        self.append(&Event::Decision(audit::Decision {
-            rule: rule.map(|(id, origin)| written(id, origin)),
-            effect,
-            ..self.decision_on(used)
-        }))
+    ) -> Result<(), Unwritten> {
+        let about = About {
+            capability: used.capability,
+            function: Some(used.function),
+            object: &used.object,
+        };
+        self.decided(about, verdict.map(|allowing| allowing.map(rule)), effect)
     }
 
-    fn done(&self, effect: Effect) -> Result<(), super::Unwritten> {
+    fn done(&self, effect: Effect) -> Result<(), Unwritten> {
         self.append(&Event::Done(audit::Done {
             run: self.run.to_string(),
             call: self.call,
             effect,
         }))
-    }
-}
-
-fn written(id: &RuleId, origin: &Origin) -> audit::Rule {
-    audit::Rule {
-        id: id.to_string(),
-        origin: origin.to_string(),
     }
 }

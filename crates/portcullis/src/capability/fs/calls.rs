@@ -1,12 +1,13 @@
 //! The plain calls: whole files and single names, without descriptors that a guest would hold.
 
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_audit::{Effect, Masked};
 use portcullis_policy::{
-    Capability, Code, Denial, FsAccess, FsAct, FsLook, GuestError, LookRequest, Origin, Remedy,
-    RuleId, shown,
+    Capability, Code, Denial, FsAccess, FsAct, FsLook, Grants, GuestError, LookRequest, Origin,
+    Remedy, RuleId, shown,
 };
 use rustix::fs::{AtFlags, Dir, FileType, Mode};
 
@@ -211,11 +212,8 @@ impl Gate {
         let held = found.map_err(|failure| self.fails(call, None, failure))?;
         let path = held.real.clone();
         let authorized = self.authorize(&call.used, LookRequest { look, path })?;
-        let grant = grants.fs_grant(&authorized.request().path, FsAccess::Read);
-        Ok((
-            held,
-            grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone())),
-        ))
+        let rule = allowing(&grants, &authorized.request().path, call.access);
+        Ok((held, rule))
     }
 
     /// Where a change takes place, decided on.
@@ -230,7 +228,7 @@ impl Gate {
             Ok(places) => {
                 let grants = Arc::clone(&grants);
                 blocking(move || {
-                    let spot = spot(&roots, &places, act, follow)?;
+                    let spot = spot(&roots, &places, follow)?;
                     let request = spot.request(act, &grants.protect);
                     Ok((spot, by_git.with(&grants, request)))
                 })
@@ -240,11 +238,8 @@ impl Gate {
         };
         let (spot, request) = found.map_err(|failure| self.fails(call, None, failure))?;
         let authorized = self.authorize(&call.used, request)?;
-        let grant = grants.fs_grant(&authorized.request().path, FsAccess::ReadWrite);
-        Ok((
-            spot,
-            grant.map(|grant| (RuleId(grant.guest.clone()), grant.origin.clone())),
-        ))
+        let rule = allowing(&grants, &authorized.request().path, call.access);
+        Ok((spot, rule))
     }
 
     /// Changes something: written down before, and afterwards what came of it.
@@ -255,7 +250,7 @@ impl Gate {
         bytes: u64,
         change: impl FnOnce() -> Result<(), FsFailure> + Send + 'static,
     ) -> Result<(), FsFailure> {
-        self.before(&call.used, rule.as_ref().map(|(id, origin)| (id, origin)))?;
+        self.before(&call.used, rule.as_ref())?;
         let changed = blocking(change).await;
         let effect = Effect {
             bytes_out: if changed.is_ok() { bytes } else { 0 },
@@ -278,11 +273,7 @@ impl Gate {
             bytes_in: length(&found) as u64,
             ..Effect::default()
         };
-        self.told(
-            &call.used,
-            rule.as_ref().map(|(id, origin)| (id, origin)),
-            told,
-        )?;
+        self.told(&call.used, rule.as_ref(), told)?;
         Ok(found)
     }
 
@@ -294,8 +285,8 @@ impl Gate {
                 .map(drop)
                 .map_err(Into::into),
             None => {
-                let rule = rule.as_ref().map(|(id, origin)| (id, origin));
-                self.told(&call.used, rule, effect(Some(&failure)))
+                let told = effect(Some(&failure));
+                self.told(&call.used, rule.as_ref(), told)
                     .map_err(FsFailure::from)
             }
         };
@@ -354,6 +345,12 @@ impl Gate {
             guest,
         })
     }
+}
+
+/// What the trail has for the rule: the name under which the guest sees what was granted.
+fn allowing(grants: &Grants, path: &Path, access: FsAccess) -> Allowed {
+    let grant = grants.fs_grant(path, access)?;
+    Some((RuleId(grant.guest.clone()), grant.origin.clone()))
 }
 
 fn effect(failure: Option<&FsFailure>) -> Effect {

@@ -4,42 +4,31 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
+use portcullis_policy::FsKind;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::failure::FsFailure;
 use super::place::{Place, climbs_out};
 use super::roots::Roots;
-use super::spot::{Named, Spot, real_path};
-use portcullis_policy::{FsAct, FsKind};
+use super::spot::{Spot, real_path};
 
 /// Something found, held without being opened to read: a pipe or a device that is only held notices nothing.
 #[derive(Debug)]
 pub(super) struct Held {
     fd: OwnedFd,
-    pub(super) kind: FileType,
+    kind: FileType,
     pub(super) real: PathBuf,
 }
 
 /// Finds the spot that a path means, in the first of these places that it does not lead out of.
-pub(super) fn spot(
-    roots: &Roots,
-    places: &[Place],
-    act: FsAct,
-    follow: bool,
-) -> Result<Spot, FsFailure> {
+pub(super) fn spot(roots: &Roots, places: &[Place], follow: bool) -> Result<Spot, FsFailure> {
     let mut failure = FsFailure::Outside;
     for place in places {
-        let named = Named {
-            path: place.rest.clone(),
-            act,
-            // The name of a granted file is that file, and no link.
-            follow: follow && place.grant.kind != FsKind::File,
-        };
-        match roots
-            .open(&place.grant)
-            .and_then(|root| Spot::find(&root, &named))
-        {
+        // The name of a granted file is that file, and no link.
+        let follow = follow && place.grant.kind != FsKind::File;
+        let found = roots.open(&place.grant);
+        match found.and_then(|root| Spot::find(&root, &place.rest, follow)) {
             Ok(spot) => return Ok(spot),
             Err(Errno::XDEV) if climbs_out(&place.rest) => {}
             Err(Errno::XDEV) => failure = FsFailure::LinkOutside,
@@ -52,7 +41,7 @@ pub(super) fn spot(
 impl Held {
     /// Holds what a path means, links followed.
     pub(super) fn find(roots: &Roots, places: &[Place]) -> Result<Self, FsFailure> {
-        let spot = spot(roots, places, FsAct::Write, true)?;
+        let spot = spot(roots, places, true)?;
         if spot.kind.is_none() {
             return Err(FsFailure::NotFound);
         }

@@ -164,10 +164,7 @@ mod tests {
         assert!(read("out/x").contains(&out[1].to_owned()));
         assert_eq!(read("/notes/x"), ["/srv/notes:x"]);
         assert_eq!(read("/srv/notes/../secret"), ["/srv/notes:../secret"]);
-        assert_eq!(
-            read("/etc/hosts"),
-            ["/etc:hosts".replace("/etc:", "/etc/hosts:")]
-        );
+        assert_eq!(read("/etc/hosts"), ["/etc/hosts:hosts"]);
     }
 
     #[test]

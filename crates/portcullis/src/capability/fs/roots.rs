@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portcullis_policy::{FsGrant, FsKind};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -25,15 +25,20 @@ impl Roots {
             FsKind::Directory | FsKind::Repository => grant.host.as_path(),
             FsKind::File => grant.host.parent().ok_or(Errno::NOENT)?,
         };
-        let mut roots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = roots.get(path)
-            && real_path(root).is_ok_and(|real| real == path)
+        // Not while it is locked: a file system that hangs is no other directory's concern.
+        let kept = self.kept().get(path).cloned();
+        if let Some(root) = kept
+            && real_path(&root).is_ok_and(|real| real == path)
         {
-            return Ok(Arc::clone(root));
+            return Ok(root);
         }
         let root = Arc::new(opened(path)?);
-        roots.insert(path.to_owned(), Arc::clone(&root));
+        self.kept().insert(path.to_owned(), Arc::clone(&root));
         Ok(root)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<File>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,16 +19,6 @@ const MAX_LINKS: usize = 40;
 /// Attempts to walk a path while directories on it are being renamed.
 const MAX_ATTEMPTS: usize = 64;
 
-/// What the guest names, and how.
-#[derive(Clone, Debug)]
-pub(super) struct Named {
-    /// Relative to a directory it has opened.
-    pub(super) path: String,
-    pub(super) act: FsAct,
-    /// Whether a link in the last place stands for what it leads to.
-    pub(super) follow: bool,
-}
-
 /// A name in an opened directory.
 #[derive(Debug)]
 pub(super) struct Spot {
@@ -40,16 +30,16 @@ pub(super) struct Spot {
     /// Whether the guest's path ended in a slash: it means a directory.
     pub(super) must_be_directory: bool,
     /// The real path of `parent`.
-    pub(super) real: PathBuf,
+    real: PathBuf,
 }
 
 impl Spot {
-    /// Walks a path beneath a directory.
+    /// Walks a path beneath a directory; `follow`: whether a link in the last place stands for what it leads to.
     ///
     /// # Errors
     /// [`Errno::XDEV`] for a path that leads out, [`Errno::NOSYS`] where that cannot be told, else what the system says.
-    pub(super) fn find(dir: &File, named: &Named) -> Result<Self> {
-        let mut path = named.path.clone();
+    pub(super) fn find(dir: &File, path: &str, follow: bool) -> Result<Self> {
+        let mut path = path.to_owned();
         for _ in 0..=MAX_LINKS {
             let (above, name, must_be_directory) = split(&path)?;
             let parent = walk(dir, above)?;
@@ -59,9 +49,8 @@ impl Spot {
                 Err(Errno::NOENT) => None,
                 Err(errno) => return Err(errno),
             };
-            let follow = named.follow || must_be_directory && kind == Some(FileType::Symlink);
             let target = match kind {
-                Some(FileType::Symlink) if follow => link(&parent, name)?,
+                Some(FileType::Symlink) if follow || must_be_directory => link(&parent, name)?,
                 _ => None,
             };
             let Some(target) = target else {
@@ -203,7 +192,7 @@ fn split(path: &str) -> Result<(&str, &str, bool)> {
 }
 
 /// Opens a directory beneath another, as a place. Links are followed as long as they stay beneath it.
-pub(super) fn walk(dir: &File, path: &str) -> Result<OwnedFd> {
+fn walk(dir: &File, path: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut attempts = 0;
@@ -249,12 +238,7 @@ mod tests {
     use super::*;
 
     fn find(dir: &Path, path: &str, follow: bool) -> Result<PathBuf> {
-        let named = Named {
-            path: path.to_owned(),
-            act: FsAct::Write,
-            follow,
-        };
-        let spot = Spot::find(&File::open(dir).unwrap(), &named)?;
+        let spot = Spot::find(&File::open(dir).unwrap(), path, follow)?;
         Ok(spot.request(FsAct::Write, &Protect::default()).path)
     }
 
@@ -329,12 +313,10 @@ mod tests {
             rustix::fs::mkdirat(&deep, &name, Mode::RWXU).unwrap();
             deep = File::from(walk(&deep, &name).unwrap());
         }
-        let named = Named {
-            path: "x".to_owned(),
-            act: FsAct::Write,
-            follow: true,
-        };
-        assert_eq!(Spot::find(&deep, &named).unwrap_err(), Errno::NAMETOOLONG);
+        assert_eq!(
+            Spot::find(&deep, "x", true).unwrap_err(),
+            Errno::NAMETOOLONG
+        );
     }
 
     #[test]
@@ -342,12 +324,7 @@ mod tests {
         let (_dir, base) = tree();
         let bare = base.join("a/x.git");
         let request = |path: &str| {
-            let named = Named {
-                path: path.to_owned(),
-                act: FsAct::Write,
-                follow: true,
-            };
-            let spot = Spot::find(&File::open(&base).unwrap(), &named).unwrap();
+            let spot = Spot::find(&File::open(&base).unwrap(), path, true).unwrap();
             spot.request(FsAct::Write, &Protect::default())
         };
         std::fs::create_dir_all(bare.join("objects")).unwrap();

@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
-use super::spot::{Named, Spot};
+use super::spot::Spot;
 use crate::gate::Gate;
 use crate::state::State;
 
@@ -50,6 +50,16 @@ pub(crate) struct FsGuard<'a> {
 
 type Fd = Resource<Descriptor>;
 
+/// What the guest names, and how.
+#[derive(Clone, Debug)]
+struct Named {
+    /// Relative to a directory it has opened.
+    path: String,
+    act: FsAct,
+    /// Whether a link in the last place stands for what it leads to.
+    follow: bool,
+}
+
 /// A change that was allowed, and where it takes place.
 struct Allowed {
     /// The directory, as a descriptor for one call.
@@ -78,7 +88,7 @@ impl FsGuard<'_> {
         let from = Arc::clone(&dir.dir);
         let path = named.path.clone();
         let look = move || {
-            let spot = Spot::find(&from, &named)?;
+            let spot = Spot::find(&from, &named.path, named.follow)?;
             let request = spot.request(named.act, &grants.protect);
             let request = by_git.with(&grants, request);
             Ok(fits(&spot, named.act).map(|()| (spot, request)))
