@@ -178,6 +178,7 @@ fn unlimited() -> PolicyLimits {
         table_elements: u64::MAX,
         compile_time: Duration::MAX,
         compile_memory: u64::MAX,
+        fuel: None,
     }
 }
 

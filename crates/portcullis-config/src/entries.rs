@@ -286,6 +286,23 @@ impl Reader<'_> {
             .table_elements
             .as_ref()
             .map_or(limits.table_elements, |value| **value);
+        if let Some(fuel) = &raw.fuel {
+            self.fuel(fuel, limits);
+        }
+    }
+
+    fn fuel(&mut self, fuel: &At<u64>, limits: &mut portcullis_policy::Limits) {
+        let possible = portcullis_policy::Limits::FUEL;
+        if possible.contains(&**fuel) {
+            limits.fuel = Some(**fuel);
+        } else {
+            let (least, most) = (possible.start(), possible.end());
+            self.wrong(
+                ConfigCode::Value,
+                fuel,
+                format!("`limits.fuel` is from {least} to {most}"),
+            );
+        }
     }
 
     /// `exec.timeout_ms` and `exec.max_output_bytes` are other names of two limits.

@@ -192,6 +192,11 @@ impl Reader<'_> {
                 raw.compile_memory.as_ref().map(At::span),
                 wanted.compile_memory > now.compile_memory,
             ),
+            (
+                "fuel",
+                raw.fuel.as_ref().map(At::span),
+                now.fuel.is_some_and(|now| wanted.fuel > Some(now)),
+            ),
         ];
         for (key, span, raised) in raised {
             if let Some(span) = span.filter(|_| raised) {

@@ -430,6 +430,9 @@ pub(crate) struct Limits {
     pub(crate) compile_time: Option<At<TimeText>>,
     /// Bytes of memory that compiling the plugin may take. Default: `"2GiB"`.
     pub(crate) compile_memory: Option<At<SizeText>>,
+    /// Instructions of the plugin in one call, about, from 1000000 to 10000000000. Default: they are not counted; counting
+    /// them makes a plugin that computes slower.
+    pub(crate) fuel: Option<At<u64>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.

@@ -355,6 +355,7 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements
+        && (before.fuel.is_none() || (after.fuel.is_some() && after.fuel <= before.fuel))
 }
 
 /// A few commands of each program that the rules name.

@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 /// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
-/// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements
+/// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +45,9 @@ pub struct Limits {
     pub compile_time: Duration,
     /// Bytes of memory that its compilation may take.
     pub compile_memory: u64,
+    /// Instructions of the guest in one call, about; `None`: they are not counted, which is faster. A number outside
+    /// [`Limits::FUEL`] counts as the nearest in it.
+    pub fuel: Option<u64>,
 }
 
 impl Default for Limits {
@@ -63,11 +67,22 @@ impl Default for Limits {
             table_elements: 10_000,
             compile_time: Duration::from_secs(120),
             compile_memory: 2048 * MIB,
+            fuel: None,
         }
     }
 }
 
 impl Limits {
+    /// What [`Limits::fuel`] can be: with less hardly a guest comes to its first line, and more is no limit.
+    pub const FUEL: RangeInclusive<u64> = 1_000_000..=10_000_000_000;
+    /// What worlds give that count instructions where nothing is written: about a second of them.
+    pub const FUEL_DEFAULT: u64 = 1_000_000_000;
+
+    /// The nearest number in [`Limits::FUEL`].
+    pub fn clamp_fuel(fuel: u64) -> u64 {
+        fuel.clamp(*Self::FUEL.start(), *Self::FUEL.end())
+    }
+
     /// The smaller of each pair: what holds when both apply.
     #[must_use]
     pub fn min(&self, other: &Self) -> Self {
@@ -86,6 +101,7 @@ impl Limits {
             table_elements: self.table_elements.min(other.table_elements),
             compile_time: self.compile_time.min(other.compile_time),
             compile_memory: self.compile_memory.min(other.compile_memory),
+            fuel: [self.fuel, other.fuel].into_iter().flatten().min(),
         }
     }
 }
@@ -113,6 +129,35 @@ impl Confinement {
             Self::Namespaces => "namespaces",
             Self::Landlock => "landlock",
             Self::Limits => "limits",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuel_that_is_not_counted_is_the_most() {
+        let with = |fuel| Limits {
+            fuel,
+            ..Limits::default()
+        };
+        let met = |one, other| with(one).min(&with(other)).fuel;
+        assert_eq!(met(None, None), None);
+        assert_eq!(met(Some(2), None), Some(2));
+        assert_eq!(met(None, Some(2)), Some(2));
+        assert_eq!(met(Some(3), Some(2)), Some(2));
+    }
+
+    #[test]
+    fn fuel_is_between_a_million_and_ten_billions() {
+        for (asked, given) in [
+            (0, 1_000_000),
+            (5_000_000, 5_000_000),
+            (u64::MAX, 10_000_000_000),
+        ] {
+            assert_eq!(Limits::clamp_fuel(asked), given);
         }
     }
 }

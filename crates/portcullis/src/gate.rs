@@ -6,6 +6,7 @@
 mod begun;
 mod beside;
 mod consent;
+mod exhausted;
 mod limits;
 mod records;
 #[allow(dead_code, reason = "for capabilities that change something outside")]
@@ -35,7 +36,7 @@ use crate::rates::Rates;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
-pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
+pub(crate) use beside::{Child, Children, Ending, KilledOnDrop, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
 #[allow(unused_imports, reason = "capabilities name them")]
 pub(crate) use used::{Rule, Use};
@@ -101,6 +102,15 @@ impl Gate {
             unexplained: Vec::new(),
             children: Children::default(),
         }
+    }
+
+    /// Forgets what only the instance before knew, whose memory is gone. What it did and was refused, the numbers of its
+    /// calls and what a person allowed stay; its commands are ended with the next call, if they are not gone by then.
+    pub(crate) fn of_next_instance(mut self) -> Self {
+        self.overlay.clear();
+        self.sharer = Sharer::new();
+        self.last_program.clear();
+        self
     }
 
     /// Runs a native command for the guest and waits for it.
