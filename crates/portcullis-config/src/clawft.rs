@@ -128,6 +128,10 @@ impl ClawftResources {
                 .http_per_minute
                 .min(self.max_http_requests_per_minute),
             log_per_minute: limits.log_per_minute.min(self.max_log_messages_per_minute),
+            fuel: [limits.fuel, Some(self.max_fuel)]
+                .into_iter()
+                .flatten()
+                .min(),
             ..limits.clone()
         }
     }

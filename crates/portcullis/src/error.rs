@@ -176,7 +176,7 @@ pub enum LoadError {
 
 const fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Component => "component",
+        Kind::Component | Kind::ClawftComponent => "component",
         _ => "module",
     }
 }
@@ -233,6 +233,7 @@ impl LoadError {
                 .help("write `late = true` for the plugin to be told at the call instead"),
             Self::Interface { kind, why, .. } => {
                 base.note(why).help(match kind {
+                    Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })

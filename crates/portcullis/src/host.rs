@@ -7,7 +7,7 @@ use portcullis_exec::{
     CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
-    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
+    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, Target, decide,
 };
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -25,6 +25,7 @@ use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
+use crate::recognize::Kind;
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -248,6 +249,7 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,
@@ -347,6 +349,9 @@ impl Host {
         }
         let kind = code::kind(&plugin, &bytes)?;
         let mut grants = with_repositories(grants)?;
+        if kind == Kind::ClawftComponent {
+            grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
+        }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.
             grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());

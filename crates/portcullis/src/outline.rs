@@ -1,6 +1,7 @@
 //! What a component says of itself, read from its bytes: nothing is compiled.
 
 use wasmparser::component_types::{ComponentEntityType, ComponentItem};
+use wasmparser::types::Types;
 use wasmparser::{
     ComponentExternalKind, ComponentTypeRef, Parser, Payload, ValidPayload, Validator,
 };
@@ -84,20 +85,27 @@ pub(crate) fn functions_of(bytes: &[u8], instance: &str) -> Vec<String> {
 
 fn functions(bytes: &[u8], instance: &str) -> Option<Vec<String>> {
     let mut validator = Validator::new();
+    let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload.ok()?;
         // The code of functions is none of what is asked.
-        if let ValidPayload::End(types) = validator.payload(&payload.ok()?).ok()? {
-            let types = types.as_ref();
-            let item = types.component_item_for_export(instance)?;
-            let ComponentEntityType::Instance(id) = item.ty else {
-                return None;
-            };
-            let is_function =
-                |item: &ComponentItem| matches!(item.ty, ComponentEntityType::Func(_));
-            let exports = types.get(id)?.exports.iter();
-            let functions = exports.filter(|(_, item)| is_function(item));
-            return Some(functions.map(|(name, _)| name.clone()).collect());
+        match validator.payload(&payload).ok()? {
+            ValidPayload::Parser(_) => depth += 1,
+            ValidPayload::End(types) if depth == 0 => return functions_in(&types, instance),
+            ValidPayload::End(_) => depth -= 1,
+            ValidPayload::Ok | ValidPayload::Func(..) => {}
         }
     }
     None
+}
+
+fn functions_in(types: &Types, instance: &str) -> Option<Vec<String>> {
+    let types = types.as_ref();
+    let ComponentEntityType::Instance(id) = types.component_item_for_export(instance)?.ty else {
+        return None;
+    };
+    let is_function = |item: &ComponentItem| matches!(item.ty, ComponentEntityType::Func(_));
+    let exports = types.get(id)?.exports.iter();
+    let functions = exports.filter(|(_, item)| is_function(item));
+    Some(functions.map(|(name, _)| name.clone()).collect())
 }

@@ -5,6 +5,7 @@ use wasmtime::component::{self, ComponentExportIndex};
 use wasmtime::{Engine, InstancePre};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
+use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::capability::wasi;
 use crate::compile::Compilation;
@@ -40,6 +41,11 @@ pub(crate) enum Code {
     Component {
         pre: component::InstancePre<State>,
         exports: Exports,
+    },
+    /// A component in the world of [`abi::clawft`](crate::abi::clawft).
+    Clawft {
+        pre: component::InstancePre<State>,
+        exports: clawft::Exports,
     },
     /// A core module in the form of [`abi::module`](crate::abi::module).
     Module(InstancePre<State>),
@@ -138,6 +144,7 @@ impl Loaded {
         let words = LastWords::default();
         let (wasi, module) = match &self.code {
             Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
+            Code::Clawft { .. } => (wasi::nothing(&words), None),
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
                 let module = ModuleState::new(preview1, stdio.stderr_of_command());

@@ -25,6 +25,16 @@ pub(crate) fn context(
     builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
 }
 
+/// Builds the context of a component that is granted nothing by WASI, whatever its plugin is granted.
+pub(crate) fn nothing(words: &LastWords) -> WasiCtx {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    GuestStdio::default().attach(&mut wasi, words);
+    wasi.build()
+}
+
 /// Builds the context of a core module, which has WASI preview 1.
 ///
 /// Granted directories are there to be read only, those that commands may write too: nothing stands in front of preview

@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod clawft;
 mod command;
 mod compile;
 mod consent;
@@ -56,7 +57,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
-    let tests = [tests, core_form::tests()].concat();
+    let tests = [tests, clawft::tests(), core_form::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

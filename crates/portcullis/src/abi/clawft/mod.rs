@@ -1,7 +1,15 @@
 //! The world of clawft's plugins, `clawft:plugin/plugin@0.1.0`. A component has its two interfaces under plain names, without
 //! package and version, so it is known by its shape.
 
+mod calls;
+mod description;
+mod host;
+
 use crate::outline;
+
+pub(crate) use calls::{Entry, Exports};
+pub use description::{Description, Tool};
+pub(crate) use host::link;
 
 /// What it imports. Functions that it does not call are missing from it, and it may be missing altogether.
 pub(crate) const HOST: &str = "host";
