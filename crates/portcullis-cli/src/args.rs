@@ -422,6 +422,8 @@ pub(crate) enum Format {
     Ceiling,
     /// `plugin.toml`
     Manifest,
+    /// `clawft.plugin.json`
+    Clawft,
 }
 
 impl Verb {

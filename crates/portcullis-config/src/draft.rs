@@ -188,6 +188,7 @@ impl Draft {
             env: self.env.clone(),
             late: self.late,
             limits: self.limits.clone(),
+            env_asked: None,
         }
     }
 

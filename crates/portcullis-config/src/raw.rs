@@ -122,7 +122,7 @@ pub(crate) enum ConfinementWord {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Plugin {
-    /// The name of the plugin: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name of the plugin: 1 to 128 letters, digits, `.`, `_` or `-`.
     pub(crate) id: Text,
     /// The wasm file, or the directory of a plugin; relative to this file.
     pub(crate) path: Option<Text>,

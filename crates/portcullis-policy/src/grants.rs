@@ -44,6 +44,8 @@ pub struct Grants {
     pub late: bool,
     /// How much of the machine the plugin may use.
     pub limits: Limits,
+    /// If present, the only variables that the plugin asks for: it reads no others, whatever `env` says.
+    pub env_asked: Option<Vec<String>>,
 }
 
 impl Grants {
@@ -61,6 +63,7 @@ impl Grants {
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
+            env_asked: None,
         }
     }
 

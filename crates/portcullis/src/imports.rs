@@ -1,5 +1,6 @@
 //! What a plugin imports, against what exists and what was granted.
 
+pub(crate) mod clawft;
 pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
@@ -49,11 +50,16 @@ fn source(name: &str) -> Source {
         Source::NotYet("key-value state is not part of this release")
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
-    } else if WASI.iter().any(|package| name.starts_with(package)) {
+    } else if is_wasi(name) {
         Source::Linked
     } else {
         Source::Unknown
     }
+}
+
+/// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.
+fn is_wasi(name: &str) -> bool {
+    WASI.iter().any(|package| name.starts_with(package)) && !name.contains("@0.3.")
 }
 
 const WASI: [&str; 6] = [

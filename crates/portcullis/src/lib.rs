@@ -50,6 +50,7 @@ mod inspect;
 mod instance;
 mod last_words;
 mod notice;
+mod outline;
 mod own_state;
 mod plugin;
 mod rates;

@@ -1,6 +1,7 @@
 //! Guest interfaces. Each adapter decodes what a guest passed, asks the [`Gate`](crate::gate::Gate), and encodes the
 //! answer. No adapter decides.
 
+pub(crate) mod clawft;
 pub(crate) mod command;
 pub(crate) mod component;
 pub(crate) mod env;
