@@ -270,6 +270,9 @@ impl Reader<'_> {
         };
         size(&raw.output, &mut limits.output);
         size(&raw.total_output, &mut limits.total_output);
+        size(&raw.file_read, &mut limits.file_read);
+        size(&raw.file_write, &mut limits.file_write);
+        size(&raw.total_file_write, &mut limits.total_file_write);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
         let count = |number: &Option<At<u32>>, value: &mut u32| {

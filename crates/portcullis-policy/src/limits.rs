@@ -11,6 +11,7 @@ const MIB: u64 = 1024 * 1024;
 /// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
+/// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
@@ -35,6 +36,12 @@ pub struct Limits {
     /// Calls of any other one function of a capability within a minute, those that are refused included. As many may come
     /// at once.
     pub calls_per_minute: u32,
+    /// Bytes of a file that the guest reads at once.
+    pub file_read: u64,
+    /// Bytes of a file that the guest writes at once.
+    pub file_write: u64,
+    /// Bytes that one instance of the guest writes to files in all.
+    pub total_file_write: u64,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -62,6 +69,9 @@ impl Default for Limits {
             http_per_minute: 60,
             log_per_minute: 100,
             calls_per_minute: 60_000,
+            file_read: 8 * MIB,
+            file_write: 4 * MIB,
+            total_file_write: 256 * MIB,
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
@@ -96,6 +106,9 @@ impl Limits {
             http_per_minute: self.http_per_minute.min(other.http_per_minute),
             log_per_minute: self.log_per_minute.min(other.log_per_minute),
             calls_per_minute: self.calls_per_minute.min(other.calls_per_minute),
+            file_read: self.file_read.min(other.file_read),
+            file_write: self.file_write.min(other.file_write),
+            total_file_write: self.total_file_write.min(other.total_file_write),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),

@@ -9,7 +9,6 @@ mod consent;
 mod exhausted;
 mod limits;
 mod records;
-#[allow(dead_code, reason = "for capabilities that change something outside")]
 mod used;
 
 use std::sync::Arc;
@@ -22,11 +21,11 @@ use portcullis_exec::{
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
-    HostEnvironment, Program, decide,
+    HostEnvironment, Limits, Program, decide,
 };
 
 use crate::activity::{Activity, Command};
-use crate::capability::fs_guard::NamedByGit;
+use crate::capability::fs::{NamedByGit, Roots};
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
@@ -38,8 +37,7 @@ use crate::trail::Trail;
 use begun::{Begun, Ended};
 pub(crate) use beside::{Child, Children, Ending, KilledOnDrop, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
-#[allow(unused_imports, reason = "capabilities name them")]
-pub(crate) use used::{Rule, Use};
+pub(crate) use used::Use;
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -51,6 +49,8 @@ pub(crate) struct GateParts {
     pub(crate) rates: Arc<Rates>,
     pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
+    /// Directories that were granted, opened.
+    pub(crate) roots: Arc<Roots>,
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
@@ -79,6 +79,8 @@ pub(crate) struct Gate {
     unexplained: Vec<(Whose, Complaint)>,
     /// What runs beside the guest.
     pub(crate) children: Children,
+    /// Bytes that the guest wrote to files.
+    pub(crate) file_bytes: u64,
 }
 
 /// Failed commands of one call that are explained.
@@ -101,6 +103,7 @@ impl Gate {
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
+            file_bytes: 0,
         }
     }
 
@@ -245,6 +248,21 @@ impl Gate {
     /// The environment the host was started with.
     pub(crate) fn host_env(&self) -> HostEnvironment {
         self.parts.place.host_env().clone()
+    }
+
+    /// The real path of the project directory.
+    pub(crate) fn project(&self) -> &std::path::Path {
+        self.parts.place.project()
+    }
+
+    /// How much of the machine the plugin may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.parts.grants.limits
+    }
+
+    /// Granted directories, opened.
+    pub(crate) fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.parts.roots)
     }
 
     /// What the plugin was granted.

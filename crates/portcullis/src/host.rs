@@ -14,7 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
-use crate::capability::{fs_guard, wasi};
+use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
@@ -244,12 +244,16 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
-        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
+        fs::guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+<<<<<<< HEAD
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
+=======
+        abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+>>>>>>> main
         Ok(Runtime {
             engine,
             ticker,
@@ -466,6 +470,7 @@ impl Host {
             executor,
             caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
+            roots: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
             asker: self.asker(),

@@ -121,7 +121,7 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
                 grant.guest, grant.origin
             ),
             FsKind::File => format!(
-                "its commands may {what} the file `{host}` ({})",
+                "it and its commands may {what} the file `{host}` ({})",
                 grant.origin
             ),
         });
