@@ -249,11 +249,8 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
-<<<<<<< HEAD
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
-=======
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
->>>>>>> main
         Ok(Runtime {
             engine,
             ticker,
