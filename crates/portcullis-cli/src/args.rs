@@ -1,5 +1,6 @@
 //! The command line as it is written: plain records, nothing looked up.
 
+mod call;
 mod exec;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap_complete::Shell;
 use portcullis_config::{AllowExec, FlagSet};
 use portcullis_policy::{Confinement, Mode};
 
+pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -29,7 +31,8 @@ pub(crate) enum Verb {
     /// Run a plugin.
     Run(RunArgs),
     Exec(ExecArgs),
-    /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it.
+    Call(CallArgs),
+    /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it, unless `--describe` says so.
     Inspect(InspectArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
@@ -234,6 +237,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Also run the `describe` of a plugin of clawft, with nothing granted and for at most a second, and list its tools.
+    #[arg(long)]
+    pub(crate) describe: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
     /// An id of the policy, a `.wasm` file or the directory of a plugin.
@@ -363,6 +369,9 @@ pub(crate) enum AuditVerb {
         /// Only records of this run.
         #[arg(long, value_name = "ID")]
         run: Option<String>,
+        /// In which form: as clawft documents it, without what it has no line for.
+        #[arg(long, value_name = "FORM", conflicts_with = "json")]
+        view: Option<View>,
     },
     /// Print the last records.
     Tail {
@@ -387,6 +396,13 @@ pub(crate) enum AuditVerb {
         /// The number of the record.
         seq: u64,
     },
+}
+
+/// A form in which records are printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum View {
+    /// The lines that clawft documents, such as `[PLUGIN_FS] …`.
+    Clawft,
 }
 
 #[derive(Debug, Subcommand)]
@@ -432,6 +448,7 @@ impl Verb {
         match self {
             Self::Run(args) => args.common.output,
             Self::Exec(args) => args.output,
+            Self::Call(args) => args.output(),
             Self::Inspect(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,

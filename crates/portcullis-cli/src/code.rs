@@ -105,6 +105,15 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// It is made for another world; `portcullis inspect` says for which.
     "P0505",
+    /// The plugin asks for more than the policy gives it.
+    ///
+    /// Its own manifest says what it wants; that alone gives it nothing, and it runs without. The commands grant exactly what
+    /// it asks for.
+    "P0510",
+    /// The plugin is larger than plugins of its world may be.
+    ///
+    /// Raise `limits.module_size`, `limits.module_gzip` or `limits.directory_size`.
+    "P0511",
     /// The call into the plugin passed its deadline.
     ///
     /// Everything it had started was killed. Raise `limits.call`, or have the plugin work in parts.

@@ -14,6 +14,7 @@ use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
 use crate::last_words::LastWords;
+use crate::recognize::Kind;
 use crate::session::Session;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -71,6 +72,15 @@ impl Plugin {
     /// The plugin's id.
     pub fn id(&self) -> &PluginId {
         &self.0.grants.plugin
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self.0.code {
+            Code::Component { .. } => Kind::Component,
+            Code::Clawft { .. } => Kind::ClawftComponent,
+            Code::Module(_) => Kind::PortcullisModule,
+        }
     }
 
     /// The grants it was loaded with.

@@ -5,11 +5,13 @@ use portcullis_policy::Capability;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-use super::HOST;
+use super::{HOST, files};
 use crate::gate::Refused;
 use crate::state::State;
 
 type Store<'a> = StoreContextMut<'a, State>;
+/// An answer, or what the plugin is told of why there is none.
+pub(super) type Text<T> = Result<T, String>;
 type Headers = Vec<(String, String)>;
 
 /// Makes the functions known to the linker. Whether a call does anything is the gate's decision.
@@ -28,20 +30,13 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((Err("network access not permitted".to_owned()),))
         },
     )?;
-    host.func_wrap(
-        "read-file",
-        |mut store: Store<'_>, (path,): (String,)| -> wasmtime::Result<(Result<String, String>,)> {
-            absent(store.data_mut(), Capability::Fs, "read", &path);
-            Ok((Err("filesystem access not permitted".to_owned()),))
-        },
-    )?;
-    host.func_wrap(
+    host.func_wrap_async("read-file", |mut store: Store<'_>, (path,): (String,)| {
+        Box::new(async move { Ok((files::read(store.data_mut(), path).await,)) })
+    })?;
+    host.func_wrap_async(
         "write-file",
-        |mut store: Store<'_>,
-         (path, _): (String, String)|
-         -> wasmtime::Result<(Result<(), String>,)> {
-            absent(store.data_mut(), Capability::Fs, "write", &path);
-            Ok((Err("filesystem access not permitted".to_owned()),))
+        |mut store: Store<'_>, (path, content): (String, String)| {
+            Box::new(async move { Ok((files::write(store.data_mut(), path, content).await,)) })
         },
     )?;
     host.func_wrap("log", |mut store: Store<'_>, (_, message): (u8, String)| {

@@ -3,6 +3,7 @@
 
 mod calls;
 mod description;
+mod files;
 mod host;
 
 use crate::outline;
