@@ -2,6 +2,7 @@
 //! to `weak_37_…` places where earlier hosts of such plugins kept less than they promised.
 
 pub(crate) mod env;
+pub(crate) mod files;
 pub(crate) mod instances;
 pub(crate) mod resources;
 pub(crate) mod shape;
@@ -14,7 +15,14 @@ use serde_json::{Value, json};
 use crate::fixture::Fixture;
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    [env::TESTS, instances::TESTS, resources::TESTS, shape::TESTS].concat()
+    [
+        env::TESTS,
+        files::TESTS,
+        instances::TESTS,
+        resources::TESTS,
+        shape::TESTS,
+    ]
+    .concat()
 }
 
 /// A manifest of the guest with these permissions and resources.
