@@ -182,6 +182,9 @@ fn unlimited() -> PolicyLimits {
         compile_time: Duration::MAX,
         compile_memory: u64::MAX,
         fuel: None,
+        clawft_module: u64::MAX,
+        clawft_gzip: u64::MAX,
+        clawft_directory: u64::MAX,
     }
 }
 

@@ -275,6 +275,9 @@ impl Reader<'_> {
         size(&raw.total_file_write, &mut limits.total_file_write);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
+        size(&raw.clawft_module, &mut limits.clawft_module);
+        size(&raw.clawft_gzip, &mut limits.clawft_gzip);
+        size(&raw.clawft_directory, &mut limits.clawft_directory);
         let count = |number: &Option<At<u32>>, value: &mut u32| {
             if let Some(written) = number {
                 *value = **written;

@@ -53,7 +53,7 @@ mod units;
 pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
 pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
-    ClawftResources,
+    ClawftResources, directory_size,
 };
 pub use component::{Component, LocateError, MANIFEST_FILE, locate};
 pub use context::{Context, OwnState};

@@ -212,6 +212,21 @@ impl Reader<'_> {
                 raw.fuel.as_ref().map(At::span),
                 now.fuel.is_some_and(|now| wanted.fuel > Some(now)),
             ),
+            (
+                "clawft_module",
+                raw.clawft_module.as_ref().map(At::span),
+                wanted.clawft_module > now.clawft_module,
+            ),
+            (
+                "clawft_gzip",
+                raw.clawft_gzip.as_ref().map(At::span),
+                wanted.clawft_gzip > now.clawft_gzip,
+            ),
+            (
+                "clawft_directory",
+                raw.clawft_directory.as_ref().map(At::span),
+                wanted.clawft_directory > now.clawft_directory,
+            ),
         ];
         for (key, span, raised) in raised {
             if let Some(span) = span.filter(|_| raised) {

@@ -439,6 +439,12 @@ pub(crate) struct Limits {
     /// Instructions of the plugin in one call, about, from 1000000 to 10000000000. Default: they are not counted; counting
     /// them makes a plugin that computes slower.
     pub(crate) fuel: Option<At<u64>>,
+    /// Bytes of the component of a plugin of clawft. Default: `"300KiB"`.
+    pub(crate) clawft_module: Option<At<SizeText>>,
+    /// Bytes of it when gzip has packed it. Default: `"120KiB"`.
+    pub(crate) clawft_gzip: Option<At<SizeText>>,
+    /// Bytes of all files in the directory of a plugin of clawft. Default: `"10MiB"`.
+    pub(crate) clawft_directory: Option<At<SizeText>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.

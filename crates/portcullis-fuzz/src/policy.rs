@@ -354,6 +354,9 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.calls_per_minute <= before.calls_per_minute
         && after.file_read <= before.file_read
         && after.file_write <= before.file_write
+        && after.clawft_module <= before.clawft_module
+        && after.clawft_gzip <= before.clawft_gzip
+        && after.clawft_directory <= before.clawft_directory
         && after.total_file_write <= before.total_file_write
         && after.call <= before.call
         && after.memory <= before.memory

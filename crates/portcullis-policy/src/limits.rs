@@ -13,6 +13,7 @@ const MIB: u64 = 1024 * 1024;
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
 /// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
+/// - a plugin of clawft: 300 KiB, 120 KiB when it is packed, 10 MiB with all that lies beside it
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +56,12 @@ pub struct Limits {
     /// Instructions of the guest in one call, about; `None`: they are not counted, which is faster. A number outside
     /// [`Limits::FUEL`] counts as the nearest in it.
     pub fuel: Option<u64>,
+    /// Bytes of the component of a plugin of clawft.
+    pub clawft_module: u64,
+    /// Bytes of it when gzip has packed it.
+    pub clawft_gzip: u64,
+    /// Bytes of all files in the directory of a plugin of clawft.
+    pub clawft_directory: u64,
 }
 
 impl Default for Limits {
@@ -78,6 +85,9 @@ impl Default for Limits {
             compile_time: Duration::from_secs(120),
             compile_memory: 2048 * MIB,
             fuel: None,
+            clawft_module: 300 * 1024,
+            clawft_gzip: 120 * 1024,
+            clawft_directory: 10 * MIB,
         }
     }
 }
@@ -115,6 +125,9 @@ impl Limits {
             compile_time: self.compile_time.min(other.compile_time),
             compile_memory: self.compile_memory.min(other.compile_memory),
             fuel: [self.fuel, other.fuel].into_iter().flatten().min(),
+            clawft_module: self.clawft_module.min(other.clawft_module),
+            clawft_gzip: self.clawft_gzip.min(other.clawft_gzip),
+            clawft_directory: self.clawft_directory.min(other.clawft_directory),
         }
     }
 }

@@ -164,6 +164,18 @@ pub enum LoadError {
         /// What went wrong.
         why: String,
     },
+    /// It is larger than plugins of its world may be.
+    #[error("plugin `{plugin}` has {bytes} bytes{packed}, and plugins of clawft may have {limit}", packed = if *packed { " when it is packed" } else { "" })]
+    TooLargeForWorld {
+        /// The plugin.
+        plugin: PluginId,
+        /// Whether its size is that which gzip leaves of it.
+        packed: bool,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The spawn server cannot be started, and the plugin is granted commands.
     #[error("cannot load plugin `{plugin}`: commands cannot be started on this host")]
     Executor {
@@ -191,6 +203,7 @@ impl LoadError {
             Self::Imports { .. } => "P0603",
             Self::Interface { .. } => "P0604",
             Self::TooLarge { .. } => "P0605",
+            Self::TooLargeForWorld { .. } => "P0511",
             Self::Digest { .. } => "P0606",
             Self::OwnState { .. } => "P0607",
             Self::Preopen { .. } => "P0608",
@@ -208,6 +221,10 @@ impl LoadError {
         match self {
             Self::Read { source, .. } => base.note(source.to_string()),
             Self::TooLarge { .. } => base,
+            Self::TooLargeForWorld { plugin, packed, .. } => {
+                let key = if *packed { "clawft_gzip" } else { "clawft_module" };
+                base.help(format!("raise `limits.{key}` for `{plugin}`"))
+            }
             Self::CompileTime { plugin, .. } => compiling(base, "time", plugin),
             Self::CompileMemory { plugin, .. } => compiling(base, "memory", plugin),
             Self::Compiler { why, .. } => base

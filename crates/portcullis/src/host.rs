@@ -352,6 +352,7 @@ impl Host {
         let mut grants = with_repositories(grants)?;
         if kind == Kind::ClawftComponent {
             grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
+            abi::clawft::fits(&grants, &bytes)?;
         }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.

@@ -4,12 +4,11 @@ use portcullis::Diagnostic;
 use portcullis_config::AskKind;
 use portcullis_policy::{FsAccess, Remedy};
 
+use crate::code;
 use crate::failure::{Report, diagnostic};
 use crate::render::{Level, Printer};
 use crate::target::Target;
 
-/// A plugin of clawft asks for too much, and runs without.
-const ASKS: &str = "P0510";
 /// Commands that are shown; a plugin decides how many there are.
 const SHOWN: usize = 16;
 
@@ -18,12 +17,12 @@ pub(super) fn warn(target: &Target, out: Printer) {
     let Some(manifest) = target.manifest() else {
         return;
     };
-    let missing = manifest.asks_not_granted(&target.entry.grants).len();
-    if manifest.clawft.is_none() || missing == 0 {
+    let missing = manifest.asks_not_granted(&target.entry.grants);
+    if manifest.clawft.is_none() || missing.is_empty() {
         return;
     }
     let report = diagnostic(
-        ASKS,
+        code::ASKS,
         format!(
             "plugin `{}` asks for what the policy does not give it, and runs without",
             target.entry.id
@@ -33,6 +32,13 @@ pub(super) fn warn(target: &Target, out: Printer) {
     let more = commands.len().saturating_sub(SHOWN);
     commands.truncate(SHOWN);
     let mut report = commands.into_iter().fold(report, with_command);
+    if missing
+        .iter()
+        .any(|ask| matches!(ask.kind, AskKind::Exec { .. }))
+    {
+        let note = "`shell` asks for commands, which no plugin of clawft is ever given";
+        report.notes.push(note.to_owned());
+    }
     if more > 0 {
         report.notes.push(format!("and for {more} things more"));
     }

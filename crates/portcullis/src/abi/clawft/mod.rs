@@ -5,12 +5,14 @@ mod calls;
 mod description;
 mod files;
 mod host;
+mod size;
 
 use crate::outline;
 
 pub(crate) use calls::{Entry, Exports};
 pub use description::{Description, Tool};
 pub(crate) use host::link;
+pub(crate) use size::fits;
 
 /// What it imports. Functions that it does not call are missing from it, and it may be missing altogether.
 pub(crate) const HOST: &str = "host";

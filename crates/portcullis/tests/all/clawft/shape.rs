@@ -16,6 +16,7 @@ portcullis_testkit::tests![
     a_function_of_another_type_is_refused_when_it_is_loaded,
     wasi_is_there_and_shows_nothing_of_what_was_granted,
     nothing_of_the_guest_runs_when_it_is_inspected,
+    a_plugin_is_as_small_as_its_world_wants_or_the_operator_says,
 ];
 
 fn component(text: &str) -> Vec<u8> {
@@ -185,4 +186,73 @@ fn nothing_of_the_guest_runs_when_it_is_inspected() {
         let error = plugin.session("test").describe().await.unwrap_err();
         assert!(error.exhausted().is_some(), "{error}");
     });
+}
+
+/// A plugin with a custom section of so many bytes that gzip can pack, or cannot.
+fn padded(bytes: usize, packs: bool) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        if packs { b'x' } else { state.to_be_bytes()[0] }
+    };
+    let mut plugin = wat("clawft");
+    // The name of the section has one letter; its length takes three bytes here.
+    let length = bytes + 2;
+    let low = |shift: usize| u8::try_from(length >> shift & 0x7f).unwrap();
+    plugin.extend([0, low(0) | 0x80, low(7) | 0x80, low(14), 1, b'x']);
+    plugin.extend((0..bytes).map(|_| noise()));
+    plugin
+}
+
+fn a_plugin_is_as_small_as_its_world_wants_or_the_operator_says() {
+    let fixture = Fixture::new();
+    let base = padded(100_000, true).len() - 100_000;
+    let load = |bytes: Vec<u8>, limits| {
+        let grants = Grants {
+            limits,
+            ..nothing()
+        };
+        block_on(fixture.host.load(Source { bytes, grants })).map(drop)
+    };
+    let limits = portcullis::policy::Limits::default();
+    assert!(
+        load(padded(307_200 - base, true), limits.clone()).is_ok(),
+        "300 KiB are allowed"
+    );
+    let error = load(padded(307_201 - base, true), limits.clone()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LoadError::TooLargeForWorld {
+                packed: false,
+                bytes: 307_201,
+                limit: 307_200,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let error = load(padded(200_000, false), limits.clone()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LoadError::TooLargeForWorld {
+                packed: true,
+                limit: 122_880,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let more = portcullis::policy::Limits {
+        clawft_module: 1 << 20,
+        clawft_gzip: 1 << 20,
+        ..limits
+    };
+    assert!(
+        load(padded(400_000, false), more).is_ok(),
+        "the operator's word"
+    );
 }
