@@ -46,6 +46,8 @@ pub struct Activity {
     /// How many commands, denials, failures and notices came after the first [`Activity::KEPT`] of each, and are not in the
     /// lists. The audit trail has them.
     pub not_kept: u64,
+    /// Lines for the log that were dropped because there were more than `limits.log_per_minute`.
+    pub log_dropped: u64,
 }
 
 impl Activity {

@@ -21,6 +21,7 @@ use crate::consent::{Asker, Consent};
 use crate::engine::{self, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::guest_log::GuestLog;
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
@@ -73,6 +74,7 @@ impl std::fmt::Debug for Shared {
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
 /// - no caches are kept between commands
+/// - lines that guests write into the log go nowhere
 /// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
@@ -84,6 +86,7 @@ pub struct HostBuilder {
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
     stdio: GuestStdio,
+    pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
@@ -195,6 +198,13 @@ impl HostBuilder {
         self
     }
 
+    /// Who receives the lines that guests write into the log, where they were granted that.
+    #[must_use]
+    pub fn guest_log(mut self, log: Arc<dyn GuestLog>) -> Self {
+        self.guest_log = Some(log);
+        self
+    }
+
     /// Reserves memory for many instances at once, for servers that make thousands a second. Where the reservation
     /// fails, instances are allocated on demand.
     #[must_use]
@@ -228,6 +238,7 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Host(Arc::new(Shared {
             engine,
             ticker,
@@ -433,6 +444,7 @@ impl Host {
             named_by_git: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
+            guest_log: settings.guest_log.clone(),
             asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {

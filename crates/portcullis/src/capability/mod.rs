@@ -2,4 +2,6 @@
 
 pub(crate) mod env;
 pub(crate) mod fs_guard;
+pub(crate) mod log;
+mod repeatable;
 pub(crate) mod wasi;
