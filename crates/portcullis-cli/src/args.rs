@@ -428,6 +428,8 @@ pub(crate) enum Format {
     Ceiling,
     /// `plugin.toml`
     Manifest,
+    /// `clawft.plugin.json`
+    Clawft,
 }
 
 impl Verb {

@@ -197,6 +197,7 @@ impl Draft {
             random: self.random,
             late: self.late,
             limits: self.limits.clone(),
+            env_asked: None,
         }
     }
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use portcullis_policy::{
-    Capability, ExecGrant, FsAccess, Grants, Net, PluginId, ProgramRef, ProgramRule, RuleId,
+    Capability, ExecGrant, FsAccess, FsGrant, Grants, Net, PluginId, ProgramRef, ProgramRule,
+    RuleId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::clawft::ClawftManifest;
 use crate::context::{Base, Context};
 use crate::error::{ConfigCode, ConfigErrors, Report};
 use crate::raw::{Text, Texts};
@@ -19,7 +21,7 @@ use crate::source::{At, Source};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "plugin.toml")]
 pub(crate) struct ManifestFile {
-    /// The name the plugin goes by: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name the plugin goes by: 1 to 128 letters, digits, `.`, `_` or `-`.
     id: Text,
     /// Its version.
     version: Text,
@@ -103,6 +105,9 @@ pub struct Manifest {
     pub component: Option<String>,
     /// What it asks for.
     pub asks: Vec<Ask>,
+    /// The same as clawft has it, of a plugin of clawft.
+    #[serde(skip)]
+    pub clawft: Option<Box<ClawftManifest>>,
 }
 
 /// One thing a plugin asks for, and why.
@@ -198,6 +203,15 @@ impl Manifest {
             .ok_or_else(|| ConfigErrors(Vec::new()))
     }
 
+    /// The same with `~/` replaced, which only paths of a plugin of clawft have.
+    pub(crate) fn at_home(mut self, home: Option<&Path>) -> Self {
+        if let Some(clawft) = &mut self.clawft {
+            clawft.at_home(home);
+            self.asks = clawft.asks();
+        }
+        self
+    }
+
     /// What the plugin asks for and the policy does not grant.
     pub fn asks_not_granted(&self, grants: &Grants) -> Vec<&Ask> {
         self.asks
@@ -213,6 +227,9 @@ impl Manifest {
     /// also finds a file under its other names, and would not with a list.
     #[must_use]
     pub fn restrict(&self, mut grants: Grants) -> Grants {
+        if let Some(clawft) = &self.clawft {
+            return clawft.restrict(grants);
+        }
         let asked = |capability| {
             self.asks
                 .iter()
@@ -299,7 +316,7 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             }
         }),
         AskKind::Fs { path, access } => grants.fs.iter().any(|grant| {
-            grant.access >= *access && path.as_ref().is_none_or(|path| *path == grant.guest)
+            grant.access >= *access && path.as_ref().is_none_or(|path| is_path_of(path, grant))
         }),
         AskKind::Env { name } => grants.env.iter().any(|pattern| match name {
             Some(name) => {
@@ -315,6 +332,11 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
         AskKind::Http { .. } | AskKind::Kv => false,
         AskKind::Prompt | AskKind::Metadata => true,
     }
+}
+
+/// Whether a path that is asked for is the name of a granted directory or lies in it: a plugin of clawft names paths of the host.
+fn is_path_of(path: &str, grant: &FsGrant) -> bool {
+    path == grant.guest || Path::new(path).starts_with(&grant.host)
 }
 
 fn has_sub(rule: &ProgramRule, sub: &str) -> bool {
@@ -367,6 +389,7 @@ impl Reader<'_> {
             description: file.description.as_ref().map(owned),
             component: file.component.as_ref().map(owned),
             asks,
+            clawft: None,
         })
     }
 

@@ -51,6 +51,8 @@ pub struct Grants {
     pub late: bool,
     /// How much of the machine the plugin may use.
     pub limits: Limits,
+    /// If present, the only variables that the plugin asks for: it reads no others, whatever `env` says.
+    pub env_asked: Option<Vec<String>>,
 }
 
 impl Grants {
@@ -71,6 +73,7 @@ impl Grants {
             random: None,
             late: false,
             limits: Limits::default(),
+            env_asked: None,
         }
     }
 
@@ -198,7 +201,7 @@ pub enum FsKind {
     Directory,
     /// The top of a git working tree, as [`FsKind::Directory`]; the host adds where git keeps its things for it.
     Repository,
-    /// One file, for commands. The guest does not see it.
+    /// One file. The guest reads and writes it by the interface of files; WASI knows only directories.
     File,
 }
 

@@ -1,5 +1,6 @@
 //! What a plugin imports, against what exists and what was granted.
 
+pub(crate) mod clawft;
 pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
@@ -9,6 +10,7 @@ use wasmtime::component::Component;
 use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
+use crate::abi::fs::FS;
 use crate::abi::log::LOG;
 use crate::error::MissingImport;
 
@@ -41,6 +43,8 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Exec)
     } else if is_ours(ENV) {
         Source::Needs(Capability::Env)
+    } else if is_ours(FS) {
+        Source::Needs(Capability::Fs)
     } else if is_ours(LOG) {
         Source::Needs(Capability::Log)
     } else if name.starts_with("wasi:http/") {
@@ -49,11 +53,16 @@ fn source(name: &str) -> Source {
         Source::NotYet("key-value state is not part of this release")
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
-    } else if WASI.iter().any(|package| name.starts_with(package)) {
+    } else if is_wasi(name) {
         Source::Linked
     } else {
         Source::Unknown
     }
+}
+
+/// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.
+fn is_wasi(name: &str) -> bool {
+    WASI.iter().any(|package| name.starts_with(package)) && !name.contains("@0.3.")
 }
 
 const WASI: [&str; 6] = [

@@ -1,6 +1,7 @@
 //! `portcullis run`
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Plugin};
@@ -15,6 +16,7 @@ use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
+use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
@@ -68,11 +70,13 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         data: settings.directories.data.clone(),
         out,
     };
+    let log = Arc::new(ShownLog::new(&stderr, out));
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
         stdio(args.stdin, &stdout, &stderr),
+        Some(Arc::clone(&log)),
         consent,
     )?;
     let source = target.source()?;
@@ -98,6 +102,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
             out,
             stdout,
             stderr,
+            log,
         },
     )
 }
@@ -159,6 +164,7 @@ struct Ending<'a> {
     out: Printer,
     stdout: GuestOutput,
     stderr: GuestOutput,
+    log: Arc<ShownLog>,
 }
 
 fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
@@ -271,6 +277,7 @@ fn document(
         "failures": failures(activity),
         "notices": activity.notices,
         "not_kept": activity.not_kept,
+        "log": ending.log.document(activity.log_dropped),
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

@@ -6,6 +6,7 @@ mod audit;
 mod broken;
 mod ceiling;
 mod children;
+mod clawft;
 mod edits;
 mod layers;
 mod manifest;

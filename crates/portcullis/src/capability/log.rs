@@ -24,12 +24,13 @@ impl Gate {
     /// Writes a line into the operator's log. A guest is not told what became of it: a line that was not granted, that
     /// is one too many, or that cannot be written into the trail goes nowhere.
     pub(crate) fn log(&mut self, level: LogLevel, message: &str) {
-        let line = escape_within(message, MAX_LINE, CUT);
-        let object = in_the_trail(level, &line);
-        let used = match self.begin_unless_full(Capability::Log, WRITE, object) {
+        let used = self.begin_unless_full(Capability::Log, WRITE, Masked::default());
+        let mut used = match used {
             Ok(used) => used,
-            Err(used) => return self.drop_line(&used),
+            Err(used) => return self.drop_line(used, level, message),
         };
+        let line = escape_within(message, MAX_LINE, CUT);
+        used.is_about(in_the_trail(level, &line));
         let now = used.began();
         if let Some(lines) = self.rates().dropped.after_a_minute(now) {
             self.tell_of_dropped(&used, lines);
@@ -54,16 +55,18 @@ impl Gate {
     }
 
     /// Counts a line that is one too many. Of those until the operator is told the first stands in the trail.
-    fn drop_line(&mut self, used: &Use) {
+    fn drop_line(&mut self, mut used: Use, level: LogLevel, message: &str) {
         self.activity.log_dropped += 1;
         let now = used.began();
         let rates = self.rates();
         if let Some(lines) = rates.dropped.after_a_minute(now) {
-            self.tell_of_dropped(used, lines);
+            self.tell_of_dropped(&used, lines);
         }
         if rates.dropped.add(now) {
+            let line = escape_within(message, MAX_LINE, CUT);
+            used.is_about(in_the_trail(level, &line));
             // Nothing depends on it: the line goes nowhere either way, and a failure is told with the next one.
-            let _ = self.full(used, "this line and those after it are dropped".to_owned());
+            let _ = self.full(&used, "this line and those after it are dropped".to_owned());
         }
     }
 

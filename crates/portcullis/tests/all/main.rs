@@ -17,12 +17,17 @@ mod consent;
 mod core_form;
 mod env;
 mod exec;
+mod files;
 mod fixture;
 mod fs_guard;
 mod fs_guard_random;
 mod killed_host;
 mod load;
+mod log;
+mod memory;
 mod native;
+mod repeatable;
+mod resources;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -38,6 +43,11 @@ fn main() -> std::process::ExitCode {
     if words.get(1).is_some_and(|role| role == "compile-role") {
         return compile::play();
     }
+    if let [_, role, guest, args @ ..] = &words[..]
+        && role == "memory-role"
+    {
+        return memory::play(guest, args);
+    }
     let tests = [
         attacks::TESTS,
         load::TESTS,
@@ -49,10 +59,15 @@ fn main() -> std::process::ExitCode {
         compile::TESTS,
         env::TESTS,
         exec::TESTS,
+        files::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
         killed_host::TESTS,
+        log::TESTS,
+        memory::TESTS,
         native::TESTS,
+        repeatable::TESTS,
+        resources::TESTS,
         wasi::TESTS,
     ]
     .concat();
