@@ -123,6 +123,9 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_env: Vec<String>,
+    /// Let the plugin write lines into your log, on standard error.
+    #[arg(long)]
+    allow_log: bool,
     /// Let the plugin and its commands read these directories, and its commands these files.
     #[arg(
         long,
@@ -192,6 +195,7 @@ impl Permissions {
             allow_exec,
             deny_exec: self.deny_exec.clone(),
             allow_env: self.allow_env.clone(),
+            allow_log: self.allow_log,
             allow_read: self.allow_read.clone(),
             allow_write: self.allow_write.clone(),
             allow_net: self.allow_net.clone(),
@@ -328,6 +332,8 @@ pub(crate) enum RightVerb {
         /// The name; a trailing `*` stands for any rest.
         name: String,
     },
+    /// Lines in your log.
+    Log,
 }
 
 #[derive(Debug, Args)]

@@ -35,6 +35,8 @@ pub(crate) struct CeilingFile {
     net: Option<At<Net>>,
     /// The only host variables that plugins may read; a trailing `*` matches any rest.
     env: Option<Texts>,
+    /// With `false` no plugin writes lines into the log.
+    log: Option<At<bool>>,
     /// The highest limits.
     limits: Option<At<Limits>>,
 }
@@ -84,6 +86,7 @@ impl Reader<'_> {
                 .map(|value| self.origin(value))
         };
         let no_trust = written_false(&file.trust);
+        let no_log = written_false(&file.log);
         let no_inherit_env = exec.and_then(|exec| written_false(&exec.inherit_env));
         let ceiling = Ceiling {
             mode: file.mode.as_ref().map(|word| (**word).into()),
@@ -102,6 +105,7 @@ impl Reader<'_> {
             ),
             unprotect: self.bound(exec.and_then(|exec| exec.unprotect.as_ref()), Names::Exact),
             env: self.bound(file.env.as_ref(), Names::Patterns),
+            no_log,
             fs: FsCeiling {
                 read: self.places(file.fs.as_deref().and_then(|fs| fs.read.as_ref())),
                 write: self.places(file.fs.as_deref().and_then(|fs| fs.write.as_ref())),

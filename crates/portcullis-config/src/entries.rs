@@ -14,6 +14,7 @@ use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
 use crate::trial::{self, Trial};
+use crate::units;
 
 /// Everything the layers say.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +134,12 @@ impl Reader<'_> {
             draft.sha256 = self.sha256(text);
         }
         draft.late = entry.late.as_ref().map_or(draft.late, |late| **late);
+        draft.log = entry.log.as_ref().map_or(draft.log, |log| **log);
+        if let Some(text) = &entry.clock {
+            let time = units::time_of_day(text);
+            draft.clock = self.take(ConfigCode::Value, text, time).or(draft.clock);
+        }
+        draft.random = entry.random.as_ref().map(|seed| **seed).or(draft.random);
         unite(
             &mut draft.env,
             self.names(entry.env.as_ref(), Names::Patterns),

@@ -17,7 +17,7 @@ use crate::reader::{Names, own_state, program_ref};
 /// Nothing is granted and nothing changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlagSet {
-    /// `-A`: any program, the project to read and write, any variable. It lowers no confinement, lifts no denial and
+    /// `-A`: any program, the project to read and write, any variable, lines in the log. It lowers no confinement, lifts no denial and
     /// no veto, and reaches no file of Portcullis itself.
     pub allow_all: bool,
     /// `--allow-exec`: programs with any arguments.
@@ -27,6 +27,8 @@ pub struct FlagSet {
     /// `--allow-env`: variables that the plugin may read. `AWS_*` also lets it set such variables for its commands,
     /// where `env_allow_prefixes` would not; no flag lifts the veto on variables that make programs run other code.
     pub allow_env: Vec<String>,
+    /// `--allow-log`: lines in the log.
+    pub allow_log: bool,
     /// `--allow-read`: directories and files, relative to the working directory.
     pub allow_read: Vec<String>,
     /// `--allow-write`: directories and files, relative to the working directory, to read and write.
@@ -77,6 +79,7 @@ pub(crate) struct Flags {
     allow: Vec<ProgramRule>,
     deny: Vec<ProgramRule>,
     env: Vec<String>,
+    log: bool,
     fs: Vec<FsGrant>,
     net: Option<Net>,
     inherit_env: bool,
@@ -92,6 +95,7 @@ impl Flags {
     /// Checks the flags and looks the directories up.
     pub(crate) fn read(set: &FlagSet, context: &Context, report: &mut Report) -> Self {
         let mut flags = Self {
+            log: set.allow_log || set.allow_all,
             mode: set.mode,
             confinement: set.confinement,
             ..Self::default()
@@ -190,6 +194,7 @@ impl Flags {
         }
         unite(&mut draft.deny, self.deny.iter().cloned());
         unite(&mut draft.env, self.env.iter().cloned());
+        draft.log |= self.log;
         if let Some(prefixes) = &mut draft.env_allow_prefixes {
             unite(
                 prefixes,

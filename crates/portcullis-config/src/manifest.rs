@@ -241,6 +241,7 @@ impl Manifest {
         if !asked(Capability::Env) {
             grants.env.clear();
         }
+        grants.log &= asked(Capability::Log);
         if !asked(Capability::Exec) {
             grants.exec = None;
             // What a network is granted to are its commands.
@@ -326,9 +327,10 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             }
             None => pattern == "*",
         }),
-        // No policy grants these yet; the host gives the last three to every plugin.
+        AskKind::Log => grants.log,
+        // No policy grants these yet; the host gives the last two to every plugin.
         AskKind::Http { .. } | AskKind::Kv => false,
-        AskKind::Log | AskKind::Prompt | AskKind::Metadata => true,
+        AskKind::Prompt | AskKind::Metadata => true,
     }
 }
 

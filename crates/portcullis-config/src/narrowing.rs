@@ -91,6 +91,9 @@ impl Reader<'_> {
         self.only_narrows("env_allow_prefixes", entry.env_allow_prefixes.as_ref());
         self.only_narrows("late", entry.late.as_ref());
         self.only_narrows("env", entry.env.as_ref());
+        self.only_narrows("log", entry.log.as_ref());
+        self.only_narrows("clock", entry.clock.as_ref());
+        self.only_narrows("random", entry.random.as_ref());
         self.only_narrows("fs", entry.fs.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);

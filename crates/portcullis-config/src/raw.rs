@@ -136,6 +136,14 @@ pub(crate) struct Plugin {
     pub(crate) late: Option<At<bool>>,
     /// Names of host environment variables that the plugin itself may read; a trailing `*` matches any rest.
     pub(crate) env: Option<Texts>,
+    /// Whether the plugin may write lines into your log. Default: `false`.
+    pub(crate) log: Option<At<bool>>,
+    /// The time of day that the plugin is told, for runs that can be repeated, such as `"2026-01-01T00:00:00Z"`. Its
+    /// commands have the real one. Default: the real one.
+    pub(crate) clock: Option<Text>,
+    /// Where the plugin's random numbers begin, for runs that can be repeated: nothing secret may come of them. Default:
+    /// nobody can tell them before.
+    pub(crate) random: Option<At<u64>>,
     /// Directories that it and its commands may open, and files that its commands may open.
     pub(crate) fs: Option<At<Fs>>,
     /// The network its commands may reach: `"none"`, `"loopback"`, `"open"`, or a list of `"host:port"`. Default:

@@ -173,6 +173,7 @@ fn read_edit(text: &str) -> Option<(Edit, bool)> {
             ('w', _) => Some(Right::Write(own())),
             ('n', _) => Some(Right::Net(own())),
             ('e', _) => Some(Right::Env(own())),
+            ('l', _) => Some(Right::Log),
             (_, right) => right,
         };
     }

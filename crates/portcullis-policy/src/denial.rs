@@ -150,6 +150,10 @@ codes! {
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
     EnvNotGranted = "P0401",
+    /// The plugin was not granted a place in your log. Its line is dropped, and it is not told.
+    ///
+    /// Set `log = true` for it. What it writes to its standard error needs no grant.
+    LogNotGranted = "P0451",
 }
 
 impl fmt::Display for Code {

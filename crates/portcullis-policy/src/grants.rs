@@ -1,4 +1,5 @@
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -40,6 +41,12 @@ pub struct Grants {
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
+    /// Whether the guest may write lines into the operator's log.
+    pub log: bool,
+    /// The time of day that the guest is told, since the Unix epoch, for runs that can be repeated; `None`: the real one.
+    pub clock: Option<Duration>,
+    /// What the guest's random numbers come from, for runs that can be repeated; `None`: nobody can tell them before.
+    pub random: Option<u64>,
     /// Whether an import of a capability that is not granted is an error when called instead of at load.
     pub late: bool,
     /// How much of the machine the plugin may use.
@@ -61,6 +68,9 @@ impl Grants {
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
+            log: false,
+            clock: None,
+            random: None,
             late: false,
             limits: Limits::default(),
             env_asked: None,
@@ -73,11 +83,8 @@ impl Grants {
             Capability::Exec => self.exec.is_some(),
             Capability::Fs => !self.fs.is_empty(),
             Capability::Env => !self.env.is_empty(),
-            Capability::Http
-            | Capability::Kv
-            | Capability::Log
-            | Capability::Prompt
-            | Capability::Metadata => false,
+            Capability::Log => self.log,
+            Capability::Http | Capability::Kv | Capability::Prompt | Capability::Metadata => false,
         }
     }
 

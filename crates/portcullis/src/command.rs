@@ -92,6 +92,7 @@ impl Host {
         let parts = GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
             rates: Arc::default(),
+            guest_log: None,
             caches_of: caches_of(&grants, ""),
             grants: Arc::new(grants),
             place: Arc::new(place),

@@ -30,6 +30,7 @@ use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
+use crate::guest_log::GuestLog;
 use crate::notice;
 use crate::rates::Rates;
 use crate::stdio::GuestStdio;
@@ -40,7 +41,6 @@ use records::{Failure, Lines, Unwritten};
 pub(crate) use used::Use;
 
 /// What a gate needs, shared by all instances of one loaded plugin.
-#[derive(Debug)]
 pub(crate) struct GateParts {
     pub(crate) grants: Arc<Grants>,
     pub(crate) place: Arc<Place>,
@@ -54,7 +54,17 @@ pub(crate) struct GateParts {
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
+    /// Where the lines go that the guest writes into the log.
+    pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pub(crate) asker: Asker,
+}
+
+impl std::fmt::Debug for GateParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GateParts")
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The only door between a guest and the host.
@@ -243,6 +253,19 @@ impl Gate {
             path.escape_debug()
         );
         self.activity.failure(why);
+    }
+
+    pub(crate) fn parts(&self) -> &GateParts {
+        &self.parts
+    }
+
+    pub(crate) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&self.parts.rates)
+    }
+
+    /// The instance's name in the trail.
+    pub(crate) fn run_id(&self) -> &str {
+        &self.run
     }
 
     /// The environment the host was started with.

@@ -21,6 +21,7 @@ use crate::consent::{Asker, Consent};
 use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::guest_log::GuestLog;
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
@@ -81,6 +82,7 @@ impl std::fmt::Debug for Shared {
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
 /// - no caches are kept between commands
+/// - lines that guests write into the log go nowhere
 /// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
@@ -92,6 +94,7 @@ pub struct HostBuilder {
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
     stdio: GuestStdio,
+    pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
@@ -203,6 +206,13 @@ impl HostBuilder {
         self
     }
 
+    /// Who receives the lines that guests write into the log, where they were granted that.
+    #[must_use]
+    pub fn guest_log(mut self, log: Arc<dyn GuestLog>) -> Self {
+        self.guest_log = Some(log);
+        self
+    }
+
     /// Reserves memory for many instances at once, for servers that make thousands a second. Where the reservation
     /// fails, instances are allocated on demand.
     #[must_use]
@@ -250,6 +260,7 @@ impl HostBuilder {
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
@@ -471,6 +482,7 @@ impl Host {
             roots: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
+            guest_log: settings.guest_log.clone(),
             asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {

@@ -11,6 +11,7 @@ use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
+use crate::abi::log::LOG;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -44,6 +45,8 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Env)
     } else if is_ours(FS) {
         Source::Needs(Capability::Fs)
+    } else if is_ours(LOG) {
+        Source::Needs(Capability::Log)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
@@ -112,12 +115,11 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
     let (what, example) = match capability {
         Capability::Exec => ("a program", "exec <program>"),
         Capability::Env => ("a variable", "env <name>"),
+        Capability::Log => ("lines in the log", "log"),
         Capability::Fs => ("a directory", "read <directory>"),
-        Capability::Http
-        | Capability::Kv
-        | Capability::Log
-        | Capability::Prompt
-        | Capability::Metadata => return format!("needs the `{capability}` grant"),
+        Capability::Http | Capability::Kv | Capability::Prompt | Capability::Metadata => {
+            return format!("needs the `{capability}` grant");
+        }
     };
     let plugin = &grants.plugin;
     format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")

@@ -6,13 +6,19 @@ use std::time::Instant;
 
 use portcullis_policy::{Capability, Limits, PluginId};
 
+use crate::guest_log::Dropped;
+
 /// The buckets of every plugin of a host. They outlive instances, and the plugin itself when it is loaded again.
 #[derive(Debug, Default)]
 pub(crate) struct AllRates(Mutex<HashMap<PluginId, Arc<Rates>>>);
 
 /// The buckets of one plugin. Each call takes a token, those that are refused included.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<HashMap<(Capability, &'static str), Bucket>>);
+pub(crate) struct Rates {
+    buckets: Mutex<HashMap<(Capability, &'static str), Bucket>>,
+    /// Lines of log for which there was no token.
+    pub(crate) dropped: Dropped,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -46,7 +52,7 @@ impl Rates {
     ) -> Result<(), u32> {
         let limit = per_minute(limits, capability);
         let full = u128::from(limit) * TOKEN;
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry((capability, function)).or_insert(Bucket {
             parts: full,
             filled: now,
@@ -65,7 +71,8 @@ impl Rates {
     }
 }
 
-fn per_minute(limits: &Limits, capability: Capability) -> u32 {
+/// The calls of one function of a capability that a minute has room for.
+pub(crate) fn per_minute(limits: &Limits, capability: Capability) -> u32 {
     match capability {
         Capability::Http => limits.http_per_minute,
         Capability::Log => limits.log_per_minute,

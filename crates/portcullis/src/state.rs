@@ -46,6 +46,7 @@ impl State {
     /// Ends what runs beside the guest, whose call is over.
     pub(crate) async fn end_children(&mut self) {
         self.gate.settle().await;
+        self.gate.end_log();
         if let Some(module) = &mut self.module {
             module.children.clear();
         }

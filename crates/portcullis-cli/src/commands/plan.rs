@@ -137,6 +137,20 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
+    if grants.log {
+        words.push("may write lines into your log".to_owned());
+    }
+    if let Some(clock) = grants.clock {
+        words.push(format!(
+            "is told a fixed time of day, {} s after the Unix epoch",
+            clock.as_secs()
+        ));
+    }
+    if let Some(seed) = grants.random {
+        words.push(format!(
+            "its random numbers are no secret: they begin at {seed} in every run"
+        ));
+    }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {
         words.push(format!(
@@ -258,7 +272,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "log": grants.log, "clock": grants.clock, "random": grants.random, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

@@ -1,6 +1,7 @@
 //! `portcullis run`
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Kind, Plugin};
@@ -16,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
+use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
@@ -114,11 +116,13 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         data: settings.directories.data.clone(),
         out,
     };
+    let log = Arc::new(ShownLog::new(&stderr, out));
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
         stdio(job.stdin, &stdout, &stderr),
+        Some(Arc::clone(&log)),
         consent,
     )?;
     let source = target.source()?;
@@ -147,6 +151,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
             out,
             stdout,
             stderr,
+            log,
         },
     )
 }
@@ -207,6 +212,7 @@ struct Ending<'a> {
     out: Printer,
     stdout: GuestOutput,
     stderr: GuestOutput,
+    log: Arc<ShownLog>,
 }
 
 fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
@@ -336,6 +342,7 @@ fn document(
         "failures": failures(activity),
         "notices": activity.notices,
         "not_kept": activity.not_kept,
+        "log": ending.log.document(activity.log_dropped),
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

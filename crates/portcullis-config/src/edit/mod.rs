@@ -47,6 +47,8 @@ pub enum Right {
     Net(String),
     /// A variable that the plugin may read.
     Env(String),
+    /// Lines in the log.
+    Log,
     /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
     /// plugin's SHA-256 of the rule. Its name and place do not matter.
     Answer(Box<ProgramRule>),
@@ -267,6 +269,8 @@ impl Place<'_> {
             }
             Right::Env(name) if grants.env.contains(name) => Ok(()),
             Right::Env(name) => Err(format!("`env` has no `{name}`")),
+            Right::Log if grants.log => Ok(()),
+            Right::Log => Err("`log` is not `true`".to_owned()),
             Right::Rule(_) => Err("a rule is not a right".to_owned()),
         }
     }
@@ -318,6 +322,7 @@ impl Place<'_> {
                     .find(covers)
                     .map(|pattern| format!("`env` has `{pattern}`"))
             }
+            Right::Log => grants.log.then(|| "`log` is `true`".to_owned()),
             Right::Answer(_) | Right::Rule(_) => None,
         }
     }
@@ -330,6 +335,7 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Exec { .. }
         | Right::Net(_)
         | Right::Env(_)
+        | Right::Log
         | Right::Answer(_)
         | Right::Rule(_) => FsAccess::Read,
     }

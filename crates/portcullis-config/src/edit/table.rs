@@ -46,6 +46,10 @@ impl Document {
             Right::Write(path) => add(child(entry, "fs")?, "write", path.into()),
             Right::Net(net) => add_net(entry, net),
             Right::Env(name) => add(entry, "env", name.into()),
+            Right::Log => {
+                set(entry, "log", true.into());
+                Ok(())
+            }
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -77,6 +81,13 @@ impl Document {
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
+            Right::Log => {
+                let written = entry.get("log").and_then(Item::as_bool) == Some(true);
+                if written {
+                    set(entry, "log", false.into());
+                }
+                Ok(written)
+            }
             Right::Answer(rule) => {
                 let args = literal(rule);
                 take(entry, &["exec", "allow"], |_, item| {

@@ -337,7 +337,7 @@ fn every_denial_reads_as_it_should() {
     codes.insert(directory_denial().code);
     codes.insert(unconfinable().code);
     // In `changes.rs`, and beside their requests.
-    codes.extend([Code::FsProtected, Code::EnvNotGranted]);
+    codes.extend([Code::FsProtected, Code::EnvNotGranted, Code::LogNotGranted]);
     // Found while a file is opened, read or written.
     codes.extend([
         Code::FsLinkLeadsOut,

@@ -2,4 +2,6 @@
 
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod log;
+mod repeatable;
 pub(crate) mod wasi;

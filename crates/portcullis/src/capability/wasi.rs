@@ -1,5 +1,5 @@
 //! WASI as far as the policy grants it: preopened directories and named environment variables. Clocks and random
-//! numbers are always there; arguments, standard input and the network are not.
+//! numbers are always there, real or [fixed](repeatable); arguments, standard input and the network are not.
 
 use portcullis_policy::{
     Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
@@ -7,6 +7,7 @@ use portcullis_policy::{
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
+use super::repeatable;
 use crate::error::LoadError;
 use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
@@ -79,6 +80,7 @@ fn builder(
             preopen(&mut wasi, grants, &authorized, access)?;
         }
     }
+    repeatable::fix(&mut wasi, grants);
     stdio.attach(&mut wasi, words);
     Ok(wasi)
 }

@@ -13,6 +13,7 @@ use portcullis_policy::{
 
 use super::records::Lines;
 use super::{Gate, Refused};
+use crate::rates::per_minute;
 
 /// One use of a capability.
 #[derive(Debug)]
@@ -35,23 +36,56 @@ impl Gate {
         function: &'static str,
         object: Masked,
     ) -> Result<Use, Refused> {
+        match self.begin_unless_full(capability, function, object) {
+            Ok(used) => Ok(used),
+            Err(used) => {
+                let denial = self.too_often(&used);
+                Err(self.refused(&used, denial)?)
+            }
+        }
+    }
+
+    /// As [`begin`](Self::begin), but nothing is written down of a use for which a rate leaves no room: it is the error.
+    pub(crate) fn begin_unless_full(
+        &mut self,
+        capability: Capability,
+        function: &'static str,
+        object: Masked,
+    ) -> Result<Use, Use> {
+        let used = self.uncounted(capability, function, object);
+        let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
+        match rates.take(limits, capability, function, used.began) {
+            Ok(()) => Ok(used),
+            Err(_) => Err(used),
+        }
+    }
+
+    /// A use that counts against no rate.
+    pub(crate) fn uncounted(
+        &mut self,
+        capability: Capability,
+        function: &'static str,
+        object: Masked,
+    ) -> Use {
         self.calls += 1;
-        let began = Instant::now();
-        let used = Use {
+        Use {
             call: self.calls,
             capability,
             function,
             object,
-            began,
-        };
-        let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
-        match rates.take(limits, capability, function, began) {
-            Ok(()) => Ok(used),
-            Err(limit) => {
-                let denial = self.too_often(&used, limit);
-                Err(self.refused(&used, denial)?)
-            }
+            began: Instant::now(),
         }
+    }
+
+    /// Writes down that a rate left no room, and what came of it. The operator is told of it in another way.
+    ///
+    /// # Errors
+    /// The trail cannot be written.
+    pub(crate) fn full(&mut self, used: &Use, what: String) -> Result<(), GuestError> {
+        let mut denial = self.too_often(used);
+        denial.notes.push(what);
+        let written = self.lines(used.call).refused_use(used, &denial);
+        self.closed_without(written)
     }
 
     /// Decides on what the guest asks for. A denial is written down.
@@ -119,7 +153,8 @@ impl Gate {
         Ok(self.closed_without(written)?)
     }
 
-    fn too_often(&self, used: &Use, limit: u32) -> Denial {
+    fn too_often(&self, used: &Use) -> Denial {
+        let limit = per_minute(&self.parts.grants.limits, used.capability);
         let key = match used.capability {
             Capability::Http => "http_per_minute",
             Capability::Log => "log_per_minute",
@@ -151,6 +186,16 @@ impl Gate {
 type Rule<'a> = Option<(&'a RuleId, &'a Origin)>;
 
 impl Use {
+    /// Says what it is about, where that costs more than counting it.
+    pub(crate) fn is_about(&mut self, object: Masked) {
+        self.object = object;
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     fn timed(&self, effect: Effect) -> Effect {
         Effect {
             duration_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
