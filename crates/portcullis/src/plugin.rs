@@ -128,12 +128,14 @@ pub(crate) struct Context {
     wasi: WasiCtx,
     words: LastWords,
     module: Option<Box<ModuleState>>,
+    output: Option<clawft::Output>,
 }
 
 impl Context {
     pub(crate) fn state(self, grants: &Grants, gate: Gate) -> State {
         State {
             module: self.module,
+            output: self.output,
             ..State::new(self.wasi, grants, gate, self.words)
         }
     }
@@ -152,9 +154,13 @@ impl Loaded {
             ..
         } = self;
         let words = LastWords::default();
+        let mut output = None;
         let (wasi, module) = match &self.code {
             Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
-            Code::Clawft { .. } => (wasi::nothing(&words), None),
+            Code::Clawft { .. } => {
+                let output = output.insert(clawft::Output::default());
+                (wasi::nothing(grants, output, &words), None)
+            }
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
                 let module = ModuleState::new(preview1, stdio.stderr_of_command());
@@ -165,6 +171,7 @@ impl Loaded {
             wasi,
             words,
             module,
+            output,
         })
     }
 }

@@ -8,6 +8,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::repeatable;
+use crate::abi::clawft::Output;
 use crate::error::LoadError;
 use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
@@ -26,13 +27,19 @@ pub(crate) fn context(
     builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
 }
 
-/// Builds the context of a component that is granted nothing by WASI, whatever its plugin is granted.
-pub(crate) fn nothing(words: &LastWords) -> WasiCtx {
+/// Builds the context of a component that is granted nothing by WASI, whatever its plugin is granted. What it writes goes to
+/// `output`.
+pub(crate) fn nothing(grants: &Grants, output: &Output, words: &LastWords) -> WasiCtx {
+    let (stdout, stderr) = (output.clone(), output.clone());
+    let stdio = GuestStdio::default()
+        .stdout(move || stdout.stdout())
+        .stderr(move || stderr.stderr());
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    GuestStdio::default().attach(&mut wasi, words);
+    repeatable::fix(&mut wasi, grants);
+    stdio.attach(&mut wasi, words);
     wasi.build()
 }
 

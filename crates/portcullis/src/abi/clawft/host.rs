@@ -1,7 +1,7 @@
 //! `host`: the functions that a plugin of clawft may call.
 
 use portcullis_audit::{Effect, Masked};
-use portcullis_policy::Capability;
+use portcullis_policy::{Capability, LogLevel};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
@@ -39,15 +39,32 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move { Ok((files::write(store.data_mut(), path, content).await,)) })
         },
     )?;
-    host.func_wrap("log", |mut store: Store<'_>, (_, message): (u8, String)| {
-        absent(store.data_mut(), Capability::Log, "log", &message);
-        Ok(())
-    })
+    host.func_wrap(
+        "log",
+        |mut store: Store<'_>, (level, message): (u8, String)| {
+            log(store.data_mut(), level, &message);
+            Ok(())
+        },
+    )
 }
 
 /// Nothing is said of why there is no value: not set, not granted and asked for too often look the same.
 fn get_env(state: &mut State, name: String) -> Option<String> {
     state.gate.env(name).unwrap_or_else(|_: Refused| None)
+}
+
+/// The plugin is not told what becomes of its line.
+fn log(state: &mut State, level: u8, message: &str) {
+    // What it wrote before stands before it.
+    state.pass_on_output(false);
+    let level = match level {
+        0 => LogLevel::Error,
+        1 => LogLevel::Warn,
+        2 => LogLevel::Info,
+        3 => LogLevel::Debug,
+        4.. => LogLevel::Trace,
+    };
+    state.gate.log(level, message);
 }
 
 /// Counts and writes down what no gate of this release does.

@@ -5,6 +5,7 @@ mod calls;
 mod description;
 mod files;
 mod host;
+mod output;
 mod size;
 
 use crate::outline;
@@ -12,6 +13,7 @@ use crate::outline;
 pub(crate) use calls::{Entry, Exports};
 pub use description::{Description, Tool};
 pub(crate) use host::link;
+pub(crate) use output::Output;
 pub(crate) use size::fits;
 
 /// What it imports. Functions that it does not call are missing from it, and it may be missing altogether.

@@ -4,6 +4,7 @@
 pub(crate) mod env;
 pub(crate) mod files;
 pub(crate) mod instances;
+pub(crate) mod log;
 pub(crate) mod resources;
 pub(crate) mod shape;
 
@@ -19,6 +20,7 @@ pub(crate) fn tests() -> Vec<(&'static str, fn())> {
         env::TESTS,
         files::TESTS,
         instances::TESTS,
+        log::TESTS,
         resources::TESTS,
         shape::TESTS,
     ]
