@@ -173,6 +173,7 @@ fn read_edit(text: &str) -> Option<(Edit, bool)> {
             ('w', _) => Some(Right::Write(own())),
             ('n', _) => Some(Right::Net(own())),
             ('e', _) => Some(Right::Env(own())),
+            ('h', _) => Some(Right::Http(own())),
             (_, right) => right,
         };
     }
@@ -355,6 +356,9 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.file_read <= before.file_read
         && after.file_write <= before.file_write
         && after.total_file_write <= before.total_file_write
+        && after.http_request <= before.http_request
+        && after.http_response <= before.http_response
+        && after.http_timeout <= before.http_timeout
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements
