@@ -150,6 +150,14 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_net: Vec<String>,
+    /// Let the plugin itself send HTTP requests to these hosts.
+    #[arg(
+        long,
+        value_name = "HOST",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_http: Vec<String>,
     /// Allow any program, any variable, and the project to read and write. Denials stay, and so does confinement.
     #[arg(short = 'A', long)]
     allow_all: bool,
@@ -199,6 +207,7 @@ impl Permissions {
             allow_read: self.allow_read.clone(),
             allow_write: self.allow_write.clone(),
             allow_net: self.allow_net.clone(),
+            allow_http: self.allow_http.clone(),
             mode: self.mode.map(|mode| match mode {
                 ModeWord::Production => Mode::Production,
                 ModeWord::Dev => Mode::Dev,
@@ -334,6 +343,11 @@ pub(crate) enum RightVerb {
     },
     /// Lines in your log.
     Log,
+    /// A host that the plugin itself may send HTTP requests to.
+    Http {
+        /// `HOST` for ports 80 and 443, `HOST:PORT`, `*.DOMAIN`, or `*` for all of the public network.
+        host: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{ConfinementWord, Http, Limits, ModeWord, Net, Rule, Texts};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -39,6 +39,8 @@ pub(crate) struct CeilingFile {
     log: Option<At<bool>>,
     /// The highest limits.
     limits: Option<At<Limits>>,
+    /// The only HTTP requests of plugins themselves.
+    http: Option<At<Http>>,
 }
 
 /// What concerns commands.
@@ -114,6 +116,10 @@ impl Reader<'_> {
                 most: self.net(net),
                 origin: self.origin(net),
             }),
+            http: file.http.as_ref().map(|http| Bounded {
+                most: self.http(http),
+                origin: self.origin(http),
+            }),
             limits: file.limits.as_ref().map(|limits| {
                 let mut most = unlimited();
                 self.limits(limits, &mut most);
@@ -180,6 +186,9 @@ fn unlimited() -> PolicyLimits {
         file_read: u64::MAX,
         file_write: u64::MAX,
         total_file_write: u64::MAX,
+        http_request: u64::MAX,
+        http_response: u64::MAX,
+        http_timeout: Duration::MAX,
         call: Duration::MAX,
         memory: u64::MAX,
         table_elements: u64::MAX,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::context;
-use crate::manifest::{Ask, AskKind, Manifest};
+use crate::manifest::{Ask, AskKind, Manifest, restrict_hosts};
 
 /// The name of the manifest of a plugin of clawft, beside its component.
 pub const CLAWFT_MANIFEST_FILE: &str = "clawft.plugin.json";
@@ -266,14 +266,22 @@ impl ClawftManifest {
         let asked = self.permissions.filesystem.iter();
         let asked: Vec<_> = asked.filter_map(|path| real(path)).collect();
         let fs = grants.fs.iter();
-        Grants {
+        let mut grants = Grants {
             exec: None,
             net: Net::None,
             fs: fs.flat_map(|grant| both(grant, &asked)).collect(),
             env_asked: Some(self.permissions.env_vars.clone()),
             limits: self.resources.within(&grants.limits),
             ..grants
-        }
+        };
+        let hosts: Vec<_> = self
+            .permissions
+            .network
+            .iter()
+            .map(String::as_str)
+            .collect();
+        restrict_hosts(&mut grants, Some(&hosts));
+        grants
     }
 }
 

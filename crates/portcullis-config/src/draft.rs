@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Limits, Mode, Net, Origin, PluginId,
-    ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, Limits, Mode,
+    Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -46,6 +46,7 @@ pub(crate) struct Draft {
     /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
     pub(crate) deny: Vec<ProgramRule>,
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
+    pub(crate) http: Vec<HttpRule>,
 }
 
 /// What the layers say about the commands of one plugin.
@@ -109,6 +110,7 @@ impl Draft {
             exec: None,
             deny: Vec::new(),
             env_allow_prefixes: None,
+            http: Vec::new(),
         }
     }
 
@@ -198,6 +200,10 @@ impl Draft {
             late: self.late,
             limits: self.limits.clone(),
             env_asked: None,
+            http: HttpGrant {
+                allow: self.http.clone(),
+                ..HttpGrant::default()
+            },
         }
     }
 

@@ -175,6 +175,9 @@ impl Reader<'_> {
         if let Some(net) = &entry.net {
             draft.net = Some(network::later(draft.net.take(), inner.net(net)));
         }
+        if let Some(http) = &entry.http {
+            unite(&mut draft.http, inner.http(http));
+        }
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
@@ -268,6 +271,7 @@ impl Reader<'_> {
         };
         time(&raw.timeout, &mut limits.timeout);
         time(&raw.term_grace, &mut limits.term_grace);
+        time(&raw.http_timeout, &mut limits.http_timeout);
         time(&raw.call, &mut limits.call);
         time(&raw.compile_time, &mut limits.compile_time);
         let mut size = |text: &Option<_>, value: &mut _| {
@@ -280,6 +284,8 @@ impl Reader<'_> {
         size(&raw.file_read, &mut limits.file_read);
         size(&raw.file_write, &mut limits.file_write);
         size(&raw.total_file_write, &mut limits.total_file_write);
+        size(&raw.http_request, &mut limits.http_request);
+        size(&raw.http_response, &mut limits.http_response);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
         size(&raw.clawft_module, &mut limits.clawft_module);

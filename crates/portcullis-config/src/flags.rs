@@ -1,7 +1,7 @@
 //! Permissions on the command line. They add to what the files grant, for the one plugin that is run.
 
 use portcullis_policy::{
-    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, Mode, Narrowing, Net, Origin,
+    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, HttpRule, Mode, Narrowing, Net, Origin,
     ProgramRule, RuleId,
 };
 
@@ -35,6 +35,8 @@ pub struct FlagSet {
     pub allow_write: Vec<String>,
     /// `--allow-net`: what commands may reach, `host:port` each, `loopback` or `open`.
     pub allow_net: Vec<String>,
+    /// `--allow-http`: hosts that the plugin itself may send requests to.
+    pub allow_http: Vec<String>,
     /// `--mode`, over the files.
     pub mode: Option<Mode>,
     /// `--confinement`, over the files; a stronger one also holds where a rule has a weaker one.
@@ -82,6 +84,7 @@ pub(crate) struct Flags {
     log: bool,
     fs: Vec<FsGrant>,
     net: Option<Net>,
+    http: Vec<HttpRule>,
     inherit_env: bool,
     mode: Option<Mode>,
     confinement: Option<Confinement>,
@@ -145,6 +148,9 @@ impl Flags {
                 flags.net = Some(network::wider(flags.net.take(), &net));
             }
         }
+        for host in &set.allow_http {
+            flags.http.extend(http_rule(host, report));
+        }
         if set.allow_all {
             flags.any_program = Some(origin("-A"));
             flags.inherit_env = true;
@@ -207,6 +213,7 @@ impl Flags {
         if let Some(net) = &self.net {
             draft.net = Some(network::wider(draft.net.take(), net));
         }
+        unite(&mut draft.http, self.http.iter().cloned());
         for grant in &self.fs {
             if let Err(other) = draft.add_fs(grant.clone()) {
                 let message = format!(
@@ -305,6 +312,22 @@ fn directory(
         access,
         origin: origin(flag),
     })
+}
+
+fn http_rule(host: &str, report: &mut Report) -> Option<HttpRule> {
+    let flag = format!("--allow-http={host}");
+    match HttpRule::any_request(host) {
+        Ok(rule) => Some(HttpRule {
+            id: RuleId(flag.clone()),
+            origin: origin(&flag),
+            ..rule
+        }),
+        Err(wrong) => {
+            let error = error(ConfigCode::Pattern, &flag, wrong.to_string());
+            report.push(error.label("expected a host, with or without a port, or `*`"));
+            None
+        }
+    }
 }
 
 fn net(text: &str, spelling: Spelling, report: &mut Report) -> Option<Net> {

@@ -37,6 +37,7 @@ pub mod edit;
 mod entries;
 mod error;
 mod flags;
+mod http;
 mod manifest;
 mod narrowing;
 mod network;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use portcullis_policy::{
-    Capability, ExecGrant, FsAccess, FsGrant, Grants, Net, PluginId, ProgramRef, ProgramRule,
-    RuleId,
+    Capability, ExecGrant, FsAccess, FsGrant, Grants, HttpHosts, Net, PluginId, ProgramRef,
+    ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -242,6 +242,7 @@ impl Manifest {
             grants.env.clear();
         }
         grants.log &= asked(Capability::Log);
+        self.restrict_http(&mut grants);
         if !asked(Capability::Exec) {
             grants.exec = None;
             // What a network is granted to are its commands.
@@ -251,6 +252,24 @@ impl Manifest {
             self.restrict_programs(exec);
         }
         grants
+    }
+
+    fn restrict_http(&self, grants: &mut Grants) {
+        let hosts: Option<Vec<_>> = self
+            .asks
+            .iter()
+            .filter_map(|ask| match &ask.kind {
+                AskKind::Http { host } => Some(host.as_deref()),
+                AskKind::Exec { .. }
+                | AskKind::Fs { .. }
+                | AskKind::Env { .. }
+                | AskKind::Kv
+                | AskKind::Log
+                | AskKind::Prompt
+                | AskKind::Metadata => None,
+            })
+            .collect();
+        restrict_hosts(grants, hosts.as_deref());
     }
 
     /// The programs that the plugin asks for; `None`: any.
@@ -283,6 +302,18 @@ impl Manifest {
                 exec.allow.push(ProgramRule { id, origin, ..rule });
             }
         }
+    }
+}
+
+/// Leaves the hosts that are asked for; `None`: any.
+pub(crate) fn restrict_hosts(grants: &mut Grants, hosts: Option<&[&str]>) {
+    let Some(hosts) = hosts else { return };
+    let asked = hosts.iter().filter_map(|host| HttpHosts::asked(host).ok());
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() {
+        grants.http.allow.clear();
+    } else {
+        grants.http.asked = Some(asked);
     }
 }
 
@@ -328,8 +359,15 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             None => pattern == "*",
         }),
         AskKind::Log => grants.log,
-        // No policy grants these yet; the host gives the last two to every plugin.
-        AskKind::Http { .. } | AskKind::Kv => false,
+        AskKind::Http { host } => {
+            let asked = host
+                .as_ref()
+                .map_or(Ok(HttpHosts::Any), |host| HttpHosts::asked(host));
+            let mut rules = grants.http.allow.iter();
+            asked.is_ok_and(|asked| rules.any(|rule| rule.hosts.covers_hosts(&asked)))
+        }
+        // No policy grants it yet; the host gives the last two to every plugin.
+        AskKind::Kv => false,
         AskKind::Prompt | AskKind::Metadata => true,
     }
 }
@@ -420,9 +458,15 @@ impl Reader<'_> {
                     name: ask.name.as_ref().map(owned),
                 }
             }
-            CapabilityWord::Http => AskKind::Http {
-                host: ask.host.as_ref().map(owned),
-            },
+            CapabilityWord::Http => {
+                if let Some(host) = &ask.host {
+                    let read = HttpHosts::asked(host).map_err(|error| error.to_string());
+                    self.take(ConfigCode::Pattern, host, read)?;
+                }
+                AskKind::Http {
+                    host: ask.host.as_ref().map(owned),
+                }
+            }
             CapabilityWord::Kv => AskKind::Kv,
             CapabilityWord::Log => AskKind::Log,
             CapabilityWord::Prompt => AskKind::Prompt,

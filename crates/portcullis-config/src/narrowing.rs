@@ -95,6 +95,7 @@ impl Reader<'_> {
         self.only_narrows("clock", entry.clock.as_ref());
         self.only_narrows("random", entry.random.as_ref());
         self.only_narrows("fs", entry.fs.as_ref());
+        self.only_narrows("http", entry.http.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }
@@ -184,6 +185,21 @@ impl Reader<'_> {
                 "total_file_write",
                 raw.total_file_write.as_ref().map(At::span),
                 wanted.total_file_write > now.total_file_write,
+            ),
+            (
+                "http_request",
+                raw.http_request.as_ref().map(At::span),
+                wanted.http_request > now.http_request,
+            ),
+            (
+                "http_response",
+                raw.http_response.as_ref().map(At::span),
+                wanted.http_response > now.http_response,
+            ),
+            (
+                "http_timeout",
+                raw.http_timeout.as_ref().map(At::span),
+                wanted.http_timeout > now.http_timeout,
             ),
             (
                 "call",

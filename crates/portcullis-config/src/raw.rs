@@ -151,6 +151,45 @@ pub(crate) struct Plugin {
     pub(crate) net: Option<At<Net>>,
     /// How much of the machine it may use.
     pub(crate) limits: Option<At<Limits>>,
+    /// The HTTP requests that the plugin itself may send. Absent: none.
+    pub(crate) http: Option<At<Http>>,
+}
+
+/// The HTTP requests that a plugin itself may send.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// What is allowed: a host, or a rule.
+    pub(crate) allow: Option<At<Vec<At<HttpEntry>>>>,
+}
+
+/// A host with every method and path, or a rule.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum HttpEntry {
+    /// `"api.example.com"` (ports 80 and 443), `"api.example.com:8443"`, `"*.example.com"` (any name below it),
+    /// `"127.0.0.1:8080"`, or `"*"` for every host of the public network.
+    Text(String),
+    /// A host, and which requests to it.
+    Table(Box<HttpTable>),
+}
+
+/// A host, and which requests to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct HttpTable {
+    /// A name for messages. Default: the place in the list.
+    pub(crate) id: Option<Text>,
+    /// The host, as in the short form.
+    pub(crate) host: Text,
+    /// `"http"`, `"https"`. Default: both.
+    pub(crate) schemes: Option<Texts>,
+    /// The only methods, such as `"GET"`. Default: all but `CONNECT` and `TRACE`.
+    pub(crate) methods: Option<Texts>,
+    /// The only paths: `*` stands for one segment, `**` at the end for any number. Default: all.
+    pub(crate) paths: Option<Texts>,
+    /// Ranges that the name may resolve to besides public addresses, such as `"10.2.0.0/16"`.
+    pub(crate) addresses: Option<Texts>,
 }
 
 /// The commands a plugin may run.
@@ -434,6 +473,12 @@ pub(crate) struct Limits {
     pub(crate) file_write: Option<At<SizeText>>,
     /// Bytes that an instance of the plugin writes to files in all. Default: `"256MiB"`.
     pub(crate) total_file_write: Option<At<SizeText>>,
+    /// Bytes of the body of one HTTP request of the plugin itself. Default: `"1MiB"`.
+    pub(crate) http_request: Option<At<SizeText>>,
+    /// Bytes of the body of a response, unpacked; the rest is cut off. Default: `"4MiB"`.
+    pub(crate) http_response: Option<At<SizeText>>,
+    /// Wall-clock time of one HTTP request of the plugin itself. Default: `"30s"`.
+    pub(crate) http_timeout: Option<At<TimeText>>,
     /// Wall-clock time of one call into the plugin. Default: `"120s"`.
     pub(crate) call: Option<At<TimeText>>,
     /// Bytes of linear memory. Default: `"256MiB"`.
@@ -514,7 +559,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry, TestCommand);
+deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -560,6 +605,17 @@ impl Forms for TestCommand {
 
     fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         TestTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
+    }
+}
+
+impl Forms for HttpEntry {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Text(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        HttpTable::deserialize(MapAccessDeserializer::new(map))
             .map(|table| Self::Table(Box::new(table)))
     }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, ProgramRule,
-    Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpRule, Limits, Mode, Net, Origin,
+    ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -42,6 +42,8 @@ pub struct Ceiling {
     pub net: Option<Bounded<Net>>,
     /// The highest limits.
     pub limits: Option<Limits>,
+    /// The only HTTP requests of plugins themselves.
+    pub http: Option<Bounded<Vec<HttpRule>>>,
 }
 
 /// A bound, and where it is written.
@@ -117,6 +119,9 @@ impl Ceiling {
                 granted: None,
                 ceiling: origin.clone(),
             });
+        }
+        if self.http.is_some() {
+            grants.http.ceiling.clone_from(&self.http);
         }
         if let Some(limits) = &self.limits {
             grants.limits = grants.limits.min(limits);

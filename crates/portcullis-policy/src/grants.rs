@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule,
-    Protect,
+    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, Limits, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -37,7 +37,7 @@ pub struct Grants {
     pub fs_ceiling: FsCeiling,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
-    /// The network that its commands may reach. The guest itself has none.
+    /// The network that its commands may reach. The guest itself has [`http`](Self::http).
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
@@ -53,6 +53,8 @@ pub struct Grants {
     pub limits: Limits,
     /// If present, the only variables that the plugin asks for: it reads no others, whatever `env` says.
     pub env_asked: Option<Vec<String>>,
+    /// HTTP requests that the guest itself may send.
+    pub http: HttpGrant,
 }
 
 impl Grants {
@@ -74,6 +76,7 @@ impl Grants {
             late: false,
             limits: Limits::default(),
             env_asked: None,
+            http: HttpGrant::default(),
         }
     }
 
@@ -83,8 +86,9 @@ impl Grants {
             Capability::Exec => self.exec.is_some(),
             Capability::Fs => !self.fs.is_empty(),
             Capability::Env => !self.env.is_empty(),
+            Capability::Http => !self.http.allow.is_empty(),
             Capability::Log => self.log,
-            Capability::Http | Capability::Kv | Capability::Prompt | Capability::Metadata => false,
+            Capability::Kv | Capability::Prompt | Capability::Metadata => false,
         }
     }
 

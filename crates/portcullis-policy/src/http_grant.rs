@@ -1,11 +1,17 @@
 //! Which hosts the guest itself may send requests to.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use crate::address::AddressClass;
-use crate::host_rule::{HostRule, HostRules};
+use crate::host::{Host, InvalidHost};
+use crate::host_rule::{HostPattern, HostRule, HostRules};
 use crate::http_url::HttpUrl;
-use crate::url::matches;
+use crate::url::{is_pattern, matches};
+use crate::{Bounded, Origin, RuleId};
 
 /// The hosts of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +28,11 @@ pub enum HttpHosts {
 /// Empty lists leave out nothing: every scheme, method and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRule {
-    /// Where they go.
+    /// What the rule is called in messages.
+    pub id: RuleId,
+    /// Where it is written.
+    pub origin: Origin,
+    /// Where requests go.
     pub hosts: HttpHosts,
     /// `http`, `https`.
     pub schemes: Vec<String>,
@@ -32,48 +42,154 @@ pub struct HttpRule {
     pub paths: Vec<String>,
 }
 
-/// The right to send HTTP requests. What any rule allows is allowed.
+/// The right to send HTTP requests. What any rule allows is allowed, within both bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// The rules.
+    /// The rules. Without any the capability itself is not granted.
     pub allow: Vec<HttpRule>,
+    /// If present, what a request must be allowed by as well.
+    pub ceiling: Option<Bounded<Vec<HttpRule>>>,
+    /// If present, the only hosts that the plugin asks for, at whatever ports: it reaches no others.
+    pub asked: Option<Vec<HttpHosts>>,
 }
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpRefusal {
+    /// The plugin does not ask for the host.
+    NotAsked,
     /// No rule is about the host and its port.
     Host,
     /// Rules are about the host, none about this scheme, method and path.
     Request,
     /// No rule lets the host be reached at this address, which is of this class.
     Address(AddressClass),
+    /// Rules allow it, the ceiling does not.
+    Ceiling,
 }
+
+/// Methods that a request may have. `CONNECT` asks for a tunnel and `TRACE` for an echo of what was sent.
+pub const HTTP_METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// The ports of a host that is written without one.
+const PORTS: [u16; 2] = [80, 443];
 
 impl HttpHosts {
     /// Reads an entry: `*`, or a host with or without a port. Without one it means ports 80 and 443.
     ///
+    /// A final dot of a name counts for nothing, and letters beyond ASCII are written as DNS has them.
+    ///
     /// # Errors
-    /// [`InvalidHost`](crate::InvalidHost), as for [`HostRule::parse`].
-    pub fn parse(text: &str) -> Result<Self, crate::InvalidHost> {
+    /// [`InvalidHost`], as for [`HostRule::parse`], and for an address outside the public network without its port.
+    pub fn parse(text: &str) -> Result<Self, InvalidHost> {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let has_port = text
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| !port.contains(']'));
-        let ports: &[&str] = if has_port { &[""] } else { &[":80", ":443"] };
-        let rules: Result<Vec<_>, _> = ports
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, Some(port)),
+            Some(_) | None => (text, None),
+        };
+        let host = normalized(host).ok_or_else(|| InvalidHost::new(text, "is no host name"))?;
+        if let Some(port) = port {
+            let rule = HostRule::parse(&format!("{host}:{port}"))?;
+            return Ok(Self::Listed(vec![rule].into()));
+        }
+        let rules: Result<Vec<_>, _> = PORTS
             .iter()
-            .map(|port| HostRule::parse(&format!("{text}{port}")))
+            .map(|port| HostRule::parse(&format!("{host}:{port}")))
             .collect();
-        rules.map(|rules| Self::Listed(rules.into()))
+        let rules = rules?;
+        if rules.iter().any(is_inside) {
+            return Err(InvalidHost::new(
+                text,
+                "is an address outside the public network: write its port, as in `127.0.0.1:8080`",
+            ));
+        }
+        Ok(Self::Listed(rules.into()))
+    }
+
+    /// Adds a range that names of this entry may resolve to.
+    ///
+    /// # Errors
+    /// [`InvalidHost`], as for [`HostRule::unlock`], and for `*`: ranges belong to a host.
+    pub fn unlock(&mut self, range: &str) -> Result<(), InvalidHost> {
+        let Self::Listed(rules) = self else {
+            let why = "is unlocked for a host, not for all of them";
+            return Err(InvalidHost::new(range, why));
+        };
+        let mut unlocked = rules.as_slice().to_vec();
+        for rule in &mut unlocked {
+            rule.unlock(range)?;
+        }
+        *rules = unlocked.into();
+        Ok(())
+    }
+
+    /// Ranges that were added.
+    pub fn addresses(&self) -> &[ipnet::IpNet] {
+        match self {
+            Self::Any => &[],
+            Self::Listed(rules) => rules.as_slice().first().map_or(&[], |rule| &rule.addresses),
+        }
+    }
+
+    /// Whether everything that `other` is about, this is about too. Addresses are not compared.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, Self::Any) => true,
+            (Self::Any, Self::Listed(others)) => {
+                let mut others = others.as_slice().iter();
+                others.all(|other| PORTS.contains(&other.port) && !is_inside(other))
+            }
+            (Self::Listed(_), Self::Any) => false,
+            (Self::Listed(rules), Self::Listed(others)) => others.as_slice().iter().all(|other| {
+                let plain = HostRule {
+                    addresses: Vec::new(),
+                    ..other.clone()
+                };
+                let mut rules = rules.as_slice().iter();
+                rules.any(|rule| rule.meet(&plain).as_ref() == Some(&plain))
+            }),
+        }
+    }
+
+    /// Reads what a plugin asks for: an entry whose port does not matter.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse), but for an address without a port.
+    pub fn asked(text: &str) -> Result<Self, InvalidHost> {
+        Self::parse(text).or_else(|why| Self::parse(&format!("{text}:80")).map_err(|_| why))
+    }
+
+    /// As [`covers`](Self::covers), whatever the ports.
+    pub fn covers_hosts(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Listed(_), Self::Any) => false,
+            (Self::Listed(rules), Self::Listed(others)) => others.as_slice().iter().all(|other| {
+                let mut rules = rules.as_slice().iter();
+                rules.any(|rule| {
+                    let rule = HostRule {
+                        port: other.port,
+                        ..rule.clone()
+                    };
+                    rule.meet(other).is_some_and(|met| met.host == other.host)
+                })
+            }),
+        }
     }
 
     fn is_about(&self, url: &HttpUrl) -> bool {
         match self {
-            Self::Any => matches!(url.target().port, 80 | 443),
+            Self::Any => PORTS.contains(&url.target().port),
             Self::Listed(rules) => rules.decide_name(url.target()).is_some(),
+        }
+    }
+
+    /// As [`is_about`](Self::is_about), whatever the port.
+    fn names(&self, host: &Host) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(rules) => rules.as_slice().iter().any(|rule| rule.host.matches(host)),
         }
     }
 
@@ -88,7 +204,53 @@ impl HttpHosts {
     }
 }
 
+/// Whether it is about an address outside the public network.
+fn is_inside(rule: &HostRule) -> bool {
+    match rule.host {
+        HostPattern::Address(address) => AddressClass::of(address).is_some(),
+        HostPattern::Name(_) | HostPattern::Below(_) => false,
+    }
+}
+
+/// A host as [`HostRule::parse`] has it: without a final dot, with letters beyond ASCII as DNS has them.
+fn normalized(host: &str) -> Option<String> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.is_ascii() {
+        return Some(host.to_owned());
+    }
+    let (below, name) = host
+        .strip_prefix("*.")
+        .map_or(("", host), |name| ("*.", name));
+    match ::url::Host::parse(name) {
+        Ok(::url::Host::Domain(name)) => Some(format!("{below}{name}")),
+        // Full-width digits, for instance, which nobody writes by accident.
+        Ok(::url::Host::Ipv4(_) | ::url::Host::Ipv6(_)) | Err(_) => None,
+    }
+}
+
 impl HttpRule {
+    /// A rule for a host with every method and path, as an application writes it.
+    ///
+    /// # Errors
+    /// As for [`HttpHosts::parse`].
+    pub fn any_request(host: &str) -> Result<Self, InvalidHost> {
+        Ok(Self {
+            id: RuleId(host.to_owned()),
+            origin: Origin::Code,
+            hosts: HttpHosts::parse(host)?,
+            schemes: Vec::new(),
+            methods: Vec::new(),
+            paths: Vec::new(),
+        })
+    }
+
+    /// Whether a text can stand in [`paths`](Self::paths).
+    pub fn is_path(pattern: &str) -> bool {
+        pattern.starts_with('/')
+            && !pattern.contains(['?', '#'])
+            && is_pattern(&format!("http://host{pattern}"))
+    }
+
     fn fits(&self, method: &str, url: &HttpUrl) -> bool {
         let parsed = url.as_url();
         let any = |list: &[String], asked: &str| {
@@ -103,22 +265,64 @@ impl HttpRule {
     }
 }
 
+/// The first of these rules that a request may be sent by.
+fn by_name<'a>(
+    rules: &'a [HttpRule],
+    method: &str,
+    url: &HttpUrl,
+) -> Result<&'a HttpRule, HttpRefusal> {
+    let mut about = rules
+        .iter()
+        .filter(|rule| rule.hosts.is_about(url))
+        .peekable();
+    if about.peek().is_none() {
+        return Err(HttpRefusal::Host);
+    }
+    about
+        .find(|rule| rule.fits(method, url))
+        .ok_or(HttpRefusal::Request)
+}
+
+/// The first of these rules that a request may be sent to this address by.
+fn by_address<'a>(
+    rules: &'a [HttpRule],
+    method: &str,
+    url: &HttpUrl,
+    address: IpAddr,
+) -> Result<&'a HttpRule, HttpRefusal> {
+    by_name(rules, method, url)?;
+    let mut refused = HttpRefusal::Host;
+    let about = |rule: &&HttpRule| rule.hosts.is_about(url) && rule.fits(method, url);
+    for rule in rules.iter().filter(about) {
+        match rule.hosts.decide_address(url, address) {
+            Ok(()) => return Ok(rule),
+            Err(class) => refused = HttpRefusal::Address(class),
+        }
+    }
+    Err(refused)
+}
+
 impl HttpGrant {
-    /// Whether a request may be sent, before anything is resolved.
+    /// The rule by which a request may be sent, before anything is resolved.
     ///
     /// # Errors
-    /// What no rule allows: the host, or the rest of the request.
-    pub fn decide(&self, method: &str, url: &HttpUrl) -> Result<(), HttpRefusal> {
-        let mut about = self.allow.iter().filter(|rule| rule.hosts.is_about(url));
-        let Some(first) = about.next() else {
-            return Err(HttpRefusal::Host);
-        };
-        let fits = first.fits(method, url) || about.any(|rule| rule.fits(method, url));
-        fits.then_some(()).ok_or(HttpRefusal::Request)
+    /// What does not allow it.
+    pub fn decide(&self, method: &str, url: &HttpUrl) -> Result<&HttpRule, HttpRefusal> {
+        let rule = by_name(&self.allow, method, url)?;
+        let mut asked = self.asked.iter();
+        if !asked.all(|asked| asked.iter().any(|hosts| hosts.names(&url.target().host))) {
+            return Err(HttpRefusal::NotAsked);
+        }
+        match &self.ceiling {
+            Some(ceiling) if by_name(&ceiling.most, method, url).is_err() => {
+                Err(HttpRefusal::Ceiling)
+            }
+            Some(_) | None => Ok(rule),
+        }
     }
 
-    /// Whether a request may be sent to this address. It is asked for every address that is dialled, also for those
-    /// that the URL has written out.
+    /// The rule by which a request may be sent to this address. It is asked for every address that is dialled, also for
+    /// those that the URL has written out.
     ///
     /// # Errors
     /// As [`decide`](Self::decide), or the class of the address.
@@ -127,17 +331,60 @@ impl HttpGrant {
         method: &str,
         url: &HttpUrl,
         address: IpAddr,
-    ) -> Result<(), HttpRefusal> {
+    ) -> Result<&HttpRule, HttpRefusal> {
         self.decide(method, url)?;
-        let mut refused = HttpRefusal::Host;
-        let about = |rule: &&HttpRule| rule.hosts.is_about(url) && rule.fits(method, url);
-        for rule in self.allow.iter().filter(about) {
-            match rule.hosts.decide_address(url, address) {
-                Ok(()) => return Ok(()),
-                Err(class) => refused = HttpRefusal::Address(class),
+        let rule = by_address(&self.allow, method, url, address)?;
+        match &self.ceiling {
+            Some(ceiling) if by_address(&ceiling.most, method, url, address).is_err() => {
+                Err(HttpRefusal::Ceiling)
+            }
+            Some(_) | None => Ok(rule),
+        }
+    }
+}
+
+/// As a rule is written, without `addresses`.
+impl fmt::Display for HttpHosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Listed(rules) => match rules.as_slice() {
+                [one] => one.fmt(f),
+                [one, ..] => one.host.fmt(f),
+                [] => Ok(()),
+            },
+        }
+    }
+}
+
+/// As in the policy file.
+impl Serialize for HttpRule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let addresses: Vec<_> = self
+            .hosts
+            .addresses()
+            .iter()
+            .map(|net| net.to_string())
+            .collect();
+        let lists = [
+            ("schemes", &self.schemes),
+            ("methods", &self.methods),
+            ("paths", &self.paths),
+            ("addresses", &addresses),
+        ];
+        if lists.iter().all(|(_, list)| list.is_empty()) {
+            return serializer.collect_str(&self.hosts);
+        }
+        let mut table = serializer.serialize_struct("HttpRule", 5)?;
+        table.serialize_field("host", &self.hosts.to_string())?;
+        for (key, list) in lists {
+            if list.is_empty() {
+                table.skip_field(key)?;
+            } else {
+                table.serialize_field(key, list)?;
             }
         }
-        Err(refused)
+        table.end()
     }
 }
 
@@ -146,20 +393,17 @@ mod tests {
     use super::*;
 
     fn grant(entries: &[&str]) -> HttpGrant {
-        let rule = |entry: &&str| HttpRule {
-            hosts: HttpHosts::parse(entry).expect("an entry"),
-            schemes: Vec::new(),
-            methods: Vec::new(),
-            paths: Vec::new(),
-        };
+        let rule = |entry: &&str| HttpRule::any_request(entry).expect("an entry");
         HttpGrant {
             allow: entries.iter().map(rule).collect(),
+            ..HttpGrant::default()
         }
     }
 
     fn sent(grant: &HttpGrant, url: &str, address: &str) -> Result<(), HttpRefusal> {
         let url = HttpUrl::parse(url).expect("a URL");
-        grant.decide_address("GET", &url, address.parse().unwrap())
+        let decided = grant.decide_address("GET", &url, address.parse().unwrap());
+        decided.map(drop)
     }
 
     #[test]
@@ -169,6 +413,9 @@ mod tests {
             ("api.example.com:8443", "https://api.example.com:8443/"),
             ("*.example.com", "http://a.b.example.com/"),
             ("*", "https://anything.example/"),
+            ("API.example.com.", "https://api.example.com/"),
+            ("bücher.example", "https://xn--bcher-kva.example/"),
+            ("*.bücher.example", "https://a.bücher.example/"),
         ] {
             assert_eq!(
                 sent(&grant(&[entry]), url, "8.8.8.8"),
@@ -197,6 +444,14 @@ mod tests {
             "a..b",
             "*.*.example.com",
             "a.example:0",
+            "*:8443",
+            "127.0.0.1",
+            "[::1]",
+            "10.0.0.1",
+            "\u{ff11}27.0.0.1:80",
+            "https://a.example",
+            "a.example/path",
+            "user@a.example",
             "",
         ] {
             assert!(HttpHosts::parse(entry).is_err(), "{entry}");
@@ -233,7 +488,10 @@ mod tests {
         grant.allow[0].schemes = vec!["https".to_owned()];
         grant.allow[0].methods = vec!["GET".to_owned()];
         grant.allow[0].paths = vec!["/v1/**".to_owned()];
-        let decide = |method, url| grant.decide(method, &HttpUrl::parse(url).unwrap());
+        let decide = |method, url| {
+            let decided = grant.decide(method, &HttpUrl::parse(url).unwrap());
+            decided.map(drop)
+        };
         assert_eq!(decide("GET", "https://api.example.com/v1/a/b?q=1"), Ok(()));
         for (method, url) in [
             ("POST", "https://api.example.com/v1/a"),
@@ -247,6 +505,74 @@ mod tests {
                 Err(HttpRefusal::Request),
                 "{method} {url}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_plugin_does_not_ask_for_and_what_the_ceiling_leaves_out_is_refused() {
+        let mut bounded = grant(&["*.example.com", "api.example.com:8443"]);
+        bounded.asked = Some(vec![HttpHosts::parse("api.example.com").unwrap()]);
+        let api = "https://api.example.com:8443/";
+        assert_eq!(sent(&bounded, api, "8.8.8.8"), Ok(()), "at any port");
+        assert_eq!(
+            sent(&bounded, "https://other.example.com/", "8.8.8.8"),
+            Err(HttpRefusal::NotAsked)
+        );
+        bounded.ceiling = Some(Bounded {
+            most: grant(&["api.example.com"]).allow,
+            origin: Origin::Code,
+        });
+        assert_eq!(sent(&bounded, api, "8.8.8.8"), Err(HttpRefusal::Ceiling));
+        assert_eq!(
+            sent(&bounded, "https://api.example.com/", "8.8.8.8"),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn ranges_are_unlocked_for_a_host_and_within_the_ceiling() {
+        let mut inside = grant(&["db.corp.example"]);
+        inside.allow[0].hosts.unlock("10.2.0.0/16").unwrap();
+        let url = "http://db.corp.example/";
+        assert_eq!(sent(&inside, url, "10.2.0.7"), Ok(()));
+        assert!(sent(&inside, url, "10.3.0.7").is_err());
+        inside.ceiling = Some(Bounded {
+            most: grant(&["*"]).allow,
+            origin: Origin::Code,
+        });
+        assert_eq!(sent(&inside, url, "10.2.0.7"), Err(HttpRefusal::Ceiling));
+        assert!(HttpHosts::Any.clone().unlock("10.2.0.0/16").is_err());
+        for (entry, range) in [
+            ("db.corp.example", "127.0.0.0/8"),
+            ("db.corp.example", "8.8.8.8"),
+            ("127.0.0.1:80", "10.0.0.0/8"),
+        ] {
+            let mut hosts = HttpHosts::parse(entry).unwrap();
+            assert!(hosts.unlock(range).is_err(), "{entry} {range}");
+        }
+    }
+
+    #[test]
+    fn an_entry_covers_what_it_is_about() {
+        let covers = |one, other| {
+            let [one, other] = [one, other].map(|entry| HttpHosts::parse(entry).unwrap());
+            one.covers(&other)
+        };
+        for (one, other) in [
+            ("*", "api.example.com"),
+            ("*.example.com", "api.example.com:443"),
+            ("api.example.com", "api.example.com:80"),
+        ] {
+            assert!(covers(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("*", "api.example.com:8443"),
+            ("*", "127.0.0.1:80"),
+            ("api.example.com:80", "api.example.com"),
+            ("*.example.com", "example.com"),
+            ("api.example.com", "*"),
+        ] {
+            assert!(!covers(one, other), "{one} {other}");
         }
     }
 }

@@ -12,6 +12,7 @@ const MIB: u64 = 1024 * 1024;
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
 /// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
+/// - the guest's own HTTP requests: 1 MiB sent, 4 MiB received, 30 s
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 /// - a plugin of clawft: 300 KiB, 120 KiB when it is packed, 10 MiB with all that lies beside it
 ///
@@ -43,6 +44,12 @@ pub struct Limits {
     pub file_write: u64,
     /// Bytes that one instance of the guest writes to files in all.
     pub total_file_write: u64,
+    /// Bytes of the body of one HTTP request of the guest itself.
+    pub http_request: u64,
+    /// Bytes of the body of a response that the guest is given, counted when it is unpacked; the rest is cut off.
+    pub http_response: u64,
+    /// Wall-clock time of one HTTP request of the guest itself, from its name to the end of the response.
+    pub http_timeout: Duration,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -79,6 +86,9 @@ impl Default for Limits {
             file_read: 8 * MIB,
             file_write: 4 * MIB,
             total_file_write: 256 * MIB,
+            http_request: MIB,
+            http_response: 4 * MIB,
+            http_timeout: Duration::from_secs(30),
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
@@ -119,6 +129,9 @@ impl Limits {
             file_read: self.file_read.min(other.file_read),
             file_write: self.file_write.min(other.file_write),
             total_file_write: self.total_file_write.min(other.total_file_write),
+            http_request: self.http_request.min(other.http_request),
+            http_response: self.http_response.min(other.http_response),
+            http_timeout: self.http_timeout.min(other.http_timeout),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),

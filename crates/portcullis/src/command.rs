@@ -102,6 +102,7 @@ impl Host {
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),
+            http: Arc::clone(self.http()),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

@@ -26,6 +26,7 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs::{NamedByGit, Roots};
+use crate::capability::http::Client;
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
@@ -57,6 +58,8 @@ pub(crate) struct GateParts {
     /// Where the lines go that the guest writes into the log.
     pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pub(crate) asker: Asker,
+    /// What the guest's own requests are sent with.
+    pub(crate) http: Arc<Client>,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -162,8 +165,8 @@ impl Gate {
         self.ended(begun.ended(run))
     }
 
-    /// When a command is to end that may take this long.
-    fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
+    /// When a command or request is to end that may take this long.
+    pub(crate) fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
         let own = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         [self.clock.end(), own].into_iter().flatten().min()
     }
@@ -286,6 +289,11 @@ impl Gate {
     /// Granted directories, opened.
     pub(crate) fn roots(&self) -> Arc<Roots> {
         Arc::clone(&self.parts.roots)
+    }
+
+    /// What the guest's own requests are sent with.
+    pub(crate) fn http_client(&self) -> Arc<Client> {
+        Arc::clone(&self.parts.http)
     }
 
     /// What the plugin was granted.

@@ -9,11 +9,13 @@ use portcullis_exec::{
 use portcullis_policy::{
     Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, Target, decide,
 };
+use portcullis_proxy::{Dial, Resolve};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
+use crate::capability::http::Client;
 use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
@@ -52,6 +54,7 @@ struct Shared {
     /// One question at a time, whichever instance asks.
     turn: Arc<tokio::sync::Mutex<()>>,
     rates: AllRates,
+    http: Arc<Client>,
 }
 
 /// An engine, and what belongs to it: code and linkers of one are of no use with another.
@@ -81,6 +84,7 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - plugins' own requests, likewise
 /// - no caches are kept between commands
 /// - lines that guests write into the log go nowhere
 /// - nobody is asked: what no rule matches is denied in `dev` mode too
@@ -98,6 +102,7 @@ pub struct HostBuilder {
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    network: Option<(Arc<dyn Resolve>, Arc<dyn Dial>)>,
     caches: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
     pub(crate) compilation: Compilation,
@@ -163,14 +168,23 @@ impl HostBuilder {
         self
     }
 
-    /// An HTTP proxy through which commands reach the hosts they were granted. Addresses are then checked by it.
+    /// Another way to find and reach hosts than this process's own, for plugins' own requests and for commands that were granted
+    /// hosts. It is asked to connect only to addresses that were checked, and to the upstream proxy.
+    #[must_use]
+    pub fn network(mut self, resolver: Arc<dyn Resolve>, dialer: Arc<dyn Dial>) -> Self {
+        self.network = Some((resolver, dialer));
+        self
+    }
+
+    /// An HTTP proxy through which plugins and commands reach the hosts they were granted. Addresses of names are then checked
+    /// by it.
     #[must_use]
     pub fn upstream_proxy(mut self, proxy: Target) -> Self {
         self.upstream_proxy = Some(proxy);
         self
     }
 
-    /// A file of certificates in PEM that commands trust instead of those of the system.
+    /// A file of certificates in PEM that plugins' own requests and commands trust instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -229,6 +243,7 @@ impl HostBuilder {
     pub fn build(mut self) -> Result<Host, BuildError> {
         self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
+        let http = Arc::new(self.http_client());
         Ok(Host(Arc::new(Shared {
             runtime: self.runtime(Metering::Epochs)?,
             with_fuel: OnceLock::new(),
@@ -237,7 +252,19 @@ impl HostBuilder {
             executors: Default::default(),
             turn: Arc::default(),
             rates: AllRates::default(),
+            http,
         })))
+    }
+
+    fn http_client(&self) -> Client {
+        let upstream = self.upstream_proxy.clone().map(Upstream::from);
+        let client = Client::new(upstream, self.ca_file.clone());
+        match &self.network {
+            Some((resolver, dialer)) => {
+                client.with_network(Arc::clone(resolver), Arc::clone(dialer))
+            }
+            None => client,
+        }
     }
 
     /// An engine, and what belongs to it.
@@ -262,6 +289,7 @@ impl HostBuilder {
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
         abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::http::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,
@@ -427,6 +455,10 @@ impl Host {
             let mut options = ExecutorOptions::default();
             options.confinement = confinement;
             options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
+            if let Some((resolver, dialer)) = &settings.network {
+                options.proxy.resolver = Arc::clone(resolver);
+                options.proxy.dialer = Arc::clone(dialer);
+            }
             options.ca_file.clone_from(&settings.ca_file);
             options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
@@ -484,6 +516,7 @@ impl Host {
             stdio: settings.stdio.clone(),
             guest_log: settings.guest_log.clone(),
             asker: self.asker(),
+            http: Arc::clone(&shared.http),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
@@ -496,6 +529,10 @@ impl Host {
             digest,
             compilation,
         })))
+    }
+
+    pub(crate) fn http(&self) -> &Arc<Client> {
+        &self.0.http
     }
 
     pub(crate) fn asker(&self) -> Asker {

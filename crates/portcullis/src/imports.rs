@@ -12,6 +12,7 @@ use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
 use crate::abi::log::LOG;
+use crate::abi::http::HTTP;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -47,6 +48,8 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Fs)
     } else if is_ours(LOG) {
         Source::Needs(Capability::Log)
+    } else if is_ours(HTTP) {
+        Source::Needs(Capability::Http)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
@@ -117,7 +120,8 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Env => ("a variable", "env <name>"),
         Capability::Log => ("lines in the log", "log"),
         Capability::Fs => ("a directory", "read <directory>"),
-        Capability::Http | Capability::Kv | Capability::Prompt | Capability::Metadata => {
+        Capability::Http => ("a host", "http <host>"),
+        Capability::Kv | Capability::Prompt | Capability::Metadata => {
             return format!("needs the `{capability}` grant");
         }
     };

@@ -87,6 +87,7 @@ pub use portcullis_exec::{
     clear_caches, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
+pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
 pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use session::Session;

@@ -125,6 +125,7 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Net { host } => Right::Net(host.clone()),
         RightVerb::Env { name } => Right::Env(name.clone()),
         RightVerb::Log => Right::Log,
+        RightVerb::Http { host } => Right::Http(host.clone()),
     })
 }
 
@@ -206,6 +207,7 @@ fn words(right: &Right, change: Change) -> String {
         },
         Right::Env(name) => format!("read the environment variable `{name}`"),
         Right::Log => "write lines into your log".to_owned(),
+        Right::Http(host) => format!("send HTTP requests to `{host}`"),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -229,6 +231,12 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
         }
         Right::Read(path) => directory(path, FsAccess::Read),
         Right::Write(path) => directory(path, FsAccess::ReadWrite),
+        Right::Http(host) => {
+            let mut rules = grants.http.allow.iter().rev();
+            rules
+                .find(|rule| rule.hosts.to_string() == *host)
+                .map(|rule| &rule.origin)
+        }
         Right::Net(_) | Right::Env(_) | Right::Log | Right::Answer(_) | Right::Rule(_) => None,
     }
 }

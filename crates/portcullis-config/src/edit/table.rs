@@ -50,6 +50,7 @@ impl Document {
                 set(entry, "log", true.into());
                 Ok(())
             }
+            Right::Http(host) => add(child(entry, "http")?, "allow", host.into()),
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -88,6 +89,9 @@ impl Document {
                 }
                 Ok(written)
             }
+            Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
+                text_or(item, "host") == Some(host)
+            }),
             Right::Answer(rule) => {
                 let args = literal(rule);
                 take(entry, &["exec", "allow"], |_, item| {

@@ -345,6 +345,15 @@ fn every_denial_reads_as_it_should() {
         Code::FsTooLarge,
         Code::FsTotal,
     ]);
+    // Beside their requests, and found before there is one.
+    codes.extend([
+        Code::HttpNotGranted,
+        Code::HttpRequest,
+        Code::HttpAddress,
+        Code::HttpInvalid,
+        Code::HttpTooLarge,
+        Code::HttpCeiling,
+    ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,

@@ -7,6 +7,7 @@ pub(crate) mod component;
 pub(crate) mod env;
 pub(crate) mod fs;
 pub(crate) mod log;
+pub(crate) mod http;
 pub(crate) mod module;
 pub(crate) mod packed;
 pub(crate) mod place;
