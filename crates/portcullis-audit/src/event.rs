@@ -178,6 +178,9 @@ pub struct Effect {
     /// The status of an HTTP response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
+    /// The address and port that were connected to, if any were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// How long it took, in microseconds.
     pub duration_us: u64,
 }

@@ -1,5 +1,6 @@
 //! The command line as it is written: plain records, nothing looked up.
 
+mod call;
 mod exec;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap_complete::Shell;
 use portcullis_config::{AllowExec, FlagSet};
 use portcullis_policy::{Confinement, Mode};
 
+pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -29,7 +31,8 @@ pub(crate) enum Verb {
     /// Run a plugin.
     Run(RunArgs),
     Exec(ExecArgs),
-    /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it.
+    Call(CallArgs),
+    /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it, unless `--describe` says so.
     Inspect(InspectArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
@@ -120,6 +123,9 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_env: Vec<String>,
+    /// Let the plugin write lines into your log, on standard error.
+    #[arg(long)]
+    allow_log: bool,
     /// Let the plugin and its commands read these directories, and its commands these files.
     #[arg(
         long,
@@ -144,6 +150,14 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_net: Vec<String>,
+    /// Let the plugin itself send HTTP requests to these hosts.
+    #[arg(
+        long,
+        value_name = "HOST",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_http: Vec<String>,
     /// Allow any program, any variable, and the project to read and write. Denials stay, and so does confinement.
     #[arg(short = 'A', long)]
     allow_all: bool,
@@ -189,9 +203,11 @@ impl Permissions {
             allow_exec,
             deny_exec: self.deny_exec.clone(),
             allow_env: self.allow_env.clone(),
+            allow_log: self.allow_log,
             allow_read: self.allow_read.clone(),
             allow_write: self.allow_write.clone(),
             allow_net: self.allow_net.clone(),
+            allow_http: self.allow_http.clone(),
             mode: self.mode.map(|mode| match mode {
                 ModeWord::Production => Mode::Production,
                 ModeWord::Dev => Mode::Dev,
@@ -234,6 +250,9 @@ pub(crate) struct RunArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Also run the `describe` of a plugin of clawft, with nothing granted and for at most a second, and list its tools.
+    #[arg(long)]
+    pub(crate) describe: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
     /// An id of the policy, a `.wasm` file or the directory of a plugin.
@@ -322,6 +341,13 @@ pub(crate) enum RightVerb {
         /// The name; a trailing `*` stands for any rest.
         name: String,
     },
+    /// Lines in your log.
+    Log,
+    /// A host that the plugin itself may send HTTP requests to.
+    Http {
+        /// `HOST` for ports 80 and 443, `HOST:PORT`, `*.DOMAIN`, or `*` for all of the public network.
+        host: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -363,6 +389,9 @@ pub(crate) enum AuditVerb {
         /// Only records of this run.
         #[arg(long, value_name = "ID")]
         run: Option<String>,
+        /// In which form: as clawft documents it, without what it has no line for.
+        #[arg(long, value_name = "FORM", conflicts_with = "json")]
+        view: Option<View>,
     },
     /// Print the last records.
     Tail {
@@ -387,6 +416,13 @@ pub(crate) enum AuditVerb {
         /// The number of the record.
         seq: u64,
     },
+}
+
+/// A form in which records are printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum View {
+    /// The lines that clawft documents, such as `[PLUGIN_FS] …`.
+    Clawft,
 }
 
 #[derive(Debug, Subcommand)]
@@ -422,6 +458,8 @@ pub(crate) enum Format {
     Ceiling,
     /// `plugin.toml`
     Manifest,
+    /// `clawft.plugin.json`
+    Clawft,
 }
 
 impl Verb {
@@ -430,6 +468,7 @@ impl Verb {
         match self {
             Self::Run(args) => args.common.output,
             Self::Exec(args) => args.output,
+            Self::Call(args) => args.output(),
             Self::Inspect(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,

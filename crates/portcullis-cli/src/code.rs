@@ -18,6 +18,9 @@ macro_rules! codes {
     };
 }
 
+/// A plugin of clawft and what lies beside it are too large: the library has the same of the plugin alone.
+pub(crate) const TOO_LARGE: &str = "P0511";
+
 /// Codes of `LoadError` and `CallError`.
 const HOST_LIBRARY: Pages = pages! {
     /// The plugin's file cannot be read.
@@ -105,6 +108,11 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// It is made for another world; `portcullis inspect` says for which.
     "P0505",
+    /// The plugin is larger than plugins of its world may be.
+    ///
+    /// Those of clawft are small by its rules. Raise `limits.clawft_module`, `limits.clawft_gzip` or
+    /// `limits.clawft_directory`; the plugin itself cannot.
+    "P0511",
     /// The call into the plugin passed its deadline.
     ///
     /// Everything it had started was killed. Raise `limits.call`, or have the plugin work in parts.
@@ -159,6 +167,11 @@ const HOST_LIBRARY: Pages = pages! {
 };
 
 codes! {
+    /// The plugin asks for more than the policy gives it.
+    ///
+    /// Its own manifest says what it wants; that alone gives it nothing, and it runs without. The commands grant exactly what
+    /// it asks for.
+    ASKS = "P0510",
     /// An environment variable names a place that is not believed.
     ///
     /// `HOME`, `XDG_*` and `PORTCULLIS_*` say where the policy, the keys and the trail are. They count only if that place

@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         quiet: output.quiet,
         verbose: output.verbose,
     };
-    if matches!(cli.verb, Verb::Run(_) | Verb::Exec(_) | Verb::Doctor(_)) {
+    if matches!(
+        cli.verb,
+        Verb::Run(_) | Verb::Exec(_) | Verb::Call(_) | Verb::Doctor(_)
+    ) {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
     }

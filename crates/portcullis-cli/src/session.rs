@@ -16,6 +16,7 @@ use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
+use crate::render::guest_log::ShownLog;
 use crate::render::{Printer, count, line};
 use crate::settings::{Directories, Settings};
 
@@ -80,12 +81,17 @@ pub(crate) fn host(
     settings: &Settings,
     trail: AuditTrail,
     stdio: GuestStdio,
+    log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,
 ) -> Result<Host> {
     let directories = &settings.directories;
     let key =
         DigestKey::open_or_create(&directories.data).map_err(|error| Failure::audit(&error))?;
-    let host = builder(settings)
+    let mut host = builder(settings);
+    if let Some(log) = log {
+        host = host.guest_log(log);
+    }
+    let host = host
         .code_cache(open_cache(directories)?)
         .audit(trail)
         .digest_key(key)

@@ -124,6 +124,7 @@ impl Target {
             }
             .into());
         }
+        self.fits()?;
         Ok(Source {
             bytes: std::mem::take(&mut self.bytes),
             grants: self.grants(),
@@ -150,6 +151,33 @@ fn unread(entry: &PluginEntry, source: io::Error) -> Failure {
                 .help("build it as the README beside its manifest says; the examples of Portcullis: cargo xtask guests"),
         ),
         Some(_) | None => error.into(),
+    }
+}
+
+impl Target {
+    /// Whether the directory of a plugin of clawft is of a size that it may have.
+    ///
+    /// # Errors
+    /// It is larger, or cannot be looked through.
+    pub(crate) fn fits(&self) -> Result<()> {
+        let manifest = self.entry.manifest.as_ref();
+        let Some((path, _)) = manifest.filter(|(_, manifest)| manifest.clawft.is_some()) else {
+            return Ok(());
+        };
+        let dir = path.parent().unwrap_or(path);
+        let (plugin, limit) = (&self.entry.id, self.entry.grants.limits.clawft_directory);
+        let size = portcullis_config::directory_size(dir, limit);
+        match size.map_err(|error| Failure::unusable("look through", dir, &error))? {
+            size if size > limit => Err(Failure::usage(
+                diagnostic(
+                    code::TOO_LARGE,
+                    format!("plugin `{plugin}` has more than {limit} bytes in its directory"),
+                )
+                .note(format!("directory `{}`", dir.display()))
+                .help(format!("raise `limits.clawft_directory` for `{plugin}`")),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

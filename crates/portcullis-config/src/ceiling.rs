@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{ConfinementWord, Http, Limits, ModeWord, Net, Rule, Texts};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -35,8 +35,12 @@ pub(crate) struct CeilingFile {
     net: Option<At<Net>>,
     /// The only host variables that plugins may read; a trailing `*` matches any rest.
     env: Option<Texts>,
+    /// With `false` no plugin writes lines into the log.
+    log: Option<At<bool>>,
     /// The highest limits.
     limits: Option<At<Limits>>,
+    /// The only HTTP requests of plugins themselves.
+    http: Option<At<Http>>,
 }
 
 /// What concerns commands.
@@ -84,6 +88,7 @@ impl Reader<'_> {
                 .map(|value| self.origin(value))
         };
         let no_trust = written_false(&file.trust);
+        let no_log = written_false(&file.log);
         let no_inherit_env = exec.and_then(|exec| written_false(&exec.inherit_env));
         let ceiling = Ceiling {
             mode: file.mode.as_ref().map(|word| (**word).into()),
@@ -102,6 +107,7 @@ impl Reader<'_> {
             ),
             unprotect: self.bound(exec.and_then(|exec| exec.unprotect.as_ref()), Names::Exact),
             env: self.bound(file.env.as_ref(), Names::Patterns),
+            no_log,
             fs: FsCeiling {
                 read: self.places(file.fs.as_deref().and_then(|fs| fs.read.as_ref())),
                 write: self.places(file.fs.as_deref().and_then(|fs| fs.write.as_ref())),
@@ -109,6 +115,10 @@ impl Reader<'_> {
             net: file.net.as_ref().map(|net| Bounded {
                 most: self.net(net),
                 origin: self.origin(net),
+            }),
+            http: file.http.as_ref().map(|http| Bounded {
+                most: self.http(http),
+                origin: self.origin(http),
             }),
             limits: file.limits.as_ref().map(|limits| {
                 let mut most = unlimited();
@@ -176,12 +186,18 @@ fn unlimited() -> PolicyLimits {
         file_read: u64::MAX,
         file_write: u64::MAX,
         total_file_write: u64::MAX,
+        http_request: u64::MAX,
+        http_response: u64::MAX,
+        http_timeout: Duration::MAX,
         call: Duration::MAX,
         memory: u64::MAX,
         table_elements: u64::MAX,
         compile_time: Duration::MAX,
         compile_memory: u64::MAX,
         fuel: None,
+        clawft_module: u64::MAX,
+        clawft_gzip: u64::MAX,
+        clawft_directory: u64::MAX,
     }
 }
 

@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::clawft::{CLAWFT_MANIFEST_FILE, ClawftManifest, beneath};
 use crate::context;
-use crate::error::ConfigErrors;
+use crate::error::{ConfigCode, ConfigErrors, Report};
 use crate::manifest::Manifest;
+use crate::source::Source;
 
 /// The name of a plugin's manifest, beside its component.
 pub const MANIFEST_FILE: &str = "plugin.toml";
@@ -49,8 +51,8 @@ pub enum LocateError {
 
 /// Finds the component that a path means: a file, or the directory of a plugin.
 ///
-/// In a directory it is the file that `component` in `plugin.toml` names, or the one called like the directory, with
-/// `.wasm`. A manifest speaks for no other file than that one. What is not there is taken for a file.
+/// In a directory it is the file that `component` in `plugin.toml` names, or `wasm_module` in `clawft.plugin.json` where
+/// there is no `plugin.toml`, or the one called like the directory, with `.wasm`. A manifest speaks for no other file than that one. What is not there is taken for a file.
 ///
 /// # Errors
 /// [`LocateError`] when the manifest cannot be read or has mistakes.
@@ -62,7 +64,13 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
     } else {
         real.parent().unwrap_or(Path::new("/"))
     };
-    let manifest = read_manifest(&dir.join(MANIFEST_FILE))?;
+    let manifest = read(&dir.join(MANIFEST_FILE), Manifest::parse)?;
+    let manifest = match manifest {
+        Some(manifest) => Some(manifest),
+        None => read(&dir.join(CLAWFT_MANIFEST_FILE), |path, text| {
+            of_clawft(path, text, dir)
+        })?,
+    };
     let named = manifest
         .as_ref()
         .and_then(|(_, manifest)| manifest.component.clone());
@@ -76,11 +84,26 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
             manifest,
         });
     }
-    let manifest = manifest.filter(|_| component == real);
+    let manifest = manifest
+        .filter(|_| component == real)
+        .or_else(|| above(&real));
     Ok(Component {
         file: real,
         manifest,
     })
+}
+
+/// The manifest of clawft that names a file some directories below it. One with mistakes speaks for nothing.
+fn above(file: &Path) -> Option<(PathBuf, Manifest)> {
+    const LEVELS: usize = 8;
+    let dirs = file.ancestors().skip(2).take(LEVELS);
+    let mut found = dirs.filter_map(|dir| {
+        let parse = |path: &Path, text: &str| of_clawft(path, text, dir);
+        let (path, manifest) = read(&dir.join(CLAWFT_MANIFEST_FILE), parse).ok()??;
+        let component = beneath(dir, manifest.component.as_deref()?)?;
+        (component == file).then_some((path, manifest))
+    });
+    found.next()
 }
 
 /// The file of [`locate`] alone: beside a file no manifest is read, so that a broken one is no mistake of the policy.
@@ -93,7 +116,10 @@ pub(crate) fn file(path: &Path) -> Result<PathBuf, LocateError> {
     }
 }
 
-fn read_manifest(path: &Path) -> Result<Option<(PathBuf, Manifest)>, LocateError> {
+fn read(
+    path: &Path,
+    parse: impl Fn(&Path, &str) -> Result<Manifest, ConfigErrors>,
+) -> Result<Option<(PathBuf, Manifest)>, LocateError> {
     let text = match read_bounded(path) {
         Ok(text) => text,
         Err(error)
@@ -111,7 +137,7 @@ fn read_manifest(path: &Path) -> Result<Option<(PathBuf, Manifest)>, LocateError
             });
         }
     };
-    match Manifest::parse(path, &text) {
+    match parse(path, &text) {
         Ok(manifest) => Ok(Some((path.to_owned(), manifest))),
         Err(errors) => Err(LocateError::Manifest {
             path: path.to_owned(),
@@ -119,6 +145,43 @@ fn read_manifest(path: &Path) -> Result<Option<(PathBuf, Manifest)>, LocateError
             errors,
         }),
     }
+}
+
+/// Reads a manifest of clawft, whose component lies below its directory also when links are followed.
+fn of_clawft(path: &Path, text: &str, dir: &Path) -> Result<Manifest, ConfigErrors> {
+    let mut report = Report::default();
+    let source = Source { path, text };
+    let mut wrong = |at: usize, message: String| {
+        report.push(source.error(ConfigCode::Value, at..at, message));
+    };
+    let manifest = match ClawftManifest::parse(text) {
+        Ok(manifest) => {
+            let module = manifest.wasm_module.as_deref();
+            if module.is_some_and(|module| beneath(dir, module).is_none()) {
+                wrong(
+                    0,
+                    "plugin load failed: manifest: wasm_module leads out of the plugin's directory"
+                        .to_owned(),
+                );
+            }
+            manifest.into_manifest()
+        }
+        Err(error) => {
+            wrong(offset(text, error.place), error.to_string());
+            None
+        }
+    };
+    // Without a manifest there is a mistake in the report, so the second error is never the answer.
+    report
+        .finish(manifest)?
+        .ok_or_else(|| ConfigErrors(Vec::new()))
+}
+
+/// Bytes before a line and column that are counted from 1.
+fn offset(text: &str, (line, column): (usize, usize)) -> usize {
+    let before = text.split_inclusive('\n').take(line.saturating_sub(1));
+    let start: usize = before.map(str::len).sum();
+    text.floor_char_boundary(start + column.saturating_sub(1))
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {

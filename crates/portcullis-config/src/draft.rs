@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Limits, Mode, Net, Origin, PluginId,
-    ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, Limits, Mode,
+    Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -35,6 +35,9 @@ pub(crate) struct Draft {
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) late: bool,
     pub(crate) env: Vec<String>,
+    pub(crate) log: bool,
+    pub(crate) clock: Option<Duration>,
+    pub(crate) random: Option<u64>,
     pub(crate) fs: Vec<FsGrant>,
     /// Kept beside `exec`, as it is written.
     pub(crate) net: Option<Net>,
@@ -43,6 +46,7 @@ pub(crate) struct Draft {
     /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
     pub(crate) deny: Vec<ProgramRule>,
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
+    pub(crate) http: Vec<HttpRule>,
 }
 
 /// What the layers say about the commands of one plugin.
@@ -97,12 +101,16 @@ impl Draft {
             sha256: None,
             late: false,
             env: Vec::new(),
+            log: false,
+            clock: None,
+            random: None,
             fs: Vec::new(),
             net: None,
             limits: Limits::default(),
             exec: None,
             deny: Vec::new(),
             env_allow_prefixes: None,
+            http: Vec::new(),
         }
     }
 
@@ -186,8 +194,16 @@ impl Draft {
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),
+            log: self.log,
+            clock: self.clock,
+            random: self.random,
             late: self.late,
             limits: self.limits.clone(),
+            env_asked: None,
+            http: HttpGrant {
+                allow: self.http.clone(),
+                ..HttpGrant::default()
+            },
         }
     }
 

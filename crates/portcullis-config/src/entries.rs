@@ -14,6 +14,7 @@ use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
 use crate::trial::{self, Trial};
+use crate::units;
 
 /// Everything the layers say.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +134,12 @@ impl Reader<'_> {
             draft.sha256 = self.sha256(text);
         }
         draft.late = entry.late.as_ref().map_or(draft.late, |late| **late);
+        draft.log = entry.log.as_ref().map_or(draft.log, |log| **log);
+        if let Some(text) = &entry.clock {
+            let time = units::time_of_day(text);
+            draft.clock = self.take(ConfigCode::Value, text, time).or(draft.clock);
+        }
+        draft.random = entry.random.as_ref().map(|seed| **seed).or(draft.random);
         unite(
             &mut draft.env,
             self.names(entry.env.as_ref(), Names::Patterns),
@@ -167,6 +174,9 @@ impl Reader<'_> {
         }
         if let Some(net) = &entry.net {
             draft.net = Some(network::later(draft.net.take(), inner.net(net)));
+        }
+        if let Some(http) = &entry.http {
+            unite(&mut draft.http, inner.http(http));
         }
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
@@ -261,6 +271,7 @@ impl Reader<'_> {
         };
         time(&raw.timeout, &mut limits.timeout);
         time(&raw.term_grace, &mut limits.term_grace);
+        time(&raw.http_timeout, &mut limits.http_timeout);
         time(&raw.call, &mut limits.call);
         time(&raw.compile_time, &mut limits.compile_time);
         let mut size = |text: &Option<_>, value: &mut _| {
@@ -273,8 +284,13 @@ impl Reader<'_> {
         size(&raw.file_read, &mut limits.file_read);
         size(&raw.file_write, &mut limits.file_write);
         size(&raw.total_file_write, &mut limits.total_file_write);
+        size(&raw.http_request, &mut limits.http_request);
+        size(&raw.http_response, &mut limits.http_response);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
+        size(&raw.clawft_module, &mut limits.clawft_module);
+        size(&raw.clawft_gzip, &mut limits.clawft_gzip);
+        size(&raw.clawft_directory, &mut limits.clawft_directory);
         let count = |number: &Option<At<u32>>, value: &mut u32| {
             if let Some(written) = number {
                 *value = **written;

@@ -1,7 +1,7 @@
 //! Permissions on the command line. They add to what the files grant, for the one plugin that is run.
 
 use portcullis_policy::{
-    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, Mode, Narrowing, Net, Origin,
+    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, HttpRule, Mode, Narrowing, Net, Origin,
     ProgramRule, RuleId,
 };
 
@@ -17,7 +17,7 @@ use crate::reader::{Names, own_state, program_ref};
 /// Nothing is granted and nothing changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlagSet {
-    /// `-A`: any program, the project to read and write, any variable. It lowers no confinement, lifts no denial and
+    /// `-A`: any program, the project to read and write, any variable, lines in the log. It lowers no confinement, lifts no denial and
     /// no veto, and reaches no file of Portcullis itself.
     pub allow_all: bool,
     /// `--allow-exec`: programs with any arguments.
@@ -27,12 +27,16 @@ pub struct FlagSet {
     /// `--allow-env`: variables that the plugin may read. `AWS_*` also lets it set such variables for its commands,
     /// where `env_allow_prefixes` would not; no flag lifts the veto on variables that make programs run other code.
     pub allow_env: Vec<String>,
+    /// `--allow-log`: lines in the log.
+    pub allow_log: bool,
     /// `--allow-read`: directories and files, relative to the working directory.
     pub allow_read: Vec<String>,
     /// `--allow-write`: directories and files, relative to the working directory, to read and write.
     pub allow_write: Vec<String>,
     /// `--allow-net`: what commands may reach, `host:port` each, `loopback` or `open`.
     pub allow_net: Vec<String>,
+    /// `--allow-http`: hosts that the plugin itself may send requests to.
+    pub allow_http: Vec<String>,
     /// `--mode`, over the files.
     pub mode: Option<Mode>,
     /// `--confinement`, over the files; a stronger one also holds where a rule has a weaker one.
@@ -77,8 +81,10 @@ pub(crate) struct Flags {
     allow: Vec<ProgramRule>,
     deny: Vec<ProgramRule>,
     env: Vec<String>,
+    log: bool,
     fs: Vec<FsGrant>,
     net: Option<Net>,
+    http: Vec<HttpRule>,
     inherit_env: bool,
     mode: Option<Mode>,
     confinement: Option<Confinement>,
@@ -92,6 +98,7 @@ impl Flags {
     /// Checks the flags and looks the directories up.
     pub(crate) fn read(set: &FlagSet, context: &Context, report: &mut Report) -> Self {
         let mut flags = Self {
+            log: set.allow_log || set.allow_all,
             mode: set.mode,
             confinement: set.confinement,
             ..Self::default()
@@ -140,6 +147,9 @@ impl Flags {
             if let Some(net) = net(text, set.spelling, report) {
                 flags.net = Some(network::wider(flags.net.take(), &net));
             }
+        }
+        for host in &set.allow_http {
+            flags.http.extend(http_rule(host, report));
         }
         if set.allow_all {
             flags.any_program = Some(origin("-A"));
@@ -190,6 +200,7 @@ impl Flags {
         }
         unite(&mut draft.deny, self.deny.iter().cloned());
         unite(&mut draft.env, self.env.iter().cloned());
+        draft.log |= self.log;
         if let Some(prefixes) = &mut draft.env_allow_prefixes {
             unite(
                 prefixes,
@@ -202,6 +213,7 @@ impl Flags {
         if let Some(net) = &self.net {
             draft.net = Some(network::wider(draft.net.take(), net));
         }
+        unite(&mut draft.http, self.http.iter().cloned());
         for grant in &self.fs {
             if let Err(other) = draft.add_fs(grant.clone()) {
                 let message = format!(
@@ -300,6 +312,22 @@ fn directory(
         access,
         origin: origin(flag),
     })
+}
+
+fn http_rule(host: &str, report: &mut Report) -> Option<HttpRule> {
+    let flag = format!("--allow-http={host}");
+    match HttpRule::any_request(host) {
+        Ok(rule) => Some(HttpRule {
+            id: RuleId(flag.clone()),
+            origin: origin(&flag),
+            ..rule
+        }),
+        Err(wrong) => {
+            let error = error(ConfigCode::Pattern, &flag, wrong.to_string());
+            report.push(error.label("expected a host, with or without a port, or `*`"));
+            None
+        }
+    }
 }
 
 fn net(text: &str, spelling: Spelling, report: &mut Report) -> Option<Net> {

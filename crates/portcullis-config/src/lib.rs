@@ -29,6 +29,7 @@
 
 mod audit;
 mod ceiling;
+mod clawft;
 mod component;
 mod context;
 mod draft;
@@ -36,6 +37,7 @@ pub mod edit;
 mod entries;
 mod error;
 mod flags;
+mod http;
 mod manifest;
 mod narrowing;
 mod network;
@@ -50,6 +52,10 @@ mod trial;
 mod units;
 
 pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
+pub use clawft::{
+    CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
+    ClawftResources, directory_size,
+};
 pub use component::{Component, LocateError, MANIFEST_FILE, locate};
 pub use context::{Context, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};

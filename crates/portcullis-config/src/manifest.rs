@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use portcullis_policy::{
-    Capability, ExecGrant, FsAccess, Grants, Net, PluginId, ProgramRef, ProgramRule, RuleId,
+    Capability, ExecGrant, FsAccess, FsGrant, Grants, HttpHosts, Net, PluginId, ProgramRef,
+    ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::clawft::ClawftManifest;
 use crate::context::{Base, Context};
 use crate::error::{ConfigCode, ConfigErrors, Report};
 use crate::raw::{Text, Texts};
@@ -19,7 +21,7 @@ use crate::source::{At, Source};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields, title = "plugin.toml")]
 pub(crate) struct ManifestFile {
-    /// The name the plugin goes by: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name the plugin goes by: 1 to 128 letters, digits, `.`, `_` or `-`.
     id: Text,
     /// Its version.
     version: Text,
@@ -103,6 +105,9 @@ pub struct Manifest {
     pub component: Option<String>,
     /// What it asks for.
     pub asks: Vec<Ask>,
+    /// The same as clawft has it, of a plugin of clawft.
+    #[serde(skip)]
+    pub clawft: Option<Box<ClawftManifest>>,
 }
 
 /// One thing a plugin asks for, and why.
@@ -198,6 +203,15 @@ impl Manifest {
             .ok_or_else(|| ConfigErrors(Vec::new()))
     }
 
+    /// The same with `~/` replaced, which only paths of a plugin of clawft have.
+    pub(crate) fn at_home(mut self, home: Option<&Path>) -> Self {
+        if let Some(clawft) = &mut self.clawft {
+            clawft.at_home(home);
+            self.asks = clawft.asks();
+        }
+        self
+    }
+
     /// What the plugin asks for and the policy does not grant.
     pub fn asks_not_granted(&self, grants: &Grants) -> Vec<&Ask> {
         self.asks
@@ -213,6 +227,9 @@ impl Manifest {
     /// also finds a file under its other names, and would not with a list.
     #[must_use]
     pub fn restrict(&self, mut grants: Grants) -> Grants {
+        if let Some(clawft) = &self.clawft {
+            return clawft.restrict(grants);
+        }
         let asked = |capability| {
             self.asks
                 .iter()
@@ -224,6 +241,8 @@ impl Manifest {
         if !asked(Capability::Env) {
             grants.env.clear();
         }
+        grants.log &= asked(Capability::Log);
+        self.restrict_http(&mut grants);
         if !asked(Capability::Exec) {
             grants.exec = None;
             // What a network is granted to are its commands.
@@ -233,6 +252,24 @@ impl Manifest {
             self.restrict_programs(exec);
         }
         grants
+    }
+
+    fn restrict_http(&self, grants: &mut Grants) {
+        let hosts: Option<Vec<_>> = self
+            .asks
+            .iter()
+            .filter_map(|ask| match &ask.kind {
+                AskKind::Http { host } => Some(host.as_deref()),
+                AskKind::Exec { .. }
+                | AskKind::Fs { .. }
+                | AskKind::Env { .. }
+                | AskKind::Kv
+                | AskKind::Log
+                | AskKind::Prompt
+                | AskKind::Metadata => None,
+            })
+            .collect();
+        restrict_hosts(grants, hosts.as_deref());
     }
 
     /// The programs that the plugin asks for; `None`: any.
@@ -268,6 +305,18 @@ impl Manifest {
     }
 }
 
+/// Leaves the hosts that are asked for; `None`: any.
+pub(crate) fn restrict_hosts(grants: &mut Grants, hosts: Option<&[&str]>) {
+    let Some(hosts) = hosts else { return };
+    let asked = hosts.iter().filter_map(|host| HttpHosts::asked(host).ok());
+    let asked: Vec<_> = asked.collect();
+    if asked.is_empty() {
+        grants.http.allow.clear();
+    } else {
+        grants.http.asked = Some(asked);
+    }
+}
+
 /// Whether an ask is about a program: by base name, and where both give a path by the path.
 fn same(asked: &ProgramRef, program: &ProgramRef) -> bool {
     match (asked, program) {
@@ -298,7 +347,7 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             }
         }),
         AskKind::Fs { path, access } => grants.fs.iter().any(|grant| {
-            grant.access >= *access && path.as_ref().is_none_or(|path| *path == grant.guest)
+            grant.access >= *access && path.as_ref().is_none_or(|path| is_path_of(path, grant))
         }),
         AskKind::Env { name } => grants.env.iter().any(|pattern| match name {
             Some(name) => {
@@ -309,10 +358,23 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             }
             None => pattern == "*",
         }),
-        // No policy grants these yet; the host gives the last three to every plugin.
-        AskKind::Http { .. } | AskKind::Kv => false,
-        AskKind::Log | AskKind::Prompt | AskKind::Metadata => true,
+        AskKind::Log => grants.log,
+        AskKind::Http { host } => {
+            let asked = host
+                .as_ref()
+                .map_or(Ok(HttpHosts::Any), |host| HttpHosts::asked(host));
+            let mut rules = grants.http.allow.iter();
+            asked.is_ok_and(|asked| rules.any(|rule| rule.hosts.covers_hosts(&asked)))
+        }
+        // No policy grants it yet; the host gives the last two to every plugin.
+        AskKind::Kv => false,
+        AskKind::Prompt | AskKind::Metadata => true,
     }
+}
+
+/// Whether a path that is asked for is the name of a granted directory or lies in it: a plugin of clawft names paths of the host.
+fn is_path_of(path: &str, grant: &FsGrant) -> bool {
+    path == grant.guest || Path::new(path).starts_with(&grant.host)
 }
 
 fn has_sub(rule: &ProgramRule, sub: &str) -> bool {
@@ -365,6 +427,7 @@ impl Reader<'_> {
             description: file.description.as_ref().map(owned),
             component: file.component.as_ref().map(owned),
             asks,
+            clawft: None,
         })
     }
 
@@ -395,9 +458,15 @@ impl Reader<'_> {
                     name: ask.name.as_ref().map(owned),
                 }
             }
-            CapabilityWord::Http => AskKind::Http {
-                host: ask.host.as_ref().map(owned),
-            },
+            CapabilityWord::Http => {
+                if let Some(host) = &ask.host {
+                    let read = HttpHosts::asked(host).map_err(|error| error.to_string());
+                    self.take(ConfigCode::Pattern, host, read)?;
+                }
+                AskKind::Http {
+                    host: ask.host.as_ref().map(owned),
+                }
+            }
             CapabilityWord::Kv => AskKind::Kv,
             CapabilityWord::Log => AskKind::Log,
             CapabilityWord::Prompt => AskKind::Prompt,

@@ -91,7 +91,11 @@ impl Reader<'_> {
         self.only_narrows("env_allow_prefixes", entry.env_allow_prefixes.as_ref());
         self.only_narrows("late", entry.late.as_ref());
         self.only_narrows("env", entry.env.as_ref());
+        self.only_narrows("log", entry.log.as_ref());
+        self.only_narrows("clock", entry.clock.as_ref());
+        self.only_narrows("random", entry.random.as_ref());
         self.only_narrows("fs", entry.fs.as_ref());
+        self.only_narrows("http", entry.http.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }
@@ -183,6 +187,21 @@ impl Reader<'_> {
                 wanted.total_file_write > now.total_file_write,
             ),
             (
+                "http_request",
+                raw.http_request.as_ref().map(At::span),
+                wanted.http_request > now.http_request,
+            ),
+            (
+                "http_response",
+                raw.http_response.as_ref().map(At::span),
+                wanted.http_response > now.http_response,
+            ),
+            (
+                "http_timeout",
+                raw.http_timeout.as_ref().map(At::span),
+                wanted.http_timeout > now.http_timeout,
+            ),
+            (
                 "call",
                 raw.call.as_ref().map(At::span),
                 wanted.call > now.call,
@@ -211,6 +230,21 @@ impl Reader<'_> {
                 "fuel",
                 raw.fuel.as_ref().map(At::span),
                 now.fuel.is_some_and(|now| wanted.fuel > Some(now)),
+            ),
+            (
+                "clawft_module",
+                raw.clawft_module.as_ref().map(At::span),
+                wanted.clawft_module > now.clawft_module,
+            ),
+            (
+                "clawft_gzip",
+                raw.clawft_gzip.as_ref().map(At::span),
+                wanted.clawft_gzip > now.clawft_gzip,
+            ),
+            (
+                "clawft_directory",
+                raw.clawft_directory.as_ref().map(At::span),
+                wanted.clawft_directory > now.clawft_directory,
             ),
         ];
         for (key, span, raised) in raised {

@@ -63,6 +63,7 @@ pub struct PolicySet {
     /// The plugins that each trusted file names.
     named: Vec<(PathBuf, Vec<PluginId>)>,
     cwd: PathBuf,
+    home: Option<PathBuf>,
     tests: usize,
 }
 
@@ -226,6 +227,7 @@ impl PolicySet {
             ceilings,
             named,
             cwd: context.cwd.clone(),
+            home: context.home.clone(),
             tests,
         })
     }
@@ -407,7 +409,9 @@ impl PolicySet {
             path: draft.path,
             sha256: draft.sha256,
             origin: named.then_some(draft.origin),
-            manifest: component.manifest,
+            manifest: component
+                .manifest
+                .map(|(path, manifest)| (path, manifest.at_home(self.home.as_deref()))),
         };
         Ok(report.finish(entry)?)
     }

@@ -122,7 +122,7 @@ pub(crate) enum ConfinementWord {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct Plugin {
-    /// The name of the plugin: 1 to 64 letters, digits, `.`, `_` or `-`.
+    /// The name of the plugin: 1 to 128 letters, digits, `.`, `_` or `-`.
     pub(crate) id: Text,
     /// The wasm file, or the directory of a plugin; relative to this file.
     pub(crate) path: Option<Text>,
@@ -136,6 +136,14 @@ pub(crate) struct Plugin {
     pub(crate) late: Option<At<bool>>,
     /// Names of host environment variables that the plugin itself may read; a trailing `*` matches any rest.
     pub(crate) env: Option<Texts>,
+    /// Whether the plugin may write lines into your log. Default: `false`.
+    pub(crate) log: Option<At<bool>>,
+    /// The time of day that the plugin is told, for runs that can be repeated, such as `"2026-01-01T00:00:00Z"`. Its
+    /// commands have the real one. Default: the real one.
+    pub(crate) clock: Option<Text>,
+    /// Where the plugin's random numbers begin, for runs that can be repeated: nothing secret may come of them. Default:
+    /// nobody can tell them before.
+    pub(crate) random: Option<At<u64>>,
     /// Directories that it and its commands may open, and files that its commands may open.
     pub(crate) fs: Option<At<Fs>>,
     /// The network its commands may reach: `"none"`, `"loopback"`, `"open"`, or a list of `"host:port"`. Default:
@@ -143,6 +151,45 @@ pub(crate) struct Plugin {
     pub(crate) net: Option<At<Net>>,
     /// How much of the machine it may use.
     pub(crate) limits: Option<At<Limits>>,
+    /// The HTTP requests that the plugin itself may send. Absent: none.
+    pub(crate) http: Option<At<Http>>,
+}
+
+/// The HTTP requests that a plugin itself may send.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Http {
+    /// What is allowed: a host, or a rule.
+    pub(crate) allow: Option<At<Vec<At<HttpEntry>>>>,
+}
+
+/// A host with every method and path, or a rule.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum HttpEntry {
+    /// `"api.example.com"` (ports 80 and 443), `"api.example.com:8443"`, `"*.example.com"` (any name below it),
+    /// `"127.0.0.1:8080"`, or `"*"` for every host of the public network.
+    Text(String),
+    /// A host, and which requests to it.
+    Table(Box<HttpTable>),
+}
+
+/// A host, and which requests to it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct HttpTable {
+    /// A name for messages. Default: the place in the list.
+    pub(crate) id: Option<Text>,
+    /// The host, as in the short form.
+    pub(crate) host: Text,
+    /// `"http"`, `"https"`. Default: both.
+    pub(crate) schemes: Option<Texts>,
+    /// The only methods, such as `"GET"`. Default: all but `CONNECT` and `TRACE`.
+    pub(crate) methods: Option<Texts>,
+    /// The only paths: `*` stands for one segment, `**` at the end for any number. Default: all.
+    pub(crate) paths: Option<Texts>,
+    /// Ranges that the name may resolve to besides public addresses, such as `"10.2.0.0/16"`.
+    pub(crate) addresses: Option<Texts>,
 }
 
 /// The commands a plugin may run.
@@ -426,6 +473,12 @@ pub(crate) struct Limits {
     pub(crate) file_write: Option<At<SizeText>>,
     /// Bytes that an instance of the plugin writes to files in all. Default: `"256MiB"`.
     pub(crate) total_file_write: Option<At<SizeText>>,
+    /// Bytes of the body of one HTTP request of the plugin itself. Default: `"1MiB"`.
+    pub(crate) http_request: Option<At<SizeText>>,
+    /// Bytes of the body of a response, unpacked; the rest is cut off. Default: `"4MiB"`.
+    pub(crate) http_response: Option<At<SizeText>>,
+    /// Wall-clock time of one HTTP request of the plugin itself. Default: `"30s"`.
+    pub(crate) http_timeout: Option<At<TimeText>>,
     /// Wall-clock time of one call into the plugin. Default: `"120s"`.
     pub(crate) call: Option<At<TimeText>>,
     /// Bytes of linear memory. Default: `"256MiB"`.
@@ -439,6 +492,12 @@ pub(crate) struct Limits {
     /// Instructions of the plugin in one call, about, from 1000000 to 10000000000. Default: they are not counted; counting
     /// them makes a plugin that computes slower.
     pub(crate) fuel: Option<At<u64>>,
+    /// Bytes of the component of a plugin of clawft. Default: `"300KiB"`.
+    pub(crate) clawft_module: Option<At<SizeText>>,
+    /// Bytes of it when gzip has packed it. Default: `"120KiB"`.
+    pub(crate) clawft_gzip: Option<At<SizeText>>,
+    /// Bytes of all files in the directory of a plugin of clawft. Default: `"10MiB"`.
+    pub(crate) clawft_directory: Option<At<SizeText>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.
@@ -500,7 +559,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry, TestCommand);
+deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand);
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {
@@ -546,6 +605,17 @@ impl Forms for TestCommand {
 
     fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         TestTable::deserialize(MapAccessDeserializer::new(map))
+            .map(|table| Self::Table(Box::new(table)))
+    }
+}
+
+impl Forms for HttpEntry {
+    fn text(text: &str) -> Result<Self, String> {
+        Ok(Self::Text(text.to_owned()))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        HttpTable::deserialize(MapAccessDeserializer::new(map))
             .map(|table| Self::Table(Box::new(table)))
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON Schemas of both files, generated from the records they are read into.
+//! The JSON Schemas of the files, generated from the records they are read into.
 
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -16,6 +16,11 @@ pub fn ceiling() -> Value {
 /// The JSON Schema of `plugin.toml`.
 pub fn manifest() -> Value {
     of::<crate::manifest::ManifestFile>()
+}
+
+/// The JSON Schema of `clawft.plugin.json`.
+pub fn clawft() -> Value {
+    of::<crate::clawft::ClawftManifest>()
 }
 
 pub(crate) fn of<T: JsonSchema>() -> Value {

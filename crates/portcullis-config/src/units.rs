@@ -48,6 +48,16 @@ pub(crate) const DURATION_UNITS: &str =
 pub(crate) const SIZE_UNITS: &str =
     "expected a whole number and `B`, `KiB`, `MiB` or `GiB`, such as \"10MiB\"";
 
+/// Reads a time with its zone, as `"2026-01-01T00:00:00Z"`, into the time since the Unix epoch.
+///
+/// # Errors
+/// It is no such time, or one before the epoch, which WASI cannot tell.
+pub(crate) fn time_of_day(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time such as 2026-01-01T00:00:00Z");
+    let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(time.duration_since(jiff::Timestamp::UNIX_EPOCH)).map_err(|_| wrong())
+}
+
 fn split(text: &str) -> (&str, &str) {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

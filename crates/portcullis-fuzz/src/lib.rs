@@ -17,6 +17,7 @@
 )]
 
 mod argv;
+mod clawft;
 mod core_form;
 mod lifted;
 mod policy;
@@ -83,6 +84,11 @@ pub const TARGETS: &[Target] = &[
         name: "proxy",
         about: "what a command sends to its proxy: HTTP, SOCKS, the first message of TLS",
         make: proxy::target,
+    },
+    Target {
+        name: "clawft",
+        about: "the JSON of a plugin of clawft: its manifest, and its description of itself",
+        make: clawft::target,
     },
 ];
 

@@ -173,6 +173,8 @@ fn read_edit(text: &str) -> Option<(Edit, bool)> {
             ('w', _) => Some(Right::Write(own())),
             ('n', _) => Some(Right::Net(own())),
             ('e', _) => Some(Right::Env(own())),
+            ('l', _) => Some(Right::Log),
+            ('h', _) => Some(Right::Http(own())),
             (_, right) => right,
         };
     }
@@ -354,7 +356,13 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.calls_per_minute <= before.calls_per_minute
         && after.file_read <= before.file_read
         && after.file_write <= before.file_write
+        && after.clawft_module <= before.clawft_module
+        && after.clawft_gzip <= before.clawft_gzip
+        && after.clawft_directory <= before.clawft_directory
         && after.total_file_write <= before.total_file_write
+        && after.http_request <= before.http_request
+        && after.http_response <= before.http_response
+        && after.http_timeout <= before.http_timeout
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements

@@ -63,6 +63,11 @@ fn what_commands_send_to_their_proxy() {
 }
 
 #[test]
+fn the_json_of_plugins_of_clawft() {
+    replay("clawft");
+}
+
+#[test]
 fn every_target_has_a_corpus_and_every_corpus_a_target() {
     let root = corpus("").components().as_path().to_owned();
     let there: BTreeSet<_> = fs::read_dir(root)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, ProgramRule,
-    Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpRule, Limits, Mode, Net, Origin,
+    ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -34,12 +34,16 @@ pub struct Ceiling {
     pub unprotect: Option<Bounded<Vec<String>>>,
     /// The only host variables that plugins read; a trailing `*` matches any rest.
     pub env: Option<Bounded<Vec<String>>>,
+    /// Where it is written that no plugin writes into the log.
+    pub no_log: Option<Origin>,
     /// Directories and files.
     pub fs: FsCeiling,
     /// The widest network.
     pub net: Option<Bounded<Net>>,
     /// The highest limits.
     pub limits: Option<Limits>,
+    /// The only HTTP requests of plugins themselves.
+    pub http: Option<Bounded<Vec<HttpRule>>>,
 }
 
 /// A bound, and where it is written.
@@ -107,6 +111,17 @@ impl Ceiling {
             let gone = grants.env.iter().filter(|name| !met.contains(name));
             cuts.extend(gone.map(|name| bound.cut(format!("read the variable `{name}`"), None)));
             grants.env = met;
+        }
+        if let Some(origin) = self.no_log.as_ref().filter(|_| grants.log) {
+            grants.log = false;
+            cuts.push(Cut {
+                what: "write lines into your log".to_owned(),
+                granted: None,
+                ceiling: origin.clone(),
+            });
+        }
+        if self.http.is_some() {
+            grants.http.ceiling.clone_from(&self.http);
         }
         if let Some(limits) = &self.limits {
             grants.limits = grants.limits.min(limits);
@@ -296,6 +311,7 @@ mod tests {
         ];
         grants.env = vec!["*".to_owned()];
         grants.net = Net::Open;
+        grants.log = true;
         grants.mode = Mode::Dev;
         let ceiling = Ceiling {
             mode: Some(Mode::Production),
@@ -305,6 +321,7 @@ mod tests {
             },
             env: at(vec!["LANG".to_owned(), "LC_*".to_owned()]),
             net: at(Net::None),
+            no_log: Some(Origin::Code),
             ..Ceiling::default()
         };
         let cuts = ceiling.meet(&mut grants);
@@ -315,7 +332,8 @@ mod tests {
                 "write `/srv`",
                 "read `/home`",
                 "reach all of its `net`",
-                "read the variable `*`"
+                "read the variable `*`",
+                "write lines into your log"
             ]
         );
         assert_eq!(
@@ -326,6 +344,7 @@ mod tests {
             ]
         );
         assert_eq!(grants.env, ["LANG", "LC_*"]);
+        assert!(!grants.log);
         assert_eq!((grants.mode, &grants.net), (Mode::Production, &Net::None));
         let once = grants.clone();
         assert_eq!(ceiling.meet(&mut grants), []);

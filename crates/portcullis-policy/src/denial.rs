@@ -150,6 +150,39 @@ codes! {
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
     EnvNotGranted = "P0401",
+    /// The plugin was not granted a place in your log. Its line is dropped, and it is not told.
+    ///
+    /// Set `log = true` for it. What it writes to its standard error needs no grant.
+    LogNotGranted = "P0451",
+    /// The plugin was not granted HTTP requests to the host at this port.
+    ///
+    /// Name it in `http.allow`, or use `portcullis grant <plugin> http HOST`. An entry without a port means ports 80 and 443;
+    /// `*.example.com` is every name below it and not `example.com` itself.
+    HttpNotGranted = "P0421",
+    /// The plugin may send requests to the host, but not with this scheme, method or path.
+    ///
+    /// Widen `schemes`, `methods` or `paths` of the rule, or add a second rule: a request is allowed when any rule allows it.
+    HttpRequest = "P0422",
+    /// The host is allowed, and stands for an address that is no part of the public network.
+    ///
+    /// Every address is checked, also with `allow = ["*"]`, and only a checked one is connected to. Private ranges that a name is
+    /// meant to resolve to are listed in the rule's `addresses`; loopback is granted as an address with its port,
+    /// `"127.0.0.1:8080"`.
+    HttpAddress = "P0423",
+    /// The request is none that any policy allows: its URL, its method or a header.
+    ///
+    /// A URL has the scheme `http` or `https` and neither user name nor password. Headers that are about the connection, that
+    /// name another host, or that ask a server for another method or path than the request's are the host's own matter.
+    HttpInvalid = "P0424",
+    /// The body of the request is longer than the plugin may send.
+    ///
+    /// Raise `limits.http_request`.
+    HttpTooLarge = "P0425",
+    /// The ceiling that an administrator set does not leave the request.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// Ask whoever administers this machine.
+    HttpCeiling = "P0427",
 }
 
 impl fmt::Display for Code {

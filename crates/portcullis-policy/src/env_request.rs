@@ -20,14 +20,19 @@ impl Request for EnvRequest {
 
 impl Sealed for EnvRequest {
     fn decide(self, grants: &Grants) -> Decision<Self> {
-        if self.host_env.may_read(&grants.env, &self.name) {
+        let asked = grants.env_asked.as_ref();
+        let asked = asked.is_none_or(|asked| asked.contains(&self.name));
+        let granted = self.host_env.may_read(&grants.env, &self.name);
+        if asked && granted {
             return Decision::Allow(Authorized::new(self, ()));
         }
         let prefixed = grants.env.iter().any(|granted| {
             let prefix = granted.strip_suffix('*');
             prefix.is_some_and(|prefix| self.name.starts_with(prefix))
         });
-        let note = if prefixed && is_secret_name(&self.name) {
+        let note = if !asked {
+            "the plugin does not ask for it in its manifest"
+        } else if prefixed && is_secret_name(&self.name) {
             "its name is one that usually holds a secret; those are granted by their exact name only"
         } else if prefixed {
             "its value looks like a secret; those are granted by their exact name only"
@@ -36,7 +41,8 @@ impl Sealed for EnvRequest {
         };
         let plugin = grants.plugin.clone();
         let allowing = ["portcullis", "grant", plugin.as_str(), "env", &self.name];
-        let fits = is_name(&self.name).then(|| Remedy {
+        // A grant that the plugin does not ask for would give it nothing.
+        let fits = (asked && is_name(&self.name)).then(|| Remedy {
             text: "to allow exactly this".to_owned(),
             command: Some(allowing.map(str::to_owned).to_vec()),
         });
@@ -116,6 +122,35 @@ mod tests {
             let (note, _) = decision(granted, name).unwrap_err();
             assert!(note.starts_with(because), "{granted:?} {name}: {note}");
         }
+    }
+
+    #[test]
+    fn what_a_plugin_does_not_ask_for_no_grant_gives_it_and_asking_alone_gives_nothing() {
+        let host = HOST.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut grants = Grants::none(PluginId::new("p").unwrap());
+        grants.env = vec!["APP_*".to_owned()];
+        grants.env_asked = Some(["APP_MODE", "APP_TOKEN", "LANG"].map(str::to_owned).into());
+        let note = |name: &str| {
+            let request = EnvRequest {
+                name: name.to_owned(),
+                host_env: HostEnvironment::new(host.to_vec()),
+            };
+            match decide(&grants, request) {
+                Decision::Allow(_) => None,
+                Decision::Ask { denial, .. } | Decision::Deny(denial) => {
+                    assert_eq!(denial.remedies.is_empty(), name == "APP_URL");
+                    Some(denial.notes[0].clone())
+                }
+            }
+        };
+        assert_eq!(note("APP_MODE"), None);
+        let because = |name, start: &str| {
+            let said = note(name).unwrap_or_default();
+            assert!(said.starts_with(start), "{name}: {said}");
+        };
+        because("APP_URL", "the plugin does not ask");
+        because("APP_TOKEN", "its name");
+        because("LANG", "no entry");
     }
 
     #[test]

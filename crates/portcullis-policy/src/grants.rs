@@ -1,10 +1,11 @@
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule,
-    Protect,
+    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, Limits, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -36,14 +37,24 @@ pub struct Grants {
     pub fs_ceiling: FsCeiling,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
-    /// The network that its commands may reach. The guest itself has none.
+    /// The network that its commands may reach. The guest itself has [`http`](Self::http).
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
+    /// Whether the guest may write lines into the operator's log.
+    pub log: bool,
+    /// The time of day that the guest is told, since the Unix epoch, for runs that can be repeated; `None`: the real one.
+    pub clock: Option<Duration>,
+    /// What the guest's random numbers come from, for runs that can be repeated; `None`: nobody can tell them before.
+    pub random: Option<u64>,
     /// Whether an import of a capability that is not granted is an error when called instead of at load.
     pub late: bool,
     /// How much of the machine the plugin may use.
     pub limits: Limits,
+    /// If present, the only variables that the plugin asks for: it reads no others, whatever `env` says.
+    pub env_asked: Option<Vec<String>>,
+    /// HTTP requests that the guest itself may send.
+    pub http: HttpGrant,
 }
 
 impl Grants {
@@ -59,8 +70,13 @@ impl Grants {
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
+            log: false,
+            clock: None,
+            random: None,
             late: false,
             limits: Limits::default(),
+            env_asked: None,
+            http: HttpGrant::default(),
         }
     }
 
@@ -70,11 +86,9 @@ impl Grants {
             Capability::Exec => self.exec.is_some(),
             Capability::Fs => !self.fs.is_empty(),
             Capability::Env => !self.env.is_empty(),
-            Capability::Http
-            | Capability::Kv
-            | Capability::Log
-            | Capability::Prompt
-            | Capability::Metadata => false,
+            Capability::Http => !self.http.allow.is_empty(),
+            Capability::Log => self.log,
+            Capability::Kv | Capability::Prompt | Capability::Metadata => false,
         }
     }
 

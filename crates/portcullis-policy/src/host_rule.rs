@@ -114,14 +114,7 @@ impl HostRule {
 
     /// Whether the rule is about what was asked for. The text is compared, nothing is resolved.
     pub fn matches(&self, target: &Target) -> bool {
-        self.port == target.port
-            && match (&self.host, &target.host) {
-                (HostPattern::Name(name), Host::Name(asked)) => name == asked,
-                (HostPattern::Below(parent), Host::Name(asked)) => asked.is_below(parent),
-                (HostPattern::Address(address), Host::Address(asked)) => address == asked,
-                (HostPattern::Name(_) | HostPattern::Below(_), Host::Address(_))
-                | (HostPattern::Address(_), Host::Name(_)) => false,
-            }
+        self.port == target.port && self.host.matches(&target.host)
     }
 
     /// Whether a host that this rule matches may be reached at this address.
@@ -183,6 +176,19 @@ impl HostRule {
             port: self.port,
             addresses,
         })
+    }
+}
+
+impl HostPattern {
+    /// Whether it is about this host. The text is compared, nothing is resolved.
+    pub(crate) fn matches(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Name(name), Host::Name(asked)) => name == asked,
+            (Self::Below(parent), Host::Name(asked)) => asked.is_below(parent),
+            (Self::Address(address), Host::Address(asked)) => address == asked,
+            (Self::Name(_) | Self::Below(_), Host::Address(_))
+            | (Self::Address(_), Host::Name(_)) => false,
+        }
     }
 }
 

@@ -12,7 +12,9 @@ const MIB: u64 = 1024 * 1024;
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
 /// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
+/// - the guest's own HTTP requests: 1 MiB sent, 4 MiB received, 30 s
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
+/// - a plugin of clawft: 300 KiB, 120 KiB when it is packed, 10 MiB with all that lies beside it
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +44,12 @@ pub struct Limits {
     pub file_write: u64,
     /// Bytes that one instance of the guest writes to files in all.
     pub total_file_write: u64,
+    /// Bytes of the body of one HTTP request of the guest itself.
+    pub http_request: u64,
+    /// Bytes of the body of a response that the guest is given, counted when it is unpacked; the rest is cut off.
+    pub http_response: u64,
+    /// Wall-clock time of one HTTP request of the guest itself, from its name to the end of the response.
+    pub http_timeout: Duration,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -55,6 +63,12 @@ pub struct Limits {
     /// Instructions of the guest in one call, about; `None`: they are not counted, which is faster. A number outside
     /// [`Limits::FUEL`] counts as the nearest in it.
     pub fuel: Option<u64>,
+    /// Bytes of the component of a plugin of clawft.
+    pub clawft_module: u64,
+    /// Bytes of it when gzip has packed it.
+    pub clawft_gzip: u64,
+    /// Bytes of all files in the directory of a plugin of clawft.
+    pub clawft_directory: u64,
 }
 
 impl Default for Limits {
@@ -72,12 +86,18 @@ impl Default for Limits {
             file_read: 8 * MIB,
             file_write: 4 * MIB,
             total_file_write: 256 * MIB,
+            http_request: MIB,
+            http_response: 4 * MIB,
+            http_timeout: Duration::from_secs(30),
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
             compile_time: Duration::from_secs(120),
             compile_memory: 2048 * MIB,
             fuel: None,
+            clawft_module: 300 * 1024,
+            clawft_gzip: 120 * 1024,
+            clawft_directory: 10 * MIB,
         }
     }
 }
@@ -109,12 +129,18 @@ impl Limits {
             file_read: self.file_read.min(other.file_read),
             file_write: self.file_write.min(other.file_write),
             total_file_write: self.total_file_write.min(other.total_file_write),
+            http_request: self.http_request.min(other.http_request),
+            http_response: self.http_response.min(other.http_response),
+            http_timeout: self.http_timeout.min(other.http_timeout),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),
             compile_time: self.compile_time.min(other.compile_time),
             compile_memory: self.compile_memory.min(other.compile_memory),
             fuel: [self.fuel, other.fuel].into_iter().flatten().min(),
+            clawft_module: self.clawft_module.min(other.clawft_module),
+            clawft_gzip: self.clawft_gzip.min(other.clawft_gzip),
+            clawft_directory: self.clawft_directory.min(other.clawft_directory),
         }
     }
 }

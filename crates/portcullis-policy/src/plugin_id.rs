@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The name an operator gives a plugin in a policy: the key of every grant.
 ///
 /// # Shapes and units
-/// 1 to 64 characters of `A-Z a-z 0-9 . _ -`, the first a letter or a digit. No path, no whitespace, nothing
+/// 1 to 128 characters of `A-Z a-z 0-9 . _ -`, the first a letter or a digit. No path, no whitespace, nothing
 /// that a terminal or a file name would treat specially.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -13,7 +13,7 @@ pub struct PluginId(String);
 
 /// A name that cannot be a plugin id.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` is not a plugin id: 1 to 64 letters, digits, `.`, `_` or `-`, starting with a letter or digit", .0.escape_debug())]
+#[error("`{}` is not a plugin id: 1 to 128 letters, digits, `.`, `_` or `-`, starting with a letter or digit", .0.escape_debug())]
 pub struct InvalidPluginId(String);
 
 impl PluginId {
@@ -23,7 +23,7 @@ impl PluginId {
     /// [`InvalidPluginId`] when the name has another shape.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidPluginId> {
         let name = name.into();
-        let shape = name.len() <= 64
+        let shape = name.len() <= 128
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name
                 .chars()
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn ids_are_plain_names() {
-        for good in ["aws-tools", "a", "9lives", "A.b_c", &"x".repeat(64)] {
+        for good in ["aws-tools", "a", "9lives", "A.b_c", &"x".repeat(128)] {
             assert!(PluginId::new(good).is_ok(), "{good}");
         }
         for bad in [
@@ -64,7 +64,7 @@ mod tests {
             "a b",
             "a\u{202e}b",
             "a\n",
-            &"x".repeat(65),
+            &"x".repeat(129),
         ] {
             assert!(PluginId::new(bad).is_err(), "{bad:?}");
         }

@@ -36,7 +36,10 @@ impl Dial for SystemDialer {
 
 /// Connects to the first address that answers. They are tried in order, the next one also when the one before takes
 /// long.
-pub(crate) async fn dial(
+///
+/// # Errors
+/// None answers within `limit`; the error is that of the last one.
+pub async fn dial(
     dialer: &Arc<dyn Dial>,
     sockets: &[SocketAddr],
     limit: Duration,

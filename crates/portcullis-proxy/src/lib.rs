@@ -49,7 +49,7 @@ mod tunnel;
 mod upstream;
 mod verdict;
 
-pub use dial::{Dial, Dialling, SystemDialer};
+pub use dial::{Dial, Dialling, SystemDialer, dial};
 pub use environment::{environment, node_options};
 pub use options::{ProxyLimits, ProxyOptions};
 pub use proxy::{Proxy, Serving};

@@ -83,7 +83,10 @@ impl Upstream {
     }
 
     /// Asks the proxy behind this stream for a tunnel.
-    pub(crate) async fn connect(&self, stream: &mut TcpStream, to: &Target) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The proxy does not make one, or does not answer as proxies do.
+    pub async fn connect(&self, stream: &mut TcpStream, to: &Target) -> io::Result<()> {
         let mut head = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n").into_bytes();
         if let Some(value) = &self.authorization {
             head.extend_from_slice(b"Proxy-Authorization: ");

@@ -6,7 +6,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::module;
+use crate::abi::{clawft, module};
 use crate::error::{LoadError, MissingImport};
 use crate::imports;
 use crate::inspect;
@@ -28,12 +28,12 @@ const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
     let kind = Kind::of(bytes);
     let why = match kind {
-        Kind::Component if inspect::is_too_deep(bytes) => {
+        Kind::Component | Kind::ClawftComponent if inspect::is_too_deep(bytes) => {
             "its components lie more than 100 deep in one another"
         }
         // Many small memories take as much address space as many large ones.
         Kind::PortcullisModule if Shape::of(bytes).memories > 1 => "it has more than one memory",
-        Kind::Component | Kind::PortcullisModule => return Ok(kind),
+        Kind::Component | Kind::ClawftComponent | Kind::PortcullisModule => return Ok(kind),
         _ => {
             let lacks = match kind {
                 Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
@@ -57,6 +57,7 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
 /// Compiled code that nobody has looked at yet.
 pub(crate) enum Compiled {
     Component(Component),
+    Clawft(Component),
     Module(Module),
 }
 
@@ -68,8 +69,16 @@ impl Compiled {
     pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok(match kind {
             Kind::PortcullisModule => Self::Module(Module::new(engine, bytes)?),
-            _ => Self::Component(Component::new(engine, bytes)?),
+            _ => Self::of_component(kind, Component::new(engine, bytes)?),
         })
+    }
+
+    /// A component of this kind.
+    pub(crate) fn of_component(kind: Kind, component: Component) -> Self {
+        match kind {
+            Kind::ClawftComponent => Self::Clawft(component),
+            _ => Self::Component(component),
+        }
     }
 
     /// What the cache has for these bytes.
@@ -81,14 +90,19 @@ impl Compiled {
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
         Ok(match kind {
             Kind::PortcullisModule => cache.get_module(engine, bytes)?.map(Self::Module),
-            _ => cache.get_component(engine, bytes)?.map(Self::Component),
+            _ => {
+                let component = cache.get_component(engine, bytes)?;
+                component.map(|component| Self::of_component(kind, component))
+            }
         })
     }
 
     /// Puts it into the cache.
     pub(crate) fn put(&self, cache: &CodeCache, bytes: &[u8]) -> Result<(), StoreError> {
         match self {
-            Self::Component(component) => cache.put_component(bytes, component),
+            Self::Component(component) | Self::Clawft(component) => {
+                cache.put_component(bytes, component)
+            }
             Self::Module(module) => cache.put_module(bytes, module),
         }
     }
@@ -96,6 +110,7 @@ impl Compiled {
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::Component(_) => Kind::Component,
+            Self::Clawft(_) => Kind::ClawftComponent,
             Self::Module(_) => Kind::PortcullisModule,
         }
     }
@@ -106,6 +121,7 @@ impl Compiled {
             Self::Component(component) => {
                 imports::missing(&imports::names(engine, component), grants)
             }
+            Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
             Self::Module(module) => imports::module::missing(&of_module(module), grants),
         }
     }
@@ -114,6 +130,7 @@ impl Compiled {
     pub(crate) fn wants_exec(&self, engine: &Engine) -> bool {
         match self {
             Self::Component(component) => imports::wants_exec(&imports::names(engine, component)),
+            Self::Clawft(_) => false,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
         }
     }
@@ -141,6 +158,12 @@ impl Compiled {
                 let pre = linker.instantiate_pre(&component).map_err(words)?;
                 let exports = exports(engine, &component)?;
                 Ok(Code::Component { pre, exports })
+            }
+            Self::Clawft(component) => {
+                let exports = clawft::Exports::of(&component)?;
+                exports.fit(&component, engine)?;
+                let pre = linker.instantiate_pre(&component).map_err(words)?;
+                Ok(Code::Clawft { pre, exports })
             }
             Self::Module(module) => {
                 module::fit(&module)?;

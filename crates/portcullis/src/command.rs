@@ -92,6 +92,7 @@ impl Host {
         let parts = GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
             rates: Arc::default(),
+            guest_log: None,
             caches_of: caches_of(&grants, ""),
             grants: Arc::new(grants),
             place: Arc::new(place),
@@ -101,6 +102,7 @@ impl Host {
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),
+            http: Arc::clone(self.http()),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

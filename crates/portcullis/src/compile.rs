@@ -264,7 +264,7 @@ fn load(kind: Kind, answer: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime
     }
     Ok(match kind {
         Kind::PortcullisModule => Code::Module(answer.module()?),
-        _ => Code::Component(answer.component()?),
+        _ => Code::of_component(kind, answer.component()?),
     })
 }
 

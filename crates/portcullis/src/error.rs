@@ -164,6 +164,18 @@ pub enum LoadError {
         /// What went wrong.
         why: String,
     },
+    /// It is larger than plugins of its world may be.
+    #[error("plugin `{plugin}` has {bytes} bytes{packed}, and plugins of clawft may have {limit}", packed = if *packed { " when it is packed" } else { "" })]
+    TooLargeForWorld {
+        /// The plugin.
+        plugin: PluginId,
+        /// Whether its size is that which gzip leaves of it.
+        packed: bool,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The spawn server cannot be started, and the plugin is granted commands.
     #[error("cannot load plugin `{plugin}`: commands cannot be started on this host")]
     Executor {
@@ -176,7 +188,7 @@ pub enum LoadError {
 
 const fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Component => "component",
+        Kind::Component | Kind::ClawftComponent => "component",
         _ => "module",
     }
 }
@@ -191,6 +203,7 @@ impl LoadError {
             Self::Imports { .. } => "P0603",
             Self::Interface { .. } => "P0604",
             Self::TooLarge { .. } => "P0605",
+            Self::TooLargeForWorld { .. } => "P0511",
             Self::Digest { .. } => "P0606",
             Self::OwnState { .. } => "P0607",
             Self::Preopen { .. } => "P0608",
@@ -208,6 +221,10 @@ impl LoadError {
         match self {
             Self::Read { source, .. } => base.note(source.to_string()),
             Self::TooLarge { .. } => base,
+            Self::TooLargeForWorld { plugin, packed, .. } => {
+                let key = if *packed { "clawft_gzip" } else { "clawft_module" };
+                base.help(format!("raise `limits.{key}` for `{plugin}`"))
+            }
             Self::CompileTime { plugin, .. } => compiling(base, "time", plugin),
             Self::CompileMemory { plugin, .. } => compiling(base, "memory", plugin),
             Self::Compiler { why, .. } => base
@@ -233,6 +250,7 @@ impl LoadError {
                 .help("write `late = true` for the plugin to be told at the call instead"),
             Self::Interface { kind, why, .. } => {
                 base.note(why).help(match kind {
+                    Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })

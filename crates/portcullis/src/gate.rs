@@ -26,10 +26,12 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs::{NamedByGit, Roots};
+use crate::capability::http::Client;
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
+use crate::guest_log::GuestLog;
 use crate::notice;
 use crate::rates::Rates;
 use crate::stdio::GuestStdio;
@@ -40,7 +42,6 @@ use records::{Failure, Lines, Unwritten};
 pub(crate) use used::Use;
 
 /// What a gate needs, shared by all instances of one loaded plugin.
-#[derive(Debug)]
 pub(crate) struct GateParts {
     pub(crate) grants: Arc<Grants>,
     pub(crate) place: Arc<Place>,
@@ -54,7 +55,19 @@ pub(crate) struct GateParts {
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
+    /// Where the lines go that the guest writes into the log.
+    pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pub(crate) asker: Asker,
+    /// What the guest's own requests are sent with.
+    pub(crate) http: Arc<Client>,
+}
+
+impl std::fmt::Debug for GateParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GateParts")
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The only door between a guest and the host.
@@ -152,8 +165,8 @@ impl Gate {
         self.ended(begun.ended(run))
     }
 
-    /// When a command is to end that may take this long.
-    fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
+    /// When a command or request is to end that may take this long.
+    pub(crate) fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
         let own = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         [self.clock.end(), own].into_iter().flatten().min()
     }
@@ -245,6 +258,19 @@ impl Gate {
         self.activity.failure(why);
     }
 
+    pub(crate) fn parts(&self) -> &GateParts {
+        &self.parts
+    }
+
+    pub(crate) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&self.parts.rates)
+    }
+
+    /// The instance's name in the trail.
+    pub(crate) fn run_id(&self) -> &str {
+        &self.run
+    }
+
     /// The environment the host was started with.
     pub(crate) fn host_env(&self) -> HostEnvironment {
         self.parts.place.host_env().clone()
@@ -263,6 +289,11 @@ impl Gate {
     /// Granted directories, opened.
     pub(crate) fn roots(&self) -> Arc<Roots> {
         Arc::clone(&self.parts.roots)
+    }
+
+    /// What the guest's own requests are sent with.
+    pub(crate) fn http_client(&self) -> Arc<Client> {
+        Arc::clone(&self.parts.http)
     }
 
     /// What the plugin was granted.

@@ -7,13 +7,15 @@ use portcullis_exec::{
     CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
-    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Target, decide,
+    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, Target, decide,
 };
+use portcullis_proxy::{Dial, Resolve};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
+use crate::capability::http::Client;
 use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
@@ -21,10 +23,12 @@ use crate::consent::{Asker, Consent};
 use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::guest_log::GuestLog;
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
+use crate::recognize::Kind;
 use crate::repositories::with_repositories;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -50,6 +54,7 @@ struct Shared {
     /// One question at a time, whichever instance asks.
     turn: Arc<tokio::sync::Mutex<()>>,
     rates: AllRates,
+    http: Arc<Client>,
 }
 
 /// An engine, and what belongs to it: code and linkers of one are of no use with another.
@@ -79,7 +84,9 @@ impl std::fmt::Debug for Shared {
 /// - guests' own output goes nowhere
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
+/// - plugins' own requests, likewise
 /// - no caches are kept between commands
+/// - lines that guests write into the log go nowhere
 /// - nobody is asked: what no rule matches is denied in `dev` mode too
 #[derive(Default)]
 pub struct HostBuilder {
@@ -91,9 +98,11 @@ pub struct HostBuilder {
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
     stdio: GuestStdio,
+    pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pooling: bool,
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
+    network: Option<(Arc<dyn Resolve>, Arc<dyn Dial>)>,
     caches: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
     pub(crate) compilation: Compilation,
@@ -159,14 +168,23 @@ impl HostBuilder {
         self
     }
 
-    /// An HTTP proxy through which commands reach the hosts they were granted. Addresses are then checked by it.
+    /// Another way to find and reach hosts than this process's own, for plugins' own requests and for commands that were granted
+    /// hosts. It is asked to connect only to addresses that were checked, and to the upstream proxy.
+    #[must_use]
+    pub fn network(mut self, resolver: Arc<dyn Resolve>, dialer: Arc<dyn Dial>) -> Self {
+        self.network = Some((resolver, dialer));
+        self
+    }
+
+    /// An HTTP proxy through which plugins and commands reach the hosts they were granted. Addresses of names are then checked
+    /// by it.
     #[must_use]
     pub fn upstream_proxy(mut self, proxy: Target) -> Self {
         self.upstream_proxy = Some(proxy);
         self
     }
 
-    /// A file of certificates in PEM that commands trust instead of those of the system.
+    /// A file of certificates in PEM that plugins' own requests and commands trust instead of those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_file = Some(file.into());
@@ -202,6 +220,13 @@ impl HostBuilder {
         self
     }
 
+    /// Who receives the lines that guests write into the log, where they were granted that.
+    #[must_use]
+    pub fn guest_log(mut self, log: Arc<dyn GuestLog>) -> Self {
+        self.guest_log = Some(log);
+        self
+    }
+
     /// Reserves memory for many instances at once, for servers that make thousands a second. Where the reservation
     /// fails, instances are allocated on demand.
     #[must_use]
@@ -218,6 +243,7 @@ impl HostBuilder {
     pub fn build(mut self) -> Result<Host, BuildError> {
         self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
+        let http = Arc::new(self.http_client());
         Ok(Host(Arc::new(Shared {
             runtime: self.runtime(Metering::Epochs)?,
             with_fuel: OnceLock::new(),
@@ -226,7 +252,19 @@ impl HostBuilder {
             executors: Default::default(),
             turn: Arc::default(),
             rates: AllRates::default(),
+            http,
         })))
+    }
+
+    fn http_client(&self) -> Client {
+        let upstream = self.upstream_proxy.clone().map(Upstream::from);
+        let client = Client::new(upstream, self.ca_file.clone());
+        match &self.network {
+            Some((resolver, dialer)) => {
+                client.with_network(Arc::clone(resolver), Arc::clone(dialer))
+            }
+            None => client,
+        }
     }
 
     /// An engine, and what belongs to it.
@@ -248,7 +286,10 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::http::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,
@@ -348,6 +389,10 @@ impl Host {
         }
         let kind = code::kind(&plugin, &bytes)?;
         let mut grants = with_repositories(grants)?;
+        if kind == Kind::ClawftComponent {
+            grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
+            abi::clawft::fits(&grants, &bytes)?;
+        }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.
             grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());
@@ -410,6 +455,10 @@ impl Host {
             let mut options = ExecutorOptions::default();
             options.confinement = confinement;
             options.proxy.upstream = settings.upstream_proxy.clone().map(Upstream::from);
+            if let Some((resolver, dialer)) = &settings.network {
+                options.proxy.resolver = Arc::clone(resolver);
+                options.proxy.dialer = Arc::clone(dialer);
+            }
             options.ca_file.clone_from(&settings.ca_file);
             options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
@@ -465,7 +514,9 @@ impl Host {
             roots: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
+            guest_log: settings.guest_log.clone(),
             asker: self.asker(),
+            http: Arc::clone(&shared.http),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
@@ -478,6 +529,10 @@ impl Host {
             digest,
             compilation,
         })))
+    }
+
+    pub(crate) fn http(&self) -> &Arc<Client> {
+        &self.0.http
     }
 
     pub(crate) fn asker(&self) -> Asker {

@@ -1,5 +1,6 @@
 //! What a plugin imports, against what exists and what was granted.
 
+pub(crate) mod clawft;
 pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
@@ -10,6 +11,8 @@ use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
+use crate::abi::log::LOG;
+use crate::abi::http::HTTP;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -43,17 +46,26 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Env)
     } else if is_ours(FS) {
         Source::Needs(Capability::Fs)
+    } else if is_ours(LOG) {
+        Source::Needs(Capability::Log)
+    } else if is_ours(HTTP) {
+        Source::Needs(Capability::Http)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
         Source::NotYet("key-value state is not part of this release")
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
-    } else if WASI.iter().any(|package| name.starts_with(package)) {
+    } else if is_wasi(name) {
         Source::Linked
     } else {
         Source::Unknown
     }
+}
+
+/// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.
+fn is_wasi(name: &str) -> bool {
+    WASI.iter().any(|package| name.starts_with(package)) && !name.contains("@0.3.")
 }
 
 const WASI: [&str; 6] = [
@@ -106,12 +118,12 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
     let (what, example) = match capability {
         Capability::Exec => ("a program", "exec <program>"),
         Capability::Env => ("a variable", "env <name>"),
+        Capability::Log => ("lines in the log", "log"),
         Capability::Fs => ("a directory", "read <directory>"),
-        Capability::Http
-        | Capability::Kv
-        | Capability::Log
-        | Capability::Prompt
-        | Capability::Metadata => return format!("needs the `{capability}` grant"),
+        Capability::Http => ("a host", "http <host>"),
+        Capability::Kv | Capability::Prompt | Capability::Metadata => {
+            return format!("needs the `{capability}` grant");
+        }
     };
     let plugin = &grants.plugin;
     format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")

@@ -1,12 +1,14 @@
 //! What a plugin's file says about itself. No guest code runs, and nothing is compiled.
 
 use serde::Serialize;
-use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
+use wasmparser::{Parser, Payload};
 
 use portcullis_policy::{Capability, Grants};
 
+use crate::abi::clawft;
 use crate::error::MissingImport;
 use crate::imports;
+use crate::outline::Outline;
 use crate::recognize::Kind;
 use crate::shape::Shape;
 
@@ -48,13 +50,15 @@ pub struct Import {
 pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
     let kind = Kind::of(bytes);
     let (imports, exports, malformed) = match kind {
-        Kind::Component => of_component(bytes, grants),
+        Kind::Component => of_component(bytes, |names| imports::missing(names, grants)),
+        Kind::ClawftComponent => of_component(bytes, imports::clawft::missing),
         Kind::PortcullisModule => of_module(bytes, grants),
         _ => (Vec::new(), Vec::new(), None),
     };
     let lacks = match kind {
         Kind::Component if exports.iter().any(|export| export == RUN) => Vec::new(),
         Kind::Component => vec![RUN],
+        Kind::ClawftComponent => clawft::lacks(bytes),
         Kind::PortcullisModule | Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
         _ => Vec::new(),
     };
@@ -71,12 +75,11 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
 
 type Interface = (Vec<Import>, Vec<String>, Option<String>);
 
-fn of_component(bytes: &[u8], grants: &Grants) -> Interface {
-    let mut names = Vec::new();
-    let mut exports = Vec::new();
-    let read = interface(bytes, &mut names, &mut exports);
-    let missing = imports::missing(&names, grants);
-    let imports = names
+fn of_component(bytes: &[u8], missing: impl Fn(&[String]) -> Vec<MissingImport>) -> Interface {
+    let outline = Outline::of(bytes);
+    let missing = missing(&outline.imports);
+    let imports = outline
+        .imports
         .into_iter()
         .map(|name| Import {
             needs: imports::needs(&name),
@@ -84,7 +87,8 @@ fn of_component(bytes: &[u8], grants: &Grants) -> Interface {
             name,
         })
         .collect();
-    (imports, exports, read.err().map(|error| error.to_string()))
+    let exports = outline.exports.into_iter().map(|export| export.name);
+    (imports, exports.collect(), outline.malformed)
 }
 
 fn of_module(bytes: &[u8], grants: &Grants) -> Interface {
@@ -125,37 +129,4 @@ pub(crate) fn is_too_deep(bytes: &[u8]) -> bool {
         }
     }
     false
-}
-
-/// Collects the outermost component's imports and exports; those of modules and components inside it are its own affair.
-fn interface(
-    bytes: &[u8],
-    imports: &mut Vec<String>,
-    exports: &mut Vec<String>,
-) -> wasmparser::Result<()> {
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    let import = import?;
-                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
-                        imports.push(import.name.name.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    let export = export?;
-                    if export.kind != ComponentExternalKind::Type {
-                        exports.push(export.name.name.to_owned());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

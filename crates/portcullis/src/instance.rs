@@ -6,6 +6,7 @@ use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::abi::clawft;
 use crate::abi::module::{self, NoRoom};
 use crate::activity::Activity;
 use crate::clock::CallClock;
@@ -65,7 +66,6 @@ pub(crate) trait Call: Send + Sync {
 /// A guest that was asked to make itself ready says why it does not.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-#[allow(dead_code, reason = "worlds with an `init` make it")]
 pub(crate) struct InitRefused(pub(crate) String);
 
 /// The `run` of our worlds.
@@ -74,6 +74,7 @@ pub(crate) struct Run<'a>(pub(crate) &'a [String]);
 /// What is called in a guest.
 pub(crate) enum Entry {
     Component(RunExport),
+    Clawft(clawft::Entry),
     Module(module::Entry),
 }
 
@@ -145,6 +146,12 @@ impl Instance {
 
     /// Calls what [fits](Call::fits) the plugin.
     pub(crate) async fn call<C: Call>(&mut self, call: &C) -> Result<C::Answer, CallError> {
+        if !C::fits(&self.plugin.0.code) {
+            return Err(CallError::NoExport {
+                plugin: self.plugin.id().clone(),
+                call: C::EXPORT,
+            });
+        }
         // Back when the call has returned: one that was dropped half way leaves the guest in no known state.
         let Some(entry) = self.entry.take() else {
             return Err(CallError::Poisoned {
@@ -235,6 +242,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
+            Code::Clawft { .. } => false,
         }
     }
 
@@ -246,6 +254,7 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
+            Entry::Clawft(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
         }
     }
 }
@@ -268,6 +277,9 @@ impl Entry {
                 }
                 Ok(Self::Component(run))
             }
+            Code::Clawft { pre, exports } => clawft::Entry::start(pre, exports, store, step)
+                .await
+                .map(Self::Clawft),
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),

@@ -44,12 +44,14 @@ mod exception;
 mod exhausted;
 mod explained;
 mod gate;
+mod guest_log;
 mod host;
 mod imports;
 mod inspect;
 mod instance;
 mod last_words;
 mod notice;
+mod outline;
 mod own_state;
 mod plugin;
 mod rates;
@@ -61,6 +63,7 @@ mod state;
 mod stdio;
 mod trail;
 
+pub use abi::clawft::{Description, Tool};
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
 pub use compile::{Compilation, enter};
@@ -69,6 +72,7 @@ pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use exception::Exception;
 pub use exhausted::{Exhausted, Resource};
+pub use guest_log::{GuestLog, LogLine};
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;
@@ -83,6 +87,7 @@ pub use portcullis_exec::{
     clear_caches, enter_leaf_cgroup, obstacles,
 };
 pub use portcullis_policy as policy;
+pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
 pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use session::Session;

@@ -5,6 +5,7 @@ use wasmtime::component::{self, ComponentExportIndex};
 use wasmtime::{Engine, InstancePre};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
+use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::capability::wasi;
 use crate::compile::Compilation;
@@ -13,6 +14,7 @@ use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
 use crate::last_words::LastWords;
+use crate::recognize::Kind;
 use crate::session::Session;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -41,6 +43,11 @@ pub(crate) enum Code {
         pre: component::InstancePre<State>,
         exports: Exports,
     },
+    /// A component in the world of [`abi::clawft`](crate::abi::clawft).
+    Clawft {
+        pre: component::InstancePre<State>,
+        exports: clawft::Exports,
+    },
     /// A core module in the form of [`abi::module`](crate::abi::module).
     Module(InstancePre<State>),
 }
@@ -65,6 +72,15 @@ impl Plugin {
     /// The plugin's id.
     pub fn id(&self) -> &PluginId {
         &self.0.grants.plugin
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self.0.code {
+            Code::Component { .. } => Kind::Component,
+            Code::Clawft { .. } => Kind::ClawftComponent,
+            Code::Module(_) => Kind::PortcullisModule,
+        }
     }
 
     /// The grants it was loaded with.
@@ -112,12 +128,14 @@ pub(crate) struct Context {
     wasi: WasiCtx,
     words: LastWords,
     module: Option<Box<ModuleState>>,
+    output: Option<clawft::Output>,
 }
 
 impl Context {
     pub(crate) fn state(self, grants: &Grants, gate: Gate) -> State {
         State {
             module: self.module,
+            output: self.output,
             ..State::new(self.wasi, grants, gate, self.words)
         }
     }
@@ -136,8 +154,13 @@ impl Loaded {
             ..
         } = self;
         let words = LastWords::default();
+        let mut output = None;
         let (wasi, module) = match &self.code {
             Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
+            Code::Clawft { .. } => {
+                let output = output.insert(clawft::Output::default());
+                (wasi::nothing(grants, output, &words), None)
+            }
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
                 let module = ModuleState::new(preview1, stdio.stderr_of_command());
@@ -148,6 +171,7 @@ impl Loaded {
             wasi,
             words,
             module,
+            output,
         })
     }
 }

@@ -6,28 +6,25 @@ use std::time::Instant;
 
 use portcullis_policy::{Capability, Limits, PluginId};
 
+use crate::guest_log::Dropped;
+
 /// The buckets of every plugin of a host. They outlive instances, and the plugin itself when it is loaded again.
 #[derive(Debug, Default)]
 pub(crate) struct AllRates(Mutex<HashMap<PluginId, Arc<Rates>>>);
 
 /// The buckets of one plugin. Each call takes a token, those that are refused included.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<HashMap<(Capability, &'static str), Bucket>>);
+pub(crate) struct Rates {
+    buckets: Mutex<HashMap<(Capability, &'static str), Bucket>>,
+    /// Lines of log for which there was no token.
+    pub(crate) dropped: Dropped,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     /// Parts of tokens: one token is a minute of them at a rate of one a minute.
     parts: u128,
     filled: Instant,
-}
-
-/// A limit that is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exceeded {
-    /// Calls a minute.
-    pub(crate) limit: u32,
-    /// Its key in `limits`.
-    pub(crate) key: &'static str,
 }
 
 /// Parts of a token: nanoseconds of a minute.
@@ -41,21 +38,18 @@ impl AllRates {
 }
 
 impl Rates {
-    /// Takes a token for a call of this function now. The time is a parameter, so that a rate can be tested without
-    /// waiting for it.
-    ///
-    /// # Errors
-    /// There is none.
+    /// Takes a token for a call of this function now, if there is one. The time is a parameter, so that a rate can be tested
+    /// without waiting for it.
     pub(crate) fn take(
         &self,
         limits: &Limits,
         capability: Capability,
         function: &'static str,
         now: Instant,
-    ) -> Result<(), Exceeded> {
-        let (limit, key) = per_minute(limits, capability);
+    ) -> bool {
+        let (limit, _key) = per_minute(limits, capability);
         let full = u128::from(limit) * TOKEN;
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = buckets.entry((capability, function)).or_insert(Bucket {
             parts: full,
             filled: now,
@@ -64,18 +58,14 @@ impl Rates {
         let more = passed.saturating_mul(u128::from(limit));
         bucket.parts = bucket.parts.saturating_add(more).min(full);
         bucket.filled = bucket.filled.max(now);
-        match bucket.parts.checked_sub(TOKEN) {
-            Some(left) => {
-                bucket.parts = left;
-                Ok(())
-            }
-            None => Err(Exceeded { limit, key }),
-        }
+        let left = bucket.parts.checked_sub(TOKEN);
+        bucket.parts = left.unwrap_or(bucket.parts);
+        left.is_some()
     }
 }
 
 /// The limit on each function of a capability, and its key in `limits`.
-fn per_minute(limits: &Limits, capability: Capability) -> (u32, &'static str) {
+pub(crate) fn per_minute(limits: &Limits, capability: Capability) -> (u32, &'static str) {
     match capability {
         Capability::Http => (limits.http_per_minute, "http_per_minute"),
         Capability::Log => (limits.log_per_minute, "log_per_minute"),
@@ -95,7 +85,7 @@ mod tests {
     use super::*;
 
     fn taken(rates: &Rates, limits: &Limits, now: Instant, tries: u32) -> u32 {
-        let took = |_: &u32| rates.take(limits, Capability::Http, "send", now).is_ok();
+        let took = |_: &u32| rates.take(limits, Capability::Http, "send", now);
         u32::try_from((0..tries).filter(took).count()).unwrap()
     }
 
@@ -142,6 +132,6 @@ mod tests {
         assert_eq!(taken(&all.of(&two), &ten(), now, 30), 10);
         let again = all.of(&two);
         assert_eq!(taken(&again, &ten(), now, 30), 0, "the plugin loaded again");
-        assert!(again.take(&ten(), Capability::Http, "other", now).is_ok());
+        assert!(again.take(&ten(), Capability::Http, "other", now));
     }
 }

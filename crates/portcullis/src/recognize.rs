@@ -1,5 +1,7 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
+use crate::abi::clawft::{self, PLUGIN};
+use crate::outline::Outline;
 use crate::shape::Shape;
 use serde::Serialize;
 
@@ -9,6 +11,10 @@ use serde::Serialize;
 pub enum Kind {
     /// A WebAssembly component: what most plugins are.
     Component,
+    /// A component for the world of clawft's plugins.
+    ClawftComponent,
+    /// A component for a draft of that world, with named interfaces, which was never released.
+    ClawftDraft,
     /// A core module in the form that plugins have in languages without component tooling.
     PortcullisModule,
     /// A core module for Extism.
@@ -60,7 +66,7 @@ impl Kind {
             .get(4..8)
             .is_some_and(|version| version[2..] == [1, 0])
         {
-            return Self::Component;
+            return Self::of_component(bytes);
         }
         let shape = Shape::of(bytes);
         if shape.imports_from("extism") {
@@ -78,15 +84,37 @@ impl Kind {
         }
     }
 
+    fn of_component(bytes: &[u8]) -> Self {
+        let outline = Outline::of(bytes);
+        let exports = outline.exports.iter().map(|export| &export.name);
+        let mut names = outline.imports.iter().chain(exports);
+        if outline.exports(RUN) {
+            Self::Component
+        } else if outline.exports_instance(PLUGIN) {
+            Self::ClawftComponent
+        } else if names.any(|name| name.starts_with(clawft::NAMED)) {
+            Self::ClawftDraft
+        } else {
+            Self::Component
+        }
+    }
+
     /// Whether it can be a plugin.
     pub const fn is_plugin(self) -> bool {
-        matches!(self, Self::Component | Self::PortcullisModule)
+        matches!(
+            self,
+            Self::Component | Self::ClawftComponent | Self::PortcullisModule
+        )
     }
 
     /// What it is, as a noun.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Component => "a component",
+            Self::ClawftComponent => "a component for clawft",
+            Self::ClawftDraft => {
+                "a component for a draft of clawft's interface, with named interfaces"
+            }
             Self::PortcullisModule => "a core module in the form of plugins",
             Self::ExtismModule => "a core module for Extism",
             Self::FledgeModule => "a core module for fledge",
@@ -106,7 +134,10 @@ impl Kind {
     /// How to get a plugin from it.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Component | Self::PortcullisModule => "it can be loaded",
+            Self::Component | Self::ClawftComponent | Self::PortcullisModule => "it can be loaded",
+            Self::ClawftDraft => {
+                "the draft was never released; rebuild it for the world `clawft:plugin/plugin@0.1.0`, whose `host` and `plugin` are plain names"
+            }
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
             Self::FledgeModule | Self::RegletModule => {
                 "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
@@ -127,6 +158,8 @@ impl Kind {
     }
 }
 
+/// What every component of our worlds exports.
+const RUN: &str = "run";
 /// How the names of our modules begin, in this version and others.
 const OURS: &str = "portcullis:core/";
 

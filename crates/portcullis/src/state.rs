@@ -2,6 +2,7 @@ use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
 use crate::engine::MemoryLimits;
@@ -18,6 +19,8 @@ pub(crate) struct State {
     pub(crate) words: LastWords,
     /// Bytes of names and values in all contexts together.
     pub(crate) context_bytes: usize,
+    /// Present in an instance of a plugin of clawft.
+    pub(crate) output: Option<clawft::Output>,
     /// Present in an instance of a core module.
     pub(crate) module: Option<Box<ModuleState>>,
     /// Streams of commands, by their place in the table.
@@ -35,6 +38,7 @@ impl State {
             wasi,
             table,
             context_bytes: 0,
+            output: None,
             module: None,
             streams: Streams::default(),
             limits: MemoryLimits::new(&grants.limits),
@@ -46,8 +50,17 @@ impl State {
     /// Ends what runs beside the guest, whose call is over.
     pub(crate) async fn end_children(&mut self) {
         self.gate.settle().await;
+        self.pass_on_output(true);
+        self.gate.end_log();
         if let Some(module) = &mut self.module {
             module.children.clear();
+        }
+    }
+
+    /// Writes into the log what the guest wrote to its standard output and error, where it has no other place for that.
+    pub(crate) fn pass_on_output(&mut self, is_over: bool) {
+        if let Some(output) = &self.output {
+            output.pass_on(&mut self.gate, is_over);
         }
     }
 

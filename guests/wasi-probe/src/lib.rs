@@ -30,12 +30,42 @@ impl Guest for Plugin {
                 let bytes = bytes.parse().map_err(|_| "usage: random BYTES")?;
                 Ok(wasip2::random::random::get_random_bytes(bytes).len().to_string())
             }
+            ["repeat"] => Ok(repeat()),
+            ["sleep", ms] => sleep(ms),
             ["stdin"] => Ok(stdin()),
             ["acts", ref lines @ ..] => acts::acts(lines),
             ["again", times, line] => acts::again(times, line),
-            _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin".to_owned()),
+            _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | repeat | sleep MS | stdin".to_owned()),
         }
     }
+}
+
+/// All that differs between two runs: the time of day, and what is random.
+fn repeat() -> String {
+    use wasip2::random::{insecure, insecure_seed, random};
+    format!(
+        "{:?}\n{:?}\n{:?}\n{}\n{:?}\n{}",
+        wasip2::clocks::wall_clock::now(),
+        wasip2::clocks::wall_clock::now(),
+        random::get_random_bytes(16),
+        random::get_random_u64(),
+        insecure::get_insecure_random_bytes(16),
+        insecure_seed::insecure_seed().0,
+    )
+}
+
+/// Sleeps until a time of the monotonic clock, and says whether it has come and whether the clock began anew.
+fn sleep(ms: &str) -> Result<String, String> {
+    use wasip2::clocks::monotonic_clock::{now, subscribe_instant};
+    let ms: u64 = ms.parse().map_err(|_| "usage: sleep MS")?;
+    let began = now();
+    let until = began + ms * 1_000_000;
+    subscribe_instant(until).block();
+    Ok(format!(
+        "over {}, from zero {}",
+        now() >= until,
+        began < 1_000_000_000
+    ))
 }
 
 /// Everything on standard input.

@@ -15,6 +15,10 @@ use tokens::{TOKENS, alnum, dotted, url_safe};
 
 /// A masked text longer than this many bytes is cut.
 pub const MAX_TEXT: usize = 256;
+/// Of a longer text only so many bytes are looked at: a guest decides how long it is.
+const LOOKED_AT: usize = 4096;
+/// Bytes before the end of what is looked at that are never kept.
+const SEAM: usize = 512;
 /// Of a longer argument list, only this many are written.
 pub const MAX_ARGS: usize = 64;
 /// What stands in place of a secret.
@@ -29,7 +33,7 @@ impl Masked {
     /// Masks a text and cuts it to [`MAX_TEXT`] bytes.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Masked(cut(mask(text)))
+        Masked(kept(text))
     }
 
     /// Masks an argument list and writes it as a JSON list of strings.
@@ -62,10 +66,10 @@ impl Masked {
             let arg = arg.as_ref();
             list.push(match options.secret(arg) {
                 Some(secret) => {
-                    let kept = cut(mask(&arg[..secret]));
+                    let kept = kept(&arg[..secret]);
                     format!("{kept}{MASKED}").into()
                 }
-                None => cut(mask(arg)).into(),
+                None => kept(arg).into(),
             });
         }
         if beyond > 0 {
@@ -207,12 +211,21 @@ fn credentials(rest: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
     (length >= 8).then_some(start..start + length)
 }
 
-fn cut(text: Cow<'_, str>) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.into_owned();
+/// A text without secrets, cut. How long it takes does not depend on how long the text is.
+fn kept(text: &str) -> String {
+    let looked_at = &text[..text.floor_char_boundary(LOOKED_AT)];
+    let unseen = text.len() - looked_at.len();
+    let masked = mask(looked_at);
+    let whole = match unseen {
+        0 => &masked[..],
+        // A secret that was cut in two might not have been known.
+        _ => &masked[..masked.floor_char_boundary(masked.len().saturating_sub(SEAM))],
+    };
+    let shown = &whole[..whole.floor_char_boundary(MAX_TEXT)];
+    match masked.len() - shown.len() + unseen {
+        0 => shown.to_owned(),
+        more => format!("{shown}…(+{more} bytes)"),
     }
-    let end = text.floor_char_boundary(MAX_TEXT);
-    format!("{}…(+{} bytes)", &text[..end], text.len() - end)
 }
 
 #[cfg(test)]
@@ -389,11 +402,37 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_is_cut_in_two_is_not_kept() {
+        // Masking makes the beginning so short that the end of what is looked at would be kept.
+        let token = format!("ghp_{}", "a".repeat(LOOKED_AT - 4 - 20));
+        for before in 0..40 {
+            let text = format!("{token} {}ghp_0123456789abcdef0123", " ".repeat(before));
+            let kept = Masked::new(&text);
+            assert!(!kept.as_str().contains("ghp_0"), "{kept}");
+        }
+    }
+
+    #[test]
+    fn what_takes_long_to_look_at_is_not_looked_at() {
+        for part in ["://a:b", " -u ", "-----BEGIN ", "Cookie: ", "x\"="] {
+            let long = part.repeat((16 << 20) / part.len());
+            assert!(Masked::new(&long).as_str().len() < 300);
+            assert!(Masked::argv([&long]).as_str().len() < 900);
+        }
+    }
+
+    #[test]
     fn long_texts_and_lists_are_cut_after_masking() {
         let text = format!("{}é", "a".repeat(MAX_TEXT - 1));
         assert_eq!(
             Masked::new(&text).as_str(),
             format!("{}…(+2 bytes)", "a".repeat(MAX_TEXT - 1))
+        );
+        let long = format!("{} --token hunter2", "é".repeat(1 << 20));
+        let kept = Masked::new(&long);
+        assert_eq!(
+            kept.as_str(),
+            format!("{}…(+{} bytes)", "é".repeat(128), long.len() - 256)
         );
         let argv = Masked::argv(std::iter::repeat_n("a", MAX_ARGS + 3));
         assert!(

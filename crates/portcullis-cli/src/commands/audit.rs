@@ -1,5 +1,7 @@
 //! `portcullis audit`
 
+mod clawft;
+
 use std::path::Path;
 
 use portcullis_audit::{
@@ -7,7 +9,7 @@ use portcullis_audit::{
 };
 use serde_json::json;
 
-use crate::args::{AuditVerb, Common};
+use crate::args::{AuditVerb, Common, View};
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, diagnostic};
@@ -16,12 +18,18 @@ use crate::settings::{self, Directories, Environment};
 
 pub(super) fn audit(verb: &AuditVerb, env: &Environment, out: Printer) -> Result<Exit> {
     match verb {
-        AuditVerb::Show { common, run } => show(
-            &places(common, env)?.audit,
-            run.as_deref(),
-            common.output.json,
-            out,
-        ),
+        AuditVerb::Show { common, run, view } => {
+            let entries = entries(&places(common, env)?.audit, run.as_deref())?;
+            match view {
+                Some(View::Clawft) => {
+                    for text in clawft::lines(&entries) {
+                        out.line(&line(&text))?;
+                    }
+                    Ok(Exit::OK)
+                }
+                None => print(&entries, common.output.json, out),
+            }
+        }
         AuditVerb::Tail { common, lines } => {
             let dir = places(common, env)?.audit;
             let entries = if dir.exists() {
@@ -47,7 +55,7 @@ fn places(common: &Common, env: &Environment) -> Result<Directories> {
     Ok(settings::places(common, env)?.1)
 }
 
-fn show(dir: &Path, run: Option<&str>, json: bool, out: Printer) -> Result<Exit> {
+fn entries(dir: &Path, run: Option<&str>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     if dir.exists() {
         for entry in audit::entries(dir).map_err(|error| Failure::audit(&error))? {
@@ -64,7 +72,7 @@ fn show(dir: &Path, run: Option<&str>, json: bool, out: Printer) -> Result<Exit>
             ..Failure::usage(diagnostic(code::ARGUMENT, message))
         });
     }
-    print(&entries, json, out)
+    Ok(entries)
 }
 
 fn print(entries: &[Entry], json: bool, out: Printer) -> Result<Exit> {

@@ -124,6 +124,8 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Write { path } => Right::Write(directory(path, env)),
         RightVerb::Net { host } => Right::Net(host.clone()),
         RightVerb::Env { name } => Right::Env(name.clone()),
+        RightVerb::Log => Right::Log,
+        RightVerb::Http { host } => Right::Http(host.clone()),
     })
 }
 
@@ -204,6 +206,8 @@ fn words(right: &Right, change: Change) -> String {
             host => format!("reach `{host}` with its commands"),
         },
         Right::Env(name) => format!("read the environment variable `{name}`"),
+        Right::Log => "write lines into your log".to_owned(),
+        Right::Http(host) => format!("send HTTP requests to `{host}`"),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -227,7 +231,13 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
         }
         Right::Read(path) => directory(path, FsAccess::Read),
         Right::Write(path) => directory(path, FsAccess::ReadWrite),
-        Right::Net(_) | Right::Env(_) | Right::Answer(_) | Right::Rule(_) => None,
+        Right::Http(host) => {
+            let mut rules = grants.http.allow.iter().rev();
+            rules
+                .find(|rule| rule.hosts.to_string() == *host)
+                .map(|rule| &rule.origin)
+        }
+        Right::Net(_) | Right::Env(_) | Right::Log | Right::Answer(_) | Right::Rule(_) => None,
     }
 }
 

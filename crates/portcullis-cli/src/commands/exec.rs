@@ -56,7 +56,13 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         data: settings.directories.data.clone(),
         out,
     };
-    let host = session::host(&settings, trail.clone(), GuestStdio::default(), consent)?;
+    let host = session::host(
+        &settings,
+        trail.clone(),
+        GuestStdio::default(),
+        None,
+        consent,
+    )?;
     // No component of a plugin is run, so there is no digest of one.
     let run = Run::start(&settings, trail, &asked.grants.plugin, "", &args.command)?;
     let native = Native {

@@ -1,17 +1,17 @@
-//! `portcullis inspect`: what a plugin is, without running any of it.
+//! `portcullis inspect`: what a plugin is, without running any of it unless that is asked for.
 
 use std::path::Path;
 
-use portcullis::{Import, Inspection, Kind};
+use portcullis::{Description, Import, Inspection, Kind};
 use portcullis_config::AskKind;
 use portcullis_policy::Grants;
 use serde_json::{Value, json};
 
-use super::{children, plan};
+use super::{asks, children, describe, plan};
 use crate::args::InspectArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
-use crate::render::{Printer, line};
+use crate::render::{Printer, line, shell};
 use crate::settings::{Environment, Settings};
 use crate::target::Target;
 
@@ -24,19 +24,27 @@ struct Facts<'a> {
     grants: Grants,
     found: Inspection,
     ca_file: Option<&'a Path>,
+    /// What it says of itself, where it was asked.
+    described: Option<std::result::Result<Description, String>>,
 }
 
-pub(super) fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
+pub(super) async fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let target = Target::find(&settings, &args.plugin)?;
     out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);
+    let described = if args.describe {
+        Some(describe::describe(&settings, &target).await?)
+    } else {
+        None
+    };
     let facts = Facts {
         target: &target,
         grants,
         found,
         ca_file: settings.ca_file(),
+        described,
     };
     if args.common.output.json {
         out.json(facts.json())?;
@@ -89,6 +97,9 @@ impl Facts<'_> {
                 .map(|why| format!("`{}`: {why}", import.name))
         };
         problems.extend(imports.iter().filter_map(missing));
+        if let Some(Err(why)) = &self.described {
+            problems.push(format!("it does not describe itself: {why}"));
+        }
         problems.extend(lacks.iter().map(|export| match (kind, *export) {
             (Kind::Component, RUN) => {
                 "it exports no `run: func(args: list<string>) -> result<string, string>`".to_owned()
@@ -129,6 +140,9 @@ impl Facts<'_> {
                 .map(|export| format!("exports `{export}`")),
         );
         self.asks(&mut lines);
+        if let Some(Ok(described)) = &self.described {
+            lines.extend(describe::words(described));
+        }
         lines.push(match &entry.origin {
             Some(origin) => format!("under the policy ({origin}) it"),
             None => "the policy has no entry for it; it".to_owned(),
@@ -137,6 +151,11 @@ impl Facts<'_> {
             plan::words(&self.grants, self.ca_file)
                 .into_iter()
                 .map(|word| format!("  {word}")),
+        );
+        lines.extend(
+            self.commands()
+                .into_iter()
+                .map(|command| format!("to grant what it asks for: {}", shell(&command))),
         );
         lines.extend(
             self.problems()
@@ -169,6 +188,11 @@ impl Facts<'_> {
         }
     }
 
+    /// The commands that grant what it asks for and does not have.
+    fn commands(&self) -> Vec<Vec<String>> {
+        asks::commands(self.target)
+    }
+
     fn json(&self) -> Value {
         let Target { entry, sha256, .. } = self.target;
         let manifest = self.target.manifest().map(|manifest| {
@@ -193,6 +217,8 @@ impl Facts<'_> {
             "found": self.found,
             "problems": self.problems(),
             "manifest": manifest,
+            "described": self.described.as_ref().and_then(|described| described.as_ref().ok()),
+            "remedy": self.commands(),
             "entry": entry.origin,
             "grants": plan::grants_json(&self.grants),
             "plan": plan::words(&self.grants, self.ca_file),

@@ -1,10 +1,13 @@
 //! The verbs, one file each.
 
+mod asks;
 mod audit;
 mod cache;
+mod call;
 mod check;
 pub(crate) mod children;
 mod completions;
+mod describe;
 mod doctor;
 pub(crate) mod edit;
 mod exec;
@@ -26,7 +29,8 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
     match verb {
         Verb::Run(args) => run::run(args, env, out).await,
         Verb::Exec(args) => exec::exec(args, env, out).await,
-        Verb::Inspect(args) => inspect::inspect(args, env, out),
+        Verb::Call(args) => call::call(args, env, out).await,
+        Verb::Inspect(args) => inspect::inspect(args, env, out).await,
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use portcullis::{Activity, Compilation, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsKind, Grants, Limits, Mode, ProgramRule,
+    Confinement, ExecGrant, FsAccess, FsKind, Grants, HttpHosts, HttpRule, Limits, Mode,
+    ProgramRule,
 };
 use serde_json::{Value, json};
 
@@ -137,6 +138,23 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
+    if grants.log {
+        words.push("may write lines into your log".to_owned());
+    }
+    if let Some(clock) = grants.clock {
+        words.push(format!(
+            "is told a fixed time of day, {} s after the Unix epoch",
+            clock.as_secs()
+        ));
+    }
+    if let Some(seed) = grants.random {
+        words.push(format!(
+            "its random numbers are no secret: they begin at {seed} in every run"
+        ));
+    }
+    for rule in &grants.http.allow {
+        words.push(requests(rule));
+    }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {
         words.push(format!(
@@ -187,6 +205,34 @@ fn rule_words(verb: &str, rule: &ProgramRule, confinement: Confinement) -> Strin
         "{verb} `{}`{arguments} (rule `{}`, {}){kernel}",
         rule.program, rule.id, rule.origin
     )
+}
+
+/// One rule about the guest's own requests.
+fn requests(rule: &HttpRule) -> String {
+    let mut which = String::new();
+    for (what, list) in [
+        ("by", &rule.schemes),
+        ("with", &rule.methods),
+        ("for", &rule.paths),
+    ] {
+        if !list.is_empty() {
+            which.push_str(&format!(" {what} {}", quoted(list)));
+        }
+    }
+    let inside: Vec<_> = rule
+        .hosts
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if !inside.is_empty() {
+        which.push_str(&format!(", also at {}", quoted(&inside)));
+    }
+    let hosts = match &rule.hosts {
+        HttpHosts::Any => "any host of the public network".to_owned(),
+        hosts @ HttpHosts::Listed(_) => format!("`{hosts}`"),
+    };
+    format!("may send HTTP requests to {hosts}{which} ({})", rule.origin)
 }
 
 fn limits(limits: &Limits) -> String {
@@ -258,7 +304,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "log": grants.log, "clock": grants.clock, "random": grants.random, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

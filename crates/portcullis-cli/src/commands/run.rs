@@ -1,20 +1,23 @@
 //! `portcullis run`
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Plugin};
+use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Kind, Plugin};
 use portcullis_audit::Head;
+use portcullis_config::FlagSet;
 use serde_json::{Value, json};
 
-use super::plan;
-use crate::args::RunArgs;
+use super::{asks, call, plan};
+use crate::args::{Common, RunArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
+use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
@@ -24,6 +27,16 @@ use crate::target::Target;
 
 /// How long a call may take to be dropped.
 const GRACE: Duration = Duration::from_secs(1);
+
+impl Ask {
+    /// What is passed to the plugin.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Args(args) => args.clone(),
+            Self::Tool { name, params } => vec![name.clone(), params.clone()],
+        }
+    }
+}
 
 /// What the guest gave back: text for standard output, or for standard error.
 type Answer = Result<Result<String, String>, CallError>;
@@ -42,17 +55,52 @@ enum Ended {
     Stopped(Exit),
 }
 
+/// What is asked of a plugin.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    /// Its `run`, with these arguments.
+    Args(Vec<String>),
+    /// A tool of a plugin of clawft.
+    Tool { name: String, params: String },
+}
+
+/// A plugin, and what is asked of it.
+pub(super) struct Job<'a> {
+    pub(super) common: &'a Common,
+    pub(super) flags: FlagSet,
+    pub(super) dry_run: bool,
+    pub(super) stdin: bool,
+    pub(super) selector: &'a str,
+    pub(super) ask: Ask,
+    /// Whether it ends as other verbs do: 1 for an answer that is no.
+    pub(super) is_call: bool,
+}
+
 pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let mut signals = Signals::install()?;
-    let json = args.common.output.json;
-    let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
     let (selector, guest_args) = args
         .plugin
         .split_first()
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let mut target = Target::find(&settings, selector)?;
+    let job = Job {
+        common: &args.common,
+        flags: args.permissions.flags(),
+        dry_run: args.dry_run,
+        stdin: args.stdin,
+        selector,
+        ask: Ask::Args(guest_args.to_vec()),
+        is_call: false,
+    };
+    perform(job, env, out).await
+}
+
+pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Result<Exit> {
+    let mut signals = Signals::install()?;
+    let json = job.common.output.json;
+    let settings = Settings::load(job.common, job.flags, env)?;
+    let mut target = Target::find(&settings, job.selector)?;
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
+    asks::warn(&target, out);
     let screen = Screen::default();
     let channel = if json {
         Channel::Stderr
@@ -63,16 +111,18 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     let stderr = GuestOutput::new(Channel::Stderr, &screen);
     let consent = AtTheTerminal {
         screen,
-        keeper: Some(Keeper::new(&settings, &target, !args.common.no_config)),
-        typed_for_the_plugin: args.stdin && std::io::stdin().is_terminal(),
+        keeper: Some(Keeper::new(&settings, &target, !job.common.no_config)),
+        typed_for_the_plugin: job.stdin && std::io::stdin().is_terminal(),
         data: settings.directories.data.clone(),
         out,
     };
+    let log = Arc::new(ShownLog::new(&stderr, out));
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let host = session::host(
         &settings,
         trail.clone(),
-        stdio(args.stdin, &stdout, &stderr),
+        stdio(job.stdin, &stdout, &stderr),
+        Some(Arc::clone(&log)),
         consent,
     )?;
     let source = target.source()?;
@@ -82,12 +132,14 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         exit = signals.next() => return Ok(exit),
     };
     plan::compiled(&plugin, out);
-    if args.dry_run {
+    if job.dry_run {
         plan::print(&settings, &target, &plugin, json, out)?;
         return Ok(Exit::OK);
     }
-    let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), guest_args)?;
-    let ended = call(&plugin, &run.id, guest_args, signals, &stdout).await;
+    let ask = call::of_kind(job.ask, plugin.kind(), job.selector)?;
+    let args = ask.words();
+    let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), &args)?;
+    let ended = called(&plugin, &run.id, ask, signals, &stdout).await;
     finish(
         ended,
         run,
@@ -95,9 +147,11 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
             target: &target,
             plugin: &plugin,
             json,
+            is_call: job.is_call,
             out,
             stdout,
             stderr,
+            log,
         },
     )
 }
@@ -117,22 +171,20 @@ fn stdio(stdin: bool, stdout: &GuestOutput, stderr: &GuestOutput) -> GuestStdio 
 
 /// Calls the plugin in a task of its own, so that neither a guest that computes nor one whose output nobody reads
 /// keeps us from hearing signals.
-async fn call(
+async fn called(
     plugin: &Plugin,
     run: &str,
-    args: &[String],
+    ask: Ask,
     mut signals: Signals,
     stdout: &GuestOutput,
 ) -> Ended {
-    let (plugin, run, args) = (plugin.clone(), run.to_owned(), args.to_vec());
+    let session = plugin.session(run);
     let mut task = tokio::spawn(async move {
-        match plugin.instantiate(run).await {
-            Ok(mut instance) => {
-                let answer = instance.run(&args).await;
-                (answer, instance.activity().clone())
-            }
-            Err(error) => (Err(error), Activity::default()),
-        }
+        let answer = match &ask {
+            Ask::Args(args) => session.run(args).await,
+            Ask::Tool { name, params } => session.execute_tool(name, params).await,
+        };
+        (answer, session.take_activity().await)
     });
     let exit = tokio::select! {
         done = &mut task => match done {
@@ -156,9 +208,11 @@ struct Ending<'a> {
     target: &'a Target,
     plugin: &'a Plugin,
     json: bool,
+    is_call: bool,
     out: Printer,
     stdout: GuestOutput,
     stderr: GuestOutput,
+    log: Arc<ShownLog>,
 }
 
 fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
@@ -173,7 +227,11 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
             return Ok(exit);
         }
     };
-    let exit = exit_of(&answer, &activity);
+    let exit = match exit_of(&answer, &activity) {
+        Exit::OK => Exit::OK,
+        _ if ending.is_call => Exit::NEGATIVE,
+        exit => exit,
+    };
     let id = run.id.clone();
     let head = run.end(exit, ending.out)?;
     signals.end_at_the_first();
@@ -188,12 +246,22 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
         match &answer {
             Ok(Ok(text)) => ending.stdout.paragraph(text)?,
             Ok(Err(text)) => ending.stderr.paragraph(text)?,
-            Err(_) => {}
+            Err(error) => {
+                if let Some(text) = tool_error(ending, error) {
+                    ending.stderr.paragraph(&text)?;
+                }
+            }
         }
     }
     report(&answer, &activity, &denials, ending.out);
     ending.out.detail(&format!("run `{id}` in the audit trail"));
     Ok(exit)
+}
+
+/// What the caller of a tool is told of a call that used up what it may.
+fn tool_error(ending: &Ending<'_>, error: &CallError) -> Option<String> {
+    let is_tool = ending.plugin.kind() == Kind::ClawftComponent;
+    is_tool.then(|| error.tool_error())?
 }
 
 fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
@@ -252,7 +320,10 @@ fn document(
     let (result, error) = match answer {
         Ok(Ok(text)) => (json!({ "ok": text }), None),
         Ok(Err(text)) => (json!({ "err": text }), None),
-        Err(error) => (Value::Null, Some(error.diagnostic())),
+        Err(error) => {
+            let told = tool_error(ending, error).map(|text| json!({ "err": text }));
+            (told.unwrap_or_default(), Some(error.diagnostic()))
+        }
     };
     json!({
         "run": run,
@@ -271,6 +342,7 @@ fn document(
         "failures": failures(activity),
         "notices": activity.notices,
         "not_kept": activity.not_kept,
+        "log": ending.log.document(activity.log_dropped),
         "children": plan::children_json(activity),
         "audit": head.map(|head| json!({ "head": head.to_string(), "count": head.seq })),
     })

@@ -10,6 +10,7 @@ pub(super) fn schema(format: Format, out: Printer) -> Result<Exit> {
         Format::Policy => portcullis_config::schema::policy(),
         Format::Ceiling => portcullis_config::schema::ceiling(),
         Format::Manifest => portcullis_config::schema::manifest(),
+        Format::Clawft => portcullis_config::schema::clawft(),
     };
     out.line(&format!("{schema:#}"))?;
     Ok(Exit::OK)

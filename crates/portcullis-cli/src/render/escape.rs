@@ -3,34 +3,11 @@
 use std::fmt::Write;
 
 use portcullis_audit::mask;
+pub(crate) use portcullis_policy::escape;
+use portcullis_policy::is_unseen;
 
 /// Bytes of one line of a report: 256 of a guest's text, and our words around it.
 const MAX_LINE: usize = 400;
-
-/// Characters that change how the text around them is shown, without being seen.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Writes control, bidi and invisible characters out as escapes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() || is_invisible(c) => {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// As [`escape`], without secrets of a known form, and cut to the length of a line.
 pub(crate) fn line(text: &str) -> String {
@@ -56,14 +33,14 @@ fn shell_word(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
-    if !word.chars().any(|c| c.is_control() || is_invisible(c)) {
+    if !word.chars().any(|c| c.is_control() || is_unseen(c)) {
         return format!("'{}'", word.replace('\'', r"'\''"));
     }
     let mut out = String::from("$'");
     for c in word.chars() {
         match c {
             '\'' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() || is_invisible(c) => {
+            c if c.is_control() || is_unseen(c) => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     let _ = write!(out, "\\x{byte:02x}");
                 }
@@ -78,22 +55,6 @@ fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_invisible_is_left() {
-        assert_eq!(
-            escape("a\x1b[2J\u{202e}b\u{9b}\n\u{7f}é"),
-            "a\\u{1b}[2J\\u{202e}b\\u{9b}\\n\\u{7f}é"
-        );
-        for c in '\0'..=char::MAX {
-            let escaped = escape(&c.to_string());
-            assert!(
-                !escaped.contains(|c: char| c.is_control() || is_invisible(c)),
-                "{:x}",
-                u32::from(c)
-            );
-        }
-    }
 
     #[test]
     fn long_text_is_cut_between_characters() {

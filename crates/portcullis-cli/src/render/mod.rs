@@ -4,6 +4,7 @@
 pub(crate) mod denials;
 mod escape;
 pub(crate) mod guest;
+pub(crate) mod guest_log;
 pub(crate) mod progress;
 pub(crate) mod relayed;
 mod report;

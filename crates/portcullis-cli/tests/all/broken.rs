@@ -334,7 +334,7 @@ const POLICIES: &[Case] = &[
     policy(
         "an id that is none",
         "!plugins = [{ id = \"a b\", path = \"p.wasm\" }]\n",
-        "error[P0102]: `a b` is not a plugin id: 1 to 64 letters, digits, `.`, `_` or `-`, starting with a letter or digit",
+        "error[P0102]: `a b` is not a plugin id: 1 to 128 letters, digits, `.`, `_` or `-`, starting with a letter or digit",
     ),
     policy(
         "the same id twice",

@@ -7,6 +7,7 @@ mod audit;
 mod broken;
 mod ceiling;
 mod children;
+mod clawft;
 mod consent;
 mod consent_attacks;
 mod context;

@@ -7,7 +7,8 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
-    FsAccess, Grants, HostRule, Narrowing, Net, PluginId, ProgramRef, ProgramRule, RuleId,
+    FsAccess, Grants, HostRule, HttpHosts, HttpRule, Narrowing, Net, PluginId, ProgramRef,
+    ProgramRule, RuleId,
 };
 
 use crate::context::{Base, Context};
@@ -47,6 +48,10 @@ pub enum Right {
     Net(String),
     /// A variable that the plugin may read.
     Env(String),
+    /// Lines in the log.
+    Log,
+    /// A host that the plugin itself may send requests to, as an entry of `http.allow` names it.
+    Http(String),
     /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
     /// plugin's SHA-256 of the rule. Its name and place do not matter.
     Answer(Box<ProgramRule>),
@@ -112,8 +117,19 @@ pub enum EditError {
 /// [`EditError`] when the text has mistakes, or the result would not load or would not allow what was asked for.
 pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<Edited, EditError> {
     let before = load(text, file, context).map_err(EditError::Before)?;
-    if let Right::Net(text) = &edit.right {
-        net(text).map_err(EditError::NoHost)?;
+    match &edit.right {
+        Right::Net(text) => drop(net(text).map_err(EditError::NoHost)?),
+        Right::Http(text) => {
+            let read = HttpHosts::parse(text);
+            drop(read.map_err(|error| EditError::NoHost(error.to_string()))?);
+        }
+        Right::Exec { .. }
+        | Right::Read(_)
+        | Right::Write(_)
+        | Right::Env(_)
+        | Right::Log
+        | Right::Answer(_)
+        | Right::Rule(_) => {}
     }
     if let Ok(entry) = before.plugin(edit.plugin.as_str())
         && (Place {
@@ -267,6 +283,19 @@ impl Place<'_> {
             }
             Right::Env(name) if grants.env.contains(name) => Ok(()),
             Right::Env(name) => Err(format!("`env` has no `{name}`")),
+            Right::Log if grants.log => Ok(()),
+            Right::Log => Err("`log` is not `true`".to_owned()),
+            Right::Http(host) => {
+                let wanted = HttpHosts::parse(host).map_err(|error| error.to_string())?;
+                let all = |rule: &&HttpRule| {
+                    let lists = [&rule.schemes, &rule.methods, &rule.paths];
+                    rule.hosts.covers(&wanted) && lists.iter().all(|list| list.is_empty())
+                };
+                let found = grants.http.allow.iter().find(all);
+                found
+                    .map(drop)
+                    .ok_or_else(|| format!("`http` has no `{host}`"))
+            }
             Right::Rule(_) => Err("a rule is not a right".to_owned()),
         }
     }
@@ -318,6 +347,13 @@ impl Place<'_> {
                     .find(covers)
                     .map(|pattern| format!("`env` has `{pattern}`"))
             }
+            Right::Log => grants.log.then(|| "`log` is `true`".to_owned()),
+            Right::Http(host) => {
+                let wanted = HttpHosts::parse(host).ok()?;
+                let mut rules = grants.http.allow.iter();
+                let rule = rules.find(|rule| rule.hosts.covers(&wanted))?;
+                Some(format!("`http` has `{}` at {}", rule.hosts, rule.origin))
+            }
             Right::Answer(_) | Right::Rule(_) => None,
         }
     }
@@ -330,6 +366,8 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Exec { .. }
         | Right::Net(_)
         | Right::Env(_)
+        | Right::Log
+        | Right::Http(_)
         | Right::Answer(_)
         | Right::Rule(_) => FsAccess::Read,
     }

@@ -46,6 +46,11 @@ impl Document {
             Right::Write(path) => add(child(entry, "fs")?, "write", path.into()),
             Right::Net(net) => add_net(entry, net),
             Right::Env(name) => add(entry, "env", name.into()),
+            Right::Log => {
+                set(entry, "log", true.into());
+                Ok(())
+            }
+            Right::Http(host) => add(child(entry, "http")?, "allow", host.into()),
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -76,6 +81,16 @@ impl Document {
             Right::Net(net) => take_net(entry, net),
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
+            }),
+            Right::Log => {
+                let written = entry.get("log").and_then(Item::as_bool) == Some(true);
+                if written {
+                    set(entry, "log", false.into());
+                }
+                Ok(written)
+            }
+            Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
+                text_or(item, "host") == Some(host)
             }),
             Right::Answer(rule) => {
                 let args = literal(rule);

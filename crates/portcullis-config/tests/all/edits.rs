@@ -196,16 +196,20 @@ fn directories_and_variables_come_and_go() {
         Right::Read("out".to_owned()),
         Right::Write(out),
         Right::Env("LANG".to_owned()),
+        Right::Log,
+        Right::Http("api.example.com".to_owned()),
     ] {
         let edit = edit("p", right);
         let granted = grant(&project, POLICY, &edit).unwrap();
         assert!(granted.changed);
         assert!(!grant(&project, &granted.text, &edit).unwrap().changed);
         let grants = project.entry(&granted.text, FlagSet::default()).grants;
-        assert_eq!(grants.fs.len() + grants.env.len(), 1);
+        let (logs, http) = (usize::from(grants.log), &grants.http.allow);
+        assert_eq!(grants.fs.len() + grants.env.len() + logs + http.len(), 1);
         let revoked = revoke(&project, &granted.text, &edit).unwrap();
         let grants = project.entry(&revoked.text, FlagSet::default()).grants;
-        assert!(revoked.changed && grants.fs.is_empty() && grants.env.is_empty());
+        assert!(revoked.changed && grants.fs.is_empty() && grants.env.is_empty() && !grants.log);
+        assert!(grants.http.allow.is_empty());
         assert!(!revoke(&project, &revoked.text, &edit).unwrap().changed);
     }
     let nowhere = edit("p", Right::Read("nowhere".to_owned()));
@@ -462,6 +466,13 @@ fn rights() -> impl Strategy<Value = Right> {
         prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Read(path.to_owned())),
         prop_oneof![Just("out"), Just("notes")].prop_map(|path| Right::Write(path.to_owned())),
         "[A-Z]{1,2}".prop_map(Right::Env),
+        Just(Right::Log),
+        prop_oneof![
+            Just("a.example.org"),
+            Just("*.example.org"),
+            Just("127.0.0.1:80")
+        ]
+        .prop_map(|host| Right::Http(host.to_owned())),
         prop_oneof![
             Just("a.example.org:443"),
             Just("*.example.org:443"),
@@ -520,7 +531,7 @@ proptest! {
             rules.map(|rule| (rule.program.clone(), rule.arguments.clone())).collect()
         };
         prop_assert_eq!(programs(&before), programs(&after));
-        prop_assert!(after.fs.is_empty() && after.env.is_empty());
+        prop_assert!(after.fs.is_empty() && after.env.is_empty() && !after.log);
         prop_assert_eq!(Net::narrowest([&after.net]), Net::None);
     }
 }

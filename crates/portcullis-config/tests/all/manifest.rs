@@ -115,7 +115,7 @@ plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expecte
     assert_eq!(
         errors,
         "\
-plugin.toml:1:6: error[P0102]: `a b` is not a plugin id: 1 to 64 letters, digits, `.`, `_` or `-`, starting with a letter or digit
+plugin.toml:1:6: error[P0102]: `a b` is not a plugin id: 1 to 128 letters, digits, `.`, `_` or `-`, starting with a letter or digit
 plugin.toml:3:9: error[P0102]: `world` is one word of at most 256 bytes
 plugin.toml:4:13: error[P0102]: `component` is the name of a file beside this one
 plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `component`, `description`, `id`, `version`, `world`

@@ -75,8 +75,11 @@ path = "plugins/p.wasm"
 sha256 = "{digest}"
 late = true
 env = ["LANG", "LC_*"]
+log = true
+clock = "2026-01-01T01:00:00+01:00"
+random = 42
 fs = {{ read = ["${{project}}", {{ path = "~/notes", as = "/notes" }}, "${{plugin}}"], write = ["out"] }}
-limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, file_read = "1KiB", file_write = "2KiB", total_file_write = "3KiB", call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB", fuel = 5000000 }}
+limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, file_read = "1KiB", file_write = "2KiB", total_file_write = "3KiB", call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB", fuel = 5000000, clawft_module = "7KiB", clawft_gzip = "8KiB", clawft_directory = "9KiB" }}
 
 [plugins.exec]
 inherit_env = false
@@ -102,6 +105,11 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
     assert_eq!(entry.sha256, Some([0xab; 32]));
     assert_eq!((grants.mode, grants.late), (Mode::Dev, true));
     assert_eq!(grants.env, ["LANG", "LC_*"]);
+    let new_year = Duration::from_secs(1_767_225_600);
+    assert_eq!(
+        (grants.log, grants.clock, grants.random),
+        (true, Some(new_year), Some(42))
+    );
     let fs: Vec<_> = grants
         .fs
         .iter()
@@ -156,6 +164,14 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
         (Duration::from_secs(5), 6 << 20)
     );
     assert_eq!(limits.fuel, Some(5_000_000));
+    assert_eq!(
+        (
+            limits.clawft_module,
+            limits.clawft_gzip,
+            limits.clawft_directory
+        ),
+        (7 * 1024, 8 * 1024, 9 * 1024)
+    );
     let exec = grants.exec.as_ref().unwrap();
     assert!(!exec.inherit_env && !exec.any_program);
     assert_eq!(exec.pass_env, ["GH_TOKEN"]);

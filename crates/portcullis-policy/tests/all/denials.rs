@@ -337,13 +337,22 @@ fn every_denial_reads_as_it_should() {
     codes.insert(directory_denial().code);
     codes.insert(unconfinable().code);
     // In `changes.rs`, and beside their requests.
-    codes.extend([Code::FsProtected, Code::EnvNotGranted]);
+    codes.extend([Code::FsProtected, Code::EnvNotGranted, Code::LogNotGranted]);
     // Found while a file is opened, read or written.
     codes.extend([
         Code::FsLinkLeadsOut,
         Code::FsReadOnly,
         Code::FsTooLarge,
         Code::FsTotal,
+    ]);
+    // Beside their requests, and found before there is one.
+    codes.extend([
+        Code::HttpNotGranted,
+        Code::HttpRequest,
+        Code::HttpAddress,
+        Code::HttpInvalid,
+        Code::HttpTooLarge,
+        Code::HttpCeiling,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([

@@ -1,10 +1,13 @@
 //! Guest interfaces. Each adapter decodes what a guest passed, asks the [`Gate`](crate::gate::Gate), and encodes the
 //! answer. No adapter decides.
 
+pub(crate) mod clawft;
 pub(crate) mod command;
 pub(crate) mod component;
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod log;
+pub(crate) mod http;
 pub(crate) mod module;
 pub(crate) mod packed;
 pub(crate) mod place;

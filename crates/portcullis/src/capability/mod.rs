@@ -2,4 +2,7 @@
 
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod log;
+mod repeatable;
+pub(crate) mod http;
 pub(crate) mod wasi;

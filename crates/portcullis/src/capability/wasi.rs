@@ -1,5 +1,5 @@
 //! WASI as far as the policy grants it: preopened directories and named environment variables. Clocks and random
-//! numbers are always there; arguments, standard input and the network are not.
+//! numbers are always there, real or [fixed](repeatable); arguments, standard input and the network are not.
 
 use portcullis_policy::{
     Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
@@ -7,6 +7,8 @@ use portcullis_policy::{
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
+use super::repeatable;
+use crate::abi::clawft::Output;
 use crate::error::LoadError;
 use crate::last_words::LastWords;
 use crate::stdio::GuestStdio;
@@ -23,6 +25,22 @@ pub(crate) fn context(
 ) -> Result<WasiCtx, LoadError> {
     let all = |grant: &FsGrant| grant.access;
     builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
+}
+
+/// Builds the context of a component that is granted nothing by WASI, whatever its plugin is granted. What it writes goes to
+/// `output`.
+pub(crate) fn nothing(grants: &Grants, output: &Output, words: &LastWords) -> WasiCtx {
+    let (stdout, stderr) = (output.clone(), output.clone());
+    let stdio = GuestStdio::default()
+        .stdout(move || stdout.stdout())
+        .stderr(move || stderr.stderr());
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    repeatable::fix(&mut wasi, grants);
+    stdio.attach(&mut wasi, words);
+    wasi.build()
 }
 
 /// Builds the context of a core module, which has WASI preview 1.
@@ -69,6 +87,7 @@ fn builder(
             preopen(&mut wasi, grants, &authorized, access)?;
         }
     }
+    repeatable::fix(&mut wasi, grants);
     stdio.attach(&mut wasi, words);
     Ok(wasi)
 }

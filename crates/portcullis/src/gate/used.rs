@@ -13,7 +13,7 @@ use portcullis_policy::{
 
 use super::records::{About, Lines, Unwritten, rule};
 use super::{Gate, Refused};
-use crate::rates::Exceeded;
+use crate::rates::per_minute;
 
 /// One use of a capability.
 #[derive(Debug)]
@@ -36,23 +36,57 @@ impl Gate {
         function: &'static str,
         object: Masked,
     ) -> Result<Use, Refused> {
+        match self.begin_unless_full(capability, function, object) {
+            Ok(used) => Ok(used),
+            Err(used) => {
+                let denial = self.too_often(&used);
+                Err(self.refused(&used, denial)?)
+            }
+        }
+    }
+
+    /// As [`begin`](Self::begin), but nothing is written down of a use for which a rate leaves no room: it is the error.
+    pub(crate) fn begin_unless_full(
+        &mut self,
+        capability: Capability,
+        function: &'static str,
+        object: Masked,
+    ) -> Result<Use, Use> {
+        let used = self.uncounted(capability, function, object);
+        let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
+        if rates.take(limits, capability, function, used.began) {
+            Ok(used)
+        } else {
+            Err(used)
+        }
+    }
+
+    /// A use that counts against no rate.
+    pub(crate) fn uncounted(
+        &mut self,
+        capability: Capability,
+        function: &'static str,
+        object: Masked,
+    ) -> Use {
         self.calls += 1;
-        let began = Instant::now();
-        let used = Use {
+        Use {
             call: self.calls,
             capability,
             function,
             object,
-            began,
-        };
-        let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
-        match rates.take(limits, capability, function, began) {
-            Ok(()) => Ok(used),
-            Err(exceeded) => {
-                let denial = self.too_often(&used, exceeded);
-                Err(self.refused(&used, denial)?)
-            }
+            began: Instant::now(),
         }
+    }
+
+    /// Writes down that a rate left no room, and what came of it. The operator is told of it in another way.
+    ///
+    /// # Errors
+    /// The trail cannot be written.
+    pub(crate) fn full(&mut self, used: &Use, what: String) -> Result<(), GuestError> {
+        let mut denial = self.too_often(used);
+        denial.notes.push(what);
+        let written = self.lines(used.call).decided_use(used, Err(&denial), None);
+        self.closed_without(written)
     }
 
     /// Decides on what the guest asks for. A denial is written down.
@@ -116,7 +150,8 @@ impl Gate {
         Ok(self.closed_without(written)?)
     }
 
-    fn too_often(&self, used: &Use, Exceeded { limit, key }: Exceeded) -> Denial {
+    fn too_often(&self, used: &Use) -> Denial {
+        let (limit, key) = per_minute(&self.parts.grants.limits, used.capability);
         let function = format!("{}.{}", used.capability, used.function);
         Denial {
             code: Code::LimitCalls,
@@ -138,6 +173,16 @@ impl Gate {
 type Rule<'a> = Option<&'a (RuleId, Origin)>;
 
 impl Use {
+    /// Says what it is about, where that costs more than counting it.
+    pub(crate) fn is_about(&mut self, object: Masked) {
+        self.object = object;
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     fn timed(&self, effect: Effect) -> Effect {
         Effect {
             duration_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),

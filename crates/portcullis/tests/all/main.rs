@@ -11,6 +11,7 @@
 
 mod attacks;
 mod call;
+mod clawft;
 mod command;
 mod compile;
 mod consent;
@@ -23,7 +24,10 @@ mod fs_guard;
 mod fs_guard_random;
 mod killed_host;
 mod load;
+mod log;
+mod memory;
 mod native;
+mod repeatable;
 mod resources;
 mod wasi;
 
@@ -40,6 +44,11 @@ fn main() -> std::process::ExitCode {
     if words.get(1).is_some_and(|role| role == "compile-role") {
         return compile::play();
     }
+    if let [_, role, guest, args @ ..] = &words[..]
+        && role == "memory-role"
+    {
+        return memory::play(guest, args);
+    }
     let tests = [
         attacks::TESTS,
         load::TESTS,
@@ -55,12 +64,15 @@ fn main() -> std::process::ExitCode {
         fs_guard::TESTS,
         fs_guard_random::TESTS,
         killed_host::TESTS,
+        log::TESTS,
+        memory::TESTS,
         native::TESTS,
+        repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,
     ]
     .concat();
-    let tests = [tests, core_form::tests()].concat();
+    let tests = [tests, clawft::tests(), core_form::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

@@ -1,7 +1,6 @@
 //! `log`: a line for the operator.
 
-use std::fmt::Write as _;
-
+use portcullis_policy::escape;
 use tokio::io::AsyncWriteExt;
 use wasmtime::{Caller, Result};
 
@@ -33,31 +32,14 @@ const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 fn line(level: i32, text: &[u8]) -> String {
     let level = usize::try_from(level).map_or(0, |level| level.min(LEVELS.len() - 1));
     let shown = &text[..text.len().min(MAX_TEXT)];
-    let mut line = format!("{}: ", LEVELS[level]);
-    for c in String::from_utf8_lossy(shown)
-        .trim_end_matches('\n')
-        .chars()
-    {
-        match c {
-            '\n' => line.push_str("\\n"),
-            '\t' => line.push('\t'),
-            c if c.is_control() || turns(c) => {
-                // Writing to a string cannot fail.
-                let _ = write!(line, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => line.push(c),
-        }
-    }
-    if shown.len() < text.len() {
-        let _ = write!(line, "… ({} bytes)", text.len());
-    }
-    line.push('\n');
-    line
-}
-
-/// Characters that change how the text around them is shown.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let cut = if shown.len() < text.len() {
+        format!("… ({} bytes)", text.len())
+    } else {
+        String::new()
+    };
+    let shown = String::from_utf8_lossy(shown);
+    let shown = escape(shown.trim_end_matches('\n'));
+    format!("{}: {shown}{cut}\n", LEVELS[level])
 }
 
 #[cfg(test)]
@@ -72,12 +54,12 @@ mod tests {
             (
                 3,
                 b"a\nerror: forged\r\x1b[2J\x9b",
-                "warn: a\\nerror: forged\\u{d}\\u{1b}[2J\u{fffd}\n",
+                "warn: a\\nerror: forged\\r\\u{1b}[2J\u{fffd}\n",
             ),
             (
                 4,
                 "a\u{202e}b\u{9b}\t.".as_bytes(),
-                "error: a\\u{202e}b\\u{9b}\t.\n",
+                "error: a\\u{202e}b\\u{9b}\\t.\n",
             ),
             (5, b"", "error: \n"),
             (-1, b"", "trace: \n"),

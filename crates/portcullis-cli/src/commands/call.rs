@@ -1,0 +1,94 @@
+//! `portcullis call`: a tool of a plugin of clawft.
+
+use std::io::Read;
+
+use portcullis::Kind;
+
+use super::run::{self, Ask, Job};
+use crate::args::CallArgs;
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::render::Printer;
+use crate::settings::Environment;
+
+/// Bytes of parameters; a guest could not be passed more in one call.
+const MAX_PARAMS: u64 = 16 * 1024 * 1024;
+
+pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let params = match args.json.as_str() {
+        "-" => from_stdin()?,
+        json => json.to_owned(),
+    };
+    let common = args.common();
+    let job = Job {
+        common: &common,
+        flags: args.permissions.flags(),
+        dry_run: false,
+        stdin: false,
+        selector: &args.plugin,
+        ask: tool(args.tool.clone(), params)?,
+        is_call: true,
+    };
+    run::perform(job, env, out).await
+}
+
+fn from_stdin() -> Result<String> {
+    let mut text = String::new();
+    let read = std::io::stdin()
+        .take(MAX_PARAMS + 1)
+        .read_to_string(&mut text);
+    read.map_err(|error| {
+        let report = diagnostic(code::ARGUMENT, "cannot read the parameters");
+        Failure::usage(report.note(crate::failure::system(&error)))
+    })?;
+    Ok(text)
+}
+
+/// A call of a tool. What is no JSON is not passed on.
+///
+/// # Errors
+/// The parameters are no JSON, or too long.
+pub(super) fn tool(name: String, params: String) -> Result<Ask> {
+    if params.len() as u64 > MAX_PARAMS {
+        let message = format!("the parameters are longer than {MAX_PARAMS} bytes");
+        return Err(Failure::usage(diagnostic(code::ARGUMENT, message)));
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&params) {
+        Ok(_) => Ok(Ask::Tool { name, params }),
+        Err(error) => Err(Failure::usage(
+            diagnostic(code::ARGUMENT, "the parameters of the tool are no JSON")
+                .note(error.to_string()),
+        )),
+    }
+}
+
+/// What `run` asks of a plugin of this kind.
+///
+/// # Errors
+/// A plugin of clawft is not named a tool, or another one is.
+pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
+    match (ask, kind) {
+        (Ask::Args(args), Kind::ClawftComponent) => match <[String; 2]>::try_from(args) {
+            Ok([name, params]) => tool(name, params),
+            Err(args) => match <[String; 1]>::try_from(args) {
+                Ok([name]) => tool(name, "{}".to_owned()),
+                Err(_) => Err(Failure::usage(
+                    diagnostic(
+                        code::ARGUMENT,
+                        "a plugin of clawft is run with the name of a tool and its parameters",
+                    )
+                    .help(format!("portcullis run {selector} -- <tool> '<JSON>'"))
+                    .help(format!(
+                        "to see its tools: portcullis inspect --describe {selector}"
+                    )),
+                )),
+            },
+        },
+        (Ask::Tool { .. }, Kind::Component | Kind::PortcullisModule) => Err(Failure::usage(
+            diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
+                .help(format!("portcullis run {selector} [args]")),
+        )),
+        (ask, _) => Ok(ask),
+    }
+}

@@ -1,0 +1,144 @@
+//! One request and its response, over a connection of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper::header::HeaderMap;
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use portcullis_policy::HttpRequest;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::HttpAnswer;
+use super::body::Body;
+use super::client::Client;
+use super::dial::{Way, connect};
+use super::head;
+use crate::gate::with_causes;
+
+/// Bytes that the head of a response may have.
+const MAX_HEAD: usize = 64 * 1024;
+/// Headers that a response may have.
+const MAX_HEADERS: usize = 128;
+
+/// A request that was decided on, as it is sent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) request: HttpRequest,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// How far it came, for the trail, also where its time ends in between.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    pub(super) address: Option<SocketAddr>,
+    /// Bytes of the body that were handed to the connection.
+    pub(super) sent: u64,
+}
+
+/// Sends the request and waits for all of the response that is kept, `max` bytes of its body.
+///
+/// # Errors
+/// Why there is none, as a clause.
+pub(super) async fn exchange(
+    client: &Client,
+    way: Way,
+    outgoing: Outgoing,
+    max: u64,
+    progress: &mut Progress,
+) -> Result<HttpAnswer, String> {
+    let secure = outgoing.request.url.as_url().scheme() == "https";
+    // A proxy that reads the request is told the whole URL.
+    let whole = matches!(way, Way::Through(_)) && !secure;
+    let connected = connect(client, way, &outgoing.request, secure).await;
+    let unreachable = |error: std::io::Error| format!("cannot connect: {error}");
+    let (stream, address) = connected.map_err(unreachable)?;
+    progress.address = Some(address);
+    if !secure {
+        return over(stream, outgoing, whole, max, progress).await;
+    }
+    let host = &outgoing.request.url.target().host;
+    let name = match host {
+        portcullis_policy::Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
+        portcullis_policy::Host::Address(address) => Ok(ServerName::from(*address)),
+    };
+    let name = name.map_err(|error| format!("`{host}` is no name of a server: {error}"))?;
+    let connector = TlsConnector::from(Arc::clone(&client.tls().await?));
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| format!("no TLS with `{host}`: {error}"))?;
+    over(stream, outgoing, whole, max, progress).await
+}
+
+async fn over<S>(
+    stream: S,
+    outgoing: Outgoing,
+    whole: bool,
+    max: u64,
+    progress: &mut Progress,
+) -> Result<HttpAnswer, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    let broken = |error: hyper::Error| format!("the request failed: {}", with_causes(&error));
+    let (mut sender, connection) = builder
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    // Ended with this function, however that ends.
+    let mut driving = JoinSet::new();
+    driving.spawn(connection);
+    let Outgoing {
+        request,
+        method,
+        headers,
+        body,
+    } = outgoing;
+    progress.sent = body.len() as u64;
+    let mut message = Request::new(Full::new(body));
+    *message.method_mut() = method.clone();
+    *message.uri_mut() = uri(&request, whole)?;
+    *message.headers_mut() = headers;
+    let response = sender.send_request(message).await.map_err(broken)?;
+    let (head, mut incoming) = response.into_parts();
+    let mut body = Body::new(&head.headers, max)?;
+    if head::has_body(&method, head.status) {
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(broken)?;
+            if let Some(bytes) = frame.data_ref()
+                && !body.take(bytes)?
+            {
+                break;
+            }
+        }
+    }
+    let kept = body.end()?;
+    let head = Response::from_parts(head, ());
+    Ok(HttpAnswer {
+        status: head.status().as_u16(),
+        headers: head::answered(head.headers()),
+        body: kept.content,
+        truncated: kept.truncated,
+    })
+}
+
+/// What is asked of the server: the path and the query, or for a proxy the whole URL.
+fn uri(request: &HttpRequest, whole: bool) -> Result<Uri, String> {
+    let url = request.url.as_url();
+    let text = match (whole, url.query()) {
+        (true, _) => url.as_str().to_owned(),
+        (false, Some(query)) => format!("{}?{query}", url.path()),
+        (false, None) => url.path().to_owned(),
+    };
+    text.parse()
+        .map_err(|error| format!("its path is none of a request: {error}"))
+}
