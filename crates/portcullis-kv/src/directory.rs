@@ -110,6 +110,18 @@ impl Stores {
             self.is_plain(&format!("{name}{beside}"))?;
         }
         let path = self.directory.path().join(&name);
+        let stat = self
+            .directory
+            .examine(&name)
+            .map_err(|errno| io_error("examine", &path, errno))?;
+        let size = stat.map_or(0, |stat| stat.st_size);
+        if size == 0 || size % open::PAGE != 0 {
+            // The rest of a page would be taken for zeros.
+            return Err(KvError::damaged(
+                &path,
+                format!("it is cut off at {size} bytes"),
+            ));
+        }
         if self.is_plain(&format!("{name}{FOREIGN}"))? {
             let why = format!("`{name}{FOREIGN}` is beside it, which is never written");
             return Err(KvError::damaged(&path, why));

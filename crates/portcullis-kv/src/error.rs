@@ -92,6 +92,7 @@ impl KvError {
             Some(
                 ErrorCode::DatabaseCorrupt
                 | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
                 | ErrorCode::TooBig
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::TypeMismatch,

@@ -27,8 +27,12 @@ const SCHEMA: [(&str, &str); 2] = [
 /// What SQLite makes itself for the key.
 const INDEX: &str = "sqlite_autoindex_entry_1";
 
-/// How long others may keep the database busy.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a page.
+pub(crate) const PAGE: i64 = 4096;
+/// How often it is looked whether others are done, and after how long again. SQLite itself looks ten times a second at
+/// last, which between processes that write all the time finds nobody's turn.
+const LOOKS: i32 = 5000;
+const PAUSE: Duration = Duration::from_millis(1);
 /// Pages of the log before they are moved into the database.
 const CHECKPOINT: u32 = 256;
 /// Bytes that the log keeps when it is begun again.
@@ -41,6 +45,9 @@ pub(crate) fn create(path: &Path, owner: &str) -> Result<(), KvError> {
     let failed = |source| KvError::of(source, "make", path);
     let mut connection = connection(path)?;
     harden(&connection).map_err(failed)?;
+    connection
+        .pragma_update(None, "page_size", PAGE)
+        .map_err(failed)?;
     logged(&connection, path)?;
     let fill = |connection: &mut Connection| {
         let transaction = connection.transaction()?;
@@ -73,7 +80,10 @@ fn connection(path: &Path) -> Result<Connection, KvError> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     Connection::open_with_flags(path, flags)
         .and_then(|connection| {
-            connection.busy_timeout(PATIENCE)?;
+            connection.busy_handler(Some(|looked| {
+                std::thread::sleep(PAUSE);
+                looked < LOOKS
+            }))?;
             Ok(connection)
         })
         .map_err(|source| KvError::of(source, "open", path))
