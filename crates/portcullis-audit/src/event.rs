@@ -32,6 +32,8 @@ pub enum Event {
     Done(Done),
     /// Denials that repeated one another, counted instead of written one by one.
     DenialsFolded(DenialsFolded),
+    /// A call into a plugin used up what it may, and was ended.
+    Exhausted(Exhausted),
 }
 
 /// Why a file of the trail begins.
@@ -308,4 +310,23 @@ pub struct DenialsFolded {
     pub first_call: u64,
     /// The number of the last call that was folded.
     pub last_call: u64,
+}
+
+/// A call into a plugin used up what it may, and was ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhausted {
+    /// The id of the run.
+    pub run: String,
+    /// The number within the run, in one row with those of requests.
+    pub call: u64,
+    /// The id of the plugin.
+    pub plugin: String,
+    /// What was called in the plugin: its export, or `instantiate`.
+    pub export: String,
+    /// `fuel`, `memory`, `tables` or `time`.
+    pub resource: String,
+    /// What it had used: instructions, bytes, elements or milliseconds.
+    pub used: u64,
+    /// What it may use, likewise.
+    pub limit: u64,
 }

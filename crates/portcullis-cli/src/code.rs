@@ -78,6 +78,33 @@ const HOST_LIBRARY: Pages = pages! {
     /// the compiler. Either that process cannot be confined here, or it failed. `portcullis doctor` says what is missing;
     /// where it cannot be had, write a weaker `confinement` at the top of the policy.
     "P0612",
+    /// The engine that counts instructions cannot be started.
+    ///
+    /// Plugins with `limits.fuel` have an engine of their own. Leave the limit out: `limits.call` bounds their time all the same.
+    "P0613",
+    /// The call into the plugin used up its fuel: it executed more instructions than it may.
+    ///
+    /// Everything it had started was killed. `limits.fuel` is counted afresh for each call, and for making the instance. Raise
+    /// it, leave it out, so that only `limits.call` bounds the plugin's time, or have the plugin work in parts.
+    "P0501",
+    /// The plugin ran out of memory.
+    ///
+    /// It was refused what it asked for in this call, or declares more than it may have from the start, and ended for that.
+    /// All its memories count together. Raise `limits.memory`.
+    "P0502",
+    /// The plugin ran out of table elements.
+    ///
+    /// A table holds references to functions; most plugins have one, of the size of the program. All of them count
+    /// together. Raise `limits.table_elements`.
+    "P0503",
+    /// The plugin was asked to make itself ready, and refused.
+    ///
+    /// The reason is its own. It is asked again with the next call.
+    "P0504",
+    /// The plugin has nothing of this name to be called.
+    ///
+    /// It is made for another world; `portcullis inspect` says for which.
+    "P0505",
     /// The call into the plugin passed its deadline.
     ///
     /// Everything it had started was killed. Raise `limits.call`, or have the plugin work in parts.
@@ -85,7 +112,7 @@ const HOST_LIBRARY: Pages = pages! {
     /// The plugin crashed.
     ///
     /// The cause and the place are in the report: those of its own language, where that printed them to standard error before it
-    /// gave up, then those of the engine. If it ran out of memory, raise `limits.memory`.
+    /// gave up, then those of the engine.
     "P0702",
     /// The plugin cannot be started.
     ///

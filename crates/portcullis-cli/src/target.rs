@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, LoadError, Source};
@@ -52,16 +52,10 @@ impl Target {
             ));
         }
         entry.grants = portcullis::with_repositories(entry.grants)?;
-        let plugin = entry.id.clone();
-        let failed = |source| LoadError::Read {
-            plugin: plugin.clone(),
-            path: entry.path.clone(),
-            source,
-        };
         let mut bytes = Vec::new();
         File::open(&entry.path)
             .and_then(|file| file.take(MAX_READ).read_to_end(&mut bytes))
-            .map_err(failed)?;
+            .map_err(|source| unread(&entry, source))?;
         let digest = Sha256::digest(&bytes).into();
         // What the policy binds to a plugin's content it binds to what was read here.
         entry.grants.plugin_sha256 = Some(digest);
@@ -134,6 +128,28 @@ impl Target {
             bytes: std::mem::take(&mut self.bytes),
             grants: self.grants(),
         })
+    }
+}
+
+/// Why a plugin's file was not read. Where its manifest is there and it is not, somebody has to build it first.
+fn unread(entry: &PluginEntry, source: io::Error) -> Failure {
+    let missing = source.kind() == io::ErrorKind::NotFound;
+    let error = LoadError::Read {
+        plugin: entry.id.clone(),
+        path: entry.path.clone(),
+        source,
+    };
+    match &entry.manifest {
+        Some((manifest, _)) if missing => Failure::usage(
+            error
+                .diagnostic()
+                .note(format!(
+                    "its manifest `{}` is there: the plugin itself is not built, or was not copied",
+                    manifest.display()
+                ))
+                .help("build it as the README beside its manifest says; the examples of Portcullis: cargo xtask guests"),
+        ),
+        Some(_) | None => error.into(),
     }
 }
 

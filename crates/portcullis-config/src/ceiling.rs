@@ -173,11 +173,15 @@ fn unlimited() -> PolicyLimits {
         http_per_minute: u32::MAX,
         log_per_minute: u32::MAX,
         calls_per_minute: u32::MAX,
+        file_read: u64::MAX,
+        file_write: u64::MAX,
+        total_file_write: u64::MAX,
         call: Duration::MAX,
         memory: u64::MAX,
         table_elements: u64::MAX,
         compile_time: Duration::MAX,
         compile_memory: u64::MAX,
+        fuel: None,
     }
 }
 

@@ -270,6 +270,9 @@ impl Reader<'_> {
         };
         size(&raw.output, &mut limits.output);
         size(&raw.total_output, &mut limits.total_output);
+        size(&raw.file_read, &mut limits.file_read);
+        size(&raw.file_write, &mut limits.file_write);
+        size(&raw.total_file_write, &mut limits.total_file_write);
         size(&raw.memory, &mut limits.memory);
         size(&raw.compile_memory, &mut limits.compile_memory);
         let count = |number: &Option<At<u32>>, value: &mut u32| {
@@ -286,6 +289,23 @@ impl Reader<'_> {
             .table_elements
             .as_ref()
             .map_or(limits.table_elements, |value| **value);
+        if let Some(fuel) = &raw.fuel {
+            self.fuel(fuel, limits);
+        }
+    }
+
+    fn fuel(&mut self, fuel: &At<u64>, limits: &mut portcullis_policy::Limits) {
+        let possible = portcullis_policy::Limits::FUEL;
+        if possible.contains(&**fuel) {
+            limits.fuel = Some(**fuel);
+        } else {
+            let (least, most) = (possible.start(), possible.end());
+            self.wrong(
+                ConfigCode::Value,
+                fuel,
+                format!("`limits.fuel` is from {least} to {most}"),
+            );
+        }
     }
 
     /// `exec.timeout_ms` and `exec.max_output_bytes` are other names of two limits.

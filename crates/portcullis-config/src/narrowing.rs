@@ -168,6 +168,21 @@ impl Reader<'_> {
                 wanted.calls_per_minute > now.calls_per_minute,
             ),
             (
+                "file_read",
+                raw.file_read.as_ref().map(At::span),
+                wanted.file_read > now.file_read,
+            ),
+            (
+                "file_write",
+                raw.file_write.as_ref().map(At::span),
+                wanted.file_write > now.file_write,
+            ),
+            (
+                "total_file_write",
+                raw.total_file_write.as_ref().map(At::span),
+                wanted.total_file_write > now.total_file_write,
+            ),
+            (
                 "call",
                 raw.call.as_ref().map(At::span),
                 wanted.call > now.call,
@@ -191,6 +206,11 @@ impl Reader<'_> {
                 "compile_memory",
                 raw.compile_memory.as_ref().map(At::span),
                 wanted.compile_memory > now.compile_memory,
+            ),
+            (
+                "fuel",
+                raw.fuel.as_ref().map(At::span),
+                now.fuel.is_some_and(|now| wanted.fuel > Some(now)),
             ),
         ];
         for (key, span, raised) in raised {

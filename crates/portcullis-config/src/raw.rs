@@ -420,6 +420,12 @@ pub(crate) struct Limits {
     pub(crate) log_per_minute: Option<At<u32>>,
     /// Calls of any other one function, such as reading a file, within a minute. Default: 60000.
     pub(crate) calls_per_minute: Option<At<u32>>,
+    /// Bytes of a file that the plugin itself reads at once. Default: `"8MiB"`.
+    pub(crate) file_read: Option<At<SizeText>>,
+    /// Bytes of a file that the plugin itself writes at once. Default: `"4MiB"`.
+    pub(crate) file_write: Option<At<SizeText>>,
+    /// Bytes that an instance of the plugin writes to files in all. Default: `"256MiB"`.
+    pub(crate) total_file_write: Option<At<SizeText>>,
     /// Wall-clock time of one call into the plugin. Default: `"120s"`.
     pub(crate) call: Option<At<TimeText>>,
     /// Bytes of linear memory. Default: `"256MiB"`.
@@ -430,6 +436,9 @@ pub(crate) struct Limits {
     pub(crate) compile_time: Option<At<TimeText>>,
     /// Bytes of memory that compiling the plugin may take. Default: `"2GiB"`.
     pub(crate) compile_memory: Option<At<SizeText>>,
+    /// Instructions of the plugin in one call, about, from 1000000 to 10000000000. Default: they are not counted; counting
+    /// them makes a plugin that computes slower.
+    pub(crate) fuel: Option<At<u64>>,
 }
 
 /// A time: a whole number and `ms`, `s`, `m` or `h`.

@@ -178,7 +178,7 @@ impl Reader<'_> {
         if let Some(guest) = guest.filter(|_| place.kind == FsKind::File) {
             let path = place.path.display();
             let message =
-                format!("`as` has no effect: `{path}` is a file, which only commands see");
+                format!("`as` is for directories: `{path}` is a file, which has its own name");
             self.wrong(ConfigCode::Value, guest, message);
             return None;
         }

@@ -352,9 +352,13 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.http_per_minute <= before.http_per_minute
         && after.log_per_minute <= before.log_per_minute
         && after.calls_per_minute <= before.calls_per_minute
+        && after.file_read <= before.file_read
+        && after.file_write <= before.file_write
+        && after.total_file_write <= before.total_file_write
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements
+        && (before.fuel.is_none() || (after.fuel.is_some() && after.fuel <= before.fuel))
 }
 
 /// A few commands of each program that the rules name.

@@ -6,8 +6,8 @@ use crate::bound::{Bound, Standing, nearest, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Capability, Code, Decision, Denial, FsAccess, FsGrant, Grants, GuestError, Protect, Remedy,
-    Request,
+    Capability, Code, Decision, Denial, FsAccess, FsGrant, FsKind, Grants, GuestError, Protect,
+    Remedy, Request,
 };
 
 /// What a guest does to a name.
@@ -53,7 +53,8 @@ impl FsAct {
         }
     }
 
-    fn of(self, path: &str) -> String {
+    /// As a phrase after the plugin's name.
+    pub fn of(self, path: &str) -> String {
         match self {
             Self::Write => format!("write `{path}`"),
             Self::MakeDirectory => format!("make the directory `{path}`"),
@@ -112,10 +113,12 @@ fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
             .components()
             .any(|part| part == Component::ParentDir);
     let covers = |grant: &&FsGrant| {
-        grant.access == FsAccess::ReadWrite
-            && grant.kind.is_directory()
-            && is_real
-            && request.path.starts_with(&grant.host)
+        let is_it = match grant.kind {
+            FsKind::Directory | FsKind::Repository => request.path.starts_with(&grant.host),
+            // Its content alone: the name belongs to the directory.
+            FsKind::File => request.path == grant.host && request.act == FsAct::Write,
+        };
+        grant.access == FsAccess::ReadWrite && is_real && is_it
     };
     let covering: Vec<_> = grants.fs.iter().filter(covers).collect();
     let Some(grant) = covering.first() else {

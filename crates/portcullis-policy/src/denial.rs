@@ -130,6 +130,22 @@ codes! {
     /// at any depth, and so are the directories that lead to them. If the plugin and its commands are meant to change
     /// one, name it in `exec.unprotect`; `portcullis inspect --json` lists them.
     FsProtected = "P0302",
+    /// The path leads through a link out of what was granted.
+    ///
+    /// Grant where the link leads, with `fs.read` or `fs.write`, and have the plugin name it.
+    FsLinkLeadsOut = "P0303",
+    /// The plugin may read this, and not change it.
+    ///
+    /// Grant it with `fs.write`.
+    FsReadOnly = "P0304",
+    /// A file is longer than the plugin may read or write at once.
+    ///
+    /// Raise `limits.file_read` or `limits.file_write`.
+    FsTooLarge = "P0305",
+    /// The plugin wrote to files in all what it may.
+    ///
+    /// Raise `limits.total_file_write`.
+    FsTotal = "P0306",
     /// The plugin was not granted the environment variable. It cannot tell that from one that is not set.
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.

@@ -191,7 +191,7 @@ pub enum FsKind {
     Directory,
     /// The top of a git working tree, as [`FsKind::Directory`]; the host adds where git keeps its things for it.
     Repository,
-    /// One file, for commands. The guest does not see it.
+    /// One file. The guest reads and writes it by the interface of files; WASI knows only directories.
     File,
 }
 

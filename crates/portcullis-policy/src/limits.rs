@@ -1,3 +1,4 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +11,8 @@ const MIB: u64 = 1024 * 1024;
 /// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
 /// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
-/// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements
+/// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
+/// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 ///
 /// Rates are counted in the host process that holds the plugin; two host processes count separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +36,12 @@ pub struct Limits {
     /// Calls of any other one function of a capability within a minute, those that are refused included. As many may come
     /// at once.
     pub calls_per_minute: u32,
+    /// Bytes of a file that the guest reads at once.
+    pub file_read: u64,
+    /// Bytes of a file that the guest writes at once.
+    pub file_write: u64,
+    /// Bytes that one instance of the guest writes to files in all.
+    pub total_file_write: u64,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -44,6 +52,9 @@ pub struct Limits {
     pub compile_time: Duration,
     /// Bytes of memory that its compilation may take.
     pub compile_memory: u64,
+    /// Instructions of the guest in one call, about; `None`: they are not counted, which is faster. A number outside
+    /// [`Limits::FUEL`] counts as the nearest in it.
+    pub fuel: Option<u64>,
 }
 
 impl Default for Limits {
@@ -58,16 +69,30 @@ impl Default for Limits {
             http_per_minute: 60,
             log_per_minute: 100,
             calls_per_minute: 60_000,
+            file_read: 8 * MIB,
+            file_write: 4 * MIB,
+            total_file_write: 256 * MIB,
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
             compile_time: Duration::from_secs(120),
             compile_memory: 2048 * MIB,
+            fuel: None,
         }
     }
 }
 
 impl Limits {
+    /// What [`Limits::fuel`] can be: with less hardly a guest comes to its first line, and more is no limit.
+    pub const FUEL: RangeInclusive<u64> = 1_000_000..=10_000_000_000;
+    /// What worlds give that count instructions where nothing is written: about a second of them.
+    pub const FUEL_DEFAULT: u64 = 1_000_000_000;
+
+    /// The nearest number in [`Limits::FUEL`].
+    pub fn clamp_fuel(fuel: u64) -> u64 {
+        fuel.clamp(*Self::FUEL.start(), *Self::FUEL.end())
+    }
+
     /// The smaller of each pair: what holds when both apply.
     #[must_use]
     pub fn min(&self, other: &Self) -> Self {
@@ -81,11 +106,15 @@ impl Limits {
             http_per_minute: self.http_per_minute.min(other.http_per_minute),
             log_per_minute: self.log_per_minute.min(other.log_per_minute),
             calls_per_minute: self.calls_per_minute.min(other.calls_per_minute),
+            file_read: self.file_read.min(other.file_read),
+            file_write: self.file_write.min(other.file_write),
+            total_file_write: self.total_file_write.min(other.total_file_write),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),
             compile_time: self.compile_time.min(other.compile_time),
             compile_memory: self.compile_memory.min(other.compile_memory),
+            fuel: [self.fuel, other.fuel].into_iter().flatten().min(),
         }
     }
 }
@@ -113,6 +142,35 @@ impl Confinement {
             Self::Namespaces => "namespaces",
             Self::Landlock => "landlock",
             Self::Limits => "limits",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuel_that_is_not_counted_is_the_most() {
+        let with = |fuel| Limits {
+            fuel,
+            ..Limits::default()
+        };
+        let met = |one, other| with(one).min(&with(other)).fuel;
+        assert_eq!(met(None, None), None);
+        assert_eq!(met(Some(2), None), Some(2));
+        assert_eq!(met(None, Some(2)), Some(2));
+        assert_eq!(met(Some(3), Some(2)), Some(2));
+    }
+
+    #[test]
+    fn fuel_is_between_a_million_and_ten_billions() {
+        for (asked, given) in [
+            (0, 1_000_000),
+            (5_000_000, 5_000_000),
+            (u64::MAX, 10_000_000_000),
+        ] {
+            assert_eq!(Limits::clamp_fuel(asked), given);
         }
     }
 }

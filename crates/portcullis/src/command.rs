@@ -97,6 +97,7 @@ impl Host {
             place: Arc::new(place),
             executor,
             named_by_git: Arc::default(),
+            roots: Arc::default(),
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),

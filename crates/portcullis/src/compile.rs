@@ -19,14 +19,17 @@ use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
 use crate::code::Compiled as Code;
-use crate::engine;
+use crate::engine::{self, Metering};
 use crate::error::LoadError;
 use crate::gate::with_causes;
 use crate::host::Host;
 use crate::recognize::Kind;
 
 /// What a compiling process is called. With a space, so that no file name in `PATH` is it by chance.
-const ROLE: &str = "portcullis: compiler";
+const ROLES: [(&str, Metering); 2] = [
+    ("portcullis: compiler", Metering::Epochs),
+    ("portcullis: compiler, fuel", Metering::EpochsAndFuel),
+];
 
 /// Where plugins are compiled.
 ///
@@ -67,10 +70,12 @@ impl Compilation {
 /// Ambient: a spawn server uses the process's own rights. A compiler uses its standard input and output.
 pub fn enter() {
     portcullis_exec::enter();
-    if std::env::args_os().next().as_deref() != Some(OsStr::new(ROLE)) {
+    let called = std::env::args_os().next();
+    let role = |(role, _): &&(&str, Metering)| called.as_deref() == Some(OsStr::new(role));
+    let Some(&(_, metering)) = ROLES.iter().find(role) else {
         return;
-    }
-    let compiled = Engine::new(&engine::config(false))
+    };
+    let compiled = Engine::new(&engine::config(metering, false))
         .map_err(io::Error::other)
         .and_then(|engine| serve(&engine, io::stdin().lock(), io::stdout().lock()));
     #[expect(
@@ -91,14 +96,23 @@ pub fn enter() {
 /// A plugin's code, and where it was compiled; `None` if it comes from the cache.
 pub(crate) type Ready = (Code, Option<Compilation>);
 
-/// What is being compiled, for whom.
+/// What is being compiled, for whom and which engine.
 #[derive(Clone, Copy)]
 struct For<'a> {
     kind: Kind,
     grants: &'a Grants,
+    engine: &'a Engine,
 }
 
 impl For<'_> {
+    fn role(self) -> &'static str {
+        let [epochs, fuel] = ROLES;
+        match Metering::of(&self.grants.limits) {
+            Metering::Epochs => epochs.0,
+            Metering::EpochsAndFuel => fuel.0,
+        }
+    }
+
     fn invalid(self, why: String) -> LoadError {
         LoadError::Invalid {
             plugin: self.grants.plugin.clone(),
@@ -124,10 +138,15 @@ impl Host {
         &self,
         kind: Kind,
         grants: &Grants,
+        engine: &Engine,
         bytes: Vec<u8>,
     ) -> Result<Ready, LoadError> {
-        let plugin = For { kind, grants };
-        let (engine, cache) = (self.engine().clone(), self.settings().cache.clone());
+        let plugin = For {
+            kind,
+            grants,
+            engine,
+        };
+        let (engine, cache) = (engine.clone(), self.settings().cache.clone());
         let look = move || Ok((from_cache(kind, &engine, cache, &bytes), bytes));
         let (cached, bytes) = plugin.blocking(look).await?;
         if let Some(code) = cached {
@@ -149,7 +168,11 @@ impl Host {
         confinement: Confinement,
         bytes: Vec<u8>,
     ) -> Result<Code, LoadError> {
-        let For { kind, grants } = plugin;
+        let For {
+            kind,
+            grants,
+            engine,
+        } = plugin;
         let limits = &grants.limits;
         let failed = |why: String| LoadError::Compiler {
             plugin: grants.plugin.clone(),
@@ -159,7 +182,7 @@ impl Host {
         let host = self.clone();
         let executor = plugin.blocking(move || Ok(host.executor(confinement)));
         let executor = executor.await?.map_err(failed)?;
-        let engine = self.engine().clone();
+        let engine = engine.clone();
         let order = plugin.blocking(move || {
             Ok(match kind {
                 Kind::PortcullisModule => Order::module(&engine, bytes),
@@ -168,7 +191,7 @@ impl Host {
         });
         let mut order = order.await?.map_err(|error| failed(error.to_string()))?;
         let job = Job {
-            role: ROLE,
+            role: plugin.role(),
             input: order.take_message(),
             time: limits.compile_time,
             memory: limits.compile_memory,
@@ -196,8 +219,12 @@ impl Host {
     }
 
     async fn compile_here(&self, plugin: For<'_>, bytes: Vec<u8>) -> Result<Code, LoadError> {
-        let For { kind, grants } = plugin;
-        let (engine, cache) = (self.engine().clone(), self.settings().cache.clone());
+        let For {
+            kind,
+            grants,
+            engine,
+        } = plugin;
+        let (engine, cache) = (engine.clone(), self.settings().cache.clone());
         let work = plugin.blocking(move || {
             let code = Code::compile(kind, &engine, &bytes);
             let code = code.map_err(|error| format!("{error:#}"))?;

@@ -5,6 +5,7 @@ use portcullis_policy::{Confinement, PluginId};
 
 use crate::diagnostic::Diagnostic;
 use crate::exception::Exception;
+use crate::exhausted::{Exhausted, Resource};
 use crate::own_state::Reach;
 use crate::recognize::Kind;
 
@@ -155,6 +156,14 @@ pub enum LoadError {
         /// What went wrong, and the fix if one is known.
         why: String,
     },
+    /// The engine that counts instructions cannot be started, and the plugin's are to be counted.
+    #[error("cannot load plugin `{plugin}`: the engine for its `limits.fuel` cannot be started")]
+    Engine {
+        /// The plugin.
+        plugin: PluginId,
+        /// What went wrong.
+        why: String,
+    },
     /// The spawn server cannot be started, and the plugin is granted commands.
     #[error("cannot load plugin `{plugin}`: commands cannot be started on this host")]
     Executor {
@@ -189,6 +198,7 @@ impl LoadError {
             Self::Executor { .. } => "P0610",
             Self::CompileMemory { .. } => "P0611",
             Self::Compiler { .. } => "P0612",
+            Self::Engine { .. } => "P0613",
         }
     }
 
@@ -230,7 +240,7 @@ impl LoadError {
             Self::OwnState { .. } => base
                 .note("no grant reaches the configuration, keys, cache or audit trail of Portcullis, or its executable")
                 .help("grant a directory below or beside it"),
-            Self::Preopen { why, .. } => base.note(why),
+            Self::Preopen { why, .. } | Self::Engine { why, .. } => base.note(why),
             Self::Executor { why, .. } => base.note(why).help("run `portcullis doctor`"),
         }
     }
@@ -259,6 +269,22 @@ pub enum CallError {
         /// Where the guest was, innermost first; empty while it waited for the host.
         backtrace: Vec<String>,
     },
+    /// The guest used up what it may in one call, other than time, or ended because it did not get more.
+    #[error("plugin `{plugin}` was stopped: call `{call}` {}", used_up(exhausted))]
+    Exhausted {
+        /// The plugin.
+        plugin: PluginId,
+        /// The export.
+        call: &'static str,
+        /// What it used up.
+        exhausted: Exhausted,
+        /// What the engine says.
+        cause: String,
+        /// What the guest's language says, if it said something on the guest's standard error.
+        exception: Option<Exception>,
+        /// Where the guest was, innermost first.
+        backtrace: Vec<String>,
+    },
     /// The guest trapped.
     #[error("plugin `{plugin}` crashed in call `{call}`: {}", headline(cause, exception.as_ref()))]
     Trap {
@@ -272,8 +298,6 @@ pub enum CallError {
         exception: Option<Exception>,
         /// Where the guest was, innermost first.
         backtrace: Vec<String>,
-        /// The memory limit in bytes, if the guest had run into it.
-        memory_limit: Option<u64>,
     },
     /// The component could not be instantiated.
     #[error("plugin `{plugin}` cannot be started: {cause}")]
@@ -282,6 +306,24 @@ pub enum CallError {
         plugin: PluginId,
         /// What the engine says.
         cause: String,
+    },
+    /// The guest was asked to make itself ready, and refused.
+    #[error("plugin `{plugin}` did not start: its `{call}` failed: {said}")]
+    Init {
+        /// The plugin.
+        plugin: PluginId,
+        /// The export.
+        call: &'static str,
+        /// What the guest says, escaped and cut.
+        said: String,
+    },
+    /// The plugin is of another world, and has nothing of that name.
+    #[error("plugin `{plugin}` has no export `{call}`")]
+    NoExport {
+        /// The plugin.
+        plugin: PluginId,
+        /// The export.
+        call: &'static str,
     },
     /// An earlier call was dropped or trapped; the instance is in no state to be called.
     #[error("plugin `{plugin}` cannot be called again: an earlier call did not return")]
@@ -292,6 +334,14 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What the plugin was granted cannot be opened any more.
+    pub(crate) fn unopened(plugin: &PluginId, error: &LoadError) -> Self {
+        Self::Instantiate {
+            plugin: plugin.clone(),
+            cause: error.diagnostic().message,
+        }
+    }
+
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -299,6 +349,34 @@ impl CallError {
             Self::Trap { .. } => "P0702",
             Self::Instantiate { .. } => "P0703",
             Self::Poisoned { .. } => "P0704",
+            Self::Exhausted { exhausted, .. } => match exhausted.resource {
+                Resource::Time => "P0701",
+                Resource::Fuel => "P0501",
+                Resource::Memory => "P0502",
+                Resource::Tables => "P0503",
+            },
+            Self::Init { .. } => "P0504",
+            Self::NoExport { .. } => "P0505",
+        }
+    }
+
+    /// What the call used up, if that was its end.
+    pub fn exhausted(&self) -> Option<Exhausted> {
+        match self {
+            Self::Exhausted { exhausted, .. } => Some(*exhausted),
+            Self::Deadline { limit, .. } => {
+                let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                Some(Exhausted {
+                    resource: Resource::Time,
+                    used: limit,
+                    limit,
+                })
+            }
+            Self::Trap { .. }
+            | Self::Instantiate { .. }
+            | Self::Init { .. }
+            | Self::NoExport { .. }
+            | Self::Poisoned { .. } => None,
         }
     }
 
@@ -313,24 +391,52 @@ impl CallError {
                 .help(format!(
                     "raise `limits.call` for `{plugin}`, or have the plugin work in parts"
                 )),
-            Self::Trap {
+            Self::Exhausted {
                 plugin,
+                exhausted,
                 cause,
                 exception,
                 backtrace,
-                memory_limit,
                 ..
-            } => match memory_limit {
-                Some(bytes) => trapped(base, cause, exception.as_ref(), backtrace)
-                    .note(format!(
-                        "it had been refused more than {bytes} bytes of memory"
-                    ))
-                    .help(format!("raise `limits.memory` for `{plugin}`")),
-                None => trapped(base, cause, exception.as_ref(), backtrace),
-            },
-            Self::Instantiate { .. } => base,
+            } => {
+                let key = match exhausted.resource {
+                    Resource::Fuel => "fuel",
+                    Resource::Memory => "memory",
+                    Resource::Tables => "table_elements",
+                    Resource::Time => "call",
+                };
+                ended(base, cause, exception.as_ref(), backtrace).help(format!(
+                    "raise `limits.{key}` for `{plugin}`, or have the plugin work in parts"
+                ))
+            }
+            Self::Trap {
+                cause,
+                exception,
+                backtrace,
+                ..
+            } => trapped(base, cause, exception.as_ref(), backtrace),
+            Self::Instantiate { .. } | Self::Init { .. } | Self::NoExport { .. } => base,
             Self::Poisoned { .. } => base.help("make a new instance"),
         }
+    }
+}
+
+/// How a call ended that wanted more than it may have.
+fn used_up(exhausted: &Exhausted) -> String {
+    let Exhausted {
+        resource,
+        used,
+        limit,
+    } = exhausted;
+    match resource {
+        Resource::Fuel => format!("used up its fuel of {limit} instructions"),
+        Resource::Memory => {
+            format!("ran out of memory: it has {used} bytes, wanted more, and may have {limit}")
+        }
+        Resource::Tables => {
+            format!("ran out of table elements: it has {used}, wanted more, and may have {limit}")
+        }
+        Resource::Time => format!("passed its deadline of {limit} ms"),
     }
 }
 
@@ -344,20 +450,31 @@ fn headline(cause: &str, exception: Option<&Exception>) -> String {
 
 /// First what the guest's language says of where it was, then the engine.
 fn trapped(
+    base: Diagnostic,
+    cause: &str,
+    exception: Option<&Exception>,
+    backtrace: &[String],
+) -> Diagnostic {
+    match exception {
+        Some(_) => ended(base, cause, exception, backtrace),
+        None => traced(base, backtrace),
+    }
+}
+
+fn ended(
     mut base: Diagnostic,
     cause: &str,
     exception: Option<&Exception>,
     backtrace: &[String],
 ) -> Diagnostic {
-    let Some(exception) = exception else {
-        return traced(base, backtrace);
-    };
-    base.trace.clone_from(&exception.trace);
-    if !exception.frames.is_empty() {
-        base = base.note(format!(
-            "raised in {}",
-            exception.frames.join(", called by ")
-        ));
+    if let Some(exception) = exception {
+        base.trace.clone_from(&exception.trace);
+        if !exception.frames.is_empty() {
+            base = base.note(format!(
+                "raised in {}",
+                exception.frames.join(", called by ")
+            ));
+        }
     }
     base.note(match backtrace {
         [] => cause.to_owned(),

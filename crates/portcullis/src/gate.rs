@@ -6,9 +6,9 @@
 mod begun;
 mod beside;
 mod consent;
+mod exhausted;
 mod limits;
 mod records;
-#[allow(dead_code, reason = "for capabilities that change something outside")]
 mod used;
 
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use portcullis_exec::{
 };
 use portcullis_policy::{
     Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
-    HostEnvironment, Program, decide,
+    HostEnvironment, Limits, Program, decide,
 };
 
 use crate::activity::{Activity, Command};
-use crate::capability::fs_guard::NamedByGit;
+use crate::capability::fs::{NamedByGit, Roots};
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
@@ -35,10 +35,9 @@ use crate::rates::Rates;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
-pub(crate) use beside::{Child, Children, Ending, Modes, Over, Way};
+pub(crate) use beside::{Child, Children, Ending, KilledOnDrop, Modes, Over, Way};
 use records::{Failure, Lines, Unwritten};
-#[allow(unused_imports, reason = "capabilities name them")]
-pub(crate) use used::{Rule, Use};
+pub(crate) use used::Use;
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub(crate) struct GateParts {
     pub(crate) rates: Arc<Rates>,
     pub(crate) caches_of: Option<CacheOwner>,
     pub(crate) named_by_git: Arc<NamedByGit>,
+    /// Directories that were granted, opened.
+    pub(crate) roots: Arc<Roots>,
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
@@ -78,6 +79,8 @@ pub(crate) struct Gate {
     unexplained: Vec<(Whose, Complaint)>,
     /// What runs beside the guest.
     pub(crate) children: Children,
+    /// Bytes that the guest wrote to files.
+    pub(crate) file_bytes: u64,
 }
 
 /// Failed commands of one call that are explained.
@@ -100,7 +103,17 @@ impl Gate {
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
+            file_bytes: 0,
         }
+    }
+
+    /// Forgets what only the instance before knew, whose memory is gone. What it did and was refused, the numbers of its
+    /// calls and what a person allowed stay; its commands are ended with the next call, if they are not gone by then.
+    pub(crate) fn of_next_instance(mut self) -> Self {
+        self.overlay.clear();
+        self.sharer = Sharer::new();
+        self.last_program.clear();
+        self
     }
 
     /// Runs a native command for the guest and waits for it.
@@ -235,6 +248,21 @@ impl Gate {
     /// The environment the host was started with.
     pub(crate) fn host_env(&self) -> HostEnvironment {
         self.parts.place.host_env().clone()
+    }
+
+    /// The real path of the project directory.
+    pub(crate) fn project(&self) -> &std::path::Path {
+        self.parts.place.project()
+    }
+
+    /// How much of the machine the plugin may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.parts.grants.limits
+    }
+
+    /// Granted directories, opened.
+    pub(crate) fn roots(&self) -> Arc<Roots> {
+        Arc::clone(&self.parts.roots)
     }
 
     /// What the plugin was granted.

@@ -14,11 +14,11 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
-use crate::capability::{fs_guard, wasi};
+use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
-use crate::engine::{self, Ticker};
+use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
 use crate::last_words::LastWords;
@@ -40,9 +40,9 @@ const MAX_BYTES: u64 = 128 * 1024 * 1024;
 pub struct Host(Arc<Shared>);
 
 struct Shared {
-    engine: Engine,
-    ticker: Arc<Ticker>,
-    linker: Linker<State>,
+    runtime: Runtime,
+    /// Made for the first plugin whose instructions are counted.
+    with_fuel: OnceLock<Result<Runtime, String>>,
     settings: HostBuilder,
     project: PathBuf,
     /// One for each confinement, in its order: a server proves what it is used for.
@@ -50,6 +50,13 @@ struct Shared {
     /// One question at a time, whichever instance asks.
     turn: Arc<tokio::sync::Mutex<()>>,
     rates: AllRates,
+}
+
+/// An engine, and what belongs to it: code and linkers of one are of no use with another.
+struct Runtime {
+    engine: Engine,
+    ticker: Arc<Ticker>,
+    linker: Linker<State>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -211,10 +218,23 @@ impl HostBuilder {
     pub fn build(mut self) -> Result<Host, BuildError> {
         self.own_state.secret.extend(self.caches.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
-        let engine = Engine::new(&engine::config(self.pooling))
+        Ok(Host(Arc::new(Shared {
+            runtime: self.runtime(Metering::Epochs)?,
+            with_fuel: OnceLock::new(),
+            settings: self,
+            project,
+            executors: Default::default(),
+            turn: Arc::default(),
+            rates: AllRates::default(),
+        })))
+    }
+
+    /// An engine, and what belongs to it.
+    fn runtime(&self, metering: Metering) -> Result<Runtime, BuildError> {
+        let engine = Engine::new(&engine::config(metering, self.pooling))
             .or_else(|error| {
                 if self.pooling {
-                    Engine::new(&engine::config(false))
+                    Engine::new(&engine::config(metering, false))
                 } else {
                     Err(error)
                 }
@@ -223,21 +243,17 @@ impl HostBuilder {
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(BuildError::Ticker)?);
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BuildError::Engine)?;
-        fs_guard::link(&mut linker).map_err(BuildError::Engine)?;
+        fs::guard::link(&mut linker).map_err(BuildError::Engine)?;
         abi::component::link(&mut linker).map_err(BuildError::Engine)?;
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
-        Ok(Host(Arc::new(Shared {
+        abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+        Ok(Runtime {
             engine,
             ticker,
             linker,
-            settings: self,
-            project,
-            executors: Default::default(),
-            turn: Arc::default(),
-            rates: AllRates::default(),
-        })))
+        })
     }
 }
 
@@ -292,8 +308,20 @@ impl Host {
         &self.0.settings
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.0.engine
+    /// The engine for plugins with these limits, and what belongs to it.
+    fn runtime(&self, grants: &Grants) -> Result<&Runtime, LoadError> {
+        let shared = &self.0;
+        let made = match Metering::of(&grants.limits) {
+            Metering::Epochs => return Ok(&shared.runtime),
+            metering @ Metering::EpochsAndFuel => shared.with_fuel.get_or_init(|| {
+                let made = shared.settings.runtime(metering);
+                made.map_err(|error| with_causes(&error))
+            }),
+        };
+        made.as_ref().map_err(|why| LoadError::Engine {
+            plugin: grants.plugin.clone(),
+            why: why.clone(),
+        })
     }
 
     /// The real path of the project directory.
@@ -334,13 +362,15 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
-        let (compiled, compilation) = self.compile(kind, &grants, bytes).await?;
-        let missing = compiled.missing(&self.0.engine, &grants);
+        let runtime = self.runtime(&grants)?;
+        let engine = &runtime.engine;
+        let (compiled, compilation) = self.compile(kind, &grants, engine, bytes).await?;
+        let missing = compiled.missing(engine, &grants);
         if !missing.is_empty() {
             return Err(LoadError::Imports { plugin, missing });
         }
         let executor = match starting {
-            Some(starting) if compiled.wants_exec(&self.0.engine) => {
+            Some(starting) if compiled.wants_exec(engine) => {
                 let started = starting
                     .await
                     .unwrap_or_else(|error| Err(error.to_string()));
@@ -351,7 +381,7 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble((compiled, compilation), grants, digest, executor)
+        self.assemble(runtime, (compiled, compilation), grants, digest, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -392,6 +422,7 @@ impl Host {
 
     fn assemble(
         &self,
+        runtime: &Runtime,
         (compiled, compilation): Ready,
         grants: Grants,
         digest: String,
@@ -401,7 +432,7 @@ impl Host {
         let plugin = grants.plugin.clone();
         let kind = compiled.kind();
         let code = compiled
-            .link(&shared.engine, &shared.linker, &grants)
+            .link(&runtime.engine, &runtime.linker, &grants)
             .map_err(|why| LoadError::Interface {
                 plugin: plugin.clone(),
                 kind,
@@ -431,13 +462,14 @@ impl Host {
             executor,
             caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
+            roots: Arc::default(),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
             asker: self.asker(),
         });
         Ok(Plugin(Arc::new(Loaded {
-            engine: shared.engine.clone(),
-            ticker: Arc::clone(&shared.ticker),
+            engine: runtime.engine.clone(),
+            ticker: Arc::clone(&runtime.ticker),
             code,
             grants,
             gate,

@@ -9,6 +9,7 @@ use wasmtime::component::Component;
 use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
+use crate::abi::fs::FS;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -40,6 +41,8 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Exec)
     } else if is_ours(ENV) {
         Source::Needs(Capability::Env)
+    } else if is_ours(FS) {
+        Source::Needs(Capability::Fs)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {

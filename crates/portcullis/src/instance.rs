@@ -1,23 +1,27 @@
 use std::time::Duration;
 
+use portcullis_audit::Masked;
+use portcullis_policy::Limits;
 use wasmtime::component::TypedFunc;
-use wasmtime::{Store, Trap, WasmBacktrace};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::abi::module;
+use crate::abi::module::{self, NoRoom};
 use crate::activity::Activity;
 use crate::clock::CallClock;
-use crate::engine::TICK;
+use crate::engine::{Active, HOST_CALL_BYTES, TICK};
 use crate::error::CallError;
 use crate::exception::Exception;
-use crate::plugin::{Code, Loaded, Plugin};
+use crate::exhausted::{Exhausted, Resource};
+use crate::gate::{Gate, KilledOnDrop};
+use crate::plugin::{Code, Context, Loaded, Plugin};
 use crate::state::State;
 
 pub(crate) type RunParams = (Vec<String>,);
 pub(crate) type RunResults = (Result<String, String>,);
 pub(crate) type OverlayResults = (Vec<(String, String)>,);
 
-type Run = TypedFunc<RunParams, RunResults>;
+type RunExport = TypedFunc<RunParams, RunResults>;
 type EnvOverlay = TypedFunc<(), OverlayResults>;
 
 /// What is being done first.
@@ -27,17 +31,49 @@ const INSTANTIATE: &str = "instantiate";
 const FRAMES: usize = 16;
 
 /// One running plugin: a memory of its own, a gate of its own.
+///
+/// It is of no use after a call that did not return; a [`Session`](crate::Session) then makes another.
 pub struct Instance {
     plugin: Plugin,
     store: Store<State>,
-    entry: Entry,
-    /// Whether every call so far has returned. A call that was dropped half way leaves the guest in no known state.
-    sound: bool,
+    /// What is called, while the guest is ready to be.
+    entry: Option<Entry>,
 }
 
+/// One call into a guest.
+pub(crate) trait Call: Send + Sync {
+    /// What the guest answers; an error of its own is an answer.
+    type Answer: Send;
+
+    /// What is called, for messages.
+    const EXPORT: &'static str;
+
+    /// Whether plugins of this world have it.
+    fn fits(code: &Code) -> bool;
+
+    /// Calls.
+    ///
+    /// # Errors
+    /// When the guest does not return.
+    fn make(
+        &self,
+        entry: &Entry,
+        store: &mut Store<State>,
+    ) -> impl Future<Output = wasmtime::Result<Self::Answer>> + Send;
+}
+
+/// A guest that was asked to make itself ready says why it does not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+#[allow(dead_code, reason = "worlds with an `init` make it")]
+pub(crate) struct InitRefused(pub(crate) String);
+
+/// The `run` of our worlds.
+pub(crate) struct Run<'a>(pub(crate) &'a [String]);
+
 /// What is called in a guest.
-enum Entry {
-    Component(Run),
+pub(crate) enum Entry {
+    Component(RunExport),
     Module(module::Entry),
 }
 
@@ -45,36 +81,49 @@ impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instance")
             .field("plugin", self.plugin.id())
-            .field("sound", &self.sound)
+            .field("usable", &self.is_usable())
             .finish_non_exhaustive()
     }
 }
 
 impl Instance {
-    pub(crate) async fn start(plugin: Plugin, mut store: Store<State>) -> Result<Self, CallError> {
-        let loaded = std::sync::Arc::clone(&plugin.0);
-        let _active = loaded.ticker.enter();
-        let limit = loaded.grants.limits.call;
-        let clock = store.data().gate.clock.clone();
-        clock.start(limit);
-        let _children = store.data().gate.children.killed_on_drop();
+    /// Makes a store for an instance. Nothing of the guest has run.
+    pub(crate) fn prepare(plugin: &Plugin, context: Context, gate: Gate) -> Self {
+        let loaded = &plugin.0;
+        let mut store = Store::new(&loaded.engine, context.state(&loaded.grants, gate));
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            Ok(if store.data().gate.clock.is_over() {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
+        });
+        Self {
+            plugin: plugin.clone(),
+            store,
+            entry: None,
+        }
+    }
+
+    /// Makes the guest's memory, and has the guest make itself ready, within the limits of a call.
+    ///
+    /// # Errors
+    /// When it does not come to an end, or wants more than it may have, or refuses.
+    pub(crate) async fn start(&mut self) -> Result<(), CallError> {
+        let bounds = self.begin();
         let mut step = INSTANTIATE;
-        let outcome = within(&clock, Entry::start(&loaded, &mut store, &mut step)).await;
-        store.data_mut().end_children().await;
+        let starting = Entry::start(&self.plugin.0, &mut self.store, &mut step);
+        let outcome = within(&bounds.clock, starting).await;
+        self.end(bounds).await;
         match outcome {
-            Ok(entry) => Ok(Self {
-                plugin,
-                store,
-                entry,
-                sound: true,
-            }),
-            Err(Stopped::Failed(error)) if step == INSTANTIATE && !is_deadline(&error) => {
-                Err(CallError::Instantiate {
-                    plugin: plugin.id().clone(),
-                    cause: error.root_cause().to_string(),
-                })
+            Ok(entry) => {
+                self.entry = Some(entry);
+                Ok(())
             }
-            Err(stopped) => Err(stopped.explain(&plugin, step, limit, store.data())),
+            Err(stopped) => Err(self.explain(stopped, step)),
         }
     }
 
@@ -84,41 +133,120 @@ impl Instance {
     /// The inner result is the guest's own: text for standard output, or text for standard error.
     ///
     /// # Errors
-    /// [`CallError`] when the call does not return: its deadline passed, the guest trapped, or an earlier call did.
+    /// [`CallError`] when the call does not return: it used up its time or its fuel, the guest trapped, or an earlier
+    /// call did.
     ///
     /// # Cancellation
     /// Dropping the future kills every command the call had started, and leaves the instance
     /// [poisoned](CallError::Poisoned).
     pub async fn run(&mut self, args: &[String]) -> Result<Result<String, String>, CallError> {
-        if !std::mem::replace(&mut self.sound, false) {
+        self.call(&Run(args)).await
+    }
+
+    /// Calls what [fits](Call::fits) the plugin.
+    pub(crate) async fn call<C: Call>(&mut self, call: &C) -> Result<C::Answer, CallError> {
+        // Back when the call has returned: one that was dropped half way leaves the guest in no known state.
+        let Some(entry) = self.entry.take() else {
             return Err(CallError::Poisoned {
                 plugin: self.plugin.id().clone(),
             });
-        }
-        let limit = self.plugin.grants().limits.call;
-        let clock = self.store.data().gate.clock.clone();
-        clock.start(limit);
-        let active = self.plugin.0.ticker.enter();
-        self.store.data().words.forget();
-        let children = self.store.data().gate.children.killed_on_drop();
-        let call = self.entry.run(&mut self.store, args);
-        let outcome = within(&clock, call).await;
-        drop(active);
-        self.store.data_mut().end_children().await;
-        drop(children);
-        self.store.data_mut().gate.explain().await;
+        };
+        let bounds = self.begin();
+        let outcome = within(&bounds.clock, call.make(&entry, &mut self.store)).await;
+        self.end(bounds).await;
         match outcome {
             Ok(answer) => {
-                self.sound = true;
+                self.entry = Some(entry);
                 Ok(answer)
             }
-            Err(stopped) => Err(stopped.explain(&self.plugin, "run", limit, self.store.data())),
+            Err(stopped) => Err(self.explain(stopped, C::EXPORT)),
         }
+    }
+
+    /// Gives the guest what it may use in one call, fresh.
+    fn begin(&mut self) -> Bounds {
+        let limits = &self.plugin.grants().limits;
+        let state = self.store.data_mut();
+        let clock = state.gate.clock.clone();
+        clock.start(limits.call);
+        state.limits.forget_refused();
+        state.words.forget();
+        let children = state.gate.children.killed_on_drop();
+        if let Some(fuel) = limits.fuel
+            && let Err(error) = self.store.set_fuel(Limits::clamp_fuel(fuel))
+        {
+            unreachable!("plugins with fuel have the engine for it: {error}");
+        }
+        Bounds {
+            clock,
+            active: self.plugin.0.ticker.enter(),
+            children,
+        }
+    }
+
+    /// Ends what ran beside the guest, and tells the operator of it.
+    async fn end(&mut self, bounds: Bounds) {
+        drop(bounds.active);
+        self.store.data_mut().end_children().await;
+        drop(bounds.children);
+        self.store.data_mut().gate.explain().await;
+    }
+
+    fn explain(&mut self, stopped: Stopped, call: &'static str) -> CallError {
+        let error = stopped.explain(&self.plugin, call, self.store.data());
+        if let Some(exhausted) = error.exhausted() {
+            self.store.data_mut().gate.exhausted(call, exhausted);
+        }
+        error
+    }
+
+    /// Whether it can be called.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// Ends the guest and keeps its gate.
+    pub(crate) fn into_gate(self) -> Gate {
+        self.store.into_data().gate
     }
 
     /// What the plugin did and was refused so far.
     pub fn activity(&self) -> &Activity {
         &self.store.data().gate.activity
+    }
+
+    pub(crate) fn activity_mut(&mut self) -> &mut Activity {
+        &mut self.store.data_mut().gate.activity
+    }
+}
+
+/// A call in progress.
+struct Bounds {
+    clock: CallClock,
+    active: Active,
+    children: KilledOnDrop,
+}
+
+impl Call for Run<'_> {
+    type Answer = Result<String, String>;
+
+    const EXPORT: &'static str = "run";
+
+    fn fits(code: &Code) -> bool {
+        match code {
+            Code::Component { .. } | Code::Module(_) => true,
+        }
+    }
+
+    async fn make(
+        &self,
+        entry: &Entry,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Self::Answer> {
+        match entry {
+            Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
+            Entry::Module(entry) => entry.run(store, self.0).await,
+        }
     }
 }
 
@@ -133,7 +261,7 @@ impl Entry {
             Code::Component { pre, exports } => {
                 let instance = pre.instantiate_async(&mut *store).await?;
                 *step = "env-overlay";
-                let run: Run = instance.get_typed_func(&mut *store, exports.run)?;
+                let run: RunExport = instance.get_typed_func(&mut *store, exports.run)?;
                 if let Some(index) = exports.env_overlay {
                     let overlay: EnvOverlay = instance.get_typed_func(&mut *store, index)?;
                     store.data_mut().gate.overlay = overlay.call_async(&mut *store, ()).await?.0;
@@ -143,17 +271,6 @@ impl Entry {
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),
-        }
-    }
-
-    async fn run(
-        &self,
-        store: &mut Store<State>,
-        args: &[String],
-    ) -> wasmtime::Result<Result<String, String>> {
-        match self {
-            Self::Component(run) => Ok(run.call_async(store, (args.to_vec(),)).await?.0),
-            Self::Module(entry) => entry.run(store, args).await,
         }
     }
 }
@@ -179,45 +296,88 @@ async fn within<T>(
 }
 
 impl Stopped {
-    fn explain(
-        self,
-        plugin: &Plugin,
-        call: &'static str,
-        limit: Duration,
-        state: &State,
-    ) -> CallError {
+    fn explain(self, plugin: &Plugin, call: &'static str, state: &State) -> CallError {
+        let limits = &plugin.grants().limits;
         let plugin = plugin.id().clone();
+        let deadline = |backtrace| CallError::Deadline {
+            plugin: plugin.clone(),
+            call,
+            limit: limits.call,
+            backtrace,
+        };
         let error = match self {
-            Self::Deadline => {
-                return CallError::Deadline {
-                    plugin,
-                    call,
-                    limit,
-                    backtrace: Vec::new(),
-                };
-            }
+            Self::Deadline => return deadline(Vec::new()),
             Self::Failed(error) => error,
         };
         let backtrace = frames(&error);
-        match error.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => CallError::Deadline {
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::Interrupt) {
+            return deadline(backtrace);
+        }
+        if let Some(InitRefused(said)) = error.downcast_ref() {
+            let said = Masked::new(said).as_str().escape_debug().to_string();
+            return CallError::Init { plugin, call, said };
+        }
+        let exception = is_uncaught(trap).then(|| Exception::read(&state.words.text()));
+        let (exception, cause) = (exception.flatten(), cause(&error));
+        if let Some(exhausted) = exhausted(&error, call, limits, state) {
+            return CallError::Exhausted {
                 plugin,
                 call,
-                limit,
+                exhausted,
+                cause,
+                exception,
                 backtrace,
-            },
-            trap => CallError::Trap {
-                plugin,
-                call,
-                cause: cause(&error),
-                exception: is_uncaught(trap)
-                    .then(|| Exception::read(&state.words.text()))
-                    .flatten(),
-                backtrace,
-                memory_limit: state.limits.refused_memory(),
-            },
+            };
+        }
+        if call == INSTANTIATE {
+            return CallError::Instantiate { plugin, cause };
+        }
+        CallError::Trap {
+            plugin,
+            call,
+            cause,
+            exception,
+            backtrace,
         }
     }
+}
+
+/// What a guest used up, if that was its end.
+fn exhausted(
+    error: &wasmtime::Error,
+    call: &'static str,
+    limits: &Limits,
+    state: &State,
+) -> Option<Exhausted> {
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::OutOfFuel) {
+        let limit = Limits::clamp_fuel(limits.fuel?);
+        return Some(Exhausted {
+            resource: Resource::Fuel,
+            used: limit,
+            limit,
+        });
+    }
+    let refused = state.limits.refused()?;
+    let by_itself = || {
+        let left = error.downcast_ref::<I32Exit>();
+        left.is_some_and(|I32Exit(status)| *status != 0) || error.is::<NoRoom>()
+    };
+    match trap {
+        Some(trap) => is_want(*trap),
+        // A memory that it declares is larger than it may be.
+        None => call == INSTANTIATE || by_itself(),
+    }
+    .then_some(refused)
+}
+
+/// Whether a guest can end like this that did not get what it wanted: by giving up, or by going on all the same.
+fn is_want(trap: Trap) -> bool {
+    matches!(
+        trap,
+        Trap::UnreachableCodeReached | Trap::MemoryOutOfBounds | Trap::TableOutOfBounds
+    )
 }
 
 /// What the engine says, or that the guest has left.
@@ -234,11 +394,6 @@ fn cause(error: &wasmtime::Error) -> String {
 /// Whether a language's own error ends a guest like this: by a trap of its own, or by leaving it.
 fn is_uncaught(trap: Option<&Trap>) -> bool {
     trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached)
-}
-
-/// Whether the guest was interrupted because its time was up.
-fn is_deadline(error: &wasmtime::Error) -> bool {
-    matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt))
 }
 
 /// The guest's own functions, innermost first, by the names its author gave them.
@@ -293,5 +448,17 @@ mod tests {
         assert!(is_uncaught(None) && is_uncaught(Some(&Trap::UnreachableCodeReached)));
         assert!(!is_uncaught(Some(&Trap::StackOverflow)));
         assert!(!is_uncaught(Some(&Trap::MemoryOutOfBounds)));
+    }
+
+    #[test]
+    fn what_has_another_reason_is_no_want_of_memory() {
+        assert!(is_want(Trap::UnreachableCodeReached) && is_want(Trap::MemoryOutOfBounds));
+        for other in [
+            Trap::StackOverflow,
+            Trap::IntegerDivisionByZero,
+            Trap::IndirectCallToNull,
+        ] {
+            assert!(!is_want(other), "{other}");
+        }
     }
 }

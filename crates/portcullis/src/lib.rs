@@ -24,7 +24,9 @@
 //! }
 //! ```
 //!
-//! Read first: [`Host`], [`Plugin`], [`Instance`], and [`policy`].
+//! A plugin that is to be used again and again has a [`Session`], which makes another instance when one crashes.
+//!
+//! Read first: [`Host`], [`Plugin`], [`Session`], [`Instance`], and [`policy`].
 
 mod abi;
 mod activity;
@@ -39,6 +41,7 @@ mod digest;
 mod engine;
 mod error;
 mod exception;
+mod exhausted;
 mod explained;
 mod gate;
 mod host;
@@ -52,6 +55,7 @@ mod plugin;
 mod rates;
 mod recognize;
 mod repositories;
+mod session;
 mod shape;
 mod state;
 mod stdio;
@@ -64,6 +68,7 @@ pub use consent::{Answer, Consent, Question};
 pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use exception::Exception;
+pub use exhausted::{Exhausted, Resource};
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;
@@ -80,6 +85,7 @@ pub use portcullis_exec::{
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;
+pub use session::Session;
 pub use stdio::GuestStdio;
 
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use portcullis_policy::{Grants, HostEnvironment, PluginId};
 use wasmtime::component::{self, ComponentExportIndex};
-use wasmtime::{Engine, InstancePre, Store, UpdateDeadline};
-use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime::{Engine, InstancePre};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use crate::abi::module::ModuleState;
 use crate::capability::wasi;
@@ -13,6 +13,7 @@ use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
 use crate::last_words::LastWords;
+use crate::session::Session;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 
@@ -89,50 +90,64 @@ impl Plugin {
     /// [`CallError`] when the guest traps or does not come to an end; a granted directory that has gone since loading
     /// is [`CallError::Instantiate`].
     pub async fn instantiate(&self, run: impl Into<Arc<str>>) -> Result<Instance, CallError> {
-        let loaded = &self.0;
-        let failed = |cause: String| CallError::Instantiate {
-            plugin: loaded.grants.plugin.clone(),
-            cause,
-        };
-        let gate = Gate::new(Arc::clone(&loaded.gate), run.into());
-        let state = self
-            .state(gate)
-            .map_err(|error| failed(error.diagnostic().message))?;
-        let mut store = Store::new(&loaded.engine, state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(crate::engine::HOST_CALL_BYTES);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            Ok(if store.data().gate.clock.is_over() {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Yield(1)
-            })
-        });
-        Instance::start(self.clone(), store).await
+        let gate = Gate::new(Arc::clone(&self.0.gate), run.into());
+        let context = self.0.context();
+        let context = context.map_err(|error| CallError::unopened(self.id(), &error))?;
+        let mut instance = Instance::prepare(self, context, gate);
+        instance.start().await?;
+        Ok(instance)
     }
 
-    fn state(&self, gate: Gate) -> Result<State, LoadError> {
+    /// Begins a session: calls one after the other on one instance, which is made with the first of them, and another
+    /// whenever one is lost.
+    ///
+    /// `run` names the session in the audit trail.
+    pub fn session(&self, run: impl Into<Arc<str>>) -> Session {
+        Session::new(self.clone(), run.into())
+    }
+}
+
+/// What surrounds a guest, made before its gate is given to it.
+pub(crate) struct Context {
+    wasi: WasiCtx,
+    words: LastWords,
+    module: Option<Box<ModuleState>>,
+}
+
+impl Context {
+    pub(crate) fn state(self, grants: &Grants, gate: Gate) -> State {
+        State {
+            module: self.module,
+            ..State::new(self.wasi, grants, gate, self.words)
+        }
+    }
+}
+
+impl Loaded {
+    /// Opens what the guest was granted.
+    ///
+    /// # Errors
+    /// When it is not there any more.
+    pub(crate) fn context(&self) -> Result<Context, LoadError> {
         let Loaded {
             grants,
             host_env,
             stdio,
             ..
-        } = &*self.0;
+        } = self;
         let words = LastWords::default();
-        match &self.0.code {
-            Code::Component { .. } => {
-                let context = wasi::context(grants, host_env, stdio, &words)?;
-                Ok(State::new(context, grants, gate, words))
-            }
+        let (wasi, module) = match &self.code {
+            Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
                 let module = ModuleState::new(preview1, stdio.stderr_of_command());
-                Ok(State {
-                    module: Some(Box::new(module)),
-                    ..State::new(WasiCtxBuilder::new().build(), grants, gate, words)
-                })
+                (WasiCtxBuilder::new().build(), Some(Box::new(module)))
             }
-        }
+        };
+        Ok(Context {
+            wasi,
+            words,
+            module,
+        })
     }
 }

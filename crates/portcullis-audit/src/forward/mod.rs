@@ -226,7 +226,8 @@ const fn is_denial(event: &Event) -> bool {
         | Event::Asked(_)
         | Event::TrustChanged(_)
         | Event::Outcome(_)
-        | Event::Done(_) => false,
+        | Event::Done(_)
+        | Event::Exhausted(_) => false,
     }
 }
 
@@ -242,5 +243,6 @@ const fn kind(event: &Event) -> &'static str {
         Event::Outcome(_) => "outcome",
         Event::Done(_) => "done",
         Event::DenialsFolded(_) => "denials_folded",
+        Event::Exhausted(_) => "exhausted",
     }
 }

@@ -94,6 +94,7 @@ fn run_of(event: &Event) -> Option<&str> {
         Event::Outcome(event) => Some(&event.run),
         Event::Done(event) => Some(&event.run),
         Event::DenialsFolded(event) => Some(&event.run),
+        Event::Exhausted(event) => Some(&event.run),
         _ => None,
     }
 }
@@ -150,6 +151,16 @@ fn summary(event: &Event) -> String {
             event.capability,
             event.object.as_str(),
             event.count
+        ),
+        Event::Exhausted(event) => format!(
+            "run {} call {}: `{}` of `{}` was ended: resource={} used={} limit={}",
+            event.run,
+            event.call,
+            event.export,
+            event.plugin,
+            event.resource,
+            event.used,
+            event.limit
         ),
         _ => "a record of a later version".to_owned(),
     }

@@ -121,7 +121,7 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
                 grant.guest, grant.origin
             ),
             FsKind::File => format!(
-                "its commands may {what} the file `{host}` ({})",
+                "it and its commands may {what} the file `{host}` ({})",
                 grant.origin
             ),
         });
@@ -190,8 +190,13 @@ fn rule_words(verb: &str, rule: &ProgramRule, confinement: Confinement) -> Strin
 }
 
 fn limits(limits: &Limits) -> String {
+    let fuel: String = limits
+        .fuel
+        .iter()
+        .map(|fuel| format!(", {fuel} instructions a call"))
+        .collect();
     format!(
-        "limits: {} ms a call, {} ms and {} bytes a stream for a command, {} commands at once, {} a minute, {} bytes of memory",
+        "limits: {} ms a call, {} ms and {} bytes a stream for a command, {} commands at once, {} a minute, {} bytes of memory{fuel}",
         limits.call.as_millis(),
         limits.timeout.as_millis(),
         limits.output,

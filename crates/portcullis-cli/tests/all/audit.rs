@@ -41,6 +41,23 @@ fn a_run_leaves_its_decisions_and_outcomes() {
 }
 
 #[test]
+fn a_call_that_used_something_up_is_a_line() {
+    let context = Context::with_guest("spin");
+    context.write("policy.toml", format!("{DEV}limits.fuel = 1000000\n"));
+    let run = context.output(&["run", "--config", "policy.toml", "p"]);
+    assert_eq!(run.status.code(), Some(125));
+    let shown = context.output(&["audit", "show"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("call 1: `run` of `p` was ended: resource=fuel used=1000000 limit=1000000"),
+        "{shown}"
+    );
+    let plan = context.output(&["inspect", "--config", "policy.toml", "p"]);
+    let plan = String::from_utf8(plan.stdout).unwrap();
+    assert!(plan.contains(", 1000000 instructions a call"), "{plan}");
+}
+
+#[test]
 fn the_tail_and_a_single_run_are_parts_of_it() {
     let context = after_a_run();
     let tail = context.json(&["audit", "tail", "-n", "2", "--json"]);

@@ -262,7 +262,7 @@ const PLUGINS: &[Case] = &[
     plugin(
         "more memory than it may have",
         Wat("huge-memory"),
-        "error[P0703]: plugin `p` cannot be started: memory minimum size of 65536 pages exceeds memory limits",
+        "error[P0502]: plugin `p` was stopped: call `instantiate` ran out of memory: it has 0 bytes, wanted more, and may have 268435456",
     ),
     plugin(
         "a crash",
@@ -275,6 +275,14 @@ const PLUGINS: &[Case] = &[
             "a loop without end",
             Guest("spin"),
             "error[P0701]: plugin `p` was stopped: call `run` passed its deadline of 200 ms",
+        )
+    },
+    Case {
+        policy: "limits.fuel = 1000000\n",
+        ..plugin(
+            "a loop without end, with its instructions counted",
+            Guest("spin"),
+            "error[P0501]: plugin `p` was stopped: call `run` used up its fuel of 1000000 instructions",
         )
     },
     Case {

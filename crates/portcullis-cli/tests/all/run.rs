@@ -339,6 +339,30 @@ fn a_directory_with_a_manifest_is_a_plugin() {
 }
 
 #[test]
+fn a_plugin_that_is_not_built_is_told_from_one_that_is_nowhere() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    std::fs::remove_file(context.project().join("p.wasm")).unwrap();
+    let said = || {
+        let output = context.output(&["run", "--config", "policy.toml", "p"]);
+        assert_eq!(output.status.code(), Some(125));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let nowhere = said();
+    assert!(
+        nowhere.contains("P0600") && !nowhere.contains("is not built"),
+        "{nowhere}"
+    );
+    let manifest = "id = \"p\"\nversion = \"1\"\nworld = \"portcullis:cli/plugin@0.1.0\"\ncomponent = \"p.wasm\"\n";
+    context.write("plugin.toml", manifest);
+    let unbuilt = said();
+    assert!(
+        unbuilt.contains("plugin.toml` is there: the plugin itself is not built")
+            && unbuilt.contains("cargo xtask guests"),
+        "{unbuilt}"
+    );
+}
+
+#[test]
 fn what_the_manifest_does_not_ask_for_is_not_given() {
     let context = Context::with_policy("exec.allow = [\"echo\", \"cat\"]\n");
     let manifest = "id = \"p\"\nversion = \"1\"\nworld = \"portcullis:cli/plugin@0.1.0\"\ncomponent = \"p.wasm\"\n\

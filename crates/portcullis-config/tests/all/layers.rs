@@ -109,6 +109,57 @@ fn an_untrusted_file_lowers_limits_and_denies() {
 }
 
 #[test]
+fn fuel_that_is_not_counted_is_lowered_by_any_number_and_raised_by_none() {
+    let project = Project::new();
+    let found = |fuel: u64| {
+        project.found(&format!(
+            "[[plugins]]\nid = \"p\"\nlimits = {{ fuel = {fuel} }}\n"
+        ))
+    };
+    let trusted = |limits: &str| project.trusted(&format!("{HEAD}{limits}"));
+    let fuel = |layers: &[Layer]| {
+        let entry = project.load(layers).unwrap().plugin("p").unwrap();
+        entry.grants.limits.fuel
+    };
+    let some = "limits = { fuel = 3000000 }\n";
+    assert_eq!(fuel(&[trusted("")]), None);
+    assert_eq!(fuel(&[trusted(""), found(2_000_000)]), Some(2_000_000));
+    assert_eq!(fuel(&[trusted(some), found(2_000_000)]), Some(2_000_000));
+    let raised = project.mistakes(&[trusted(some), found(4_000_000)]);
+    assert!(raised.contains("`limits.fuel` is higher"), "{raised}");
+    let ceiling = Layer::Ceiling {
+        path: project.path("ceiling.toml"),
+        text: "limits = { fuel = 2000000 }".to_owned(),
+    };
+    for limits in ["", some] {
+        let met = fuel(&[trusted(limits), ceiling.clone()]);
+        assert_eq!(met, Some(2_000_000), "{limits}");
+    }
+}
+
+#[test]
+fn fuel_has_a_least_and_a_most() {
+    let project = Project::new();
+    for (fuel, fits) in [
+        ("999999", false),
+        ("1000000", true),
+        ("10000000000", true),
+        ("10000000001", false),
+    ] {
+        let layer = project.trusted(&format!("{HEAD}limits.fuel = {fuel}\n"));
+        match project.load(std::slice::from_ref(&layer)) {
+            Ok(_) => assert!(fits, "{fuel}"),
+            Err(_) => {
+                assert!(!fits, "{fuel}");
+                let mistakes = project.mistakes(&[layer]);
+                let told = "P0102]: `limits.fuel` is from 1000000 to 10000000000";
+                assert!(mistakes.contains(told), "{mistakes}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_denial_of_the_tree_grants_no_capability() {
     let project = Project::new();
     let found = project.found("[[plugins]]\nid = \"p\"\nexec = { deny = [\"rm\"] }\n");

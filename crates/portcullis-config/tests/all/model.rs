@@ -76,7 +76,7 @@ sha256 = "{digest}"
 late = true
 env = ["LANG", "LC_*"]
 fs = {{ read = ["${{project}}", {{ path = "~/notes", as = "/notes" }}, "${{plugin}}"], write = ["out"] }}
-limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB" }}
+limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, file_read = "1KiB", file_write = "2KiB", total_file_write = "3KiB", call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB", fuel = 5000000 }}
 
 [plugins.exec]
 inherit_env = false
@@ -146,11 +146,16 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
         ),
         (5, 6, 7)
     );
+    assert_eq!(
+        (limits.file_read, limits.file_write, limits.total_file_write),
+        (1 << 10, 2 << 10, 3 << 10)
+    );
     assert_eq!(limits.call, Duration::from_secs(60));
     assert_eq!(
         (limits.compile_time, limits.compile_memory),
         (Duration::from_secs(5), 6 << 20)
     );
+    assert_eq!(limits.fuel, Some(5_000_000));
     let exec = grants.exec.as_ref().unwrap();
     assert!(!exec.inherit_env && !exec.any_program);
     assert_eq!(exec.pass_env, ["GH_TOKEN"]);

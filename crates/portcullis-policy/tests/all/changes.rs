@@ -152,7 +152,8 @@ fn a_change_needs_a_grant_to_write_and_a_real_path() {
     });
     for path in [
         "/srv/read/x",
-        "/srv/file",
+        "/srv/file/x",
+        "/srv/file2",
         "/srv",
         "/srv/px",
         "/srv/p/../x",
@@ -166,6 +167,14 @@ fn a_change_needs_a_grant_to_write_and_a_real_path() {
         );
     }
     assert!(denied(&grants, request(FsAct::Write, "/srv/p/x")).is_none());
+    for act in ACTS {
+        let refused = denied(&grants, request(act, "/srv/file")).is_some();
+        assert_eq!(
+            refused,
+            act != FsAct::Write,
+            "the name of a file is not its content: {act:?}"
+        );
+    }
 }
 
 #[test]

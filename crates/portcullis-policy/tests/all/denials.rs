@@ -338,6 +338,13 @@ fn every_denial_reads_as_it_should() {
     codes.insert(unconfinable().code);
     // In `changes.rs`, and beside their requests.
     codes.extend([Code::FsProtected, Code::EnvNotGranted]);
+    // Found while a file is opened, read or written.
+    codes.extend([
+        Code::FsLinkLeadsOut,
+        Code::FsReadOnly,
+        Code::FsTooLarge,
+        Code::FsTotal,
+    ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([
         Code::LimitChildren,

@@ -1,5 +1,5 @@
 //! What a guest may do itself, one file each.
 
 pub(crate) mod env;
-pub(crate) mod fs_guard;
+pub(crate) mod fs;
 pub(crate) mod wasi;

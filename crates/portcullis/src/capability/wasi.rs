@@ -28,7 +28,7 @@ pub(crate) fn context(
 /// Builds the context of a core module, which has WASI preview 1.
 ///
 /// Granted directories are there to be read only, those that commands may write too: nothing stands in front of preview
-/// 1 as [`fs_guard`](super::fs_guard) does of 0.2.
+/// 1 as [`guard`](super::fs::guard) does of 0.2.
 ///
 /// # Errors
 /// As [`context`].

@@ -1,18 +1,29 @@
 use wasmtime::ResourceLimiter;
 
-/// Counts what all memories and tables of one instance use together, so that many small ones are no way around the
-/// limit of a large one.
+use crate::exhausted::{Exhausted, Resource};
+
+/// Memories, tables and core instances that one plugin may have. A memory of no page takes as much address space as any
+/// other, and an instance memory of the host; toolchains need a few, and one instance for each library they link.
+const MEMORIES: usize = 64;
+const TABLES: usize = 256;
+const INSTANCES: usize = 1024;
+
+/// Counts what all memories and tables of one store use together, so that many small ones are no way around the limit
+/// of a large one.
 #[derive(Debug)]
 pub(crate) struct MemoryLimits {
     memory: Budget,
     tables: Budget,
+    /// What was refused last, since the call began.
+    refused: Option<Exhausted>,
 }
 
 #[derive(Debug)]
 struct Budget {
     used: u64,
     limit: u64,
-    refused: bool,
+    /// What was granted last, in case that it cannot be had.
+    last: u64,
 }
 
 impl MemoryLimits {
@@ -20,12 +31,45 @@ impl MemoryLimits {
         Self {
             memory: Budget::new(limits.memory),
             tables: Budget::new(limits.table_elements),
+            refused: None,
         }
     }
 
-    /// The memory limit, if the guest ran into it.
-    pub(crate) fn refused_memory(&self) -> Option<u64> {
-        self.memory.refused.then_some(self.memory.limit)
+    /// Forgets what earlier calls were refused: a guest that got over it ends for another reason.
+    pub(crate) fn forget_refused(&mut self) {
+        self.refused = None;
+    }
+
+    /// What the guest wanted in this call and was refused.
+    pub(crate) fn refused(&self) -> Option<Exhausted> {
+        self.refused
+    }
+
+    fn growing(
+        &mut self,
+        resource: Resource,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> bool {
+        let budget = match resource {
+            Resource::Tables => &mut self.tables,
+            Resource::Fuel | Resource::Memory | Resource::Time => &mut self.memory,
+        };
+        // What the guest itself has ruled out is not given, so it is not counted either.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            budget.last = 0;
+            return false;
+        }
+        let granted = budget.grow(current, desired);
+        if !granted {
+            self.refused = Some(Exhausted {
+                resource,
+                used: budget.used,
+                limit: budget.limit,
+            });
+        }
+        granted
     }
 }
 
@@ -34,19 +78,25 @@ impl Budget {
         Self {
             used: 0,
             limit,
-            refused: false,
+            last: 0,
         }
     }
 
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         let more = desired.saturating_sub(current) as u64;
         let after = self.used.saturating_add(more);
-        self.refused |= after > self.limit;
         if after > self.limit {
+            self.last = 0;
             return false;
         }
+        self.last = more;
         self.used = after;
         true
+    }
+
+    /// Takes back what was granted last: the system had no more.
+    fn failed(&mut self) {
+        self.used -= std::mem::take(&mut self.last);
     }
 }
 
@@ -55,17 +105,90 @@ impl ResourceLimiter for MemoryLimits {
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.memory.grow(current, desired))
+        Ok(self.growing(Resource::Memory, current, desired, maximum))
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.failed();
+        Ok(())
     }
 
     fn table_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(self.tables.grow(current, desired))
+        Ok(self.growing(Resource::Tables, current, desired, maximum))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.tables.failed();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> MemoryLimits {
+        MemoryLimits::new(&portcullis_policy::Limits {
+            memory: 100,
+            table_elements: 10,
+            ..portcullis_policy::Limits::default()
+        })
+    }
+
+    #[test]
+    fn all_memories_are_one_and_tables_are_another() {
+        let mut limits = limits();
+        assert!(limits.memory_growing(0, 60, None).unwrap());
+        assert!(limits.memory_growing(0, 40, Some(50)).unwrap());
+        assert_eq!(limits.refused(), None);
+        assert!(!limits.memory_growing(40, 41, Some(50)).unwrap());
+        let refused = |resource, used, limit| {
+            Some(Exhausted {
+                resource,
+                used,
+                limit,
+            })
+        };
+        assert_eq!(limits.refused(), refused(Resource::Memory, 100, 100));
+        assert!(limits.table_growing(0, 10, None).unwrap());
+        assert!(!limits.table_growing(10, 11, None).unwrap());
+        assert_eq!(limits.refused(), refused(Resource::Tables, 10, 10));
+        limits.forget_refused();
+        assert_eq!(limits.refused(), None);
+    }
+
+    #[test]
+    fn what_was_not_had_in_the_end_is_not_used() {
+        let mut limits = limits();
+        for _ in 0..10 {
+            assert!(!limits.memory_growing(0, 60, Some(20)).unwrap());
+            limits.memory_grow_failed(wasmtime::Error::msg("")).unwrap();
+            assert!(limits.memory_growing(0, 60, None).unwrap());
+            limits.memory_grow_failed(wasmtime::Error::msg("")).unwrap();
+        }
+        assert_eq!(limits.refused(), None, "its own bound is not ours");
+        assert!(limits.memory_growing(0, 100, None).unwrap());
+        assert!(!limits.memory_growing(100, 101, None).unwrap());
+        limits.memory_grow_failed(wasmtime::Error::msg("")).unwrap();
+        assert!(!limits.memory_growing(0, 1, None).unwrap());
     }
 }

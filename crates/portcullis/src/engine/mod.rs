@@ -4,8 +4,9 @@ mod limits;
 mod ticker;
 
 pub(crate) use limits::MemoryLimits;
-pub(crate) use ticker::{TICK, Ticker};
+pub(crate) use ticker::{Active, TICK, Ticker};
 
+use portcullis_policy::Limits;
 use wasmtime::Config;
 
 /// Bytes of strings and lists that one host call may lift from a guest, and so the ceiling of `stdin`.
@@ -14,11 +15,30 @@ pub(crate) const HOST_CALL_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of stack a guest may use.
 const GUEST_STACK: usize = 1024 * 1024;
 
+/// What ends a guest that computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metering {
+    /// Its time: it looks at a clock now and then, which costs next to nothing.
+    Epochs,
+    /// Its time, and the number of its instructions, which all have to be counted.
+    EpochsAndFuel,
+}
+
+impl Metering {
+    pub(crate) const fn of(limits: &Limits) -> Self {
+        match limits.fuel {
+            None => Self::Epochs,
+            Some(_) => Self::EpochsAndFuel,
+        }
+    }
+}
+
 /// The engine's configuration. Everything that changes compiled code is set here, so that two hosts of one build share
-/// their cache.
-pub(crate) fn config(pooling: bool) -> Config {
+/// their cache; code of one metering is never taken for that of the other.
+pub(crate) fn config(metering: Metering, pooling: bool) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.consume_fuel(metering == Metering::EpochsAndFuel);
     config.max_wasm_stack(GUEST_STACK);
     config.async_stack_size(2 * GUEST_STACK);
     config.wasm_component_model(true);

@@ -4,7 +4,7 @@
 //! before it is done ([`Gate::before`]) and when it is done ([`Gate::done`]); what only tells the guest something
 //! is written down before the guest is told ([`Gate::told`]).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use portcullis_audit::{self as audit, Effect, Event, Masked, Verdict};
 use portcullis_policy::{
@@ -148,22 +148,12 @@ impl Gate {
 }
 
 /// The rule that allows a use, and its line; where the grant has no rules, its key.
-pub(crate) type Rule<'a> = Option<(&'a RuleId, &'a Origin)>;
+type Rule<'a> = Option<(&'a RuleId, &'a Origin)>;
 
 impl Use {
-    /// The number of the call in the trail.
-    pub(crate) fn call(&self) -> u64 {
-        self.call
-    }
-
-    /// How long it has taken so far.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     fn timed(&self, effect: Effect) -> Effect {
         Effect {
-            duration_us: u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
             ..effect
         }
     }

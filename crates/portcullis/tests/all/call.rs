@@ -249,12 +249,10 @@ fn a_memory_that_is_too_large_from_the_start_is_said_so() {
             .instantiate("test")
             .await
             .unwrap_err();
-        assert!(matches!(error, CallError::Instantiate { .. }), "{error}");
-        assert!(
-            error
-                .to_string()
-                .starts_with("plugin `guest` cannot be started: memory"),
-            "{error}"
+        assert_eq!(error.code(), "P0502");
+        assert_eq!(
+            error.to_string(),
+            "plugin `guest` was stopped: call `instantiate` ran out of memory: it has 0 bytes, wanted more, and may have 268435456"
         );
     });
 }

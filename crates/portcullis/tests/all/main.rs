@@ -17,12 +17,14 @@ mod consent;
 mod core_form;
 mod env;
 mod exec;
+mod files;
 mod fixture;
 mod fs_guard;
 mod fs_guard_random;
 mod killed_host;
 mod load;
 mod native;
+mod resources;
 mod wasi;
 
 use libtest_mimic::{Arguments, Trial};
@@ -49,10 +51,12 @@ fn main() -> std::process::ExitCode {
         compile::TESTS,
         env::TESTS,
         exec::TESTS,
+        files::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
         killed_host::TESTS,
         native::TESTS,
+        resources::TESTS,
         wasi::TESTS,
     ]
     .concat();

@@ -95,6 +95,11 @@ impl Signature {
     }
 }
 
+/// A guest does not take its arguments.
+#[derive(Debug, thiserror::Error)]
+#[error("its `{ALLOCATE}` has no room for {0} bytes of arguments")]
+pub(crate) struct NoRoom(usize);
+
 /// A guest that is ready to be called.
 pub(crate) struct Entry {
     memory: Memory,
@@ -139,10 +144,7 @@ impl Entry {
     ) -> Result<Result<String, String>> {
         let args = serde_json::to_vec(args)?;
         let Some(place) = give(&mut *store, self.memory, &self.allocate, &args).await? else {
-            bail!(
-                "its `{ALLOCATE}` has no room for {} bytes of arguments",
-                args.len()
-            );
+            return Err(NoRoom(args.len()).into());
         };
         let answer = self.run.call_async(&mut *store, place.into_wasm()).await?;
         let answer = Packed::from_wasm(answer).bytes(&self.memory, &*store)?;

@@ -21,7 +21,7 @@ use crate::gate::Wish;
 use crate::state::{MAX_RESOURCES, State};
 use answer::{Error, Output, encode};
 use children::Numbered;
-pub(crate) use entry::{Entry, REQUIRED, fit};
+pub(crate) use entry::{Entry, NoRoom, REQUIRED, fit};
 
 /// The module that guests import from.
 pub(crate) const MODULE: &str = "portcullis:core/v1";

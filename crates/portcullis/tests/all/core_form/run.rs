@@ -23,6 +23,8 @@ tests![
     a_log_line_is_one_line,
     preview_1_reads_what_was_granted_and_writes_nothing,
     memory_and_tables_are_counted_together,
+    instructions_are_counted_where_that_is_a_limit,
+    no_room_for_arguments_where_memory_was_refused_is_want_of_memory,
     a_loop_in_the_start_function_is_stopped,
     a_trap_poisons_the_instance,
 ];
@@ -342,6 +344,60 @@ fn preview_1_reads_what_was_granted_and_writes_nothing() {
     });
 }
 
+fn instructions_are_counted_where_that_is_a_limit() {
+    let grants = || Grants {
+        limits: Limits {
+            fuel: Some(1_000_000),
+            ..Limits::default()
+        },
+        ..none()
+    };
+    let endless = Guest {
+        run: format!("(loop $ever (br $ever)) {OK}"),
+        ..Guest::default()
+    };
+    let never_ready = Guest {
+        rest: r#"(func (export "_initialize") (loop $ever (br $ever)))"#.to_owned(),
+        ..Guest::default()
+    };
+    block_on(async {
+        let mut instance = Stage::new().start(&endless, grants()).await.unwrap();
+        let error = instance.run(&[]).await.unwrap_err();
+        assert_eq!(error.code(), "P0501", "{error}");
+        let error = Stage::new()
+            .start(&never_ready, grants())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, CallError::Exhausted { call, .. } if *call == "_initialize"),
+            "{error}"
+        );
+    });
+}
+
+fn no_room_for_arguments_where_memory_was_refused_is_want_of_memory() {
+    let grants = Grants {
+        limits: Limits {
+            memory: 2 << 16,
+            ..Limits::default()
+        },
+        ..none()
+    };
+    let args = [" ".repeat(1 << 20)];
+    block_on(async {
+        let mut instance = Stage::new().start(&Guest::default(), grants).await.unwrap();
+        let error = instance.run(&args).await.unwrap_err();
+        assert_eq!(error.code(), "P0502", "{error}");
+        let stubborn = Guest {
+            allocate: r#"(func (export "allocate") (param i32) (result i32) (i32.const 0))"#,
+            ..Guest::default()
+        };
+        let mut instance = Stage::new().start(&stubborn, none()).await.unwrap();
+        let error = instance.run(&args).await.unwrap_err();
+        assert_eq!(error.code(), "P0702", "it never asked for any: {error}");
+    });
+}
+
 fn memory_and_tables_are_counted_together() {
     let limited = |memory: u64| Grants {
         limits: Limits {
@@ -374,7 +430,7 @@ fn memory_and_tables_are_counted_together() {
             .start(&Guest::default(), limited(65535))
             .await
             .unwrap_err();
-        assert!(matches!(error, CallError::Instantiate { .. }), "{error}");
+        assert_eq!(error.code(), "P0502", "{error}");
         let tables = Guest {
             rest: "(table 6000 funcref) (table 6000 funcref)".to_owned(),
             ..Guest::default()

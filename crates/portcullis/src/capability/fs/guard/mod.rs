@@ -5,8 +5,6 @@
 //! it is, and so is all that is done with a file once it is open: only this opens files to write.
 
 mod descriptor;
-mod named;
-mod spot;
 
 use std::sync::Arc;
 
@@ -20,10 +18,9 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::spot::{Named, Spot};
 use crate::gate::Gate;
 use crate::state::State;
-pub(crate) use named::NamedByGit;
-use spot::{Named, Spot};
 
 /// Puts the guard in the place of Wasmtime's own `wasi:filesystem/types`.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -40,7 +40,7 @@ pub(super) struct Spot {
     /// Whether the guest's path ended in a slash: it means a directory.
     pub(super) must_be_directory: bool,
     /// The real path of `parent`.
-    real: PathBuf,
+    pub(super) real: PathBuf,
 }
 
 impl Spot {
@@ -203,7 +203,7 @@ fn split(path: &str) -> Result<(&str, &str, bool)> {
 }
 
 /// Opens a directory beneath another, as a place. Links are followed as long as they stay beneath it.
-fn walk(dir: &File, path: &str) -> Result<OwnedFd> {
+pub(super) fn walk(dir: &File, path: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut attempts = 0;

@@ -13,8 +13,8 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
 
-use super::spot::{Named, Spot};
 use super::{Fd, FsGuard, blocking};
+use crate::capability::fs::spot::{Named, Spot};
 
 /// A name that stands for itself, also where it is a link.
 fn named(path: String, act: FsAct) -> Named {

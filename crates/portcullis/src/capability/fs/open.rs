@@ -1,0 +1,99 @@
+//! Opening what a path means, to look at it.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::failure::FsFailure;
+use super::place::{Place, climbs_out};
+use super::roots::Roots;
+use super::spot::{Named, Spot, real_path};
+use portcullis_policy::{FsAct, FsKind};
+
+/// Something found, held without being opened to read: a pipe or a device that is only held notices nothing.
+#[derive(Debug)]
+pub(super) struct Held {
+    fd: OwnedFd,
+    pub(super) kind: FileType,
+    pub(super) real: PathBuf,
+}
+
+/// Finds the spot that a path means, in the first of these places that it does not lead out of.
+pub(super) fn spot(
+    roots: &Roots,
+    places: &[Place],
+    act: FsAct,
+    follow: bool,
+) -> Result<Spot, FsFailure> {
+    let mut failure = FsFailure::Outside;
+    for place in places {
+        let named = Named {
+            path: place.rest.clone(),
+            act,
+            // The name of a granted file is that file, and no link.
+            follow: follow && place.grant.kind != FsKind::File,
+        };
+        match roots
+            .open(&place.grant)
+            .and_then(|root| Spot::find(&root, &named))
+        {
+            Ok(spot) => return Ok(spot),
+            Err(Errno::XDEV) if climbs_out(&place.rest) => {}
+            Err(Errno::XDEV) => failure = FsFailure::LinkOutside,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(failure)
+}
+
+impl Held {
+    /// Holds what a path means, links followed.
+    pub(super) fn find(roots: &Roots, places: &[Place]) -> Result<Self, FsFailure> {
+        let spot = spot(roots, places, FsAct::Write, true)?;
+        if spot.kind.is_none() {
+            return Err(FsFailure::NotFound);
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let name = spot.name.as_str();
+        let fd = rustix::fs::openat2(&spot.parent, name, flags, Mode::empty(), resolve)?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
+        if spot.must_be_directory && kind != FileType::Directory {
+            return Err(FsFailure::NotDirectory);
+        }
+        Ok(Self {
+            real: real_path(&fd)?,
+            fd,
+            kind,
+        })
+    }
+
+    pub(super) fn stat(&self) -> Result<rustix::fs::Stat, FsFailure> {
+        Ok(rustix::fs::fstat(&self.fd)?)
+    }
+
+    /// Opens the regular file itself to read.
+    pub(super) fn file(&self) -> Result<File, FsFailure> {
+        if self.kind != FileType::RegularFile {
+            return Err(FsFailure::NotRegular);
+        }
+        Ok(File::from(self.reopen(OFlags::RDONLY)?))
+    }
+
+    /// Opens the directory itself to list.
+    pub(super) fn directory(&self) -> Result<OwnedFd, FsFailure> {
+        if self.kind != FileType::Directory {
+            return Err(FsFailure::NotDirectory);
+        }
+        Ok(self.reopen(OFlags::RDONLY | OFlags::DIRECTORY)?)
+    }
+
+    /// The very object that is held, by the one link of `/proc` that names it.
+    fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        rustix::fs::openat(CWD, link, flags | OFlags::CLOEXEC, Mode::empty())
+    }
+}
