@@ -322,6 +322,9 @@ pub(crate) enum RightVerb {
         /// The name; a trailing `*` stands for any rest.
         name: String,
     },
+    /// State of its own: 256 keys and 1 MiB. For other sizes write `kv` into the policy file. What is kept stays when it
+    /// is revoked.
+    Kv,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{ConfinementWord, Kv, Limits, ModeWord, Net, Rule, Texts};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -37,6 +37,8 @@ pub(crate) struct CeilingFile {
     env: Option<Texts>,
     /// The highest limits.
     limits: Option<At<Limits>>,
+    /// The most state of a plugin's own, or with `false` none.
+    kv: Option<At<Kv>>,
 }
 
 /// What concerns commands.
@@ -114,6 +116,10 @@ impl Reader<'_> {
                 let mut most = unlimited();
                 self.limits(limits, &mut most);
                 most
+            }),
+            kv: file.kv.as_ref().map(|kv| Bounded {
+                most: self.kv(kv),
+                origin: self.origin(kv),
             }),
         };
         Read { ceiling, no_trust }

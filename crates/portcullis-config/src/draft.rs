@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, Limits, Mode, Net, Origin, PluginId,
-    ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, KvGrant, KvOwner, KvSize, Limits,
+    Mode, Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -43,6 +43,16 @@ pub(crate) struct Draft {
     /// Kept beside `exec`, because a denial also counts where only a flag grants the capability.
     pub(crate) deny: Vec<ProgramRule>,
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
+    pub(crate) kv: Option<KvDraft>,
+}
+
+/// How much state a plugin keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct KvDraft {
+    pub(crate) size: KvSize,
+    pub(crate) origin: Origin,
+    /// The real path of the file that says so: it vouches for the plugin's name.
+    pub(crate) policy: PathBuf,
 }
 
 /// What the layers say about the commands of one plugin.
@@ -103,6 +113,7 @@ impl Draft {
             exec: None,
             deny: Vec::new(),
             env_allow_prefixes: None,
+            kv: None,
         }
     }
 
@@ -188,6 +199,14 @@ impl Draft {
             env: self.env.clone(),
             late: self.late,
             limits: self.limits.clone(),
+            kv: self.kv.as_ref().map(|kv| KvGrant {
+                size: kv.size,
+                owner: KvOwner::Policy {
+                    policy: kv.policy.clone(),
+                    file: self.path.clone(),
+                },
+                origin: kv.origin.clone(),
+            }),
         }
     }
 

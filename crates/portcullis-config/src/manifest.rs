@@ -224,6 +224,9 @@ impl Manifest {
         if !asked(Capability::Env) {
             grants.env.clear();
         }
+        if !asked(Capability::Kv) {
+            grants.kv = None;
+        }
         if !asked(Capability::Exec) {
             grants.exec = None;
             // What a network is granted to are its commands.
@@ -310,7 +313,8 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             None => pattern == "*",
         }),
         // No policy grants these yet; the host gives the last three to every plugin.
-        AskKind::Http { .. } | AskKind::Kv => false,
+        AskKind::Kv => grants.kv.is_some(),
+        AskKind::Http { .. } => false,
         AskKind::Log | AskKind::Prompt | AskKind::Metadata => true,
     }
 }

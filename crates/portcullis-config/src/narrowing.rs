@@ -92,6 +92,7 @@ impl Reader<'_> {
         self.only_narrows("late", entry.late.as_ref());
         self.only_narrows("env", entry.env.as_ref());
         self.only_narrows("fs", entry.fs.as_ref());
+        self.only_narrows("kv", entry.kv.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }

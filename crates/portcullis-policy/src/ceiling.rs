@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, Limits, Mode, Net, Origin, ProgramRule,
-    Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, KvSize, Limits, Mode, Net, Origin,
+    ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -40,6 +40,8 @@ pub struct Ceiling {
     pub net: Option<Bounded<Net>>,
     /// The highest limits.
     pub limits: Option<Limits>,
+    /// The most state; with `None` inside, no plugin keeps any.
+    pub kv: Option<Bounded<Option<KvSize>>>,
 }
 
 /// A bound, and where it is written.
@@ -110,6 +112,17 @@ impl Ceiling {
         }
         if let Some(limits) = &self.limits {
             grants.limits = grants.limits.min(limits);
+        }
+        if let Some(bound) = &self.kv {
+            match (&mut grants.kv, bound.most) {
+                (Some(kv), Some(most)) => kv.size = kv.size.min(&most),
+                (Some(kv), None) => {
+                    let origin = kv.origin.clone();
+                    cuts.push(bound.cut("keep state of its own".to_owned(), Some(origin)));
+                    grants.kv = None;
+                }
+                (None, _) => {}
+            }
         }
         cuts
     }

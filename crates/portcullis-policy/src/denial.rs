@@ -150,6 +150,19 @@ codes! {
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
     EnvNotGranted = "P0401",
+    /// The plugin was not granted state of its own.
+    ///
+    /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.
+    KvNotGranted = "P0441",
+    /// A key or a value is longer than the plugin may keep.
+    ///
+    /// Raise `kv.value`. Keys have at most 256 bytes.
+    KvTooLarge = "P0442",
+    /// The plugin's state has no room for more keys or bytes.
+    ///
+    /// Raise `kv.keys` or `kv.bytes`, or have the plugin delete something. What is there can still be read and made
+    /// smaller.
+    KvFull = "P0443",
 }
 
 impl fmt::Display for Code {

@@ -3,8 +3,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, Limits, Net, Origin, PluginId, ProgramRule,
-    Protect,
+    Capability, Confinement, ExecCeiling, FsCeiling, KvGrant, Limits, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -44,6 +44,8 @@ pub struct Grants {
     pub late: bool,
     /// How much of the machine the plugin may use.
     pub limits: Limits,
+    /// Keys and values that it may keep; `None` means none.
+    pub kv: Option<KvGrant>,
 }
 
 impl Grants {
@@ -61,6 +63,7 @@ impl Grants {
             env: Vec::new(),
             late: false,
             limits: Limits::default(),
+            kv: None,
         }
     }
 
@@ -70,11 +73,8 @@ impl Grants {
             Capability::Exec => self.exec.is_some(),
             Capability::Fs => !self.fs.is_empty(),
             Capability::Env => !self.env.is_empty(),
-            Capability::Http
-            | Capability::Kv
-            | Capability::Log
-            | Capability::Prompt
-            | Capability::Metadata => false,
+            Capability::Kv => self.kv.is_some(),
+            Capability::Http | Capability::Log | Capability::Prompt | Capability::Metadata => false,
         }
     }
 

@@ -124,6 +124,7 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Write { path } => Right::Write(directory(path, env)),
         RightVerb::Net { host } => Right::Net(host.clone()),
         RightVerb::Env { name } => Right::Env(name.clone()),
+        RightVerb::Kv => Right::Kv,
     })
 }
 
@@ -204,6 +205,7 @@ fn words(right: &Right, change: Change) -> String {
             host => format!("reach `{host}` with its commands"),
         },
         Right::Env(name) => format!("read the environment variable `{name}`"),
+        Right::Kv => "keep state of its own".to_owned(),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -227,6 +229,7 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
         }
         Right::Read(path) => directory(path, FsAccess::Read),
         Right::Write(path) => directory(path, FsAccess::ReadWrite),
+        Right::Kv => grants.kv.as_ref().map(|kv| &kv.origin),
         Right::Net(_) | Right::Env(_) | Right::Answer(_) | Right::Rule(_) => None,
     }
 }

@@ -137,6 +137,13 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
+    match &grants.kv {
+        None => words.push("may keep no state".to_owned()),
+        Some(kv) => words.push(format!(
+            "may keep state: {} keys, values of {} bytes, {} bytes in all ({})",
+            kv.size.keys, kv.size.value, kv.size.bytes, kv.origin
+        )),
+    }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {
         words.push(format!(
@@ -258,7 +265,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "late": grants.late, "limits": grants.limits, "kv": grants.kv.as_ref().map(|kv| kv.size) })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

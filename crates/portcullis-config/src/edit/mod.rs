@@ -47,6 +47,8 @@ pub enum Right {
     Net(String),
     /// A variable that the plugin may read.
     Env(String),
+    /// State of its own, as much as is the default.
+    Kv,
     /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
     /// plugin's SHA-256 of the rule. Its name and place do not matter.
     Answer(Box<ProgramRule>),
@@ -267,6 +269,8 @@ impl Place<'_> {
             }
             Right::Env(name) if grants.env.contains(name) => Ok(()),
             Right::Env(name) => Err(format!("`env` has no `{name}`")),
+            Right::Kv if grants.kv.is_some() => Ok(()),
+            Right::Kv => Err("there is no `kv`".to_owned()),
             Right::Rule(_) => Err("a rule is not a right".to_owned()),
         }
     }
@@ -318,6 +322,10 @@ impl Place<'_> {
                     .find(covers)
                     .map(|pattern| format!("`env` has `{pattern}`"))
             }
+            Right::Kv => {
+                let kv = grants.kv.as_ref()?;
+                Some(format!("`kv` is granted at {}", kv.origin))
+            }
             Right::Answer(_) | Right::Rule(_) => None,
         }
     }
@@ -330,6 +338,7 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Exec { .. }
         | Right::Net(_)
         | Right::Env(_)
+        | Right::Kv
         | Right::Answer(_)
         | Right::Rule(_) => FsAccess::Read,
     }

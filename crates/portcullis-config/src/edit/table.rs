@@ -46,6 +46,10 @@ impl Document {
             Right::Write(path) => add(child(entry, "fs")?, "write", path.into()),
             Right::Net(net) => add_net(entry, net),
             Right::Env(name) => add(entry, "env", name.into()),
+            Right::Kv => {
+                set(entry, "kv", true.into());
+                Ok(())
+            }
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -77,6 +81,16 @@ impl Document {
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
+            Right::Kv => {
+                // What is kept is not thrown away: that is asked for by `portcullis kv clear`.
+                let granted = entry
+                    .get("kv")
+                    .is_some_and(|kv| kv.as_bool() != Some(false));
+                if granted {
+                    entry.remove("kv");
+                }
+                Ok(granted)
+            }
             Right::Answer(rule) => {
                 let args = literal(rule);
                 take(entry, &["exec", "allow"], |_, item| {
