@@ -30,6 +30,7 @@ use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
+use crate::kept::Kept;
 use crate::notice;
 use crate::rates::Rates;
 use crate::stdio::GuestStdio;
@@ -51,6 +52,8 @@ pub(crate) struct GateParts {
     pub(crate) named_by_git: Arc<NamedByGit>,
     /// Directories that were granted, opened.
     pub(crate) roots: Arc<Roots>,
+    /// What it keeps.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
@@ -263,6 +266,11 @@ impl Gate {
     /// Granted directories, opened.
     pub(crate) fn roots(&self) -> Arc<Roots> {
         Arc::clone(&self.parts.roots)
+    }
+
+    /// The plugin's own state.
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.parts.kept
     }
 
     /// What the plugin was granted.

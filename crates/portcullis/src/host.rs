@@ -21,6 +21,7 @@ use crate::consent::{Asker, Consent};
 use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
+use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
@@ -50,6 +51,8 @@ struct Shared {
     /// One question at a time, whichever instance asks.
     turn: Arc<tokio::sync::Mutex<()>>,
     rates: AllRates,
+    /// Where plugins' own state is kept.
+    shelf: Arc<Shelf>,
 }
 
 /// An engine, and what belongs to it: code and linkers of one are of no use with another.
@@ -95,6 +98,7 @@ pub struct HostBuilder {
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
     caches: Option<PathBuf>,
+    state: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
     pub(crate) compilation: Compilation,
 }
@@ -181,6 +185,15 @@ impl HostBuilder {
         self
     }
 
+    /// A directory for the state of plugins whose [grants](portcullis_policy::Grants::kv) say that they keep some. It is
+    /// made (0700) when the first uses its own, and is among [the host's own](Self::own_state): no grant reaches it.
+    /// Without one, plugins are told that their state cannot be used.
+    #[must_use]
+    pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
+        self
+    }
+
     /// Who is asked for what no rule matches in `dev` mode.
     #[must_use]
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
@@ -216,7 +229,9 @@ impl HostBuilder {
     /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
     /// the engine cannot be started.
     pub fn build(mut self) -> Result<Host, BuildError> {
-        self.own_state.secret.extend(self.caches.clone());
+        let own = [&self.caches, &self.state].into_iter().flatten();
+        self.own_state.secret.extend(own.cloned());
+        let shelf = Shelf::new(self.state.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         Ok(Host(Arc::new(Shared {
             runtime: self.runtime(Metering::Epochs)?,
@@ -226,6 +241,7 @@ impl HostBuilder {
             executors: Default::default(),
             turn: Arc::default(),
             rates: AllRates::default(),
+            shelf: Arc::new(shelf),
         })))
     }
 
@@ -249,6 +265,7 @@ impl HostBuilder {
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::kv::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,
@@ -463,6 +480,7 @@ impl Host {
             caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
             roots: Arc::default(),
+            kept: Arc::new(Kept::of(&shared.shelf, &grants)),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
             asker: self.asker(),

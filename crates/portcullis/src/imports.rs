@@ -10,6 +10,7 @@ use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
+use crate::abi::kv::KV;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -43,6 +44,8 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Env)
     } else if is_ours(FS) {
         Source::Needs(Capability::Fs)
+    } else if is_ours(KV) {
+        Source::Needs(Capability::Kv)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
@@ -107,11 +110,10 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Exec => ("a program", "exec <program>"),
         Capability::Env => ("a variable", "env <name>"),
         Capability::Fs => ("a directory", "read <directory>"),
-        Capability::Http
-        | Capability::Kv
-        | Capability::Log
-        | Capability::Prompt
-        | Capability::Metadata => return format!("needs the `{capability}` grant"),
+        Capability::Kv => ("state of its own", "kv"),
+        Capability::Http | Capability::Log | Capability::Prompt | Capability::Metadata => {
+            return format!("needs the `{capability}` grant");
+        }
     };
     let plugin = &grants.plugin;
     format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")

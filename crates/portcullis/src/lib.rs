@@ -48,6 +48,7 @@ mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod kept;
 mod last_words;
 mod notice;
 mod own_state;

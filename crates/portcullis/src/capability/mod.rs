@@ -2,4 +2,5 @@
 
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod kv;
 pub(crate) mod wasi;

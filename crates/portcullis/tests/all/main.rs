@@ -22,6 +22,7 @@ mod fixture;
 mod fs_guard;
 mod fs_guard_random;
 mod killed_host;
+mod kv;
 mod load;
 mod native;
 mod resources;
@@ -55,6 +56,7 @@ fn main() -> std::process::ExitCode {
         fs_guard::TESTS,
         fs_guard_random::TESTS,
         killed_host::TESTS,
+        kv::TESTS,
         native::TESTS,
         resources::TESTS,
         wasi::TESTS,
