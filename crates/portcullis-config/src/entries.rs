@@ -172,7 +172,7 @@ impl Reader<'_> {
             inner.limits(limits, &mut draft.limits);
         }
         if let Some(kv) = &entry.kv {
-            let policy = inner.base.context.cwd.join(&inner.source.path);
+            let policy = inner.base.context.cwd.join(inner.source.path);
             draft.kv = inner.kv(kv).map(|size| KvDraft {
                 size,
                 origin: inner.origin(kv),

@@ -27,20 +27,20 @@ impl Store {
         })
     }
 
-    /// Gives a key a value if it has the expected one, or none where none is expected. Gives whether it did.
+    /// Gives a key a value if it has what is expected. Gives whether it did.
     ///
     /// # Errors
     /// As [`Store::set`].
     pub fn compare_and_swap(
         &self,
         key: &str,
-        expected: Option<&[u8]>,
+        expected: &Expected,
         value: &[u8],
         limits: &Limits,
     ) -> Result<bool, KvError> {
         limits.admit(key, value)?;
         self.change(|change| {
-            let same = change.get(key)?.as_deref() == expected;
+            let same = expected.is(change.get(key)?.as_deref());
             if same {
                 change.put(key, Some(value), limits)?;
             }
@@ -64,31 +64,6 @@ impl Store {
             limits.admit(key, value.as_bytes())?;
             change.put(key, Some(value.as_bytes()), limits)?;
             Ok(sum)
-        })
-    }
-
-    /// Gives several keys their values: all of them or none.
-    ///
-    /// # Errors
-    /// As [`Store::set`].
-    pub fn set_many(&self, entries: &[(String, Vec<u8>)], limits: &Limits) -> Result<(), KvError> {
-        for (key, value) in entries {
-            limits.admit(key, value)?;
-        }
-        self.change(|change| {
-            let put = |(key, value): &(String, Vec<u8>)| change.put(key, Some(value), limits);
-            entries.iter().try_for_each(put)
-        })
-    }
-
-    /// Takes several keys away, all of them or, if that fails, none.
-    ///
-    /// # Errors
-    /// As [`Store::delete`].
-    pub fn delete_many(&self, keys: &[String]) -> Result<(), KvError> {
-        self.change(|change| {
-            let mut keys = keys.iter();
-            keys.try_for_each(|key| change.put(key, None, &Limits::default()))
         })
     }
 
@@ -131,6 +106,34 @@ impl Store {
             transaction.commit()?;
         }
         Ok(acted)
+    }
+}
+
+/// What a key has to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// No value.
+    Nothing,
+    /// This value.
+    Value(Vec<u8>),
+    /// The value that this was made of: for those who would have to hold many.
+    Digest([u8; 32]),
+}
+
+impl Expected {
+    /// What a key had, in little.
+    pub fn digest(found: Option<&[u8]>) -> Self {
+        found.map_or(Self::Nothing, |value| {
+            Self::Digest(*blake3::hash(value).as_bytes())
+        })
+    }
+
+    fn is(&self, found: Option<&[u8]>) -> bool {
+        match self {
+            Self::Nothing => found.is_none(),
+            Self::Value(value) => found == Some(value),
+            Self::Digest(_) => *self == Self::digest(found),
+        }
     }
 }
 

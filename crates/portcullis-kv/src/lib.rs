@@ -12,6 +12,7 @@ mod limits;
 mod open;
 mod store;
 
+pub use change::Expected;
 pub use directory::Stores;
 pub use error::KvError;
 pub use limits::{Limits, MAX_PAGE, MAX_VALUE};

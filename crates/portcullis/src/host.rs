@@ -265,6 +265,7 @@ impl HostBuilder {
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::keyvalue::link(&mut linker).map_err(BuildError::Engine)?;
         abi::kv::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,

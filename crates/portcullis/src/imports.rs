@@ -10,6 +10,7 @@ use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
+use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
 use crate::abi::kv::KV;
 use crate::error::MissingImport;
 
@@ -44,12 +45,14 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Env)
     } else if is_ours(FS) {
         Source::Needs(Capability::Fs)
-    } else if is_ours(KV) {
+    } else if is_ours(KV) || [STORE, ATOMICS, BATCH].contains(&name) {
         Source::Needs(Capability::Kv)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
-        Source::NotYet("key-value state is not part of this release")
+        Source::NotYet(
+            "of `wasi:keyvalue` the host has `store`, `atomics` and `batch` in version 0.2.0-draft2",
+        )
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
     } else if WASI.iter().any(|package| name.starts_with(package)) {
@@ -140,6 +143,16 @@ pub(crate) fn wants_exec(names: &[String]) -> bool {
 mod tests {
     use super::*;
     use portcullis_policy::PluginId;
+
+    #[test]
+    fn of_a_draft_one_version_is_there() {
+        let kv = Source::Needs(Capability::Kv);
+        assert_eq!(source("wasi:keyvalue/batch@0.2.0-draft2"), kv);
+        for other in ["store@0.2.0-draft", "store@0.2.0", "watcher@0.2.0-draft2"] {
+            let name = format!("wasi:keyvalue/{other}");
+            assert!(matches!(source(&name), Source::NotYet(_)), "{name}");
+        }
+    }
 
     #[test]
     fn all_missing_imports_are_named_at_once() {

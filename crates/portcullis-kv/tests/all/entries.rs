@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_kv::{KvError, Limits, MAX_PAGE, Usage};
+use portcullis_kv::{Expected, KvError, Limits, MAX_PAGE, Usage};
 use portcullis_testkit::tests;
 
 use crate::Fixture;
@@ -14,7 +14,6 @@ tests![
     a_swap_needs_the_value_it_expects,
     swaps_of_many_threads_and_handles_lose_nothing,
     numbers_are_counted_up_and_other_values_left_alone,
-    several_are_set_and_deleted_together,
     what_is_counted_is_what_is_there,
 ];
 
@@ -94,8 +93,9 @@ fn keys_are_listed_in_the_order_of_their_bytes_from_where_the_last_page_ended() 
     let page = store.list("k", Some("a"), 3).unwrap();
     assert_eq!(page.keys[0], "k", "after what comes before the prefix");
     assert_eq!(store.list("k", Some("z"), 3).unwrap().keys, [""; 0]);
-    let many: Vec<_> = (0..1100).map(|n| (format!("m{n}"), Vec::new())).collect();
-    store.set_many(&many, &LIMITS).unwrap();
+    for n in 0..MAX_PAGE {
+        store.set(&format!("m{n}"), b"", &LIMITS).unwrap();
+    }
     let page = store.list("", None, usize::MAX).unwrap();
     assert!(page.more && page.keys.len() == MAX_PAGE);
 }
@@ -103,17 +103,28 @@ fn keys_are_listed_in_the_order_of_their_bytes_from_where_the_last_page_ended() 
 fn a_swap_needs_the_value_it_expects() {
     let fixture = Fixture::new();
     let store = fixture.stores().store("p").unwrap();
-    let swap = |expected: Option<&[u8]>, value: &[u8]| {
+    let swap = |expected: Expected, value: &[u8]| {
         store
-            .compare_and_swap("a", expected, value, &LIMITS)
+            .compare_and_swap("a", &expected, value, &LIMITS)
             .unwrap()
     };
-    assert!(!swap(Some(b""), b"1"), "absent is not empty");
-    assert!(swap(None, b"1"));
-    assert!(!swap(None, b"2"));
-    assert!(!swap(Some(b"1\0"), b"2"));
-    assert!(swap(Some(b"1"), b"2"));
-    assert_eq!(store.get("a").unwrap().as_deref(), Some(&b"2"[..]));
+    let value = |value: &[u8]| Expected::Value(value.to_vec());
+    let digest = |value: &[u8]| Expected::digest(Some(value));
+    for never in [value(b""), digest(b"")] {
+        assert!(!swap(never, b"1"), "absent is not empty");
+    }
+    assert!(swap(Expected::Nothing, b"1"));
+    for never in [
+        Expected::Nothing,
+        Expected::digest(None),
+        value(b"1\0"),
+        digest(b"2"),
+    ] {
+        assert!(!swap(never, b"2"));
+    }
+    assert!(swap(value(b"1"), b"2"));
+    assert!(swap(digest(b"2"), b"3"));
+    assert_eq!(store.get("a").unwrap().as_deref(), Some(&b"3"[..]));
 }
 
 fn swaps_of_many_threads_and_handles_lose_nothing() {
@@ -134,7 +145,12 @@ fn swaps_of_many_threads_and_handles_lose_nothing() {
                             .map_or(0, |now| std::str::from_utf8(now).unwrap().parse().unwrap());
                         let next = (number + 1).to_string();
                         let swapped = store
-                            .compare_and_swap("n", now.as_deref(), next.as_bytes(), &LIMITS)
+                            .compare_and_swap(
+                                "n",
+                                &Expected::digest(now.as_deref()),
+                                next.as_bytes(),
+                                &LIMITS,
+                            )
                             .unwrap();
                         done += u64::from(swapped);
                     }
@@ -168,26 +184,6 @@ fn numbers_are_counted_up_and_other_values_left_alone() {
         assert!(matches!(error, KvError::NotANumber), "{error}");
         assert_eq!(store.get("n").unwrap().as_deref(), Some(value));
     }
-}
-
-fn several_are_set_and_deleted_together() {
-    let fixture = Fixture::new();
-    let store = fixture.stores().store("p").unwrap();
-    let entries = |keys: &[&str]| -> Vec<_> {
-        keys.iter()
-            .map(|&key| (key.to_owned(), b"v".to_vec()))
-            .collect()
-    };
-    store.set_many(&entries(&["a", "b", "a"]), &LIMITS).unwrap();
-    assert_eq!(store.verify().unwrap(), Usage { keys: 2, bytes: 4 });
-    let few = Limits { keys: 3, ..LIMITS };
-    let error = store.set_many(&entries(&["c", "d"]), &few).unwrap_err();
-    assert!(matches!(error, KvError::TooManyKeys { max: 3 }), "{error}");
-    assert_eq!(store.get("c").unwrap(), None, "all or none");
-    store
-        .delete_many(&["a", "x", "b"].map(str::to_owned))
-        .unwrap();
-    assert_eq!(store.verify().unwrap(), Usage::default());
 }
 
 fn what_is_counted_is_what_is_there() {

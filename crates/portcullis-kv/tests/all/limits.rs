@@ -1,6 +1,6 @@
 //! A store holds no more than it may, and what is too much changes nothing.
 
-use portcullis_kv::{KvError, Limits, Usage};
+use portcullis_kv::{Expected, KvError, Limits, Usage};
 use portcullis_testkit::tests;
 
 use crate::Fixture;
@@ -65,7 +65,11 @@ fn no_more_keys_than_allowed() {
     }
     let full = |error| assert!(matches!(error, KvError::TooManyKeys { max: 3 }), "{error}");
     full(store.set("d", b"", &limits).unwrap_err());
-    full(store.compare_and_swap("d", None, b"", &limits).unwrap_err());
+    full(
+        store
+            .compare_and_swap("d", &Expected::Nothing, b"", &limits)
+            .unwrap_err(),
+    );
     full(store.increment("d", 1, &limits).unwrap_err());
     store.set("a", b"22", &limits).unwrap();
     store.delete("b").unwrap();

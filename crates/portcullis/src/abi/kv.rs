@@ -1,5 +1,6 @@
 //! `portcullis:cli/kv`.
 
+use portcullis_kv::Expected;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};
 
@@ -88,6 +89,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         "compare-and-swap",
         |mut store: Store<'_>, (key, expected, value): SwapParams| {
             Box::new(async move {
+                let expected = expected.map_or(Expected::Nothing, Expected::Value);
                 let swapped = store.data_mut().gate.kv_swap(key, expected, value).await;
                 Ok((swapped.map_err(Error::from),))
             })

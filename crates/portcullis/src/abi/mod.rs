@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod component;
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod keyvalue;
 pub(crate) mod kv;
 pub(crate) mod module;
 pub(crate) mod packed;

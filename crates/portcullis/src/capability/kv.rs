@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_audit::{Effect, Masked};
-use portcullis_kv::{KvError, Limits, Page, Store};
+use portcullis_kv::{Expected, KvError, Limits, Page, Store};
 use portcullis_policy::{
     Authorized, Capability, Code, Denial, GuestError, KV_KEY, KvAction, KvGrant, KvRequest,
 };
@@ -138,21 +138,20 @@ impl Gate {
             .await
     }
 
-    /// Gives a key a value if it has the expected one, or none where none is expected. Gives whether it did.
+    /// Gives a key a value if it has what is expected. Gives whether it did.
     ///
     /// # Errors
     /// As [`Gate::kv_set`].
     pub(crate) async fn kv_swap(
         &mut self,
         key: String,
-        expected: Option<Vec<u8>>,
+        expected: Expected,
         value: Vec<u8>,
     ) -> Result<bool, KvFailure> {
         let bytes = value.len() as u64;
         let call = self.kv_begin("compare-and-swap", KvAction::Set { bytes }, key)?;
         let (key, limits) = (call.key(), call.limits());
-        let swap =
-            move |store: &Store| store.compare_and_swap(&key, expected.as_deref(), &value, &limits);
+        let swap = move |store: &Store| store.compare_and_swap(&key, &expected, &value, &limits);
         self.kv_change(call, bytes, swap).await
     }
 

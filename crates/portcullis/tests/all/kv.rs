@@ -23,6 +23,8 @@ portcullis_testkit::tests![
     a_damaged_file_is_an_error_for_the_operator_and_is_left_as_it_is,
     no_grant_reaches_the_directory,
     instances_of_two_hosts_lose_nothing_of_each_other,
+    wasi_keyvalue_is_the_same_state,
+    wasi_keyvalue_needs_the_grant,
 ];
 
 fn owner(policy: &str, file: &str) -> KvOwner {
@@ -84,6 +86,16 @@ impl Place {
     /// What the guest says, on a host of its own.
     fn says(&self, grants: Grants, calls: &[&str]) -> String {
         block_on(says(&self.host(), grants, calls)).0
+    }
+
+    /// What the guest says that uses `wasi:keyvalue`.
+    fn foreign(&self, grants: Grants, calls: &[&str]) -> String {
+        let bytes = portcullis_testkit::guest_bytes("keyvalue");
+        block_on(async {
+            let plugin = self.host().load(Source { bytes, grants }).await.unwrap();
+            let mut instance = plugin.instantiate("test").await.unwrap();
+            instance.run(&args(calls)).await.unwrap().unwrap()
+        })
     }
 
     /// The one database.
@@ -383,4 +395,51 @@ fn instances_of_two_hosts_lose_nothing_of_each_other() {
         }
     });
     assert_eq!(place.says(granted(), &["get n"]), "100");
+}
+
+fn wasi_keyvalue_is_the_same_state() {
+    let place = Place::new();
+    place.says(granted(), &["set ours 1"]);
+    let calls = [
+        ("open -", "opened"),
+        ("open other", "no such store"),
+        ("get ours", "1"),
+        ("set a 2", "set"),
+        ("exists a", "true"),
+        ("exists b", "false"),
+        ("swap a 3", "swapped"),
+        ("late a 4 5", "saw 3, then 4, swapped"),
+        ("get a", "5"),
+        ("late b 6 7", "saw none, then 6, swapped"),
+        ("add n 5", "5"),
+        ("add n -7", "-2"),
+        ("set n x", "set"),
+        ("add n 1", "failed: not a number"),
+        ("set-many x 1 y 2", "set"),
+        ("get-many x z y", "x=1,no z,y=2"),
+        ("delete-many x z", "deleted"),
+        ("delete y", "deleted"),
+        ("delete y", "deleted"),
+        ("keys -", "a,b,n,ours"),
+        ("keys b", "n,ours"),
+        (&format!("set {} 1", "k".repeat(257)), "failed: too large"),
+    ];
+    let said = place.foreign(granted(), &calls.map(|(call, _)| call));
+    assert_eq!(said, calls.map(|(_, answer)| answer).join("\n"));
+    assert_eq!(place.says(granted(), &["list - - 9"]), "a,b,n,ours");
+}
+
+fn wasi_keyvalue_needs_the_grant() {
+    let place = Place::new();
+    let bytes = portcullis_testkit::guest_bytes("keyvalue");
+    let grants = none();
+    let error = block_on(place.host().load(Source { bytes, grants })).unwrap_err();
+    let told = error.diagnostic().notes.join("\n");
+    assert_eq!(told.matches("needs the `kv` grant").count(), 3, "{told}");
+    let late = Grants {
+        late: true,
+        ..none()
+    };
+    let said = place.foreign(late, &["get a", "set a 1", "add a 1", "swap a 1"]);
+    assert_eq!(said, ["access denied"; 4].join("\n"));
 }
