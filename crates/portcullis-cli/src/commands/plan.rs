@@ -137,12 +137,11 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
-    match &grants.kv {
-        None => words.push("may keep no state".to_owned()),
-        Some(kv) => words.push(format!(
+    if let Some(kv) = &grants.kv {
+        words.push(format!(
             "may keep state: {} keys, values of {} bytes, {} bytes in all ({})",
             kv.size.keys, kv.size.value, kv.size.bytes, kv.origin
-        )),
+        ));
     }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {

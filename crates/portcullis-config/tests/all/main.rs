@@ -10,6 +10,7 @@ mod edits;
 mod layers;
 mod manifest;
 mod model;
+mod state;
 mod support;
 mod trials;
 mod verb;
