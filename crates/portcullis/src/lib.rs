@@ -83,6 +83,7 @@ pub use portcullis_exec::{
     Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
     clear_caches, enter_leaf_cgroup, obstacles,
 };
+pub use portcullis_kv as kv;
 pub use portcullis_policy as policy;
 pub use recognize::Kind;
 pub use repositories::with_repositories;
