@@ -110,17 +110,13 @@ impl Stores {
             self.is_plain(&format!("{name}{beside}"))?;
         }
         let path = self.directory.path().join(&name);
-        let stat = self
-            .directory
-            .examine(&name)
-            .map_err(|errno| io_error("examine", &path, errno))?;
-        let size = stat.map_or(0, |stat| stat.st_size);
-        if size == 0 || size % open::PAGE != 0 {
-            // The rest of a page would be taken for zeros.
-            return Err(KvError::damaged(
-                &path,
-                format!("it is cut off at {size} bytes"),
-            ));
+        let size = self.size(&name)?;
+        let logged = self.size(&format!("{name}-wal"))? > 0;
+        // The rest of a page would be taken for zeros, unless the log has the whole of it: the power can fail while it
+        // is moved into the database.
+        if size == 0 || (size % open::PAGE != 0 && !logged) {
+            let why = format!("it is cut off at {size} bytes");
+            return Err(KvError::damaged(&path, why));
         }
         if self.is_plain(&format!("{name}{FOREIGN}"))? {
             let why = format!("`{name}{FOREIGN}` is beside it, which is never written");
@@ -152,6 +148,14 @@ impl Stores {
         } else {
             Ok(true)
         }
+    }
+
+    /// Bytes of a file; 0 for one that is not there.
+    fn size(&self, name: &str) -> Result<i64, KvError> {
+        let path = self.directory.path().join(name);
+        let stat = self.directory.examine(name);
+        let stat = stat.map_err(|errno| io_error("examine", &path, errno))?;
+        Ok(stat.map_or(0, |stat| stat.st_size))
     }
 
     /// Makes a store under another name and then gives it its own, so that what has the name is always whole.

@@ -77,7 +77,7 @@ fn a_plugin_of_the_same_name_in_another_policy_sees_none_of_it() {
     context.write("other.toml", format!("{HEAD}kv = true\n"));
     assert_eq!(
         says(&context, "other.toml", &["get secret", "list - - 9"]),
-        "none\n"
+        "none"
     );
     // Nor another file under the same policy.
     fs::copy(

@@ -36,11 +36,22 @@ fn value(number: u64) -> Vec<u8> {
     text.repeat(6000 / text.len()).into_bytes()
 }
 
-fn number(value: &[u8]) -> u64 {
+pub(crate) fn number(value: &[u8]) -> u64 {
     let text = std::str::from_utf8(value).unwrap();
     let number = text.split(' ').next().unwrap().parse().unwrap();
     assert!(self::value(number) == value, "torn: {text}");
     number
+}
+
+/// Numbers below the argument, the same in each run, so that a failure can be had again.
+pub(crate) fn generator() -> impl FnMut(u64) -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    }
 }
 
 fn limits() -> Limits {
@@ -51,17 +62,17 @@ fn limits() -> Limits {
     }
 }
 
-fn last(store: &Store, worker: &str) -> u64 {
+pub(crate) fn last(store: &Store, worker: &str) -> u64 {
     store.get(worker).unwrap().map_or(0, |value| number(&value))
 }
 
 /// What a writer does until it is killed. Its first line says what it found.
-pub(crate) fn write(directory: &Path, worker: &str) -> ExitCode {
+pub(crate) fn write(directory: &Path, worker: &str, times: u64) -> ExitCode {
     let store = Stores::open(directory).unwrap().store("p").unwrap();
     let mut said = std::io::stdout().lock();
     let mut next = last(&store, worker);
-    loop {
-        writeln!(said, "{next}")
+    for _ in 0..=times {
+        writeln!(said, "{worker} {next}")
             .and_then(|()| said.flush())
             .unwrap();
         next += 1;
@@ -72,6 +83,7 @@ pub(crate) fn write(directory: &Path, worker: &str) -> ExitCode {
         }
         store.set(worker, &value(next), &limits()).unwrap();
     }
+    ExitCode::SUCCESS
 }
 
 struct Writer {
@@ -84,6 +96,7 @@ impl Writer {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .arg("writer-role")
             .args([directory.as_os_str(), worker.as_ref()])
+            .arg(u32::MAX.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -95,7 +108,8 @@ impl Writer {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
         // A line that was cut off by the kill was not said.
-        line.strip_suffix('\n').map(|line| line.parse().unwrap())
+        let line = line.strip_suffix('\n')?;
+        Some(line.split_once(' ').unwrap().1.parse().unwrap())
     }
 
     /// Kills it, and gives the last it said.
@@ -116,14 +130,7 @@ fn nothing_acknowledged_is_lost_by_kills() {
     let mut acknowledged = HashMap::<String, u64>::new();
     let mut sum = 0;
     let mut kills = kills();
-    // A generator of its own, so that a failure can be had again.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
-    };
+    let mut random = generator();
     while kills > 0 {
         let names: Vec<_> = (0..WRITERS.min(kills)).map(|n| format!("w{n}")).collect();
         let mut writers: Vec<_> = names

@@ -4,25 +4,36 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test that cannot go on has failed; a process that is to be killed is a process of its own"
 )]
 
 mod attacks;
+mod disk;
 mod entries;
 mod killed;
 mod limits;
+mod lost;
+mod strace;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args().collect();
-    if let [_, role, directory, worker] = &words[..]
+    if let [_, role, directory, worker, times] = &words[..]
         && role == "writer-role"
     {
-        return killed::write(directory.as_ref(), worker);
+        return killed::write(directory.as_ref(), worker, times.parse().unwrap());
     }
-    let tests = [entries::TESTS, limits::TESTS, attacks::TESTS, killed::TESTS].concat();
+    let tests = [
+        entries::TESTS,
+        limits::TESTS,
+        attacks::TESTS,
+        killed::TESTS,
+        lost::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();
