@@ -7,13 +7,14 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
     ("portcullis-codecache", &["portcullis-private"]),
     ("portcullis-audit", &["portcullis-private"]),
     ("portcullis-config", &["portcullis-policy"]),
+    ("portcullis-kv", &["portcullis-private"]),
     ("portcullis-proxy", &["portcullis-policy"]),
     (
         "portcullis-exec",
@@ -31,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "portcullis-codecache",
             "portcullis-config",
             "portcullis-exec",
+            "portcullis-kv",
             "portcullis-policy",
         ],
     ),

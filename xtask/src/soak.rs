@@ -7,6 +7,7 @@
 //! - the spawn server, templates and inits are killed at ten named points, from the start of a server to the exec of a
 //!   command (`portcullis-confine`, `killed_server::`), and so is the host (`killed_host::`)
 //! - the host is killed while it drains outputs and while it writes its trail (`portcullis`, `killed_host::`)
+//! - writers of one store of state are killed ten thousand times (`portcullis-kv`, `killed::`)
 //! - a command grabs at every new process for ten thousand spawns (`portcullis-confine`, `full::racer::`)
 
 use crate::tally::Tally;
@@ -14,7 +15,12 @@ use crate::{shell, test};
 use anyhow::{Result, bail};
 
 /// The packages whose tests have long counts.
-const PACKAGES: [&str; 3] = ["portcullis", "portcullis-confine", "portcullis-exec"];
+const PACKAGES: [&str; 4] = [
+    "portcullis",
+    "portcullis-confine",
+    "portcullis-exec",
+    "portcullis-kv",
+];
 
 /// Runs them.
 ///

@@ -50,6 +50,9 @@ pub(crate) enum Verb {
     /// Look at the cache of compiled code.
     #[command(subcommand)]
     Cache(CacheVerb),
+    /// Look at the state that a plugin keeps.
+    #[command(subcommand)]
+    Kv(KvVerb),
     /// Check that this machine can run plugins, and say what is missing.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -348,6 +351,9 @@ pub(crate) enum RightVerb {
         /// `HOST` for ports 80 and 443, `HOST:PORT`, `*.DOMAIN`, or `*` for all of the public network.
         host: String,
     },
+    /// State of its own: 256 keys and 1 MiB. For other sizes write `kv` into the policy file. What is kept stays when it
+    /// is revoked.
+    Kv,
 }
 
 #[derive(Debug, Args)]
@@ -444,6 +450,36 @@ pub(crate) enum CacheVerb {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum KvVerb {
+    /// List its keys.
+    List {
+        /// The plugin: its id in the policy, or its path.
+        plugin: String,
+        /// Only keys that begin with this.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Print the value of a key. Exit code 1: it has none.
+    Get {
+        /// The plugin: its id in the policy, or its path.
+        plugin: String,
+        /// The key.
+        key: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove everything it keeps, also while it runs.
+    Clear {
+        /// The plugin: its id in the policy, or its path.
+        plugin: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -483,6 +519,11 @@ impl Verb {
                 CacheVerb::Info { common }
                 | CacheVerb::List { common }
                 | CacheVerb::Clear { common },
+            )
+            | Self::Kv(
+                KvVerb::List { common, .. }
+                | KvVerb::Get { common, .. }
+                | KvVerb::Clear { common, .. },
             )
             | Self::Doctor(DoctorArgs { common })
             | Self::Trust(TrustArgs {

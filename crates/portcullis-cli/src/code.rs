@@ -268,6 +268,12 @@ codes! {
     /// `portcullis trust` is about a `portcullis.toml` found from the project upwards. It is refused without a terminal,
     /// where a ceiling forbids it, and where you do not type `yes`.
     TRUST = "P0921",
+    /// The state of a plugin cannot be looked at.
+    ///
+    /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the
+    /// plugin's file and the policy file that has `kv`. A file that is damaged is left as it is: move it away, and the
+    /// plugin begins anew.
+    STATE = "P0449",
 }
 
 /// The page of a code, whatever case it is written in.

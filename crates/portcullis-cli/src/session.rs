@@ -108,6 +108,7 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .host_env(settings.env.host())
         .own_state(settings.own_state())
         .caches(settings.directories.commands())
+        .state(settings.directories.state())
         .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, Http, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{ConfinementWord, Http, Kv, Limits, ModeWord, Net, Rule, Texts};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -41,6 +41,8 @@ pub(crate) struct CeilingFile {
     limits: Option<At<Limits>>,
     /// The only HTTP requests of plugins themselves.
     http: Option<At<Http>>,
+    /// The most state of a plugin's own, or with `false` none.
+    kv: Option<At<Kv>>,
 }
 
 /// What concerns commands.
@@ -124,6 +126,10 @@ impl Reader<'_> {
                 let mut most = unlimited();
                 self.limits(limits, &mut most);
                 most
+            }),
+            kv: file.kv.as_ref().map(|kv| Bounded {
+                most: self.kv(kv),
+                origin: self.origin(kv),
             }),
         };
         Read { ceiling, no_trust }

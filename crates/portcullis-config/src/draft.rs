@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, Limits, Mode,
-    Net, Origin, PluginId, ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, KvGrant,
+    KvOwner, KvSize, Limits, Mode, Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -47,6 +47,16 @@ pub(crate) struct Draft {
     pub(crate) deny: Vec<ProgramRule>,
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
     pub(crate) http: Vec<HttpRule>,
+    pub(crate) kv: Option<KvDraft>,
+}
+
+/// How much state a plugin keeps.
+#[derive(Clone, Debug)]
+pub(crate) struct KvDraft {
+    pub(crate) size: KvSize,
+    pub(crate) origin: Origin,
+    /// The real path of the file that says so: it vouches for the plugin's name.
+    pub(crate) policy: PathBuf,
 }
 
 /// What the layers say about the commands of one plugin.
@@ -111,6 +121,7 @@ impl Draft {
             deny: Vec::new(),
             env_allow_prefixes: None,
             http: Vec::new(),
+            kv: None,
         }
     }
 
@@ -204,6 +215,14 @@ impl Draft {
                 allow: self.http.clone(),
                 ..HttpGrant::default()
             },
+            kv: self.kv.as_ref().map(|kv| KvGrant {
+                size: kv.size,
+                owner: KvOwner::Policy {
+                    policy: kv.policy.clone(),
+                    file: self.path.clone(),
+                },
+                origin: kv.origin.clone(),
+            }),
         }
     }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{PluginId, ProgramRule};
+use portcullis_policy::{KV_VALUE, KvSize, PluginId, ProgramRule};
 
 use crate::component;
-use crate::draft::{Draft, ExecDraft, Settings, VERB, directories, unite};
+use crate::draft::{Draft, ExecDraft, KvDraft, Settings, VERB, directories, unite};
 use crate::error::ConfigCode;
 use crate::network;
-use crate::raw::{Exec, Limits, Plugin, PolicyFile, ShareWord, Text};
+use crate::raw::{Exec, Kv, Limits, Plugin, PolicyFile, ShareWord, SizeText, Text};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -181,10 +181,43 @@ impl Reader<'_> {
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
+        if let Some(kv) = &entry.kv {
+            let policy = inner.base.context.cwd.join(inner.source.path);
+            draft.kv = inner.kv(kv).map(|size| KvDraft {
+                size,
+                origin: inner.origin(kv),
+                policy: crate::context::real(&policy),
+            });
+        }
         if let Some(exec) = &entry.exec {
             inner.exec(exec, draft);
             inner.limit_aliases(entry, exec, draft);
         }
+    }
+
+    /// How much state is kept, if any is.
+    pub(crate) fn kv(&mut self, raw: &At<Kv>) -> Option<KvSize> {
+        let table = match &**raw {
+            Kv::Whether(whether) => return whether.then(KvSize::default),
+            Kv::Size(table) => table,
+        };
+        let default = KvSize::default();
+        let mut size = |text: &Option<At<SizeText>>, default| match text {
+            Some(text) => self.size(text).unwrap_or(default),
+            None => default,
+        };
+        let (bytes, value) = (
+            size(&table.bytes, default.bytes),
+            size(&table.value, default.value),
+        );
+        if let Some(text) = table.value.as_ref().filter(|_| value > KV_VALUE) {
+            self.wrong(ConfigCode::Value, text, "`kv.value` is at most 16MiB");
+        }
+        Some(KvSize {
+            bytes,
+            keys: table.keys.as_ref().map_or(default.keys, |keys| **keys),
+            value,
+        })
     }
 
     fn exec(&mut self, raw: &At<Exec>, draft: &mut Draft) {

@@ -243,6 +243,9 @@ impl Manifest {
         }
         grants.log &= asked(Capability::Log);
         self.restrict_http(&mut grants);
+        if !asked(Capability::Kv) {
+            grants.kv = None;
+        }
         if !asked(Capability::Exec) {
             grants.exec = None;
             // What a network is granted to are its commands.
@@ -366,8 +369,8 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
             let mut rules = grants.http.allow.iter();
             asked.is_ok_and(|asked| rules.any(|rule| rule.hosts.covers_hosts(&asked)))
         }
-        // No policy grants it yet; the host gives the last two to every plugin.
-        AskKind::Kv => false,
+        AskKind::Kv => grants.kv.is_some(),
+        // The host gives these to every plugin.
         AskKind::Prompt | AskKind::Metadata => true,
     }
 }

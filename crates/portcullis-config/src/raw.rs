@@ -153,6 +153,8 @@ pub(crate) struct Plugin {
     pub(crate) limits: Option<At<Limits>>,
     /// The HTTP requests that the plugin itself may send. Absent: none.
     pub(crate) http: Option<At<Http>>,
+    /// State of its own that is kept: `true`, or how much. Default: none.
+    pub(crate) kv: Option<At<Kv>>,
 }
 
 /// The HTTP requests that a plugin itself may send.
@@ -190,6 +192,28 @@ pub(crate) struct HttpTable {
     pub(crate) paths: Option<Texts>,
     /// Ranges that the name may resolve to besides public addresses, such as `"10.2.0.0/16"`.
     pub(crate) addresses: Option<Texts>,
+}
+
+/// State of the plugin's own: whether it keeps any, or how much.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Kv {
+    /// Whether it keeps any; with `true` as much as is the default.
+    Whether(bool),
+    /// As much.
+    Size(KvTable),
+}
+
+/// How much state a plugin keeps. Keys have at most 256 bytes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct KvTable {
+    /// Bytes of all keys and values together. Default: `"1MiB"`.
+    pub(crate) bytes: Option<At<SizeText>>,
+    /// How many keys. Default: 256.
+    pub(crate) keys: Option<At<u64>>,
+    /// Bytes of one value, at most `"16MiB"`. Default: `"64KiB"`.
+    pub(crate) value: Option<At<SizeText>>,
 }
 
 /// The commands a plugin may run.
@@ -518,6 +542,10 @@ trait Forms: Sized {
         Err(format!("unexpected string `{text}`"))
     }
 
+    fn whether(whether: bool) -> Result<Self, String> {
+        Err(format!("unexpected boolean `{whether}`"))
+    }
+
     fn table<'de, A: MapAccess<'de>>(_: A) -> Result<Self, A::Error> {
         Err(A::Error::custom("unexpected table"))
     }
@@ -540,6 +568,10 @@ impl<'de, T: Forms> Visitor<'de> for FormsVisitor<T> {
         T::text(text).map_err(E::custom)
     }
 
+    fn visit_bool<E: Error>(self, whether: bool) -> Result<T, E> {
+        T::whether(whether).map_err(E::custom)
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::table(map)
     }
@@ -559,7 +591,17 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand);
+deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand, Kv);
+
+impl Forms for Kv {
+    fn whether(whether: bool) -> Result<Self, String> {
+        Ok(Self::Whether(whether))
+    }
+
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        KvTable::deserialize(MapAccessDeserializer::new(map)).map(Self::Size)
+    }
+}
 
 impl Forms for Rule {
     fn text(text: &str) -> Result<Self, String> {

@@ -265,6 +265,12 @@ fn only_takes_away(before: &Grants, after: &Grants) {
         after.env.iter().all(|name| before.env.contains(name)),
         "a variable is new"
     );
+    let no_more_kv = match (&before.kv, &after.kv) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(before), Some(after)) => after.size.min(&before.size) == after.size,
+    };
+    assert!(no_more_kv, "{:?} after {:?}", after.kv, before.kv);
     assert!(
         no_wider(&before.net, &after.net),
         "{:?} after {:?}",
@@ -446,6 +452,7 @@ fn same_rights(one: &Grants, other: &Grants) -> bool {
     };
     programs(one) == programs(other)
         && one.env == other.env
+        && one.kv.as_ref().map(|kv| kv.size) == other.kv.as_ref().map(|kv| kv.size)
         && one.net == other.net
         && one.limits == other.limits
 }

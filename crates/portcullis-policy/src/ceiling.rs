@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpRule, Limits, Mode, Net, Origin,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpRule, KvSize, Limits, Mode, Net, Origin,
     ProgramRule, Protect,
 };
 
@@ -44,6 +44,8 @@ pub struct Ceiling {
     pub limits: Option<Limits>,
     /// The only HTTP requests of plugins themselves.
     pub http: Option<Bounded<Vec<HttpRule>>>,
+    /// The most state; with `None` inside, no plugin keeps any.
+    pub kv: Option<Bounded<Option<KvSize>>>,
 }
 
 /// A bound, and where it is written.
@@ -125,6 +127,17 @@ impl Ceiling {
         }
         if let Some(limits) = &self.limits {
             grants.limits = grants.limits.min(limits);
+        }
+        if let Some(bound) = &self.kv {
+            match (&mut grants.kv, bound.most) {
+                (Some(kv), Some(most)) => kv.size = kv.size.min(&most),
+                (Some(kv), None) => {
+                    let origin = kv.origin.clone();
+                    cuts.push(bound.cut("keep state of its own".to_owned(), Some(origin)));
+                    grants.kv = None;
+                }
+                (None, _) => {}
+            }
         }
         cuts
     }

@@ -183,6 +183,19 @@ codes! {
     /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
     /// Ask whoever administers this machine.
     HttpCeiling = "P0427",
+    /// The plugin was not granted state of its own.
+    ///
+    /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.
+    KvNotGranted = "P0441",
+    /// A key or a value is longer than the plugin may keep.
+    ///
+    /// Raise `kv.value`. Keys have at most 256 bytes.
+    KvTooLarge = "P0442",
+    /// The plugin's state has no room for more keys or bytes.
+    ///
+    /// Raise `kv.keys` or `kv.bytes`, or have the plugin delete something. What is there can still be read and made
+    /// smaller.
+    KvFull = "P0443",
 }
 
 impl fmt::Display for Code {

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, Limits, Net, Origin, PluginId,
-    ProgramRule, Protect,
+    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, KvGrant, Limits, Net, Origin,
+    PluginId, ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -55,6 +55,8 @@ pub struct Grants {
     pub env_asked: Option<Vec<String>>,
     /// HTTP requests that the guest itself may send.
     pub http: HttpGrant,
+    /// Keys and values that it may keep; `None` means none.
+    pub kv: Option<KvGrant>,
 }
 
 impl Grants {
@@ -77,6 +79,7 @@ impl Grants {
             limits: Limits::default(),
             env_asked: None,
             http: HttpGrant::default(),
+            kv: None,
         }
     }
 
@@ -88,7 +91,8 @@ impl Grants {
             Capability::Env => !self.env.is_empty(),
             Capability::Http => !self.http.allow.is_empty(),
             Capability::Log => self.log,
-            Capability::Kv | Capability::Prompt | Capability::Metadata => false,
+            Capability::Kv => self.kv.is_some(),
+            Capability::Prompt | Capability::Metadata => false,
         }
     }
 

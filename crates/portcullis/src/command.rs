@@ -99,6 +99,8 @@ impl Host {
             executor,
             named_by_git: Arc::default(),
             roots: Arc::default(),
+            // What is no guest has no state.
+            kept: Arc::default(),
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),

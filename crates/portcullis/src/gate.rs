@@ -32,6 +32,7 @@ use crate::consent::Asker;
 use crate::digest;
 use crate::explained::{self, Whose};
 use crate::guest_log::GuestLog;
+use crate::kept::Kept;
 use crate::notice;
 use crate::rates::Rates;
 use crate::stdio::GuestStdio;
@@ -52,6 +53,8 @@ pub(crate) struct GateParts {
     pub(crate) named_by_git: Arc<NamedByGit>,
     /// Directories that were granted, opened.
     pub(crate) roots: Arc<Roots>,
+    /// What it keeps.
+    pub(crate) kept: Arc<Kept>,
     pub(crate) trail: Trail,
     /// Where the guest's own output goes, and that of commands which inherit it.
     pub(crate) stdio: GuestStdio,
@@ -294,6 +297,11 @@ impl Gate {
     /// What the guest's own requests are sent with.
     pub(crate) fn http_client(&self) -> Arc<Client> {
         Arc::clone(&self.parts.http)
+    }
+
+    /// The plugin's own state.
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.parts.kept
     }
 
     /// What the plugin was granted.

@@ -24,6 +24,7 @@ use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
 use crate::guest_log::GuestLog;
+use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
@@ -55,6 +56,8 @@ struct Shared {
     turn: Arc<tokio::sync::Mutex<()>>,
     rates: AllRates,
     http: Arc<Client>,
+    /// Where plugins' own state is kept.
+    shelf: Arc<Shelf>,
 }
 
 /// An engine, and what belongs to it: code and linkers of one are of no use with another.
@@ -104,6 +107,7 @@ pub struct HostBuilder {
     ca_file: Option<PathBuf>,
     network: Option<(Arc<dyn Resolve>, Arc<dyn Dial>)>,
     caches: Option<PathBuf>,
+    state: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
     pub(crate) compilation: Compilation,
 }
@@ -199,6 +203,15 @@ impl HostBuilder {
         self
     }
 
+    /// A directory for the state of plugins whose [grants](portcullis_policy::Grants::kv) say that they keep some. It is
+    /// made (0700) when the first uses its own, and is among [the host's own](Self::own_state): no grant reaches it.
+    /// Without one, plugins are told that their state cannot be used.
+    #[must_use]
+    pub fn state(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
+        self
+    }
+
     /// Who is asked for what no rule matches in `dev` mode.
     #[must_use]
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
@@ -241,7 +254,9 @@ impl HostBuilder {
     /// [`BuildError`] when the project directory is `/`, a home directory or above one, or cannot be opened, and when
     /// the engine cannot be started.
     pub fn build(mut self) -> Result<Host, BuildError> {
-        self.own_state.secret.extend(self.caches.clone());
+        let own = [&self.caches, &self.state].into_iter().flatten();
+        self.own_state.secret.extend(own.cloned());
+        let shelf = Shelf::new(self.state.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         let http = Arc::new(self.http_client());
         Ok(Host(Arc::new(Shared {
@@ -253,6 +268,7 @@ impl HostBuilder {
             turn: Arc::default(),
             rates: AllRates::default(),
             http,
+            shelf: Arc::new(shelf),
         })))
     }
 
@@ -290,6 +306,8 @@ impl HostBuilder {
         abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
         abi::http::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::keyvalue::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::kv::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,
@@ -512,6 +530,7 @@ impl Host {
             caches_of: caches_of(&grants, &digest),
             named_by_git: Arc::default(),
             roots: Arc::default(),
+            kept: Arc::new(Kept::of(&shared.shelf, &grants)),
             trail: self.trail(),
             stdio: settings.stdio.clone(),
             guest_log: settings.guest_log.clone(),

@@ -11,8 +11,10 @@ use crate::abi::command::COMMAND;
 use crate::abi::component::{CONTEXT, PROCESS};
 use crate::abi::env::ENV;
 use crate::abi::fs::FS;
-use crate::abi::log::LOG;
 use crate::abi::http::HTTP;
+use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
+use crate::abi::kv::KV;
+use crate::abi::log::LOG;
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -50,10 +52,14 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Log)
     } else if is_ours(HTTP) {
         Source::Needs(Capability::Http)
+    } else if is_ours(KV) || [STORE, ATOMICS, BATCH].contains(&name) {
+        Source::Needs(Capability::Kv)
     } else if name.starts_with("wasi:http/") {
         Source::NotYet("outgoing HTTP is not part of this release")
     } else if name.starts_with("wasi:keyvalue/") {
-        Source::NotYet("key-value state is not part of this release")
+        Source::NotYet(
+            "of `wasi:keyvalue` the host has `store`, `atomics` and `batch` in version 0.2.0-draft2",
+        )
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
     } else if is_wasi(name) {
@@ -121,7 +127,8 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Log => ("lines in the log", "log"),
         Capability::Fs => ("a directory", "read <directory>"),
         Capability::Http => ("a host", "http <host>"),
-        Capability::Kv | Capability::Prompt | Capability::Metadata => {
+        Capability::Kv => ("state of its own", "kv"),
+        Capability::Prompt | Capability::Metadata => {
             return format!("needs the `{capability}` grant");
         }
     };
@@ -150,6 +157,16 @@ pub(crate) fn wants_exec(names: &[String]) -> bool {
 mod tests {
     use super::*;
     use portcullis_policy::PluginId;
+
+    #[test]
+    fn of_a_draft_one_version_is_there() {
+        let kv = Source::Needs(Capability::Kv);
+        assert_eq!(source("wasi:keyvalue/batch@0.2.0-draft2"), kv);
+        for other in ["store@0.2.0-draft", "store@0.2.0", "watcher@0.2.0-draft2"] {
+            let name = format!("wasi:keyvalue/{other}");
+            assert!(matches!(source(&name), Source::NotYet(_)), "{name}");
+        }
+    }
 
     #[test]
     fn all_missing_imports_are_named_at_once() {

@@ -49,6 +49,7 @@ mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod kept;
 mod last_words;
 mod notice;
 mod outline;
@@ -86,6 +87,7 @@ pub use portcullis_exec::{
     Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
     clear_caches, enter_leaf_cgroup, obstacles,
 };
+pub use portcullis_kv as kv;
 pub use portcullis_policy as policy;
 pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
 pub use recognize::Kind;

@@ -126,6 +126,7 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Env { name } => Right::Env(name.clone()),
         RightVerb::Log => Right::Log,
         RightVerb::Http { host } => Right::Http(host.clone()),
+        RightVerb::Kv => Right::Kv,
     })
 }
 
@@ -208,6 +209,7 @@ fn words(right: &Right, change: Change) -> String {
         Right::Env(name) => format!("read the environment variable `{name}`"),
         Right::Log => "write lines into your log".to_owned(),
         Right::Http(host) => format!("send HTTP requests to `{host}`"),
+        Right::Kv => "keep state of its own".to_owned(),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -237,6 +239,7 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
                 .find(|rule| rule.hosts.to_string() == *host)
                 .map(|rule| &rule.origin)
         }
+        Right::Kv => grants.kv.as_ref().map(|kv| &kv.origin),
         Right::Net(_) | Right::Env(_) | Right::Log | Right::Answer(_) | Right::Rule(_) => None,
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod edit;
 mod exec;
 mod explain;
 mod inspect;
+mod kv;
 mod plan;
 mod run;
 mod schema;
@@ -38,6 +39,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Trust(args) => trust::trust(args, env, out).await,
         Verb::Audit(verb) => audit::audit(verb, &env, out),
         Verb::Cache(verb) => cache::cache(verb, &env, out),
+        Verb::Kv(verb) => kv::kv(verb, env, out),
         Verb::Doctor(args) => doctor::doctor(args, env, out).await,
         Verb::Completions { shell } => completions::completions(*shell),
         Verb::Schema { format } => schema::schema(*format, out),

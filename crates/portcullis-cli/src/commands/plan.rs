@@ -155,6 +155,12 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     for rule in &grants.http.allow {
         words.push(requests(rule));
     }
+    if let Some(kv) = &grants.kv {
+        words.push(format!(
+            "may keep state: {} keys, values of {} bytes, {} bytes in all ({})",
+            kv.size.keys, kv.size.value, kv.size.bytes, kv.origin
+        ));
+    }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {
         words.push(format!(
@@ -304,7 +310,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "log": grants.log, "clock": grants.clock, "random": grants.random, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

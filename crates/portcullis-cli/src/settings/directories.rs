@@ -34,6 +34,11 @@ impl Directories {
         self.data.join("caches")
     }
 
+    /// The state of plugins: below the data directory, which no grant reaches.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.data.join("kv")
+    }
+
     /// Finds them for a run in `project`; `data_dir` is the operator's own choice and needs no variable.
     ///
     /// # Errors

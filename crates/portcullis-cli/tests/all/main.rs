@@ -18,6 +18,7 @@ mod doctor;
 mod exec_streams;
 mod exec_verb;
 mod held_children;
+mod kv;
 mod languages;
 mod policy;
 mod run;

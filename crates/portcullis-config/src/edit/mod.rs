@@ -52,6 +52,8 @@ pub enum Right {
     Log,
     /// A host that the plugin itself may send requests to, as an entry of `http.allow` names it.
     Http(String),
+    /// State of its own, as much as is the default.
+    Kv,
     /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
     /// plugin's SHA-256 of the rule. Its name and place do not matter.
     Answer(Box<ProgramRule>),
@@ -128,6 +130,7 @@ pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<
         | Right::Write(_)
         | Right::Env(_)
         | Right::Log
+        | Right::Kv
         | Right::Answer(_)
         | Right::Rule(_) => {}
     }
@@ -296,6 +299,8 @@ impl Place<'_> {
                     .map(drop)
                     .ok_or_else(|| format!("`http` has no `{host}`"))
             }
+            Right::Kv if grants.kv.is_some() => Ok(()),
+            Right::Kv => Err("there is no `kv`".to_owned()),
             Right::Rule(_) => Err("a rule is not a right".to_owned()),
         }
     }
@@ -354,6 +359,10 @@ impl Place<'_> {
                 let rule = rules.find(|rule| rule.hosts.covers(&wanted))?;
                 Some(format!("`http` has `{}` at {}", rule.hosts, rule.origin))
             }
+            Right::Kv => {
+                let kv = grants.kv.as_ref()?;
+                Some(format!("`kv` is granted at {}", kv.origin))
+            }
             Right::Answer(_) | Right::Rule(_) => None,
         }
     }
@@ -368,6 +377,7 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Env(_)
         | Right::Log
         | Right::Http(_)
+        | Right::Kv
         | Right::Answer(_)
         | Right::Rule(_) => FsAccess::Read,
     }

@@ -51,6 +51,10 @@ impl Document {
                 Ok(())
             }
             Right::Http(host) => add(child(entry, "http")?, "allow", host.into()),
+            Right::Kv => {
+                set(entry, "kv", true.into());
+                Ok(())
+            }
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -92,6 +96,16 @@ impl Document {
             Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
                 text_or(item, "host") == Some(host)
             }),
+            Right::Kv => {
+                // What is kept is not thrown away: that is asked for by `portcullis kv clear`.
+                let granted = entry
+                    .get("kv")
+                    .is_some_and(|kv| kv.as_bool() != Some(false));
+                if granted {
+                    entry.remove("kv");
+                }
+                Ok(granted)
+            }
             Right::Answer(rule) => {
                 let args = literal(rule);
                 take(entry, &["exec", "allow"], |_, item| {

@@ -2,7 +2,8 @@
 
 pub(crate) mod env;
 pub(crate) mod fs;
+pub(crate) mod http;
+pub(crate) mod kv;
 pub(crate) mod log;
 mod repeatable;
-pub(crate) mod http;
 pub(crate) mod wasi;

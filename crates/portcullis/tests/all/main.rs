@@ -23,6 +23,7 @@ mod fixture;
 mod fs_guard;
 mod fs_guard_random;
 mod killed_host;
+mod kv;
 mod load;
 mod log;
 mod memory;
@@ -66,6 +67,7 @@ fn main() -> std::process::ExitCode {
         killed_host::TESTS,
         log::TESTS,
         memory::TESTS,
+        kv::TESTS,
         native::TESTS,
         repeatable::TESTS,
         resources::TESTS,
