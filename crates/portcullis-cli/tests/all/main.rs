@@ -18,6 +18,7 @@ mod exec_streams;
 mod exec_verb;
 mod held_children;
 mod languages;
+mod log;
 mod policy;
 mod run;
 mod session;
