@@ -61,7 +61,11 @@ fn sleep(ms: &str) -> Result<String, String> {
     let began = now();
     let until = began + ms * 1_000_000;
     subscribe_instant(until).block();
-    Ok(format!("over {}, from zero {}", now() >= until, began < 1_000_000_000))
+    Ok(format!(
+        "over {}, from zero {}",
+        now() >= until,
+        began < 1_000_000_000
+    ))
 }
 
 /// Everything on standard input.
