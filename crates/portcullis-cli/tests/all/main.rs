@@ -20,6 +20,7 @@ mod exec_verb;
 mod held_children;
 mod kv;
 mod languages;
+mod log;
 mod policy;
 mod run;
 mod session;

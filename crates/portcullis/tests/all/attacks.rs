@@ -16,6 +16,7 @@ portcullis_testkit::tests![
     a_start_function_that_never_returns_is_stopped_at_the_deadline,
     an_overlay_that_never_returns_is_stopped_at_the_deadline,
     an_answer_larger_than_a_host_call_may_carry_is_refused,
+    a_list_whose_items_are_all_the_same_bytes_is_refused_before_it_is_copied,
     many_small_memories_are_one_large_one,
     a_neighbour_that_used_up_its_commands_takes_none_of_ours,
 ];
@@ -98,6 +99,77 @@ fn answer(bytes: u32) -> Vec<u8> {
         ),
         "",
     )
+}
+
+/// A component that runs a command with so many arguments, which are all the same mebibyte of its memory.
+fn aliases(arguments: u32) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "my:cli/process" (instance $process
+                (type $req (record
+                    (field "program" string) (field "args" (list string)) (field "cwd" (option string))
+                    (field "env" (list (tuple string string))) (field "inherit-env" bool)
+                    (field "stdin" (option (list u8)))))
+                (export "exec-request" (type $request (eq $req)))
+                (type $res (record
+                    (field "status" u32) (field "stdout" (list u8)) (field "stderr" (list u8))))
+                (export "exec-result" (type $result (eq $res)))
+                (export "exec" (func (param "req" $request) (result (result $result (error string)))))))
+            (core module $memory
+                (memory (export "memory") 64)
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 3000000)))
+            (core instance $memory (instantiate $memory))
+            (alias core export $memory "memory" (core memory $bytes))
+            (alias core export $memory "cabi_realloc" (core func $realloc))
+            (core func $exec (canon lower (func $process "exec") (memory $bytes) (realloc $realloc)))
+            (core module $main
+                (import "host" "memory" (memory 64))
+                (import "host" "exec" (func $exec
+                    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+                (data (i32.const 32) "nothing")
+                (func (export "run") (param i32 i32) (result i32) (local $at i32)
+                    (memory.fill (i32.const 2000000) (i32.const 97) (i32.const 1048576))
+                    (local.set $at (i32.const 65536))
+                    (loop $next
+                        (i32.store (local.get $at) (i32.const 2000000))
+                        (i32.store offset=4 (local.get $at) (i32.const 1048576))
+                        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                        (br_if $next (i32.lt_u (local.get $at) (i32.const {end}))))
+                    (call $exec (i32.const 32) (i32.const 7) (i32.const 65536) (i32.const {arguments})
+                        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+                    (i32.const 16)))
+            (core instance $main (instantiate $main (with "host" (instance
+                (export "memory" (memory $bytes)) (export "exec" (func $exec))))))
+            (func (export "run") {ARGUMENTS}
+                (canon lift (core func $main "run") (memory $bytes) (realloc $realloc))))"#,
+        end = 65536 + arguments * 8,
+    );
+    assemble(text.as_bytes()).unwrap()
+}
+
+fn a_list_whose_items_are_all_the_same_bytes_is_refused_before_it_is_copied() {
+    block_on(async {
+        let fixture = Fixture::new();
+        let start = async |arguments| {
+            let plugin = load(&fixture, aliases(arguments), programs(&["true"])).await;
+            plugin.instantiate("test").await.unwrap()
+        };
+        let mut instance = start(8).await;
+        assert_eq!(instance.run(&[]).await.unwrap(), Ok(String::new()));
+        assert_eq!(instance.activity().denials.len(), 1, "it was asked for");
+        let mut instance = start(4096).await;
+        let CallError::Trap { cause, .. } = instance.run(&[]).await.unwrap_err() else {
+            panic!("4 GiB were copied");
+        };
+        assert!(cause.contains("fuel"), "{cause}");
+        assert!(
+            instance.activity().denials.is_empty(),
+            "nothing was decided"
+        );
+        let again = instance.run(&[]).await.unwrap_err();
+        assert!(matches!(again, CallError::Poisoned { .. }), "{again}");
+    });
 }
 
 fn an_answer_larger_than_a_host_call_may_carry_is_refused() {
