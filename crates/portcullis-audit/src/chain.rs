@@ -23,8 +23,8 @@ const HEX: usize = 64;
 pub(crate) const SUFFIX: usize = HASH_KEY.len() + HEX + LINE_END.len();
 
 /// The BLAKE3 hash of one record, written as 64 lower-case hex digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RecordHash([u8; 32]);
 
 impl RecordHash {
@@ -72,9 +72,10 @@ impl TryFrom<String> for RecordHash {
     }
 }
 
-impl From<RecordHash> for String {
-    fn from(hash: RecordHash) -> String {
-        hash.to_string()
+impl Serialize for RecordHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.hex();
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 

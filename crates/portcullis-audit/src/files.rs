@@ -1,8 +1,9 @@
 //! The files of a trail: numbered record files, the sidecar that names the end, and the lock.
 
+use std::io::Write as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, StatxFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{self, Head, RecordHash, SCHEMA_VERSION};
@@ -68,12 +69,14 @@ struct Sidecar {
 impl Position {
     /// The sidecar's text: JSON, filled up with spaces.
     pub(crate) fn to_sidecar(self) -> [u8; SIDECAR_BYTES] {
-        let sidecar = format!(
+        let mut text = [b' '; SIDECAR_BYTES];
+        let mut rest = &mut text[..];
+        write!(
+            rest,
             r#"{{"schema_version":{SCHEMA_VERSION},"seq":{},"hash":"{}","file":{},"length":{}}}"#,
             self.head.seq, self.head.hash, self.ordinal, self.length
-        );
-        let mut text = [b' '; SIDECAR_BYTES];
-        text[..sidecar.len()].copy_from_slice(sidecar.as_bytes());
+        )
+        .unwrap_or_else(|_| unreachable!("the longest is shorter"));
         text[SIDECAR_BYTES - 1] = b'\n';
         text
     }
@@ -160,6 +163,16 @@ pub(crate) fn read(
     read_range(&fd, offset, end.unwrap_or(size).min(size))
         .map(Some)
         .map_err(failed)
+}
+
+/// The size of an open file in bytes, if it still has a name of its own and no second one.
+///
+/// Nothing else is asked for: who asks for the times of a file has the kernel note the exact time of the next write to
+/// it, which makes that write twice as expensive.
+pub(crate) fn size_of_linked(fd: &rustix::fd::OwnedFd) -> rustix::io::Result<Option<u64>> {
+    let wanted = StatxFlags::NLINK | StatxFlags::SIZE;
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, wanted)?;
+    Ok((stat.stx_nlink == 1).then_some(stat.stx_size))
 }
 
 /// The size of an open file in bytes.

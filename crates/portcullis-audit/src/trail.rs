@@ -1,6 +1,7 @@
 //! The trail on disk: one chain, appended to by any number of processes.
 
 use std::io;
+use std::iter;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use crate::event::{Event, Opened};
 use crate::files::{self, LOCK, Noted, Position, SIDECAR, SIDECAR_BYTES};
 use crate::recover::{self, Next};
 use crate::sink::Sink;
-use portcullis_private::{PrivateDir, PrivateError, io_error, read_range, write_all_at};
+use portcullis_private::{PrivateDir, PrivateError, io_error, read_some, write_all_at};
 
 /// How a [`Trail`] writes.
 ///
@@ -117,6 +118,8 @@ struct OpenFiles {
     sidecar: OwnedFd,
     kept: Option<OwnedFd>,
     end: Position,
+    /// What the sidecar says of the end.
+    noted: [u8; SIDECAR_BYTES],
 }
 
 impl Trail {
@@ -236,6 +239,7 @@ impl Writer {
             sidecar,
             kept,
             end,
+            noted: end.to_sidecar(),
         })
     }
 
@@ -289,30 +293,27 @@ impl OpenFiles {
     /// Whether the trail still ends where this handle left it, in files that are still there.
     fn are_current(&self) -> Result<bool, PrivateError> {
         let examine = || {
-            let records = rustix::fs::fstat(&self.records)?;
-            let linked = [Some(&self.sidecar), self.kept.as_ref()]
-                .into_iter()
-                .flatten();
-            for fd in linked {
-                if rustix::fs::fstat(fd)?.st_nlink != 1 {
+            for fd in iter::once(&self.sidecar).chain(&self.kept) {
+                if files::size_of_linked(fd)?.is_none() {
                     return Ok(false);
                 }
             }
-            let same_size = u64::try_from(records.st_size) == Ok(self.end.length);
-            let sidecar = read_range(&self.sidecar, 0, SIDECAR_BYTES as u64)?;
-            Ok(records.st_nlink == 1 && same_size && sidecar == self.end.to_sidecar())
+            let mut sidecar = [0; SIDECAR_BYTES];
+            read_some(&self.sidecar, &mut sidecar, 0)?;
+            let size = files::size_of_linked(&self.records)?;
+            Ok(size == Some(self.end.length) && sidecar == self.noted)
         };
         examine().map_err(|e| io_error("examine", Path::new(SIDECAR), e))
     }
 
     /// Writes a record and notes the new end, or leaves everything as it was.
     fn write(&mut self, line: &[u8], head: Head, fsync: bool) -> rustix::io::Result<()> {
-        let length = self.end.length + line.len() as u64;
         let end = Position {
             ordinal: self.end.ordinal,
-            length,
+            length: self.end.length + line.len() as u64,
             head,
         };
+        let noted = end.to_sidecar();
         let written = write_all_at(&self.records, line, self.end.length)
             .and_then(|()| {
                 if fsync {
@@ -321,24 +322,23 @@ impl OpenFiles {
                     Ok(())
                 }
             })
-            .and_then(|()| self.note(end));
+            .and_then(|()| self.note(&noted));
         if let Err(errno) = written {
             // Should this fail too, the next append finds the remains and names them in a new file.
             let _ = rustix::fs::ftruncate(&self.records, self.end.length);
             if self.end.length > 0 {
-                let _ = self.note(self.end);
+                let _ = self.note(&self.noted);
             }
             return Err(errno);
         }
-        self.end = end;
+        (self.end, self.noted) = (end, noted);
         Ok(())
     }
 
-    fn note(&self, end: Position) -> rustix::io::Result<()> {
-        let text = end.to_sidecar();
-        write_all_at(&self.sidecar, &text, 0)?;
-        self.kept
-            .as_ref()
-            .map_or(Ok(()), |kept| write_all_at(kept, &text, 0))
+    fn note(&self, text: &[u8; SIDECAR_BYTES]) -> rustix::io::Result<()> {
+        for fd in iter::once(&self.sidecar).chain(&self.kept) {
+            write_all_at(fd, text, 0)?;
+        }
+        Ok(())
     }
 }

@@ -45,13 +45,13 @@ pub(crate) fn environment(
     // What is there was let through by name, and so may say otherwise.
     for (name, value) in cache.into_iter().chain(defaults(plan)) {
         if !vars.iter().any(|(other, _)| other == name) {
-            vars.push((name.to_owned(), value));
+            vars.push((name.into(), value.into()));
         }
     }
     let mut set = |name: &str, value: String| {
         // Whatever was set would lead nowhere in a cell.
         vars.retain(|(other, _)| other != name);
-        vars.push((name.to_owned(), value));
+        vars.push((name.to_owned().into(), value.into()));
     };
     if plan.net() == Net::Proxy {
         for (name, value) in portcullis_proxy::environment(PROXY_PORT) {
@@ -75,7 +75,7 @@ pub(crate) fn environment(
     }
     #[cfg(feature = "ablation")]
     if portcullis_confine::is_left_out(portcullis_confine::Layer::Env) {
-        vars.extend(std::env::vars());
+        vars.extend(std::env::vars().map(|(name, value)| (name.into(), value.into())));
     }
     vars.iter()
         .map(|(name, value)| c_string(format!("{name}={value}")))

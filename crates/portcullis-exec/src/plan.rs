@@ -180,7 +180,7 @@ impl Wanted {
             .iter()
             .find(|(name, _)| name == "HOME");
         let home = home
-            .map(|(_, home)| PathBuf::from(home))
+            .map(|(_, home)| PathBuf::from(&**home))
             .filter(|home| home.is_absolute());
         let empty = request.cwd.path().filter(|cwd| !rights.reads(cwd));
         let listed = rights.exec.iter().flatten();

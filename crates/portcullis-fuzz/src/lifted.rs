@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use portcullis_exec::{ExecAsk, Place, resolve};
 use portcullis_policy::{
-    ArgToken, ArgumentRule, Authorized, Confinement, Cwd, Decision, ExecGrant, ExecRequest, FileId,
-    FlagPattern, FsAccess, FsGrant, FsKind, Grants, GuestError, HostEnvironment, Mode, Narrowing,
-    Origin, PluginId, Program, ProgramRef, ProgramRule, RuleId, decide,
+    ArgToken, ArgumentRule, Authorized, Confinement, Cwd, Decision, ExecGrant, ExecRequest,
+    ExecTerms, FileId, FlagPattern, FsAccess, FsGrant, FsKind, Grants, GuestError, HostEnvironment,
+    Mode, Narrowing, Origin, PluginId, Program, ProgramRef, ProgramRule, RuleId, decide,
 };
 
 use crate::reference::{self, Rule};
@@ -173,7 +173,7 @@ impl World {
             *cwd,
             "a directory by another name"
         );
-        self.environment(ask, &terms.environment.vars);
+        self.environment(ask, terms);
         assert!(
             terms.timeout <= self.grants.limits.timeout
                 && terms.output <= self.grants.limits.output
@@ -184,9 +184,9 @@ impl World {
         }
     }
 
-    fn environment(&self, ask: &ExecAsk, vars: &[(String, String)]) {
+    fn environment(&self, ask: &ExecAsk, terms: &ExecTerms) {
         let mut seen = BTreeSet::new();
-        for (name, value) in vars {
+        for (name, value) in &terms.environment.vars {
             assert!(seen.insert(name), "`{name}` twice: {ask:?}");
             assert!(
                 !name.is_empty() && !name.contains(['=', '\0']),
@@ -194,7 +194,7 @@ impl World {
             );
             assert!(!value.contains('\0'), "a NUL in `{name}`");
             let dangerous = DANGEROUS.iter().any(|start| name.starts_with(start))
-                || DANGEROUS_NAMES.contains(&name.as_str());
+                || DANGEROUS_NAMES.contains(&&**name);
             assert!(!dangerous, "`{name}`: {ask:?}");
             assert!(
                 name == PASSED || !value.contains(SECRET),

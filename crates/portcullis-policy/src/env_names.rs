@@ -1,5 +1,8 @@
 //! The names and values that a child's environment must not have: a table with its matchers.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 /// Names that make common programs load or run something else, by the manual pages of ld.so, bash, git, and each
 /// tool. A trailing `*` matches any rest. Compared without case, because some tools read either.
 #[rustfmt::skip]
@@ -122,11 +125,30 @@ const SECRET_VALUES: &[&str] = &[
 
 /// Whether a name, whatever its case, is one that makes programs load or run something else.
 pub(crate) fn is_dangerous(name: &str, value: &str) -> bool {
-    let listed = DANGEROUS.iter().any(|pattern| matches_name(pattern, name))
+    let listed = is_listed(name)
         || DANGEROUS_SUFFIXES
             .iter()
             .any(|suffix| ends_with(name, suffix));
     listed && !HARMLESS.contains(&name) || is_dangerous_value(name, value)
+}
+
+/// Whether one of [`DANGEROUS`] matches. Only those that begin with the same letter are compared.
+fn is_listed(name: &str) -> bool {
+    static BY_FIRST: LazyLock<BTreeMap<u8, Vec<&str>>> = LazyLock::new(|| {
+        let mut lists = BTreeMap::<_, Vec<_>>::new();
+        for pattern in DANGEROUS {
+            lists.entry(first(pattern)).or_default().push(*pattern);
+        }
+        lists
+    });
+    let mut list = BY_FIRST.get(&first(name)).into_iter().flatten();
+    list.any(|pattern| matches_name(pattern, name))
+}
+
+/// The first byte, without case.
+fn first(text: &str) -> u8 {
+    let first = text.bytes().next();
+    first.unwrap_or_default().to_ascii_uppercase()
 }
 
 /// Values that make a harmless name dangerous: what old shells take for a function, and paths where a plain name is
@@ -190,4 +212,49 @@ fn ends_with(name: &str, suffix: &str) -> bool {
     start
         .and_then(|start| name.get(start..))
         .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Names of the table, also changed a little, and any others.
+    fn name() -> impl Strategy<Value = String> {
+        let listed = prop::sample::select(DANGEROUS.to_vec());
+        let changed = (
+            listed,
+            "[a-zA-Z_]{0,3}",
+            any::<bool>(),
+            any::<prop::sample::Index>(),
+        );
+        let changed = changed.prop_map(|(pattern, rest, lower, cut)| {
+            let name = format!("{}{rest}", pattern.trim_end_matches('*'));
+            let name = name[..=cut.index(name.len())].to_owned();
+            if lower {
+                name.to_ascii_lowercase()
+            } else {
+                name
+            }
+        });
+        prop_oneof![changed, ".{0,8}"]
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_is_listed_if_any_pattern_of_the_whole_table_matches(name in name()) {
+            let listed = DANGEROUS.iter().any(|pattern| matches_name(pattern, &name));
+            prop_assert_eq!(is_listed(&name), listed, "{}", name);
+        }
+    }
+
+    #[test]
+    fn no_pattern_of_the_table_is_lost() {
+        for pattern in DANGEROUS {
+            // A bare `*` would match names with any first letter.
+            assert!(pattern.len() > 1 && first(pattern) != b'*', "{pattern}");
+            assert!(is_listed(pattern.trim_end_matches('*')), "{pattern}");
+        }
+    }
 }

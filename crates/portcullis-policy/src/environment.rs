@@ -1,62 +1,22 @@
 //! A child's environment: built from nothing, name by name. A deny list of names cannot win (more than fifty
 //! variables make harmless programs run code), so what is passed is listed and what is dropped is reported.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::ExecGrant;
-use crate::env_names::{is_dangerous, is_plain_zone, is_secret_name, mentions_secret};
+use crate::env_names::{is_dangerous, is_plain_zone};
+use crate::{ExecGrant, HostEnvironment};
 
-/// The environment the host was started with. Cloning it is free.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostEnvironment(Arc<Vec<(String, String)>>);
-
-impl HostEnvironment {
-    /// Takes a snapshot. Variables that are not UTF-8 cannot be passed and should be left out.
-    pub fn new(vars: Vec<(String, String)>) -> Self {
-        Self(Arc::new(vars))
-    }
-
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    /// The variables that a guest granted these names may read. A name with a trailing `*` stands for all that begin
-    /// so, but never for one that holds a secret: that has to be named exactly.
-    pub fn readable(&self, names: &[String]) -> impl Iterator<Item = (&str, &str)> {
-        let vars = self
-            .0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        vars.filter(move |(name, value)| is_granted(names, name, value))
-    }
-
-    /// Whether a guest granted these names may read this variable, or learn that it is not set.
-    pub(crate) fn may_read(&self, names: &[String], name: &str) -> bool {
-        is_granted(names, name, self.get(name).unwrap_or_default())
-    }
-}
-
-fn is_granted(names: &[String], name: &str, value: &str) -> bool {
-    names.iter().any(|granted| match granted.strip_suffix('*') {
-        Some(prefix) => {
-            name.starts_with(prefix) && !is_secret_name(name) && !mentions_secret(value)
-        }
-        None => name == granted,
-    })
-}
+/// A name or a value; most of what every command gets is the same for all.
+type Text = Cow<'static, str>;
 
 /// A child's whole environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     /// Names and values, each name once.
-    pub vars: Vec<(String, String)>,
+    pub vars: Vec<(Text, Text)>,
     /// What the host had and the child does not get.
     pub dropped: Vec<Dropped>,
 }
@@ -113,13 +73,13 @@ pub(crate) fn build(
         dropped: Vec::new(),
     };
     if inherit && grant.inherit_env {
-        for (name, value) in host.0.iter().filter(|(name, _)| well_formed(name)) {
-            match dropped(grant, name, value) {
+        for var in host.iter().filter(|var| well_formed(var.name())) {
+            match var.dropped(grant) {
                 Some(reason) => environment.dropped.push(Dropped {
-                    name: name.clone(),
+                    name: var.name().to_owned(),
                     reason,
                 }),
-                None => put(&mut environment.vars, name, value),
+                None => put(&mut environment.vars, var.name(), var.value()),
             }
         }
     }
@@ -141,13 +101,13 @@ pub(crate) fn build(
     }
     environment.vars.extend(
         new.into_iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
+            .map(|(name, value)| (Text::from(name.clone()), Text::from(value.clone()))),
     );
     // What the base or the policy has with the same value anyway is not missing.
     let vars = &environment.vars;
     environment.dropped.retain(|dropped| {
-        let same = |(name, value): &(String, String)| {
-            *name == dropped.name && host.get(name) == Some(value)
+        let same = |(name, value): &(Text, Text)| {
+            *name == dropped.name && host.get(name) == Some(&**value)
         };
         !vars.iter().any(same)
     });
@@ -158,55 +118,50 @@ pub(crate) fn build(
     }
 }
 
-fn bytes(vars: &[(String, String)]) -> usize {
+fn bytes<T: AsRef<str>>(vars: &[(T, T)]) -> usize {
     vars.iter()
-        .map(|(name, value)| name.len() + value.len() + 2)
+        .map(|(name, value)| name.as_ref().len() + value.as_ref().len() + 2)
         .sum()
 }
 
-fn put(vars: &mut Vec<(String, String)>, name: &str, value: &str) {
+fn put(vars: &mut Vec<(Text, Text)>, name: &str, value: &str) {
+    let value = Text::from(value.to_owned());
     match vars.iter_mut().find(|(key, _)| key == name) {
-        Some((_, old)) => value.clone_into(old),
-        None => vars.push((name.to_owned(), value.to_owned())),
+        Some((_, old)) => *old = value,
+        None => vars.push((name.to_owned().into(), value)),
     }
 }
 
 /// What every command gets: enough for programs to behave, nothing that carries authority.
-fn base(grant: &ExecGrant, host: &HostEnvironment) -> Vec<(String, String)> {
-    let path = grant
-        .search_path
-        .iter()
-        .map(|dir| dir.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(":");
-    let mut vars = Vec::with_capacity(16);
-    let mut add = |name: &str, value: &str| vars.push((name.to_owned(), value.to_owned()));
-    add("PATH", &path);
-    add("TMPDIR", "/tmp");
-    add(
-        "LANG",
-        host.get("LANG")
-            .filter(|lang| plain_locale(lang))
-            .unwrap_or("C.UTF-8"),
-    );
-    add("TERM", "dumb");
+fn base(grant: &ExecGrant, host: &HostEnvironment) -> Vec<(Text, Text)> {
+    let mut path = String::new();
+    for (index, dir) in grant.search_path.iter().enumerate() {
+        let colon = if index > 0 { ":" } else { "" };
+        path.extend([colon, &dir.to_string_lossy()]);
+    }
+    let lang = host.get("LANG").filter(|lang| plain_locale(lang));
+    let owned = |value: &str| Text::from(value.to_owned());
+    let mut vars = Vec::<(Text, Text)>::with_capacity(16);
+    let mut add = |name: &'static str, value| vars.push((name.into(), value));
+    add("PATH", path.into());
+    add("TMPDIR", "/tmp".into());
+    add("LANG", lang.map_or("C.UTF-8".into(), owned));
+    add("TERM", "dumb".into());
     for name in ["HOME", "USER", "LOGNAME"] {
         if let Some(value) = host.get(name) {
-            add(name, value);
+            add(name, owned(value));
         }
     }
-    if let Some(zone) = host
-        .get("TZ")
-        .filter(|zone| !zone.is_empty() && is_plain_zone(zone))
-    {
-        add("TZ", zone);
+    let plain = |zone: &&str| !zone.is_empty() && is_plain_zone(zone);
+    if let Some(zone) = host.get("TZ").filter(plain) {
+        add("TZ", owned(zone));
     }
-    add("GIT_TERMINAL_PROMPT", "0");
-    add("GIT_OPTIONAL_LOCKS", "0");
-    add("GIT_CONFIG_NOSYSTEM", "1");
-    add("GIT_PAGER", "cat");
-    add("PAGER", "cat");
-    add("NO_COLOR", "1");
+    add("GIT_TERMINAL_PROMPT", "0".into());
+    add("GIT_OPTIONAL_LOCKS", "0".into());
+    add("GIT_CONFIG_NOSYSTEM", "1".into());
+    add("GIT_PAGER", "cat".into());
+    add("PAGER", "cat".into());
+    add("NO_COLOR", "1".into());
     vars
 }
 
@@ -216,27 +171,6 @@ fn plain_locale(lang: &str) -> bool {
         && lang
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '@'))
-}
-
-fn dropped(grant: &ExecGrant, name: &str, value: &str) -> Option<DropReason> {
-    if grant
-        .strip_env_prefixes
-        .iter()
-        .any(|prefix| name.starts_with(prefix.as_str()))
-    {
-        Some(DropReason::Stripped)
-    } else if is_dangerous(name, value)
-        && !grant
-            .allow_dangerous_env
-            .iter()
-            .any(|allowed| allowed == name)
-    {
-        Some(DropReason::Dangerous)
-    } else if is_secret_name(name) {
-        Some(DropReason::SecretName)
-    } else {
-        mentions_secret(value).then_some(DropReason::SecretValue)
-    }
 }
 
 fn check(grant: &ExecGrant, only: &[&[String]], name: &str, value: &str) -> Result<(), Refused> {
@@ -299,7 +233,7 @@ mod tests {
             .vars
             .iter()
             .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+            .map(|(_, value)| &**value)
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde::Serialize;
 
 /// A name inside directories a command may write, and who would execute what is written there.
@@ -17,10 +19,16 @@ pub struct Protected {
 ///
 /// # Defaults
 /// Everything in [`Protect::BUILT_IN`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protect {
-    names: Vec<String>,
+    /// Shared: each decision has the list among its terms.
+    names: Arc<Vec<String>>,
+}
+
+impl Serialize for Protect {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names.as_slice().serialize(serializer)
+    }
 }
 
 const fn protected(name: &'static str, why: &'static str) -> Protected {
@@ -84,8 +92,10 @@ impl Protect {
     ];
 
     /// Protects nothing.
-    pub const fn nothing() -> Self {
-        Self { names: Vec::new() }
+    pub fn nothing() -> Self {
+        Self {
+            names: Arc::default(),
+        }
     }
 
     /// The names that are protected, sorted.
@@ -104,7 +114,7 @@ impl Protect {
     /// No longer protects this very name. False when it is not protected.
     pub fn lift(&mut self, name: &str) -> bool {
         let before = self.names.len();
-        self.names.retain(|kept| kept != name);
+        Arc::make_mut(&mut self.names).retain(|kept| kept != name);
         self.names.len() < before
     }
 }
@@ -115,7 +125,7 @@ impl Default for Protect {
             .iter()
             .map(|protected| protected.name.to_owned());
         Self {
-            names: names.collect(),
+            names: Arc::new(names.collect()),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Whose {
             all: ChildRights::of(grants),
             rules: terms.rules.clone(),
             program: program.to_owned(),
-            home: home.map(|(_, home)| PathBuf::from(home)),
+            home: home.map(|(_, home)| PathBuf::from(&**home)),
         }
     }
 

@@ -206,12 +206,67 @@ fn a_deleted_trail_stays_visible_after_the_next_append() {
 
 #[test]
 fn a_trail_deleted_under_an_open_handle_goes_on_where_others_can_see_it() {
+    for with_sidecar in [true, false] {
+        let place = Place::new();
+        let trail = without_copy(&place);
+        let head = append(&trail, 1);
+        fs::remove_file(place.file(1)).unwrap();
+        if with_sidecar {
+            fs::remove_file(place.audit.join("head.json")).unwrap();
+        }
+        append(&trail, 2);
+        let findings = place.verify_alone().findings;
+        let lost = Finding::Lost {
+            file: "audit-000002.jsonl".into(),
+            expected: head,
+        };
+        assert!(findings.contains(&lost), "{findings:?}");
+    }
+}
+
+/// Otherwise the right head would be written over it, and nobody would know.
+#[test]
+fn a_sidecar_changed_under_an_open_handle_stays_a_finding() {
     let place = Place::new();
     let trail = without_copy(&place);
-    let head = append(&trail, 1);
-    fs::remove_file(place.file(1)).unwrap();
+    append(&trail, 1);
+    let sidecar = place.audit.join("head.json");
+    let mut text = fs::read(&sidecar).unwrap();
+    text[30] ^= 1;
+    fs::write(&sidecar, &text).unwrap();
+    append(&trail, 2);
+    let headless = |ordinal| Finding::Headless {
+        file: format!("audit-00000{ordinal}.jsonl"),
+    };
+    assert_eq!(place.verify_alone().findings, [headless(2)]);
+    fs::write(&sidecar, &text[..200]).unwrap();
+    append(&trail, 3);
+    assert_eq!(place.verify_alone().findings, [headless(2), headless(3)]);
+}
+
+#[test]
+fn a_sidecar_or_copy_removed_under_an_open_handle_is_made_again() {
+    let place = Place::new();
+    let trail = place.trail();
+    append(&trail, 1);
     fs::remove_file(place.audit.join("head.json")).unwrap();
     append(&trail, 2);
+    assert_eq!(place.verify().findings, []);
+    for entry in fs::read_dir(&place.data).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    append(&trail, 3);
+    assert_eq!(place.verify().findings, []);
+}
+
+#[test]
+fn a_trail_cut_under_an_open_handle_goes_on_where_others_can_see_it() {
+    let place = Place::new();
+    let trail = without_copy(&place);
+    append(&trail, 1);
+    let head = append(&trail, 2);
+    write_lines(&place.file(1), &lines(&place.file(1))[..2]);
+    append(&trail, 3);
     let findings = place.verify_alone().findings;
     let lost = Finding::Lost {
         file: "audit-000002.jsonl".into(),

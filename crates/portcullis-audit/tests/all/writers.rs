@@ -29,6 +29,23 @@ fn two_handles_that_take_turns_make_one_chain() {
 }
 
 #[test]
+fn a_handle_follows_another_into_a_new_file() {
+    let place = Place::new();
+    let first = place.trail();
+    append(&first, 0);
+    let mut options = place.options();
+    options.max_file_bytes = 1;
+    append(
+        &portcullis_audit::Trail::open(&place.audit, options).unwrap(),
+        1,
+    );
+    append(&first, 2);
+    let verification = place.verify();
+    assert_eq!((verification.findings, verification.files), (vec![], 2));
+    assert_eq!(crate::lines(&place.file(2)).len(), 3);
+}
+
+#[test]
 fn threads_with_handles_of_their_own_make_one_chain() {
     let place = Place::new();
     thread::scope(|scope| {

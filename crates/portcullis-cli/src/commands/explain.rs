@@ -150,7 +150,7 @@ fn variables(terms: &ExecTerms) -> Vec<&str> {
         .environment
         .vars
         .iter()
-        .map(|(name, _)| name.as_str())
+        .map(|(name, _)| &**name)
         .collect()
 }
 

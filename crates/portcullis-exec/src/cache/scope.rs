@@ -50,7 +50,7 @@ impl<'a> Scope<'a> {
             return None;
         };
         let names = terms.environment.vars.iter();
-        let mut variables: Vec<_> = names.map(|(name, _)| name.as_str()).collect();
+        let mut variables: Vec<_> = names.map(|(name, _)| &**name).collect();
         variables.sort_unstable();
         let interpreter = found.interpreter.as_ref();
         Some(Self {

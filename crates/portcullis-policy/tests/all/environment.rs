@@ -121,7 +121,7 @@ fn value<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
         .vars
         .iter()
         .find(|(key, _)| key == name)
-        .map(|(_, value)| value.as_str())
+        .map(|(_, value)| &**value)
 }
 
 fn reason(environment: &Environment, name: &str) -> Option<DropReason> {
