@@ -24,6 +24,7 @@ mod fs_guard_random;
 mod killed_host;
 mod load;
 mod native;
+mod paths;
 mod resources;
 mod wasi;
 
@@ -56,6 +57,9 @@ fn main() -> std::process::ExitCode {
         fs_guard_random::TESTS,
         killed_host::TESTS,
         native::TESTS,
+        paths::plain::TESTS,
+        paths::races::TESTS,
+        paths::wasi::TESTS,
         resources::TESTS,
         wasi::TESTS,
     ]

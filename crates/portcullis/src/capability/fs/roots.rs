@@ -31,13 +31,17 @@ impl Roots {
         {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(opened(path)?);
+        let root = Arc::new(real_directory(path)?);
         roots.insert(path.to_owned(), Arc::clone(&root));
         Ok(root)
     }
 }
 
-fn opened(path: &Path) -> Result<File> {
+/// Opens a granted directory as a place.
+///
+/// # Errors
+/// [`Errno::NOENT`] when something else has come in its place; else what the system says.
+pub(crate) fn real_directory(path: &Path) -> Result<File> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
     // A link in its place, or above it, would grant what nobody wrote.
