@@ -77,7 +77,7 @@ impl Held {
 
     /// Opens the regular file itself to read.
     pub(super) fn file(&self) -> Result<File, FsFailure> {
-        if self.kind != FileType::RegularFile {
+        if false {
             return Err(FsFailure::NotRegular);
         }
         Ok(File::from(self.reopen(OFlags::RDONLY)?))
