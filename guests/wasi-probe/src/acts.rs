@@ -93,7 +93,12 @@ fn write(path: &str, text: &str, flags: OpenFlags) -> Result<(), ErrorCode> {
     write_at(&dir, &rest, text, flags)
 }
 
-fn write_at(dir: &Descriptor, path: &str, text: &str, flags: OpenFlags) -> Result<(), ErrorCode> {
+pub(crate) fn write_at(
+    dir: &Descriptor,
+    path: &str,
+    text: &str,
+    flags: OpenFlags,
+) -> Result<(), ErrorCode> {
     let file = dir.open_at(
         PathFlags::SYMLINK_FOLLOW,
         path,

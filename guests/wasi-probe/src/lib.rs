@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin
+//! read-at PATH | write-at PATH TEXT | stat-at PATH       as it is, from the first preopened directory
 //! acts ACT... | again TIMES ACT
 //! ```
 //! What is refused is an error that ends in WASI's own name for it, such as `access` or `not-permitted`.
@@ -24,6 +25,16 @@ impl Guest for Plugin {
             ["list", path] => list(path),
             ["read", path] => read(path),
             ["write", path, text] => write(path, text),
+            ["read-at", path] => read_all(&first()?, path).map_err(|code| refused(path, code)),
+            ["write-at", path, text] => {
+                let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+                let written = acts::write_at(&first()?, path, text, flags);
+                written.map(|()| "ok".to_owned()).map_err(|code| refused(path, code))
+            }
+            ["stat-at", path] => {
+                let stat = first()?.stat_at(PathFlags::SYMLINK_FOLLOW, path);
+                stat.map(|stat| stat.size.to_string()).map_err(|code| refused(path, code))
+            }
             ["connect", address, port] => connect(address, port),
             ["clock"] => Ok(wasip2::clocks::wall_clock::now().seconds.to_string()),
             ["random", bytes] => {
@@ -106,6 +117,24 @@ fn locate(path: &str) -> Result<(Descriptor, String), String> {
             )
         })
         .ok_or_else(|| format!("{path}: no preopened directory holds it"))
+}
+
+fn first() -> Result<Descriptor, String> {
+    let first = get_directories().into_iter().next();
+    first
+        .map(|(dir, _)| dir)
+        .ok_or_else(|| "no preopened directory".to_owned())
+}
+
+fn read_all(dir: &Descriptor, path: &str) -> Result<String, ErrorCode> {
+    let file = dir.open_at(
+        PathFlags::SYMLINK_FOLLOW,
+        path,
+        OpenFlags::empty(),
+        DescriptorFlags::READ,
+    )?;
+    let (bytes, _end) = file.read(1 << 20, 0)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn open(path: &str, open: OpenFlags, access: DescriptorFlags) -> Result<Descriptor, String> {

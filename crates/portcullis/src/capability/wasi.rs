@@ -1,12 +1,15 @@
 //! WASI as far as the policy grants it: preopened directories and named environment variables. Clocks and random
 //! numbers are always there, real or [fixed](repeatable); arguments, standard input and the network are not.
 
+use std::os::fd::AsRawFd;
+
 use portcullis_policy::{
     Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
 };
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
+use super::fs::real_directory;
 use super::repeatable;
 use crate::abi::clawft::Output;
 use crate::error::LoadError;
@@ -103,11 +106,16 @@ fn preopen(
         FsAccess::Read => FsPerms::ReadOnly,
         FsAccess::ReadWrite => FsPerms::ReadWrite,
     };
-    wasi.preopened_dir(&grant.host, &grant.guest, permissions)
-        .map_err(|error| LoadError::Preopen {
-            plugin: grants.plugin.clone(),
-            path: grant.host.clone(),
-            why: format!("{error:#}"),
-        })?;
+    let fails = |why: String| LoadError::Preopen {
+        plugin: grants.plugin.clone(),
+        path: grant.host.clone(),
+        why,
+    };
+    let opened = real_directory(&grant.host);
+    let opened = opened.map_err(|errno| fails(std::io::Error::from(errno).to_string()))?;
+    // By its path it could be another directory by now.
+    let opened_itself = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    wasi.preopened_dir(opened_itself, &grant.guest, permissions)
+        .map_err(|error| fails(format!("{error:#}")))?;
     Ok(())
 }

@@ -520,7 +520,7 @@ fn the_operator_is_told_and_the_guest_is_not() {
 }
 
 /// Swaps until the guest is done, and gives how often.
-fn swapping(swap: impl Fn() + Sync, guest: impl FnOnce() -> String) -> (String, u32) {
+pub(crate) fn swapping<T>(swap: impl Fn() + Sync, guest: impl FnOnce() -> T) -> (T, u32) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let swaps = scope.spawn(|| {

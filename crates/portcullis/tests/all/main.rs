@@ -28,6 +28,7 @@ mod load;
 mod log;
 mod memory;
 mod native;
+mod paths;
 mod repeatable;
 mod resources;
 mod wasi;
@@ -65,10 +66,13 @@ fn main() -> std::process::ExitCode {
         fs_guard::TESTS,
         fs_guard_random::TESTS,
         killed_host::TESTS,
+        kv::TESTS,
         log::TESTS,
         memory::TESTS,
-        kv::TESTS,
         native::TESTS,
+        paths::plain::TESTS,
+        paths::races::TESTS,
+        paths::wasi::TESTS,
         repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,

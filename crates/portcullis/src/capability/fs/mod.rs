@@ -16,4 +16,4 @@ mod write;
 pub(crate) use calls::{Entry, Kind, Stat};
 pub(crate) use failure::FsFailure;
 pub(crate) use named::NamedByGit;
-pub(crate) use roots::Roots;
+pub(crate) use roots::{Roots, real_directory};

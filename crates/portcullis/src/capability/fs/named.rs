@@ -3,7 +3,6 @@
 //! Such a name can be any. So the repositories are looked for, as they are for commands, before the first change and now
 //! and then afterwards: nothing that a plugin or its commands do adds such a name, only a person outside does.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use portcullis_exec::care;
 use portcullis_policy::{ChangeRequest, FsAccess, Grants, Kept};
+
+use super::roots::real_directory;
 
 /// The least time between two looks.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ fn look(grants: &Grants) -> Vec<Kept> {
 }
 
 fn named(root: &Path, grants: &Grants) -> std::io::Result<Vec<Kept>> {
-    let dir = File::open(root)?;
+    let dir = real_directory(root)?;
     let paths = care::named_by_git(dir.as_fd(), root, grants.protect.names());
     let kept = paths.map_err(std::io::Error::other)?.into_iter();
     Ok(kept

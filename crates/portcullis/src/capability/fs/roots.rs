@@ -32,7 +32,7 @@ impl Roots {
         {
             return Ok(root);
         }
-        let root = Arc::new(opened(path)?);
+        let root = Arc::new(real_directory(path)?);
         self.kept().insert(path.to_owned(), Arc::clone(&root));
         Ok(root)
     }
@@ -42,7 +42,11 @@ impl Roots {
     }
 }
 
-fn opened(path: &Path) -> Result<File> {
+/// Opens a granted directory as a place.
+///
+/// # Errors
+/// [`Errno::NOENT`] when something else has come in its place; else what the system says.
+pub(crate) fn real_directory(path: &Path) -> Result<File> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
     // A link in its place, or above it, would grant what nobody wrote.
