@@ -32,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "portcullis-config",
             "portcullis-exec",
             "portcullis-policy",
+            "portcullis-proxy",
         ],
     ),
     (

@@ -21,6 +21,7 @@ mod files;
 mod fixture;
 mod fs_guard;
 mod fs_guard_random;
+mod http;
 mod killed_host;
 mod load;
 mod native;
@@ -60,7 +61,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
-    let tests = [tests, core_form::tests()].concat();
+    let tests = [tests, core_form::tests(), http::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();
