@@ -19,7 +19,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Answers by the path that is asked for, over plain TCP.
     pub(super) fn start() -> Self {
-        Self::serving(serve::<TcpStream>)
+        Self::serving(serve)
     }
 
     /// Serves each connection in this way, on a thread of its own.

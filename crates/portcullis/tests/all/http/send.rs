@@ -17,6 +17,7 @@ portcullis_testkit::tests![
     without_the_grant_the_plugin_is_not_loaded,
     what_is_not_granted_fails_late_where_policy_says_so,
     a_name_is_resolved_once_and_what_it_becomes_later_is_judged_anew,
+    a_written_address_is_refused_in_one_line,
     a_chain_of_redirects_that_a_guest_follows_ends_where_it_was_granted_nothing,
     through_a_proxy_names_go_unresolved_and_addresses_directly,
 ];
@@ -233,6 +234,22 @@ fn a_name_is_resolved_once_and_what_it_becomes_later_is_judged_anew() {
     assert_eq!(lines[3], "P0423 GET http://rebind.example/");
 }
 
+fn a_written_address_is_refused_in_one_line() {
+    let world = World::new();
+    let said = world.says(
+        hosts(&["*"]),
+        &["http://127.0.0.1/", "http://[::ffff:a9fe:a9fe]/"],
+    );
+    assert_eq!(said, "failed: denied\nfailed: denied");
+    assert_eq!(
+        world.lines(),
+        [
+            "P0423 GET http://127.0.0.1/",
+            "P0423 GET http://169.254.169.254/"
+        ]
+    );
+}
+
 fn a_chain_of_redirects_that_a_guest_follows_ends_where_it_was_granted_nothing() {
     let world = World::new();
     let end = "http://169.254.169.254/latest/meta-data/";
@@ -263,9 +280,13 @@ fn through_a_proxy_names_go_unresolved_and_addresses_directly() {
             "http://other.example/",
         ],
     );
+    // To the proxy that would be itself.
+    world.network.name("localhost", &["127.0.0.1"]);
+    let own = world.says(hosts(&["*"]), &["http://localhost/"]);
+    assert_eq!(own, "failed: denied");
+    assert_eq!(world.network.asked(), ["localhost"]);
     // The proxy of this test makes no tunnel.
     assert_eq!(said, "200 hello\n200 hello\nfailed: io\nfailed: denied");
-    assert!(world.network.asked().is_empty());
     assert_eq!(
         world.network.take_dialled(),
         ["10.9.9.9:3128", "127.0.0.1:8080", "10.9.9.9:3128"]
