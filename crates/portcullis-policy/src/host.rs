@@ -114,7 +114,7 @@ impl HostName {
     }
 
     /// RFC 6761: these are loopback whatever DNS says, and loopback is granted as an address only.
-    pub(crate) fn is_localhost(&self) -> bool {
+    pub fn is_localhost(&self) -> bool {
         self.0.rsplit('.').next() == Some("localhost")
     }
 }

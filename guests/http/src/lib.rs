@@ -30,7 +30,7 @@ impl Guest for Plugin {
                     let found = response.headers.into_iter().find(|(known, _)| known == name);
                     Ok(found.map_or_else(|| "none".to_owned(), |(_, value)| value))
                 }
-                Err(error) => Ok(format!("failed: {error:?}")),
+                Err(error) => Ok(format!("failed: {}", error.name())),
             },
             ["again", times, url] => {
                 let times: u32 = times.parse().map_err(|_| "TIMES is a number")?;
@@ -61,7 +61,7 @@ fn line(sent: Result<Response, Error>) -> String {
             let cut = if response.truncated { " (cut)" } else { "" };
             format!("{} {body}{cut}", response.status)
         }
-        Err(error) => format!("failed: {error:?}"),
+        Err(error) => format!("failed: {}", error.name()),
     }
 }
 

@@ -22,6 +22,7 @@ mod files;
 mod fixture;
 mod fs_guard;
 mod fs_guard_random;
+mod http;
 mod killed_host;
 mod kv;
 mod load;
@@ -78,7 +79,7 @@ fn main() -> std::process::ExitCode {
         wasi::TESTS,
     ]
     .concat();
-    let tests = [tests, clawft::tests(), core_form::tests()].concat();
+    let tests = [tests, clawft::tests(), core_form::tests(), http::tests()].concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

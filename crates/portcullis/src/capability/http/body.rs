@@ -15,7 +15,11 @@ struct Capped {
 
 /// Takes a body as it comes.
 #[derive(Debug)]
-pub(super) struct Body(Packed);
+pub(super) struct Body {
+    packed: Packed,
+    /// Whether anything came. A response without a body can say how it would be packed.
+    came: bool,
+}
 
 #[derive(Debug)]
 enum Packed {
@@ -49,17 +53,21 @@ impl Body {
             ways.extend(named.filter(|way| !matches!(way.as_str(), "" | "identity")));
         }
         let ways: Vec<_> = ways.iter().map(String::as_str).collect();
-        match ways[..] {
-            [] => Ok(Self(Packed::Plain(capped))),
-            ["gzip" | "x-gzip"] => Ok(Self(Packed::Gzip(MultiGzDecoder::new(capped)))),
-            ["deflate"] => Ok(Self(Packed::Zlib(ZlibDecoder::new(capped)))),
+        let packed = match ways[..] {
+            [] => Packed::Plain(capped),
+            ["gzip" | "x-gzip"] => Packed::Gzip(MultiGzDecoder::new(capped)),
+            ["deflate"] => Packed::Zlib(ZlibDecoder::new(capped)),
             _ => {
                 let ways = portcullis_policy::shown(&ways.join(", "));
-                Err(format!(
+                return Err(format!(
                     "the response is packed as `{ways}`, which was not asked for"
-                ))
+                ));
             }
-        }
+        };
+        Ok(Self {
+            packed,
+            came: false,
+        })
     }
 
     /// Takes the next bytes. Returns whether more are wanted.
@@ -67,7 +75,8 @@ impl Body {
     /// # Errors
     /// They do not unpack.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, String> {
-        let written = self.0.writer().write_all(bytes);
+        self.came |= !bytes.is_empty();
+        let written = self.packed.writer().write_all(bytes);
         self.went(written)
     }
 
@@ -76,17 +85,15 @@ impl Body {
     /// # Errors
     /// The end is missing.
     pub(super) fn end(mut self) -> Result<Kept, String> {
-        if !self.0.kept().over {
-            let ended = match &mut self.0 {
+        if self.came && !self.packed.kept().over {
+            let ended = match &mut self.packed {
                 Packed::Plain(_) => Ok(()),
-                // A response without a body can say how it would be packed.
-                Packed::Gzip(gzip) if gzip.get_ref().content.is_empty() => Ok(()),
                 Packed::Gzip(gzip) => gzip.try_finish(),
                 Packed::Zlib(zlib) => zlib.try_finish(),
             };
             self.went(ended)?;
         }
-        let kept = self.0.kept();
+        let kept = self.packed.kept();
         Ok(Kept {
             content: std::mem::take(&mut kept.content),
             truncated: kept.over,
@@ -96,7 +103,7 @@ impl Body {
     fn went(&mut self, result: io::Result<()>) -> Result<bool, String> {
         match result {
             Ok(()) => Ok(true),
-            Err(_) if self.0.kept().over => Ok(false),
+            Err(_) if self.packed.kept().over => Ok(false),
             Err(error) => Err(format!("the response does not unpack: {error}")),
         }
     }
@@ -207,6 +214,11 @@ mod tests {
         for encoding in ["br", "gzip, gzip", "zstd"] {
             assert!(kept(encoding, &whole, 99).is_err(), "{encoding}");
         }
-        assert_eq!(kept("gzip", b"", 99), Ok((Vec::new(), false)));
+        for encoding in ["gzip", "deflate"] {
+            assert_eq!(kept(encoding, b"", 99), Ok((Vec::new(), false)));
+        }
+        assert_eq!(kept("gzip", &whole, 99), Ok((b"hello".to_vec(), false)));
+        assert_eq!(kept("gzip", &whole, 4), Ok((b"hell".to_vec(), true)));
+        assert_eq!(kept("gzip", &gzip(b""), 99), Ok((Vec::new(), false)));
     }
 }

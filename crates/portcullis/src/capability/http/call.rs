@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use portcullis_audit::{Effect, Masked};
 use portcullis_policy::{
-    Capability, Code, Denial, GuestError, HttpRequest, HttpTerms, HttpUrl, InvalidUrl, shown,
+    Capability, Code, Denial, GuestError, Host, HttpDial, HttpRequest, HttpTerms, HttpUrl,
+    InvalidUrl, shown,
 };
 
 use super::dial::{NoWay, Way, way};
@@ -45,6 +46,14 @@ impl Gate {
             Ok(authorized) => authorized.terms().clone(),
             Err(refused) => return Err(self.not_allowed(&outgoing.request, refused)),
         };
+        // What is written out needs no looking up: it is decided on before anything is written down as allowed.
+        if let Host::Address(address) = outgoing.request.url.target().host {
+            let request = outgoing.request.clone();
+            let allowed = self.authorize(&call.used, HttpDial { request, address });
+            if let Err(refused) = allowed {
+                return Err(self.not_allowed(&outgoing.request, refused));
+            }
+        }
         let (bytes, max) = (ask.body.len() as u64, self.limits().http_request);
         if bytes > max {
             return Err(self.http_refused(&call, HttpFailure::BodyTooLarge { bytes, max }));
@@ -153,7 +162,12 @@ impl Gate {
                 HttpFailure::NotGranted
             }
             Some(Code::HttpRequest) => HttpFailure::Request,
-            Some(_) => HttpFailure::HostNotAllowed(request.url.target().host.to_string()),
+            Some(code) => match request.url.target().host {
+                Host::Address(address) if code == Code::HttpAddress => {
+                    HttpFailure::Address(address)
+                }
+                ref host => HttpFailure::HostNotAllowed(host.to_string()),
+            },
             None => HttpFailure::Closed,
         }
     }

@@ -47,8 +47,9 @@ pub(super) async fn way(
     let addresses = match &request.url.target().host {
         Host::Address(address) => vec![*address],
         Host::Name(name) => match &client.upstream {
-            Some(upstream) => return Ok(Way::Through(upstream.clone())),
-            None => resolved(client, name).await.map_err(NoWay::Unresolved)?,
+            // To the proxy that name would mean the proxy's own machine.
+            Some(upstream) if !name.is_localhost() => return Ok(Way::Through(upstream.clone())),
+            Some(_) | None => resolved(client, name).await.map_err(NoWay::Unresolved)?,
         },
     };
     let mut places = Vec::new();

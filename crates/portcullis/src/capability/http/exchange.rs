@@ -88,7 +88,10 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    builder
+        .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS);
     let broken = |error: hyper::Error| format!("the request failed: {}", with_causes(&error));
     let (mut sender, connection) = builder
         .handshake(TokioIo::new(stream))
