@@ -183,6 +183,10 @@ codes! {
     /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
     /// Ask whoever administers this machine.
     HttpCeiling = "P0427",
+    /// The plugin sent so many requests that none has been answered yet, and now another.
+    ///
+    /// 64 may be under way at once. Have the plugin wait for some of the answers.
+    HttpTooMany = "P0429",
     /// The plugin was not granted state of its own.
     ///
     /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.

@@ -8,7 +8,7 @@ use wasmtime::{Engine, Module};
 
 use crate::abi::{clawft, module};
 use crate::error::{LoadError, MissingImport};
-use crate::imports;
+use crate::imports::{self, INCOMING};
 use crate::inspect;
 use crate::instance;
 use crate::plugin::{Code, Exports};
@@ -192,6 +192,15 @@ fn exports(engine: &Engine, component: &Component) -> Result<Exports, String> {
         Some(_) => Err(format!("its export `{name}` is not a function")),
         None => Ok(None),
     };
+    // Nobody would ever call it.
+    if let Some((name, _)) = ty
+        .exports(engine)
+        .find(|(name, _)| name.starts_with(INCOMING))
+    {
+        return Err(format!(
+            "it exports `{name}`, and a plugin answers no HTTP requests"
+        ));
+    }
     let run = function("run")?.ok_or_else(|| {
         let names: Vec<_> = ty
             .exports(engine)

@@ -26,7 +26,7 @@ use portcullis_policy::{
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs::{NamedByGit, Roots};
-use crate::capability::http::Client;
+use crate::capability::http::{Client, Requests};
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
@@ -39,8 +39,9 @@ use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
 pub(crate) use beside::{Child, Children, Ending, KilledOnDrop, Modes, Over, Way};
-use records::{Failure, Lines, Unwritten};
-pub(crate) use used::Use;
+pub(crate) use records::Unwritten;
+use records::{Failure, Lines};
+pub(crate) use used::{Use, UseLines};
 
 /// What a gate needs, shared by all instances of one loaded plugin.
 pub(crate) struct GateParts {
@@ -97,6 +98,8 @@ pub(crate) struct Gate {
     pub(crate) children: Children,
     /// Bytes that the guest wrote to files.
     pub(crate) file_bytes: u64,
+    /// Requests beside the guest.
+    pub(crate) requests: Requests,
 }
 
 /// Failed commands of one call that are explained.
@@ -108,6 +111,7 @@ impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
             grants: Arc::clone(&parts.grants),
+            requests: Requests::new(&parts.grants.limits),
             answers: consent::Answers::default(),
             parts,
             run,

@@ -308,6 +308,7 @@ impl HostBuilder {
         abi::http::link(&mut linker).map_err(BuildError::Engine)?;
         abi::keyvalue::link(&mut linker).map_err(BuildError::Engine)?;
         abi::kv::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::wasi_http::link(&mut linker).map_err(BuildError::Engine)?;
         Ok(Runtime {
             engine,
             ticker,

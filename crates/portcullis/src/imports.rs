@@ -15,6 +15,7 @@ use crate::abi::http::HTTP;
 use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
 use crate::abi::kv::KV;
 use crate::abi::log::LOG;
+use crate::abi::wasi_http::{HANDLER, TYPES};
 use crate::error::MissingImport;
 
 /// Every import of a component, by name.
@@ -50,12 +51,14 @@ fn source(name: &str) -> Source {
         Source::Needs(Capability::Fs)
     } else if is_ours(LOG) {
         Source::Needs(Capability::Log)
-    } else if is_ours(HTTP) {
+    } else if is_ours(HTTP) || is_outgoing(name) {
         Source::Needs(Capability::Http)
     } else if is_ours(KV) || [STORE, ATOMICS, BATCH].contains(&name) {
         Source::Needs(Capability::Kv)
+    } else if name.starts_with(INCOMING) {
+        Source::NotYet("a plugin answers no HTTP requests; it sends some by `outgoing-handler`")
     } else if name.starts_with("wasi:http/") {
-        Source::NotYet("outgoing HTTP is not part of this release")
+        Source::NotYet("of `wasi:http` the host has `outgoing-handler` and `types` in version 0.2")
     } else if name.starts_with("wasi:keyvalue/") {
         Source::NotYet(
             "of `wasi:keyvalue` the host has `store`, `atomics` and `batch` in version 0.2.0-draft2",
@@ -67,6 +70,20 @@ fn source(name: &str) -> Source {
     } else {
         Source::Unknown
     }
+}
+
+/// What of `wasi:http` is for servers.
+pub(crate) const INCOMING: &str = "wasi:http/incoming-handler";
+
+/// Whether it is what of `wasi:http` requests are sent by, in a released version 0.2.
+fn is_outgoing(name: &str) -> bool {
+    let Some((interface, version)) = name.split_once('@') else {
+        return false;
+    };
+    let patch = version.strip_prefix("0.2.").unwrap_or_default();
+    [HANDLER, TYPES].contains(&interface)
+        && !patch.is_empty()
+        && patch.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.
@@ -140,7 +157,6 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
 pub(crate) fn needs(name: &str) -> Option<Capability> {
     match source(name) {
         Source::Needs(capability) => Some(capability),
-        Source::NotYet(_) if name.starts_with("wasi:http/") => Some(Capability::Http),
         Source::NotYet(_) if name.starts_with("wasi:keyvalue/") => Some(Capability::Kv),
         Source::NotYet(_) | Source::Linked | Source::Unknown => None,
     }
@@ -164,6 +180,27 @@ mod tests {
         assert_eq!(source("wasi:keyvalue/batch@0.2.0-draft2"), kv);
         for other in ["store@0.2.0-draft", "store@0.2.0", "watcher@0.2.0-draft2"] {
             let name = format!("wasi:keyvalue/{other}");
+            assert!(matches!(source(&name), Source::NotYet(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_wasi_http_there_is_what_sends_requests_in_released_versions() {
+        let http = Source::Needs(Capability::Http);
+        for there in ["outgoing-handler@0.2.0", "types@0.2.12"] {
+            assert_eq!(source(&format!("wasi:http/{there}")), http, "{there}");
+        }
+        for other in [
+            "incoming-handler@0.2.0",
+            "types@0.3.0",
+            "handler@0.3.0",
+            "types@0.2.0-rc-2023-11-10",
+            "types@0.2.",
+            "types@0.2.1a",
+            "types",
+            "types-more@0.2.0",
+        ] {
+            let name = format!("wasi:http/{other}");
             assert!(matches!(source(&name), Source::NotYet(_)), "{name}");
         }
     }

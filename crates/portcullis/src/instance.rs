@@ -178,7 +178,7 @@ impl Instance {
         clock.start(limits.call);
         state.limits.forget_refused();
         state.words.forget();
-        let children = state.gate.children.killed_on_drop();
+        let children = state.gate.killed_on_drop();
         if let Some(fuel) = limits.fuel
             && let Err(error) = self.store.set_fuel(Limits::clamp_fuel(fuel))
         {

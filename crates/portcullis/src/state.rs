@@ -1,10 +1,12 @@
 use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
+use crate::abi::wasi_http::FIELDS_BYTES;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 use crate::last_words::LastWords;
@@ -25,6 +27,8 @@ pub(crate) struct State {
     pub(crate) module: Option<Box<ModuleState>>,
     /// Streams of commands, by their place in the table.
     pub(crate) streams: Streams,
+    /// The bounds of `wasi:http`.
+    pub(crate) http: WasiHttpCtx,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -34,6 +38,8 @@ impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES);
         Self {
             wasi,
             table,
@@ -41,6 +47,7 @@ impl State {
             output: None,
             module: None,
             streams: Streams::default(),
+            http,
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,

@@ -14,3 +14,4 @@ pub(crate) mod module;
 pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod streams;
+pub(crate) mod wasi_http;

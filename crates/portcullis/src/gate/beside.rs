@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::begun::Ended;
 use super::{Admitted, Asked, Gate, NotRun, Refused, Wish, no_server};
+use crate::capability::http::Requests;
 use crate::digest;
 
 /// How long the end of a call waits for its commands to be gone. Killing them takes milliseconds.
@@ -162,11 +163,6 @@ impl Children {
             .for_each(|(streams, _)| streams.kill());
     }
 
-    /// Kills all when it is dropped: for a call that is given up.
-    pub(crate) fn killed_on_drop(&self) -> KilledOnDrop {
-        KilledOnDrop(self.clone())
-    }
-
     /// Kills all and waits until they are gone.
     async fn end(&self) {
         self.kill();
@@ -187,13 +183,14 @@ async fn gone(killed: Vec<(Piped, JoinHandle<()>)>) {
     }
 }
 
-/// Kills the commands beside a guest whose call is given up.
+/// Ends the commands and requests beside a guest whose call is given up.
 #[derive(Debug)]
-pub(crate) struct KilledOnDrop(Children);
+pub(crate) struct KilledOnDrop(Children, Requests);
 
 impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         self.0.kill();
+        self.1.give_up();
     }
 }
 
@@ -282,10 +279,16 @@ impl Gate {
         }
     }
 
-    /// Ends the commands of a guest whose call is over, and tells the operator of them.
+    /// Ends all that is beside the guest when it is dropped: for a call that is given up.
+    pub(crate) fn killed_on_drop(&self) -> KilledOnDrop {
+        KilledOnDrop(self.children.clone(), self.requests.clone())
+    }
+
+    /// Ends the commands and requests of a guest whose call is over, and tells the operator of them.
     pub(crate) async fn settle(&mut self) {
         self.children.end().await;
         self.collect();
+        self.end_requests().await;
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct About<'a> {
 
 /// A line that could not be written, and why.
 #[derive(Debug)]
-pub(super) struct Unwritten(pub(super) String);
+pub(crate) struct Unwritten(pub(crate) String);
 
 impl Lines {
     /// The policy's answer.

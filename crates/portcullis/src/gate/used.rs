@@ -150,6 +150,14 @@ impl Gate {
         Ok(self.closed_without(written)?)
     }
 
+    /// The lines of a use, for what goes on without the gate.
+    pub(crate) fn apart(&self, used: Use) -> UseLines {
+        UseLines {
+            lines: self.lines(used.call),
+            used,
+        }
+    }
+
     fn too_often(&self, used: &Use) -> Denial {
         let (limit, key) = per_minute(&self.parts.grants.limits, used.capability);
         let function = format!("{}.{}", used.capability, used.function);
@@ -188,6 +196,31 @@ impl Use {
             duration_us: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
             ..effect
         }
+    }
+}
+
+/// What is written down of one use that goes on without the gate. Whoever has it tells the operator as well, once the gate
+/// is at hand.
+#[derive(Debug)]
+pub(crate) struct UseLines {
+    lines: Lines,
+    used: Use,
+}
+
+impl UseLines {
+    /// As [`Gate::before`].
+    pub(crate) fn before(&self, rule: Rule<'_>) -> Result<(), Unwritten> {
+        self.lines.decided_use(&self.used, Ok(rule), None)
+    }
+
+    /// As [`Gate::refused`].
+    pub(crate) fn refused(&self, denial: &Denial) -> Result<(), Unwritten> {
+        self.lines.decided_use(&self.used, Err(denial), None)
+    }
+
+    /// As [`Gate::done`].
+    pub(crate) fn done(&self, effect: Effect) -> Result<(), Unwritten> {
+        self.lines.done(self.used.timed(effect))
     }
 }
 

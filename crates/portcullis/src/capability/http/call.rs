@@ -1,29 +1,21 @@
 //! The gate in front of requests: resolve, decide, write down, send, write down what came of it.
 
-use std::time::Instant;
+use std::future;
 
 use bytes::Bytes;
-use portcullis_audit::{Effect, Masked};
+use portcullis_audit::Masked;
 use portcullis_policy::{
-    Capability, Code, Denial, GuestError, Host, HttpDial, HttpRequest, HttpTerms, HttpUrl,
-    InvalidUrl, shown,
+    Capability, Code, Host, HttpDial, HttpRequest, HttpUrl, InvalidUrl, shown,
 };
 
-use super::dial::{NoWay, Way, way};
-use super::exchange::{Outgoing, Progress, exchange};
+use super::exchange::Outgoing;
 use super::failure::HttpFailure;
+use super::sending::{Sending, Sent, Told, Wanted};
 use super::{HttpAnswer, HttpAsk, head, redacted};
-use crate::gate::{Gate, Refused, Use};
+use crate::gate::{Gate, Refused};
 
 /// Bytes of a URL.
-const MAX_URL: usize = 16 * 1024;
-
-/// A call under way: its line in the trail, and what it is about for messages.
-struct Call {
-    used: Use,
-    method: String,
-    url: String,
-}
+pub(crate) const MAX_URL: usize = 16 * 1024;
 
 impl Gate {
     /// Sends a request and gives what came back. Redirects are not followed.
@@ -32,16 +24,38 @@ impl Gate {
     ///
     /// # Errors
     /// [`HttpFailure`]
-    pub(crate) async fn http(&mut self, ask: HttpAsk) -> Result<HttpAnswer, HttpFailure> {
+    pub(crate) async fn http(&mut self, mut ask: HttpAsk) -> Result<HttpAnswer, HttpFailure> {
+        let body = Bytes::from(std::mem::take(&mut ask.body));
+        let sending = self.http_allowed(&ask)?;
+        let (bytes, max) = (body.len() as u64, self.limits().http_request);
+        let body = match bytes > max {
+            true => Err(HttpFailure::BodyTooLarge { bytes, max }),
+            false => Ok(body),
+        };
+        let Sent { answer, told } = sending.send(future::ready(body)).await;
+        self.http_told(told);
+        answer
+    }
+
+    /// Decides on a request by all but its body and the addresses of its host. Nothing is looked up, and nothing written down
+    /// but a denial.
+    ///
+    /// # Errors
+    /// [`HttpFailure`]
+    pub(crate) fn http_allowed(&mut self, ask: &HttpAsk) -> Result<Sending, HttpFailure> {
         let (method, url) = (shown(&ask.method), redacted::url(&ask.url));
         let object = Masked::new(&format!("{method} {url}"));
         let used = self.begin(Capability::Http, "send", object)?;
-        let call = Call { used, method, url };
-        let outgoing = match self.outgoing(&ask) {
+        let wanted = Wanted { method, url };
+        let outgoing = match self.outgoing(ask) {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Err(self.http_refused(&call, failure)),
+            Err(failure) => {
+                let denial = wanted.invalid(&self.grants().plugin, &failure);
+                let written = denial.map_or(Ok(()), |denial| self.refused(&used, denial).map(drop));
+                return Err(written.map_or(HttpFailure::Closed, |()| failure));
+            }
         };
-        let allowed = self.authorize(&call.used, outgoing.request.clone());
+        let allowed = self.authorize(&used, outgoing.request.clone());
         let terms = match allowed {
             Ok(authorized) => authorized.terms().clone(),
             Err(refused) => return Err(self.not_allowed(&outgoing.request, refused)),
@@ -49,17 +63,30 @@ impl Gate {
         // What is written out needs no looking up: it is decided on before anything is written down as allowed.
         if let Host::Address(address) = outgoing.request.url.target().host {
             let request = outgoing.request.clone();
-            let allowed = self.authorize(&call.used, HttpDial { request, address });
+            let allowed = self.authorize(&used, HttpDial { request, address });
             if let Err(refused) = allowed {
                 return Err(self.not_allowed(&outgoing.request, refused));
             }
         }
-        let (bytes, max) = (ask.body.len() as u64, self.limits().http_request);
-        if bytes > max {
-            return Err(self.http_refused(&call, HttpFailure::BodyTooLarge { bytes, max }));
+        let end = self.until(Some(self.limits().http_timeout));
+        Ok(Sending {
+            wanted,
+            lines: self.apart(used),
+            client: self.http_client(),
+            grants: self.grants(),
+            terms,
+            outgoing,
+            end: end.map(tokio::time::Instant::from_std),
+        })
+    }
+
+    /// Tells the operator what came of a request.
+    pub(super) fn http_told(&mut self, told: Option<Told>) {
+        match told {
+            Some(Told::Denial(denial)) => self.activity.denial(*denial),
+            Some(Told::Failure(why)) => self.activity.failure(why),
+            None => {}
         }
-        let body = Bytes::from(ask.body);
-        self.send(&call, terms, Outgoing { body, ..outgoing }).await
     }
 
     /// The request as it would be sent, without its body.
@@ -78,83 +105,6 @@ impl Gate {
         })
     }
 
-    /// Sends what was decided on by its URL.
-    ///
-    /// Looking a name up tells others about it, so the decision is written down before; an address that is refused then is
-    /// one more line.
-    async fn send(
-        &mut self,
-        call: &Call,
-        terms: HttpTerms,
-        outgoing: Outgoing,
-    ) -> Result<HttpAnswer, HttpFailure> {
-        let (client, grants) = (self.http_client(), self.grants());
-        let (max, limit) = (self.limits().http_response, self.limits().http_timeout);
-        let end = self.until(Some(limit)).map(tokio::time::Instant::from_std);
-        self.before(&call.used, Some(&terms.rule))?;
-        let mut progress = Progress::default();
-        let sent = in_time(end, async {
-            let way: Way = way(&client, &grants, &outgoing.request).await?;
-            let answer = exchange(&client, way, outgoing, max, &mut progress).await;
-            answer.map_err(NotSent::Failed)
-        });
-        let (failure, answer) = match sent.await {
-            Ok(answer) => (None, Some(answer)),
-            Err(NotSent::Denied(denial, address)) => {
-                self.refused(&call.used, *denial)
-                    .map_err(|_| HttpFailure::Closed)?;
-                return Err(HttpFailure::Address(address));
-            }
-            Err(NotSent::Failed(why)) => (Some(HttpFailure::Io(why)), None),
-            Err(NotSent::TimedOut) => (Some(HttpFailure::TimedOut), None),
-        };
-        let bytes_in = answer.as_ref().map_or(0, |answer| answer.body.len() as u64);
-        let effect = Effect {
-            failed: failure.as_ref().map(|failure| Masked::new(&failure.why())),
-            bytes_in,
-            bytes_out: progress.sent,
-            http_status: answer.as_ref().map(|answer| answer.status),
-            address: progress.address.map(|address| address.to_string()),
-            ..Effect::default()
-        };
-        self.done(&call.used, effect)?;
-        match (answer, failure) {
-            (Some(answer), _) => Ok(answer),
-            (None, failure) => {
-                let failure = failure.unwrap_or(HttpFailure::TimedOut);
-                let (method, url) = (&call.method, &call.url);
-                let told = format!("`{method} {}`: {}", shown(url), failure.why());
-                self.activity.failure(told);
-                Err(failure)
-            }
-        }
-    }
-
-    /// Writes down that there is no such request, or that it is too large.
-    fn http_refused(&mut self, call: &Call, failure: HttpFailure) -> HttpFailure {
-        let Some(code) = failure.code() else {
-            return failure;
-        };
-        let denial = Denial {
-            code,
-            plugin: self.grants().plugin.clone(),
-            capability: Capability::Http,
-            action: format!("send `{} {}`", call.method, shown(&call.url)),
-            object: call.url.clone(),
-            notes: vec![failure.why()],
-            remedies: Vec::new(),
-            rule: None,
-            guest: match code {
-                Code::HttpTooLarge => GuestError::Limit,
-                _ => GuestError::Invalid,
-            },
-        };
-        match self.refused(&call.used, denial) {
-            Ok(_) => failure,
-            Err(_) => HttpFailure::Closed,
-        }
-    }
-
     /// What a denial by policy, which is written down, is to a guest.
     fn not_allowed(&self, request: &HttpRequest, refused: Refused) -> HttpFailure {
         match refused.code {
@@ -171,35 +121,6 @@ impl Gate {
             None => HttpFailure::Closed,
         }
     }
-}
-
-/// Why there is no answer to what was allowed.
-enum NotSent {
-    Denied(Box<Denial>, std::net::IpAddr),
-    Failed(String),
-    TimedOut,
-}
-
-impl From<NoWay> for NotSent {
-    fn from(no_way: NoWay) -> Self {
-        match no_way {
-            NoWay::Denied(denial, address) => Self::Denied(denial, address),
-            NoWay::Unresolved(why) => Self::Failed(why),
-        }
-    }
-}
-
-async fn in_time<T>(
-    end: Option<tokio::time::Instant>,
-    work: impl Future<Output = Result<T, NotSent>>,
-) -> Result<T, NotSent> {
-    // A time so far off that no clock shows it does not come.
-    let Some(end) = end else { return work.await };
-    if Instant::now() >= end.into_std() {
-        return Err(NotSent::TimedOut);
-    }
-    let timed = tokio::time::timeout_at(end, work).await;
-    timed.unwrap_or(Err(NotSent::TimedOut))
 }
 
 fn parsed(text: &str) -> Result<HttpUrl, HttpFailure> {

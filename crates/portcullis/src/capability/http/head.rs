@@ -36,6 +36,11 @@ const OWN: [&str; 16] = [
 /// The beginning of headers that are for proxies.
 const FOR_PROXIES: &str = "proxy-";
 
+/// Whether a header is the host's own matter.
+pub(crate) fn is_hosts_own(name: &HeaderName) -> bool {
+    OWN.contains(&name.as_str()) || name.as_str().starts_with(FOR_PROXIES)
+}
+
 /// A method that a request may have, in upper case.
 pub(super) fn method(text: &str) -> Result<Method, HttpFailure> {
     let known = HTTP_METHODS
@@ -64,7 +69,7 @@ pub(super) fn headers(
         // Neither takes a line break, and a name takes no space or colon.
         let read: HeaderName = name.parse().map_err(|_| wrong())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
-        if OWN.contains(&read.as_str()) || read.as_str().starts_with(FOR_PROXIES) {
+        if is_hosts_own(&read) {
             return Err(wrong());
         }
         headers.append(read, value);

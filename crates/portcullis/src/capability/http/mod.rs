@@ -3,6 +3,7 @@
 //! A request is decided on by its parsed URL, and again by every address that its host stands for; only an address that was
 //! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]).
 
+mod beside;
 mod body;
 mod call;
 mod client;
@@ -11,9 +12,13 @@ mod exchange;
 mod failure;
 mod head;
 mod redacted;
+mod sending;
 
+pub(crate) use beside::{Came, Requests};
+pub(crate) use call::MAX_URL;
 pub(crate) use client::Client;
 pub(crate) use failure::HttpFailure;
+pub(crate) use head::is_hosts_own;
 
 /// A request as a guest asks for it.
 #[derive(Debug, Default)]
