@@ -64,6 +64,7 @@ mod tests {
             "no-run",
             "unknown-import",
             "http-import",
+            "answers-http",
             "wrong-run",
             "wrong-process",
             "huge-memory",

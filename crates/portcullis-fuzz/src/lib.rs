@@ -24,6 +24,8 @@ mod policy;
 mod proxy;
 mod reference;
 mod terminal;
+mod url;
+mod url_reference;
 mod wire;
 
 /// What the source of another crate looks for under this name.
@@ -89,6 +91,11 @@ pub const TARGETS: &[Target] = &[
         name: "clawft",
         about: "the JSON of a plugin of clawft: its manifest, and its description of itself",
         make: clawft::target,
+    },
+    Target {
+        name: "url",
+        about: "URLs of requests and where they may lead, beside a second reader of both",
+        make: url::target,
     },
 ];
 

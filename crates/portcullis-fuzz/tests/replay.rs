@@ -68,6 +68,11 @@ fn the_json_of_plugins_of_clawft() {
 }
 
 #[test]
+fn urls_of_requests() {
+    replay("url");
+}
+
+#[test]
 fn every_target_has_a_corpus_and_every_corpus_a_target() {
     let root = corpus("").components().as_path().to_owned();
     let there: BTreeSet<_> = fs::read_dir(root)

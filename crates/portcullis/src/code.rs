@@ -149,8 +149,9 @@ impl Compiled {
         match self {
             Self::Component(component) => {
                 let mut linker = linker.clone();
-                if grants.late {
-                    // Only known imports are left at this point; those that are not supplied trap when called.
+                if grants.late && imports::any_not_supplied(&imports::names(engine, &component)) {
+                    // Only known imports are left at this point; those that are not supplied trap when called. What is
+                    // supplied would get types that are not its own.
                     linker
                         .define_unknown_imports_as_traps(&component)
                         .map_err(words)?;

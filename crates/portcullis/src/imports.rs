@@ -162,6 +162,13 @@ pub(crate) fn needs(name: &str) -> Option<Capability> {
     }
 }
 
+/// Whether any import is of an interface that is known and not there.
+pub(crate) fn any_not_supplied(names: &[String]) -> bool {
+    names
+        .iter()
+        .any(|name| matches!(source(name), Source::NotYet(_)))
+}
+
 /// Whether any import needs the `exec` grant.
 pub(crate) fn wants_exec(names: &[String]) -> bool {
     names

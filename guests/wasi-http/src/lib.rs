@@ -1,5 +1,6 @@
 //! Sends requests by `wasi:http` and answers a line each: `STATUS BODY`, `STATUS BODY (REASON)` of a body that ends with an
-//! error, or `failed: KIND`. Of a body that is no text, or longer than 200 bytes, it says the length.
+//! error, or `failed: KIND`. Of a body that is no text, or longer than 200 bytes, it says the length. A request with the
+//! scheme `unsaid` says none.
 //!
 //! ```text
 //! URL...                                    sends a GET to each, one after the other

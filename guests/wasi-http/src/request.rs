@@ -59,9 +59,10 @@ impl<'a> Asked<'a> {
         let request = OutgoingRequest::new(headers);
         let no = |part: &str| format!("no {part}");
         request.set_method(&method(self.method)).map_err(|()| no("method"))?;
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("", self.url));
+        let parts = self.url.split_once("://");
+        let (scheme, rest) = parts.ok_or_else(|| no("scheme"))?;
         let scheme = match scheme {
-            "" => None,
+            "unsaid" => None,
             "http" => Some(Scheme::Http),
             "https" => Some(Scheme::Https),
             other => Some(Scheme::Other(other.to_owned())),

@@ -22,7 +22,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use crate::capability::http::{Came, HttpAsk, HttpFailure, MAX_URL, is_hosts_own};
+use crate::capability::http::{Came, HttpAsk, HttpFailure, MAX_URL, Waits, is_hosts_own};
 use crate::gate::Gate;
 use crate::state::State;
 
@@ -140,7 +140,12 @@ impl WasiHttpHooks for Gate {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Sent {
-        let _ = options;
+        let options = options.unwrap_or_default();
+        let waits = Waits {
+            connect: options.connect_timeout,
+            first_byte: options.first_byte_timeout,
+            between_bytes: options.between_bytes_timeout,
+        };
         let (head, body) = request.into_parts();
         let Some(headers) = texts(&head.headers) else {
             return failed(Error::HttpProtocolError);
@@ -153,7 +158,7 @@ impl WasiHttpHooks for Gate {
         };
         let body = whole(body, self.limits().http_request);
         let cut = self.limits().http_response;
-        match self.http_beside(&ask, body) {
+        match self.http_beside(&ask, waits, body) {
             Ok(came) => Box::new(answered(came, cut)),
             Err(failure) => failed(kind(&failure)),
         }

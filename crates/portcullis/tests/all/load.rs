@@ -60,7 +60,8 @@ fn every_broken_file_gets_its_own_message() {
         (wat("wrong-run"), "P0604", "`run` is not"),
         (wat("wrong-process"), "P0604", "exec"),
         (wat("unknown-import"), "P0603", "no such interface"),
-        (wat("http-import"), "P0603", "not part of this release"),
+        (wat("answers-http"), "P0604", "answers no HTTP requests"),
+        (wat("http-import"), "P0603", "needs the `http` grant"),
     ];
     for (bytes, code, text) in cases {
         let diagnostic = refused(bytes, programs(&["true"])).diagnostic();

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::sending::{Sending, Sent, Told, Wanted};
-use super::{HttpAnswer, HttpAsk, HttpFailure};
+use super::{HttpAnswer, HttpAsk, HttpFailure, Waits};
 use crate::gate::{Gate, UseLines};
 
 /// Requests of one guest that are not answered yet, those that wait for room included.
@@ -102,13 +102,15 @@ impl Gate {
     pub(crate) fn http_beside<B>(
         &mut self,
         ask: &HttpAsk,
+        waits: Waits,
         body: B,
     ) -> Result<oneshot::Receiver<Result<Came, HttpFailure>>, HttpFailure>
     where
         B: Future<Output = Result<Bytes, HttpFailure>> + Send + 'static,
     {
         self.collect_requests();
-        let sending = self.http_allowed(ask)?;
+        let mut sending = self.http_allowed(ask)?;
+        sending.outgoing.waits = waits;
         let requests = self.requests.clone();
         if requests.under_way().len() >= AT_ONCE {
             return Err(self.too_many(&sending.wanted, &sending.lines));

@@ -8,7 +8,7 @@ use portcullis_policy::{
     Capability, Code, Host, HttpDial, HttpRequest, HttpUrl, InvalidUrl, shown,
 };
 
-use super::exchange::Outgoing;
+use super::exchange::{Outgoing, Waits};
 use super::failure::HttpFailure;
 use super::sending::{Sending, Sent, Told, Wanted};
 use super::{HttpAnswer, HttpAsk, head, redacted};
@@ -102,6 +102,7 @@ impl Gate {
             method,
             headers,
             body: Bytes::new(),
+            waits: Waits::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -34,6 +35,33 @@ pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) waits: Waits,
+}
+
+/// How long its parts may take, where whoever asks wants less than all of its time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waits {
+    /// Until there is a connection.
+    pub(crate) connect: Option<Duration>,
+    /// From then on, until there is the head of a response.
+    pub(crate) first_byte: Option<Duration>,
+    /// For each part of the body.
+    pub(crate) between_bytes: Option<Duration>,
+}
+
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// A part took too long.
+    Late,
+    /// A clause.
+    Why(String),
+}
+
+impl From<String> for Broken {
+    fn from(why: String) -> Self {
+        Self::Why(why)
+    }
 }
 
 /// How far it came, for the trail, also where its time ends in between.
@@ -47,20 +75,24 @@ pub(super) struct Progress {
 /// Sends the request and waits for all of the response that is kept, `max` bytes of its body.
 ///
 /// # Errors
-/// Why there is none, as a clause.
+/// Why there is none.
 pub(super) async fn exchange(
     client: &Client,
     way: Way,
     outgoing: Outgoing,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, String> {
+) -> Result<HttpAnswer, Broken> {
     let secure = outgoing.request.url.as_url().scheme() == "https";
+    let limit = outgoing.waits.connect;
     // A proxy that reads the request is told the whole URL.
     let whole = matches!(way, Way::Through(_)) && !secure;
-    let connected = connect(client, way, &outgoing.request, secure).await;
     let unreachable = |error: std::io::Error| format!("cannot connect: {error}");
-    let (stream, address) = connected.map_err(unreachable)?;
+    let (stream, address) = within(limit, async {
+        let connected = connect(client, way, &outgoing.request, secure).await;
+        connected.map_err(unreachable)
+    })
+    .await?;
     progress.address = Some(address);
     if !secure {
         return over(stream, outgoing, whole, max, progress).await;
@@ -72,8 +104,11 @@ pub(super) async fn exchange(
     };
     let name = name.map_err(|error| format!("`{host}` is no name of a server: {error}"))?;
     let connector = TlsConnector::from(Arc::clone(&client.tls().await?));
-    let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(|error| format!("no TLS with `{host}`: {error}"))?;
+    let stream = within(limit, async {
+        let stream = connector.connect(name, stream).await;
+        stream.map_err(|error| format!("no TLS with `{host}`: {error}"))
+    })
+    .await?;
     over(stream, outgoing, whole, max, progress).await
 }
 
@@ -83,7 +118,7 @@ async fn over<S>(
     whole: bool,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, String>
+) -> Result<HttpAnswer, Broken>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -105,18 +140,25 @@ where
         method,
         headers,
         body,
+        waits,
     } = outgoing;
     progress.sent = body.len() as u64;
     let mut message = Request::new(Full::new(body));
     *message.method_mut() = method.clone();
     *message.uri_mut() = uri(&request, whole)?;
     *message.headers_mut() = headers;
-    let response = sender.send_request(message).await.map_err(broken)?;
+    let response = within(waits.first_byte, async {
+        sender.send_request(message).await.map_err(broken)
+    })
+    .await?;
     let (head, mut incoming) = response.into_parts();
     let mut body = Body::new(&head.headers, max)?;
     if head::has_body(&method, head.status) {
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(broken)?;
+        while let Some(frame) = within(waits.between_bytes, async {
+            incoming.frame().await.transpose().map_err(broken)
+        })
+        .await?
+        {
             if let Some(bytes) = frame.data_ref()
                 && !body.take(bytes)?
             {
@@ -132,6 +174,18 @@ where
         body: kept.content,
         truncated: kept.truncated,
     })
+}
+
+/// Waits for a part of it.
+async fn within<T>(
+    limit: Option<Duration>,
+    part: impl Future<Output = Result<T, String>>,
+) -> Result<T, Broken> {
+    let Some(limit) = limit else {
+        return Ok(part.await?);
+    };
+    let in_time = tokio::time::timeout(limit, part).await;
+    Ok(in_time.map_err(|_| Broken::Late)??)
 }
 
 /// What is asked of the server: the path and the query, or for a proxy the whole URL.

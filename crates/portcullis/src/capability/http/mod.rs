@@ -17,6 +17,7 @@ mod sending;
 pub(crate) use beside::{Came, Requests};
 pub(crate) use call::MAX_URL;
 pub(crate) use client::Client;
+pub(crate) use exchange::Waits;
 pub(crate) use failure::HttpFailure;
 pub(crate) use head::is_hosts_own;
 

@@ -11,7 +11,7 @@ use portcullis_policy::{Capability, Code, Denial, Grants, GuestError, HttpTerms,
 use super::HttpAnswer;
 use super::client::Client;
 use super::dial::{NoWay, Way, way};
-use super::exchange::{Outgoing, Progress, exchange};
+use super::exchange::{Broken, Outgoing, Progress, exchange};
 use super::failure::HttpFailure;
 use crate::gate::{Unwritten, UseLines};
 
@@ -99,7 +99,7 @@ impl Sending {
                 in_time(self.end, async {
                     let way: Way = way(&self.client, &self.grants, &outgoing.request).await?;
                     let answer = exchange(&self.client, way, outgoing, max, progress).await;
-                    answer.map_err(NotSent::Failed)
+                    Ok(answer?)
                 })
                 .await
             }
@@ -215,6 +215,15 @@ impl From<NoWay> for NotSent {
         match no_way {
             NoWay::Denied(denial, address) => Self::Denied(denial, address),
             NoWay::Unresolved(why) => Self::Failed(why),
+        }
+    }
+}
+
+impl From<Broken> for NotSent {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Late => Self::TimedOut,
+            Broken::Why(why) => Self::Failed(why),
         }
     }
 }

@@ -7,12 +7,13 @@ pub(crate) mod send;
 mod spellings;
 pub(crate) mod ssrf;
 pub(crate) mod tls;
+pub(crate) mod wasi;
 
 use std::sync::Arc;
 
 use portcullis::audit::{Effect, Event, Memory, Verdict};
 use portcullis::policy::{Grants, HttpGrant, HttpRule, Limits};
-use portcullis::{Host, HostBuilder, Instance, Source};
+use portcullis::{Host, HostBuilder, Instance, Plugin, Source};
 
 use crate::fixture::{args, block_on, none};
 use peer::{Network, Peer};
@@ -23,6 +24,8 @@ struct World {
     network: Arc<Network>,
     trail: Arc<Memory>,
     peer: Peer,
+    /// Who sends.
+    guest: &'static str,
     _project: tempfile::TempDir,
 }
 
@@ -49,13 +52,26 @@ impl World {
             network,
             trail,
             peer,
+            guest: "http",
             _project: project,
         }
     }
 
+    /// The same with a guest that sends by `wasi:http`.
+    fn by_wasi(self) -> Self {
+        Self {
+            guest: "wasi-http",
+            ..self
+        }
+    }
+
+    async fn plugin(&self, grants: Grants) -> Plugin {
+        let bytes = portcullis_testkit::guest_bytes(self.guest);
+        self.host.load(Source { bytes, grants }).await.unwrap()
+    }
+
     async fn instance(&self, grants: Grants) -> Instance {
-        let bytes = portcullis_testkit::guest_bytes("http");
-        let plugin = self.host.load(Source { bytes, grants }).await.unwrap();
+        let plugin = self.plugin(grants).await;
         plugin.instantiate("test").await.unwrap()
     }
 
@@ -118,5 +134,12 @@ fn hosts(entries: &[&str]) -> Grants {
 }
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    [send::TESTS, limits::TESTS, ssrf::TESTS, tls::TESTS].concat()
+    [
+        send::TESTS,
+        limits::TESTS,
+        ssrf::TESTS,
+        tls::TESTS,
+        wasi::TESTS,
+    ]
+    .concat()
 }
