@@ -82,9 +82,9 @@ fn right(ask: &AskKind) -> Option<(&'static str, String)> {
             Some((verb, path.clone()?))
         }
         AskKind::Env { name } => Some(("env", name.clone()?)),
+        AskKind::Http { host } => Some(("http", host.clone()?)),
         // No function of the host runs commands for such a plugin, and none of the others is asked for by it.
-        AskKind::Http { .. }
-        | AskKind::Exec { .. }
+        AskKind::Exec { .. }
         | AskKind::Kv
         | AskKind::Log
         | AskKind::Prompt
