@@ -69,7 +69,13 @@ pub(super) fn headers(
         }
         headers.append(read, value);
     }
-    let own = || format!("portcullis/{} ({})", env!("CARGO_PKG_VERSION"), grants.plugin);
+    let own = || {
+        format!(
+            "portcullis/{} ({})",
+            env!("CARGO_PKG_VERSION"),
+            grants.plugin
+        )
+    };
     let agent = match &grants.http.agent {
         Some(agent) => Some(agent.clone()),
         None => (!headers.contains_key(USER_AGENT)).then(own),
@@ -208,7 +214,10 @@ mod tests {
     fn who_asks_is_said_by_the_host_where_it_is_known() {
         let mut grants = Grants::none(PluginId::new("p").unwrap());
         grants.http.agent = Some("known/1".to_owned());
-        for asked in [&[][..], &[("user-agent", "mine/1"), ("USER-AGENT", "mine/2")]] {
+        for asked in [
+            &[][..],
+            &[("user-agent", "mine/1"), ("USER-AGENT", "mine/2")],
+        ] {
             let headers = sent_by(&grants, asked).unwrap();
             let agents: Vec<_> = headers.get_all(USER_AGENT).iter().collect();
             assert_eq!(agents, ["known/1"]);
