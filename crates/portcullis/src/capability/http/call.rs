@@ -66,7 +66,7 @@ impl Gate {
     fn outgoing(&self, ask: &HttpAsk) -> Result<Outgoing, HttpFailure> {
         let url = parsed(&ask.url)?;
         let method = head::method(&ask.method)?;
-        let headers = head::headers(&ask.headers, &url, &self.grants().plugin)?;
+        let headers = head::headers(&ask.headers, &url, &self.grants())?;
         Ok(Outgoing {
             request: HttpRequest {
                 method: method.as_str().to_owned(),
@@ -91,6 +91,7 @@ impl Gate {
         let (client, grants) = (self.http_client(), self.grants());
         let (max, limit) = (self.limits().http_response, self.limits().http_timeout);
         let end = self.until(Some(limit)).map(tokio::time::Instant::from_std);
+        let host = outgoing.request.url.target().host.to_string();
         self.before(&call.used, Some(&terms.rule))?;
         let mut progress = Progress::default();
         let sent = in_time(end, async {
@@ -100,10 +101,10 @@ impl Gate {
         });
         let (failure, answer) = match sent.await {
             Ok(answer) => (None, Some(answer)),
-            Err(NotSent::Denied(denial, address)) => {
+            Err(NotSent::Denied(denial)) => {
                 self.refused(&call.used, *denial)
                     .map_err(|_| HttpFailure::Closed)?;
-                return Err(HttpFailure::Address(address));
+                return Err(HttpFailure::Address(host));
             }
             Err(NotSent::Failed(why)) => (Some(HttpFailure::Io(why)), None),
             Err(NotSent::TimedOut) => (Some(HttpFailure::TimedOut), None),
@@ -164,7 +165,7 @@ impl Gate {
             Some(Code::HttpRequest) => HttpFailure::Request,
             Some(code) => match request.url.target().host {
                 Host::Address(address) if code == Code::HttpAddress => {
-                    HttpFailure::Address(address)
+                    HttpFailure::Address(address.to_string())
                 }
                 ref host => HttpFailure::HostNotAllowed(host.to_string()),
             },
@@ -175,7 +176,7 @@ impl Gate {
 
 /// Why there is no answer to what was allowed.
 enum NotSent {
-    Denied(Box<Denial>, std::net::IpAddr),
+    Denied(Box<Denial>),
     Failed(String),
     TimedOut,
 }
@@ -183,7 +184,7 @@ enum NotSent {
 impl From<NoWay> for NotSent {
     fn from(no_way: NoWay) -> Self {
         match no_way {
-            NoWay::Denied(denial, address) => Self::Denied(denial, address),
+            NoWay::Denied(denial) => Self::Denied(denial),
             NoWay::Unresolved(why) => Self::Failed(why),
         }
     }
