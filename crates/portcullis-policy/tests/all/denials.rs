@@ -353,6 +353,9 @@ fn every_denial_reads_as_it_should() {
         Code::HttpInvalid,
         Code::HttpTooLarge,
         Code::HttpCeiling,
+        Code::KvNotGranted,
+        Code::KvTooLarge,
+        Code::KvFull,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([
