@@ -89,7 +89,7 @@ async fn a_kill_leaves_nothing_and_what_was_written_can_be_read() {
 }
 
 async fn one_whose_stream_was_too_long_and_is_closed_ends_for_that_reason() {
-    let mut plugin = Plugin::new(&["yes", "true"]);
+    let mut plugin = Plugin::new(&["yes"]);
     plugin.limit(|limits| limits.total_output = 1000);
     let (piped, running) = spawn(&plugin, &ask("yes", &[])).await;
     let (read, end) = read_to_end(&piped).await;
@@ -97,7 +97,7 @@ async fn one_whose_stream_was_too_long_and_is_closed_ends_for_that_reason() {
     // Nobody has killed it yet: it dies of SIGPIPE, and has long told so when another one has come and gone.
     piped.close(Which::Stdout);
     piped.readable(Which::Stderr).await;
-    let (_, other) = spawn(&plugin, &ask("true", &[])).await;
+    let (_, other) = spawn(&Plugin::new(&["true"]), &ask("true", &[])).await;
     assert_eq!(other.finish().await.unwrap().status, Status::Exited(0));
     let completed = running.finish().await.unwrap();
     assert_eq!(completed.killed_for, Some(Code::LimitTotalOutput));
