@@ -353,6 +353,8 @@ fn every_denial_reads_as_it_should() {
         Code::HttpInvalid,
         Code::HttpTooLarge,
         Code::HttpCeiling,
+        Code::HttpSecret,
+        Code::HttpNoSecret,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([
