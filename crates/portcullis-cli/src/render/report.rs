@@ -82,6 +82,9 @@ fn with_source(level: Level, error: &ConfigError) -> Option<String> {
     let text = readable(&std::fs::read_to_string(path).ok()?);
     // The file may have changed since it was read.
     let span = error.span.clone();
+    if span.is_empty() && error.position() != (1, 1) {
+        return None;
+    }
     text.get(span.clone())?;
     let (message, label, path) = (line(&error.message), line(&error.label), name(path));
     let annotation = AnnotationKind::Primary.span(span);

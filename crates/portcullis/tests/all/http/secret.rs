@@ -403,7 +403,7 @@ fn neither_the_guest_nor_its_commands_have_the_variable() {
             read,
             format!("{kept} is not there\n{not_kept}={TOKEN}\nOTHER=shown")
         );
-        let printed = says("exec-args", &["printenv"]);
+        let printed = says("exec-args", &["exec", "--inherit-env", "--", "printenv"]);
         assert!(
             printed.contains("OTHER=shown") && !printed.contains(&format!("{kept}=")),
             "{printed}"
