@@ -221,6 +221,11 @@ impl PolicySet {
                 );
             }
         }
+        if report.is_empty() {
+            for draft in drafts.plugins.values() {
+                secrets::kept(&draft.grants(&drafts.settings), &mut report);
+            }
+        }
         report.finish(Self {
             drafts,
             flags,

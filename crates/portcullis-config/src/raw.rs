@@ -178,17 +178,9 @@ pub(crate) struct SecretTable {
     /// What stands before the secret, such as `"Bearer "`. Default: nothing.
     pub(crate) prefix: Option<Text>,
     /// Where the secret is: `{ env = "NAME" }` or `{ file = "PATH" }`. It is read for each request.
-    pub(crate) value: At<SecretValue>,
+    pub(crate) value: At<SecretPlace>,
     /// The only requests that it goes with: those to this URL and below it, such as `"https://api.example.com/v1"`.
     pub(crate) to: Text,
-}
-
-/// Where a secret is.
-#[derive(Debug, JsonSchema)]
-#[schemars(untagged)]
-pub(crate) enum SecretValue {
-    /// In a variable of your environment, or in a file.
-    Table(SecretPlace),
 }
 
 /// Where a secret is: one of both.
@@ -627,16 +619,7 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(
-    Rule,
-    Directory,
-    Net,
-    HostEntry,
-    HttpEntry,
-    TestCommand,
-    Kv,
-    SecretValue
-);
+deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand, Kv);
 
 impl Forms for Kv {
     fn whether(whether: bool) -> Result<Self, String> {
@@ -645,17 +628,6 @@ impl Forms for Kv {
 
     fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         KvTable::deserialize(MapAccessDeserializer::new(map)).map(Self::Size)
-    }
-}
-
-impl Forms for SecretValue {
-    /// Without the text: it could be the secret.
-    fn text(_: &str) -> Result<Self, String> {
-        Err("a secret is not written into a policy: `{ env = \"NAME\" }` or `{ file = \"PATH\" }` says where it is".to_owned())
-    }
-
-    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
-        SecretPlace::deserialize(MapAccessDeserializer::new(map)).map(Self::Table)
     }
 }
 

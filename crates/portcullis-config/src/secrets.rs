@@ -6,7 +6,7 @@ use portcullis_policy::{Grants, HttpPlace, HttpSecret, RuleId, SecretSource};
 
 use crate::context::{reaches, real};
 use crate::error::{ConfigCode, ConfigError, Report};
-use crate::raw::{SecretTable, SecretValue, Text};
+use crate::raw::{SecretPlace, SecretTable, Text};
 use crate::reader::{Names, Reader};
 use crate::source::At;
 
@@ -58,9 +58,8 @@ impl Reader<'_> {
         })
     }
 
-    fn secret_source(&mut self, value: &At<SecretValue>) -> Option<SecretSource> {
-        let SecretValue::Table(place) = &**value;
-        match (&place.env, &place.file) {
+    fn secret_source(&mut self, value: &At<SecretPlace>) -> Option<SecretSource> {
+        match (&value.env, &value.file) {
             (Some(name), None) => self.name(name, Names::Exact).map(SecretSource::Env),
             (None, Some(text)) => {
                 let expanded = self.base.expand(text);

@@ -82,7 +82,8 @@ fn with_source(level: Level, error: &ConfigError) -> Option<String> {
     let text = readable(&std::fs::read_to_string(path).ok()?);
     // The file may have changed since it was read.
     let span = error.span.clone();
-    if span.is_empty() && error.position() != (1, 1) {
+    // It is about more than one line.
+    if span == (0..0) && error.position() != (1, 1) {
         return None;
     }
     text.get(span.clone())?;
