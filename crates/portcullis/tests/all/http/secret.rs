@@ -383,7 +383,7 @@ fn neither_the_guest_nor_its_commands_have_the_variable() {
         let source = SecretSource::Env(name.to_owned());
         let mut exec = exec_grant(&["printenv"]);
         exec.inherit_env = true;
-        exec.pass_env = vec!["API_TOKEN".to_owned()];
+        exec.pass_env = ["API_TOKEN", "APIKEY"].map(str::to_owned).to_vec();
         Grants {
             env: ["API_TOKEN", "APIKEY", "OTHER"].map(str::to_owned).to_vec(),
             exec: Some(exec),
