@@ -353,6 +353,8 @@ fn every_denial_reads_as_it_should() {
         Code::HttpInvalid,
         Code::HttpTooLarge,
         Code::HttpCeiling,
+        Code::HttpSecret,
+        Code::HttpNoSecret,
         Code::KvNotGranted,
         Code::KvTooLarge,
         Code::KvFull,
