@@ -502,7 +502,7 @@ fn no_call_of_preview_1_changes_a_file() {
             "path_open",
             "i32 i32 i32 i32 i32 i64 i64 i32 i32",
             format!(
-                "(i32.const 3) (i32.const 0) {name} (i32.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 2048)"
+                "(i32.const 3) (i32.const 0) {name} (i32.const 0) (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 0) (i32.const 2048)"
             ),
         ),
     ];
