@@ -7,6 +7,7 @@ use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
 use crate::abi::wasi_http::FIELDS_BYTES;
+use crate::capability::fs::guard::Handles;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 use crate::last_words::LastWords;
@@ -29,10 +30,12 @@ pub(crate) struct State {
     pub(crate) streams: Streams,
     /// The bounds of `wasi:http`.
     pub(crate) http: WasiHttpCtx,
+    /// What it holds of files by WASI.
+    pub(crate) handles: Handles,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
-pub(crate) const MAX_RESOURCES: usize = 10_000;
+const MAX_RESOURCES: usize = 10_000;
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
@@ -48,6 +51,7 @@ impl State {
             module: None,
             streams: Streams::default(),
             http,
+            handles: Handles::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,
@@ -59,6 +63,7 @@ impl State {
         self.gate.settle().await;
         self.pass_on_output(true);
         self.gate.end_log();
+        self.gate.end_files();
         if let Some(module) = &mut self.module {
             module.children.clear();
         }

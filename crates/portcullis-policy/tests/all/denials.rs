@@ -344,6 +344,7 @@ fn every_denial_reads_as_it_should() {
         Code::FsReadOnly,
         Code::FsTooLarge,
         Code::FsTotal,
+        Code::FsHandles,
     ]);
     // Beside their requests, and found before there is one.
     codes.extend([
@@ -354,6 +355,11 @@ fn every_denial_reads_as_it_should() {
         Code::HttpTooLarge,
         Code::HttpCeiling,
         Code::HttpTooMany,
+        Code::HttpSecret,
+        Code::HttpNoSecret,
+        Code::KvNotGranted,
+        Code::KvTooLarge,
+        Code::KvFull,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([

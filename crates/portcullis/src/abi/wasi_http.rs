@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use hyper::http::uri::Scheme;
 use hyper::{Request, Response};
+use portcullis_policy::is_own_http_header;
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -22,7 +23,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use crate::capability::http::{Came, HttpAsk, HttpFailure, MAX_URL, Waits, is_hosts_own};
+use crate::capability::http::{Came, HttpAsk, HttpFailure, MAX_URL, Waits};
 use crate::gate::Gate;
 use crate::state::State;
 
@@ -117,7 +118,7 @@ impl WasiHttpView for State {
 impl WasiHttpHooks for Gate {
     /// The length of a body may be said; it is compared with the body.
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        name != CONTENT_LENGTH && is_hosts_own(name)
+        name != CONTENT_LENGTH && is_own_http_header(name.as_str())
     }
 
     /// The gate says what is none, and writes it down.
@@ -252,7 +253,9 @@ fn kind(failure: &HttpFailure) -> Error {
         HttpFailure::NotGranted
         | HttpFailure::HostNotAllowed(_)
         | HttpFailure::Request
-        | HttpFailure::Address(_) => Error::HttpRequestDenied,
+        | HttpFailure::Address(_)
+        | HttpFailure::Secret(_)
+        | HttpFailure::NoSecret(_) => Error::HttpRequestDenied,
         HttpFailure::InvalidUrl(_) => Error::HttpRequestUriInvalid,
         HttpFailure::Method => Error::HttpRequestMethodInvalid,
         HttpFailure::Scheme(_) | HttpFailure::Header(_) => Error::HttpProtocolError,

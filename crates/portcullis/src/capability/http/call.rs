@@ -10,6 +10,7 @@ use portcullis_policy::{
 
 use super::exchange::{Outgoing, Waits};
 use super::failure::HttpFailure;
+use super::secret::Secrets;
 use super::sending::{Sending, Sent, Told, Wanted};
 use super::{HttpAnswer, HttpAsk, head, redacted};
 use crate::gate::{Gate, Refused};
@@ -74,6 +75,7 @@ impl Gate {
             lines: self.apart(used),
             client: self.http_client(),
             grants: self.grants(),
+            secret_env: self.secret_env(),
             terms,
             outgoing,
             end: end.map(tokio::time::Instant::from_std),
@@ -93,7 +95,7 @@ impl Gate {
     fn outgoing(&self, ask: &HttpAsk) -> Result<Outgoing, HttpFailure> {
         let url = parsed(&ask.url)?;
         let method = head::method(&ask.method)?;
-        let headers = head::headers(&ask.headers, &url, &self.grants().plugin)?;
+        let headers = head::headers(&ask.headers, &url, &self.grants())?;
         Ok(Outgoing {
             request: HttpRequest {
                 method: method.as_str().to_owned(),
@@ -103,6 +105,7 @@ impl Gate {
             headers,
             body: Bytes::new(),
             waits: Waits::default(),
+            secrets: Secrets::default(),
         })
     }
 
@@ -115,7 +118,7 @@ impl Gate {
             Some(Code::HttpRequest) => HttpFailure::Request,
             Some(code) => match request.url.target().host {
                 Host::Address(address) if code == Code::HttpAddress => {
-                    HttpFailure::Address(address)
+                    HttpFailure::Address(address.to_string())
                 }
                 ref host => HttpFailure::HostNotAllowed(host.to_string()),
             },

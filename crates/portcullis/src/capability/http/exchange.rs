@@ -21,6 +21,8 @@ use super::body::Body;
 use super::client::Client;
 use super::dial::{Way, connect};
 use super::head;
+use super::search::Search;
+use super::secret::Secrets;
 use crate::gate::with_causes;
 
 /// Bytes that the head of a response may have.
@@ -36,6 +38,7 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) waits: Waits,
+    pub(super) secrets: Secrets,
 }
 
 /// How long its parts may take, where whoever asks wants less than all of its time.
@@ -49,18 +52,20 @@ pub(crate) struct Waits {
     pub(crate) between_bytes: Option<Duration>,
 }
 
-/// Why there is no response.
+/// Why there is no answer to what could be sent.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum Unanswered {
+    /// Why, as a clause.
+    Failed(String),
+    /// It has this secret in it.
+    Secret(String),
     /// A part took too long.
     Late,
-    /// A clause.
-    Why(String),
 }
 
-impl From<String> for Broken {
+impl From<String> for Unanswered {
     fn from(why: String) -> Self {
-        Self::Why(why)
+        Self::Failed(why)
     }
 }
 
@@ -70,19 +75,23 @@ pub(super) struct Progress {
     pub(super) address: Option<SocketAddr>,
     /// Bytes of the body that were handed to the connection.
     pub(super) sent: u64,
+    /// Secrets that were handed to it.
+    pub(super) secrets: Vec<String>,
+    /// The status of the response.
+    pub(super) status: Option<u16>,
 }
 
 /// Sends the request and waits for all of the response that is kept, `max` bytes of its body.
 ///
 /// # Errors
-/// Why there is none.
+/// There is none, or none that a guest may have.
 pub(super) async fn exchange(
     client: &Client,
     way: Way,
     outgoing: Outgoing,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, Broken> {
+) -> Result<HttpAnswer, Unanswered> {
     let secure = outgoing.request.url.as_url().scheme() == "https";
     let limit = outgoing.waits.connect;
     // A proxy that reads the request is told the whole URL.
@@ -118,7 +127,7 @@ async fn over<S>(
     whole: bool,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, Broken>
+) -> Result<HttpAnswer, Unanswered>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -138,10 +147,12 @@ where
     let Outgoing {
         request,
         method,
-        headers,
+        mut headers,
         body,
         waits,
+        secrets,
     } = outgoing;
+    let search = secrets.put(&mut headers, &mut progress.secrets);
     progress.sent = body.len() as u64;
     let mut message = Request::new(Full::new(body));
     *message.method_mut() = method.clone();
@@ -152,7 +163,10 @@ where
     })
     .await?;
     let (head, mut incoming) = response.into_parts();
-    let mut body = Body::new(&head.headers, max)?;
+    progress.status = Some(head.status.as_u16());
+    // Before anything in them is put into words.
+    searched(&search, &head::text(&head.headers))?;
+    let mut body = Body::new(&head.headers, max.saturating_add(search.beyond()))?;
     if head::has_body(&method, head.status) {
         while let Some(frame) = within(waits.between_bytes, async {
             incoming.frame().await.transpose().map_err(broken)
@@ -166,7 +180,9 @@ where
             }
         }
     }
-    let kept = body.end()?;
+    let mut kept = body.end()?;
+    searched(&search, &kept.content)?;
+    kept.cut(max);
     let head = Response::from_parts(head, ());
     Ok(HttpAnswer {
         status: head.status().as_u16(),
@@ -180,12 +196,17 @@ where
 async fn within<T>(
     limit: Option<Duration>,
     part: impl Future<Output = Result<T, String>>,
-) -> Result<T, Broken> {
+) -> Result<T, Unanswered> {
     let Some(limit) = limit else {
         return Ok(part.await?);
     };
     let in_time = tokio::time::timeout(limit, part).await;
-    Ok(in_time.map_err(|_| Broken::Late)??)
+    Ok(in_time.map_err(|_| Unanswered::Late)??)
+}
+
+fn searched(search: &Search, bytes: &[u8]) -> Result<(), Unanswered> {
+    let found = search.find(bytes);
+    found.map_or(Ok(()), |name| Err(Unanswered::Secret(name.to_owned())))
 }
 
 /// What is asked of the server: the path and the query, or for a proxy the whole URL.

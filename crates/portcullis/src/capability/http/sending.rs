@@ -6,13 +6,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use portcullis_audit::{Effect, Masked};
-use portcullis_policy::{Capability, Code, Denial, Grants, GuestError, HttpTerms, PluginId, shown};
+use portcullis_policy::{
+    Capability, Code, Denial, Grants, GuestError, HostEnvironment, HttpRequest, HttpTerms,
+    PluginId, shown,
+};
 
 use super::HttpAnswer;
 use super::client::Client;
-use super::dial::{NoWay, Way, way};
-use super::exchange::{Broken, Outgoing, Progress, exchange};
+use super::dial::{NoWay, way};
+use super::exchange::{Outgoing, Progress, Unanswered, exchange};
 use super::failure::HttpFailure;
+use super::secret::{self, Secrets};
 use crate::gate::{Unwritten, UseLines};
 
 /// What a request is about, for messages.
@@ -29,6 +33,8 @@ pub(crate) struct Sending {
     pub(super) lines: UseLines,
     pub(super) client: Arc<Client>,
     pub(super) grants: Arc<Grants>,
+    /// Where secrets are.
+    pub(super) secret_env: HostEnvironment,
     pub(super) terms: HttpTerms,
     /// Without its body.
     pub(super) outgoing: Outgoing,
@@ -72,14 +78,16 @@ impl Sending {
     /// A body that is too large is refused. Looking a name up tells others about it, so the decision is written down before; an
     /// address that is refused then is one more line. Dropped in between, it leaves the line that the request was given up.
     pub(crate) async fn send(self, body: impl Future<Output = Result<Bytes, HttpFailure>>) -> Sent {
-        let body = in_time(self.end, async { body.await.map_err(NotSent::NoBody) }).await;
-        if let Err(NotSent::NoBody(failure)) = &body
-            && let Some(denial) = self.wanted.invalid(&self.grants.plugin, failure)
+        let whole = in_time(self.end, async {
+            let body = body.await.map_err(NotSent::Lacking)?;
+            let secrets = self.secrets().await.map_err(NotSent::Lacking)?;
+            Ok((body, secrets))
+        });
+        let whole = whole.await;
+        if let Err(NotSent::Lacking(failure)) = &whole
+            && failure.code().is_some()
         {
-            return match self.lines.refused(&denial) {
-                Ok(()) => Sent::refused(failure.clone(), denial),
-                Err(unwritten) => Sent::closed(unwritten),
-            };
+            return refused(&self.lines, &self.grants, &self.wanted, failure.clone());
         }
         if let Err(unwritten) = self.lines.before(Some(&self.terms.rule)) {
             return Sent::closed(unwritten);
@@ -88,24 +96,51 @@ impl Sending {
             lines: Some(self.lines),
             progress: Progress::default(),
         };
-        let max = self.grants.limits.http_response;
-        let sent = match body {
-            Ok(body) => {
+        let (client, grants, progress) = (&self.client, &self.grants, &mut under_way.progress);
+        let sent = match whole {
+            Ok((body, secrets)) => {
                 let outgoing = Outgoing {
                     body,
+                    secrets,
                     ..self.outgoing
                 };
-                let progress = &mut under_way.progress;
                 in_time(self.end, async {
-                    let way: Way = way(&self.client, &self.grants, &outgoing.request).await?;
-                    let answer = exchange(&self.client, way, outgoing, max, progress).await;
-                    Ok(answer?)
+                    let request = &outgoing.request;
+                    let way = way(client, grants, request).await;
+                    let way = way.map_err(|no_way| NotSent::of(no_way, request))?;
+                    let max = grants.limits.http_response;
+                    Ok(exchange(client, way, outgoing, max, progress).await?)
                 })
                 .await
             }
             Err(not_sent) => Err(not_sent),
         };
-        under_way.over(&self.wanted, sent)
+        under_way.over(grants, &self.wanted, sent)
+    }
+
+    /// The secrets that go with the request, read now, and those that its response is searched for.
+    async fn secrets(&self) -> Result<Secrets, HttpFailure> {
+        let (grants, added) = (Arc::clone(&self.grants), self.terms.secrets.clone());
+        if grants.http.secrets.is_empty() {
+            return Ok(Secrets::default());
+        }
+        let outgoing = &self.outgoing;
+        secret::leaves_room(&outgoing.headers, &added, &grants, &outgoing.request)?;
+        let secret_env = self.secret_env.clone();
+        let read = tokio::task::spawn_blocking(move || Secrets::read(&added, &grants, &secret_env));
+        let read = read.await;
+        read.unwrap_or_else(|error| Err(HttpFailure::NoSecret(error.to_string())))
+    }
+}
+
+/// Writes down that there is no such request, that it is too large, or that its response is none for the guest.
+fn refused(lines: &UseLines, grants: &Grants, wanted: &Wanted, failure: HttpFailure) -> Sent {
+    let Some(denial) = wanted.invalid(&grants.plugin, &failure) else {
+        unreachable!("what has no code is not refused")
+    };
+    match lines.refused(&denial) {
+        Ok(()) => Sent::refused(failure, denial),
+        Err(unwritten) => Sent::closed(unwritten),
     }
 }
 
@@ -116,7 +151,7 @@ struct UnderWay {
 }
 
 impl UnderWay {
-    fn over(mut self, wanted: &Wanted, sent: Result<HttpAnswer, NotSent>) -> Sent {
+    fn over(mut self, grants: &Grants, wanted: &Wanted, sent: Result<HttpAnswer, NotSent>) -> Sent {
         let Some(lines) = self.lines.take() else {
             unreachable!("it is taken once")
         };
@@ -124,7 +159,6 @@ impl UnderWay {
             Ok(answer) => {
                 let effect = Effect {
                     bytes_in: answer.body.len() as u64,
-                    http_status: Some(answer.status),
                     ..self.effect(None)
                 };
                 return match lines.done(effect) {
@@ -135,23 +169,27 @@ impl UnderWay {
                     Err(unwritten) => Sent::closed(unwritten),
                 };
             }
-            Err(NotSent::Denied(denial, address)) => {
+            Err(NotSent::Denied(denial, host)) => {
                 return match lines.refused(&denial) {
-                    Ok(()) => Sent::refused(HttpFailure::Address(address), *denial),
+                    Ok(()) => Sent::refused(HttpFailure::Address(host), *denial),
                     Err(unwritten) => Sent::closed(unwritten),
                 };
             }
-            Err(NotSent::NoBody(failure)) => failure,
+            Err(NotSent::Lacking(failure)) => failure,
             Err(NotSent::Failed(why)) => HttpFailure::Io(why),
+            Err(NotSent::Secret(name)) => HttpFailure::Secret(name),
             Err(NotSent::TimedOut) => HttpFailure::TimedOut,
         };
         let why = failure.why();
-        match lines.done(self.effect(Some(&why))) {
-            Ok(()) => Sent {
-                answer: Err(failure),
-                told: Some(Told::Failure(format!("{wanted}: {why}"))),
-            },
-            Err(unwritten) => Sent::closed(unwritten),
+        if let Err(unwritten) = lines.done(self.effect(Some(&why))) {
+            return Sent::closed(unwritten);
+        }
+        if failure.code().is_some() {
+            return refused(&lines, grants, wanted, failure);
+        }
+        Sent {
+            answer: Err(failure),
+            told: Some(Told::Failure(format!("{wanted}: {why}"))),
         }
     }
 
@@ -159,6 +197,8 @@ impl UnderWay {
         Effect {
             failed: failed.map(Masked::new),
             bytes_out: self.progress.sent,
+            http_status: self.progress.status,
+            secrets: self.progress.secrets.clone(),
             address: self.progress.address.map(|address| address.to_string()),
             ..Effect::default()
         }
@@ -181,20 +221,24 @@ impl std::fmt::Display for Wanted {
 }
 
 impl Wanted {
-    /// The denial of what is no request, or too large a one; `None` for every other failure.
+    /// The denial of what is no request, or too large a one, or has to do with secrets; `None` for every other failure.
     pub(super) fn invalid(&self, plugin: &PluginId, failure: &HttpFailure) -> Option<Denial> {
         let code = failure.code()?;
         Some(Denial {
             code,
             plugin: plugin.clone(),
             capability: Capability::Http,
-            action: format!("send {self}"),
+            action: match failure {
+                HttpFailure::Secret(_) => format!("have the response to {self}"),
+                _ => format!("send {self}"),
+            },
             object: self.url.clone(),
             notes: vec![failure.why()],
             remedies: Vec::new(),
             rule: None,
             guest: match code {
                 Code::HttpTooLarge => GuestError::Limit,
+                Code::HttpSecret | Code::HttpNoSecret => GuestError::Denied,
                 _ => GuestError::Invalid,
             },
         })
@@ -203,27 +247,30 @@ impl Wanted {
 
 /// Why there is no answer to what was allowed.
 enum NotSent {
-    /// The guest has not given the body.
-    NoBody(HttpFailure),
-    Denied(Box<Denial>, std::net::IpAddr),
+    /// The guest has not given the body, or the operator not a secret.
+    Lacking(HttpFailure),
+    /// An address that the host, as it was asked for, stands for.
+    Denied(Box<Denial>, String),
     Failed(String),
+    Secret(String),
     TimedOut,
 }
 
-impl From<NoWay> for NotSent {
-    fn from(no_way: NoWay) -> Self {
+impl NotSent {
+    fn of(no_way: NoWay, request: &HttpRequest) -> Self {
         match no_way {
-            NoWay::Denied(denial, address) => Self::Denied(denial, address),
+            NoWay::Denied(denial) => Self::Denied(denial, request.url.target().host.to_string()),
             NoWay::Unresolved(why) => Self::Failed(why),
         }
     }
 }
 
-impl From<Broken> for NotSent {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Late => Self::TimedOut,
-            Broken::Why(why) => Self::Failed(why),
+impl From<Unanswered> for NotSent {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Failed(why) => Self::Failed(why),
+            Unanswered::Secret(name) => Self::Secret(name),
+            Unanswered::Late => Self::TimedOut,
         }
     }
 }
