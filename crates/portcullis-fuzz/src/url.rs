@@ -63,9 +63,8 @@ impl Asked {
                     add(&mut asked.ceiling, text);
                 }
                 ('r', Some(last)) => {
-                    if last.rule.hosts.unlock(text).is_ok() {
-                        last.wide.ranges.push(text.to_owned());
-                    }
+                    let unlocked = last.rule.hosts.unlock(text).ok();
+                    last.wide.ranges.extend(unlocked.map(|()| text.to_owned()));
                 }
                 ('p', Some(last)) if HttpRule::is_path(text) => {
                     last.rule.paths.push(text.to_owned());
