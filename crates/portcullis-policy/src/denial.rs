@@ -182,11 +182,21 @@ codes! {
     ///
     /// Raise `limits.http_request`.
     HttpTooLarge = "P0425",
+    /// The response has a secret in it that the host adds to requests of the plugin, and is withheld.
+    ///
+    /// The server said back what it was sent: as it is, in base64 or hexadecimal, escaped, or backwards. The plugin gets nothing
+    /// of the response. Have the plugin ask for something else, or keep the place out of `to` of the secret.
+    HttpSecret = "P0426",
     /// The ceiling that an administrator set does not leave the request.
     ///
     /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
     /// Ask whoever administers this machine.
     HttpCeiling = "P0427",
+    /// A secret that belongs to the request cannot be added, so the request is not sent.
+    ///
+    /// `http.secrets` names where it is: a variable that is set, or a file that can be read and that the plugin and its commands
+    /// cannot. It has 8 to 4096 visible ASCII characters; a file may end with a line break.
+    HttpNoSecret = "P0428",
     /// The plugin was not granted state of its own.
     ///
     /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.

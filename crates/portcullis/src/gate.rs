@@ -63,6 +63,8 @@ pub(crate) struct GateParts {
     pub(crate) asker: Asker,
     /// What the guest's own requests are sent with.
     pub(crate) http: Arc<Client>,
+    /// The environment the host was started with, secrets that only the host uses included. A guest has that of `place`.
+    pub(crate) secret_env: HostEnvironment,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -274,7 +276,12 @@ impl Gate {
         &self.run
     }
 
-    /// The environment the host was started with.
+    /// The environment the host was started with, for the host's own use.
+    pub(crate) fn secret_env(&self) -> HostEnvironment {
+        self.parts.secret_env.clone()
+    }
+
+    /// The environment the host was started with, as far as it may be granted.
     pub(crate) fn host_env(&self) -> HostEnvironment {
         self.parts.place.host_env().clone()
     }

@@ -354,6 +354,11 @@ fn every_denial_reads_as_it_should() {
         Code::HttpInvalid,
         Code::HttpTooLarge,
         Code::HttpCeiling,
+        Code::HttpSecret,
+        Code::HttpNoSecret,
+        Code::KvNotGranted,
+        Code::KvTooLarge,
+        Code::KvFull,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use portcullis_policy::Code;
 
 use crate::gate::Refused;
@@ -17,8 +15,8 @@ pub(crate) enum HttpFailure {
     HostNotAllowed(String),
     /// Rules are about the host, and none about this scheme, method and path.
     Request,
-    /// The host stands for this address, which no rule unlocks.
-    Address(IpAddr),
+    /// No rule unlocks an address that this stands for: the host as it was asked for, never what a name resolved to.
+    Address(String),
     /// No method that a request may have.
     Method,
     /// A header that is none, or that is the host's own matter: its name.
@@ -35,6 +33,10 @@ pub(crate) enum HttpFailure {
     Io(String),
     /// The trail cannot be written.
     Closed,
+    /// The response has this secret of the operator in it: its name.
+    Secret(String),
+    /// A secret that goes with the request cannot be used: which and why, as a clause.
+    NoSecret(String),
 }
 
 impl HttpFailure {
@@ -46,7 +48,7 @@ impl HttpFailure {
             Self::Scheme(_) => "its scheme is neither `http` nor `https`".to_owned(),
             Self::HostNotAllowed(host) => format!("no rule is about `{host}`"),
             Self::Request => "no rule is about this scheme, method and path".to_owned(),
-            Self::Address(address) => format!("no rule unlocks {address}"),
+            Self::Address(host) => format!("no rule unlocks what `{host}` stands for"),
             Self::Method => "no request may have this method".to_owned(),
             Self::Header(name) => format!(
                 "the header `{}` is none, or is set by the host alone",
@@ -62,6 +64,8 @@ impl HttpFailure {
             Self::TimedOut => "its time is over (`limits.http_timeout`, `limits.call`)".to_owned(),
             Self::Io(why) => why.clone(),
             Self::Closed => "the audit trail cannot be written".to_owned(),
+            Self::Secret(name) => format!("the response has the secret `{name}` in it"),
+            Self::NoSecret(why) => why.clone(),
         }
     }
 
@@ -74,6 +78,8 @@ impl HttpFailure {
             | Self::Header(_)
             | Self::HeadTooLarge { .. } => Some(Code::HttpInvalid),
             Self::BodyTooLarge { .. } => Some(Code::HttpTooLarge),
+            Self::Secret(_) => Some(Code::HttpSecret),
+            Self::NoSecret(_) => Some(Code::HttpNoSecret),
             Self::NotGranted
             | Self::HostNotAllowed(_)
             | Self::Request

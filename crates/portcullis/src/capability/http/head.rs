@@ -4,7 +4,7 @@ use hyper::header::{
     ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::{Method, StatusCode};
-use portcullis_policy::{HTTP_METHODS, HttpUrl, PluginId};
+use portcullis_policy::{Grants, HTTP_METHODS, HttpUrl, is_own_http_header};
 
 use super::failure::HttpFailure;
 
@@ -12,29 +12,6 @@ use super::failure::HttpFailure;
 const MAX_BYTES: usize = 32 * 1024;
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
-
-/// Headers that are the host's own matter: those about the connection and the length of the body (RFC 9110 section 7.6.1), the
-/// host that was decided on, and those by which servers are known to be asked for another method or path than were decided on.
-const OWN: [&str; 16] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-/// The beginning of headers that are for proxies.
-const FOR_PROXIES: &str = "proxy-";
 
 /// A method that a request may have, in upper case.
 pub(super) fn method(text: &str) -> Result<Method, HttpFailure> {
@@ -52,7 +29,7 @@ pub(super) fn method(text: &str) -> Result<Method, HttpFailure> {
 pub(super) fn headers(
     asked: &[(String, String)],
     url: &HttpUrl,
-    plugin: &PluginId,
+    grants: &Grants,
 ) -> Result<HeaderMap, HttpFailure> {
     let bytes = asked.iter().map(|(name, value)| name.len() + value.len());
     if asked.len() > MAX_HEADERS || bytes.sum::<usize>() > MAX_BYTES {
@@ -64,16 +41,26 @@ pub(super) fn headers(
         // Neither takes a line break, and a name takes no space or colon.
         let read: HeaderName = name.parse().map_err(|_| wrong())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
-        if OWN.contains(&read.as_str()) || read.as_str().starts_with(FOR_PROXIES) {
+        if is_own_http_header(read.as_str()) {
             return Err(wrong());
         }
         headers.append(read, value);
     }
-    if !headers.contains_key(USER_AGENT) {
-        let version = env!("CARGO_PKG_VERSION");
-        let agent = format!("portcullis/{version} ({plugin})");
+    let own = || {
+        format!(
+            "portcullis/{} ({})",
+            env!("CARGO_PKG_VERSION"),
+            grants.plugin
+        )
+    };
+    let agent = match &grants.http.agent {
+        Some(agent) => Some(agent.clone()),
+        None => (!headers.contains_key(USER_AGENT)).then(own),
+    };
+    if let Some(agent) = agent {
         let agent = HeaderValue::from_str(&agent);
-        headers.insert(USER_AGENT, agent.map_err(|_| HttpFailure::Method)?);
+        let agent = agent.map_err(|_| HttpFailure::Header(USER_AGENT.to_string()))?;
+        headers.insert(USER_AGENT, agent);
     }
     let host = HeaderValue::from_str(&authority(url));
     let host = host.map_err(|_| HttpFailure::InvalidUrl("its host is no host name".to_owned()));
@@ -106,13 +93,21 @@ pub(super) fn answered(headers: &HeaderMap) -> Vec<(String, String)> {
                 | "trailer"
                 | "transfer-encoding"
                 | "upgrade"
-        ) && !name.starts_with(FOR_PROXIES)
+        ) && !name.starts_with("proxy-")
     });
     told.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     })
     .collect()
+}
+
+/// All names and values, as bytes to be searched.
+pub(super) fn text(headers: &HeaderMap) -> Vec<u8> {
+    let lines = headers.iter();
+    let lines =
+        lines.map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 /// Whether a response has a body: one to `HEAD`, and of these statuses, has none.
@@ -124,15 +119,21 @@ pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PluginId;
+
     use super::*;
 
-    fn sent(asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
+    fn sent_by(grants: &Grants, asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
         let asked: Vec<_> = asked
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let url = HttpUrl::parse("https://API.example.com:8443/x").unwrap();
-        headers(&asked, &url, &PluginId::new("p").unwrap())
+        headers(&asked, &url, grants)
+    }
+
+    fn sent(asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
+        sent_by(&Grants::none(PluginId::new("p").unwrap()), asked)
     }
 
     #[test]
@@ -192,6 +193,20 @@ mod tests {
         let own = sent(&[("User-Agent", "mine/1")]).unwrap();
         assert_eq!(own.get_all(USER_AGENT).iter().count(), 1);
         assert_eq!(own[USER_AGENT], "mine/1");
+    }
+
+    #[test]
+    fn who_asks_is_said_by_the_host_where_it_is_known() {
+        let mut grants = Grants::none(PluginId::new("p").unwrap());
+        grants.http.agent = Some("known/1".to_owned());
+        for asked in [
+            &[][..],
+            &[("user-agent", "mine/1"), ("USER-AGENT", "mine/2")],
+        ] {
+            let headers = sent_by(&grants, asked).unwrap();
+            let agents: Vec<_> = headers.get_all(USER_AGENT).iter().collect();
+            assert_eq!(agents, ["known/1"]);
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `http`: requests that the guest itself sends.
 //!
 //! A request is decided on by its parsed URL, and again by every address that its host stands for; only an address that was
-//! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]).
+//! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]), and no secret that the host adds
+//! to requests ([`secret`]) is in it.
 
 mod body;
 mod call;
@@ -11,6 +12,8 @@ mod exchange;
 mod failure;
 mod head;
 mod redacted;
+mod search;
+mod secret;
 
 pub(crate) use client::Client;
 pub(crate) use failure::HttpFailure;
@@ -37,10 +40,6 @@ pub(crate) struct HttpAnswer {
 
 impl HttpAnswer {
     /// The body as text. Where it was cut it ends with a whole character; `None` when it is no UTF-8.
-    #[allow(
-        dead_code,
-        reason = "for worlds whose answers are text; our own has bytes"
-    )]
     pub(crate) fn into_text(self) -> Option<String> {
         match String::from_utf8(self.body) {
             Ok(text) => Some(text),

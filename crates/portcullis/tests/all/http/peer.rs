@@ -11,19 +11,19 @@ use portcullis::policy::HostName;
 use portcullis::{Dial, Dialling, Resolve, Resolving};
 
 /// A server that notes what it was asked.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Peer {
     /// Answers by the path that is asked for, over plain TCP.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::serving(serve)
     }
 
     /// Serves each connection in this way, on a thread of its own.
-    pub(super) fn serving(
+    pub(crate) fn serving(
         serve: impl Fn(TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -39,18 +39,18 @@ impl Peer {
         Self { address, heads }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The line and the headers of each request so far.
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
 
 /// Reads one request and answers it.
-pub(super) fn serve(stream: impl Read + Write, heads: &Mutex<Vec<String>>) {
+pub(crate) fn serve(stream: impl Read + Write, heads: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     let Ok((head, _body)) = request(&mut reader) else {
         return;
@@ -82,7 +82,9 @@ fn request(reader: &mut impl BufRead) -> io::Result<(String, Vec<u8>)> {
 fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
     let parts: Vec<_> = target.trim_start_matches('/').splitn(2, '/').collect();
     let number = || parts.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let words: Vec<_> = target.trim_start_matches('/').split('/').collect();
     match parts[0] {
+        "v1" | "shown" => super::secret::reflected(stream, &words, head),
         "echo" => whole(stream, "200 OK", "", head.as_bytes()),
         "redirect" => {
             let to = parts.get(1).copied().unwrap_or_default();
@@ -91,6 +93,11 @@ fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
         }
         "status" => whole(stream, &format!("{} X", number()), "", b"a body"),
         "bytes" => whole(stream, "200 OK", "", &vec![b'y'; number()]),
+        "letters" => {
+            let text = format!("a{}", "\u{e9}".repeat(number()));
+            whole(stream, "200 OK", "", text.as_bytes())
+        }
+        "no-text" => whole(stream, "200 OK", "", b"a\xffb"),
         "chunked" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
             for _ in 0..number() {
@@ -100,12 +107,7 @@ fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
             }
             stream.write_all(b"0\r\n\r\n")
         }
-        "gzip" => {
-            let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-            packed.write_all(&vec![b'g'; number()])?;
-            let packed = packed.finish()?;
-            whole(stream, "200 OK", "Content-Encoding: gzip\r\n", &packed)
-        }
+        "gzip" => packed(stream, &vec![b'g'; number()]),
         "brotli" => whole(stream, "200 OK", "Content-Encoding: br\r\n", b"?"),
         "headers" => {
             let many: String = (0..number()).map(|n| format!("X-{n}: y\r\n")).collect();
@@ -130,7 +132,29 @@ fn hang() -> io::Result<()> {
     }
 }
 
-fn whole(stream: &mut impl Write, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+pub(super) fn packed(stream: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(body)?;
+    let packed = packed.finish()?;
+    whole(stream, "200 OK", "Content-Encoding: gzip\r\n", &packed)
+}
+
+/// In chunks of one byte, each sent by itself.
+pub(super) fn chunked(stream: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    for byte in body {
+        stream.write_all(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n'])?;
+        stream.flush()?;
+    }
+    stream.write_all(b"0\r\n\r\n")
+}
+
+pub(super) fn whole(
+    stream: &mut impl Write,
+    status: &str,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<()> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;
@@ -140,7 +164,7 @@ fn whole(stream: &mut impl Write, status: &str, headers: &str, body: &[u8]) -> i
 
 /// Names with their answers, one after the other; every connection goes to one server, and is noted as it was asked for.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     server: SocketAddr,
     names: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
     asked: Mutex<Vec<String>>,
@@ -148,7 +172,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn leading_to(server: SocketAddr) -> Self {
+    pub(crate) fn leading_to(server: SocketAddr) -> Self {
         Self {
             server,
             names: Mutex::default(),
@@ -158,20 +182,20 @@ impl Network {
     }
 
     /// One more answer for a name. The last one is given again and again.
-    pub(super) fn name(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn name(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let mut names = self.names.lock().unwrap();
         names.entry(name.to_owned()).or_default().push(addresses);
     }
 
     /// What was connected to since this was asked last.
-    pub(super) fn take_dialled(&self) -> Vec<String> {
+    pub(crate) fn take_dialled(&self) -> Vec<String> {
         let dialled = std::mem::take(&mut *self.dialled.lock().unwrap());
         dialled.iter().map(SocketAddr::to_string).collect()
     }
 
     /// Names that were resolved.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
