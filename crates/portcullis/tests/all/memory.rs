@@ -113,8 +113,9 @@ fn prepare(data: &Path) {
 }
 
 async fn play_clawft(host: &Host, grants: Grants, warm: &[String], call: &[String]) {
+    let resources = json!({ "max_execution_seconds": 300, "max_fuel": 10_000_000_000_u64 });
     let permissions = json!({ "env_vars": ["GRANTED"], "network": ["api.example.com"] });
-    let manifest = clawft::manifest(permissions, json!({}));
+    let manifest = clawft::manifest(permissions, resources);
     let bytes = portcullis_testkit::guest_bytes("clawft");
     let grants = manifest.restrict(Grants {
         plugin: PluginId::new("everything").unwrap(),
