@@ -181,6 +181,9 @@ pub struct Effect {
     /// The address and port that were connected to, if any were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// Secrets of the operator that were added to a request: each by its header and its name in the policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// How long it took, in microseconds.
     pub duration_us: u64,
 }

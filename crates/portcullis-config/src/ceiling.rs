@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_policy::{
-    Bounded, Ceiling, ExecCeiling, FsCeiling, Limits as PolicyLimits, Mode, ProgramRef, ProgramRule,
+    Bounded, Ceiling, ExecCeiling, FsCeiling, HttpPlace, HttpRule, Limits as PolicyLimits, Mode,
+    ProgramRef, ProgramRule,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, Http, Kv, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{ConfinementWord, HttpEntry, Kv, Limits, ModeWord, Net, Rule, Texts};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -39,8 +40,8 @@ pub(crate) struct CeilingFile {
     log: Option<At<bool>>,
     /// The highest limits.
     limits: Option<At<Limits>>,
-    /// The only HTTP requests of plugins themselves.
-    http: Option<At<Http>>,
+    /// HTTP requests of plugins themselves.
+    http: Option<At<CeilingHttp>>,
     /// The most state of a plugin's own, or with `false` none.
     kv: Option<At<Kv>>,
 }
@@ -71,6 +72,16 @@ pub(crate) struct CeilingFs {
     read: Option<Texts>,
     /// To write, and so to read.
     write: Option<Texts>,
+}
+
+/// HTTP requests of plugins themselves. An empty table leaves none.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct CeilingHttp {
+    /// The only requests, as in a policy.
+    allow: Option<At<Vec<At<HttpEntry>>>>,
+    /// The only places that secrets are sent to, such as `"https://api.example.com/v1"`; `[]` leaves none.
+    secrets: Option<Texts>,
 }
 
 /// A ceiling, and whether files of a tree can be trusted below it.
@@ -118,10 +129,8 @@ impl Reader<'_> {
                 most: self.net(net),
                 origin: self.origin(net),
             }),
-            http: file.http.as_ref().map(|http| Bounded {
-                most: self.http(http),
-                origin: self.origin(http),
-            }),
+            http: self.only_http(file.http.as_ref()),
+            http_secrets: self.only_secrets(file.http.as_ref()),
             limits: file.limits.as_ref().map(|limits| {
                 let mut most = unlimited();
                 self.limits(limits, &mut most);
@@ -151,6 +160,25 @@ impl Reader<'_> {
             allow,
             origin: self.origin(list),
         }
+    }
+
+    fn only_http(&mut self, http: Option<&At<CeilingHttp>>) -> Option<Bounded<Vec<HttpRule>>> {
+        let http = http.filter(|http| http.allow.is_some() || http.secrets.is_none())?;
+        Some(Bounded {
+            most: self.http_rules(http, http.allow.as_ref()),
+            origin: self.origin(http),
+        })
+    }
+
+    fn only_secrets(&mut self, http: Option<&At<CeilingHttp>>) -> Option<Bounded<Vec<HttpPlace>>> {
+        let texts = http?.secrets.as_ref()?;
+        Some(Bounded {
+            most: texts
+                .iter()
+                .filter_map(|text| self.secret_place(text))
+                .collect(),
+            origin: self.origin(texts),
+        })
     }
 
     fn bound(&mut self, names: Option<&Texts>, kind: Names) -> Option<Bounded<Vec<String>>> {

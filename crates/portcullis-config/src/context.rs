@@ -73,7 +73,7 @@ fn without_dots(path: &Path) -> PathBuf {
     plain
 }
 
-fn reaches(host: &Path, own: &Path) -> bool {
+pub(crate) fn reaches(host: &Path, own: &Path) -> bool {
     let own = real(own);
     if own.starts_with(host) || host.starts_with(&own) {
         return true;

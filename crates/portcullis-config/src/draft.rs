@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, KvGrant,
-    KvOwner, KvSize, Limits, Mode, Net, Origin, PluginId, ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, HttpSecret,
+    KvGrant, KvOwner, KvSize, Limits, Mode, Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -47,6 +47,7 @@ pub(crate) struct Draft {
     pub(crate) deny: Vec<ProgramRule>,
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
     pub(crate) http: Vec<HttpRule>,
+    pub(crate) http_secrets: Vec<HttpSecret>,
     pub(crate) kv: Option<KvDraft>,
 }
 
@@ -121,6 +122,7 @@ impl Draft {
             deny: Vec::new(),
             env_allow_prefixes: None,
             http: Vec::new(),
+            http_secrets: Vec::new(),
             kv: None,
         }
     }
@@ -213,6 +215,7 @@ impl Draft {
             env_asked: None,
             http: HttpGrant {
                 allow: self.http.clone(),
+                secrets: self.http_secrets.clone(),
                 ..HttpGrant::default()
             },
             kv: self.kv.as_ref().map(|kv| KvGrant {

@@ -176,7 +176,9 @@ impl Reader<'_> {
             draft.net = Some(network::later(draft.net.take(), inner.net(net)));
         }
         if let Some(http) = &entry.http {
-            unite(&mut draft.http, inner.http(http));
+            unite(&mut draft.http, inner.http_rules(http, http.allow.as_ref()));
+            let secrets = inner.secrets(http.secrets.as_ref());
+            crate::secrets::put(&mut draft.http_secrets, secrets);
         }
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);

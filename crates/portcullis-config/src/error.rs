@@ -75,6 +75,12 @@ codes! {
     /// Who can write the policy, the cache of compiled code, the audit trail or the program file can do everything.
     /// No grant reaches them, not even `-A`; grant a directory beside or below them.
     OwnState = "P0110",
+    /// A secret that is kept from a plugin is also granted to it.
+    ///
+    /// What `http.secrets` names the host adds to requests, and neither the plugin nor its commands ever have it. So no
+    /// directory in which the file is may be granted to the same plugin, and the variable stands neither in its `env` nor in
+    /// its `exec.pass_env`. Move the file, or take the grant away.
+    Secret = "P0111",
 }
 
 impl fmt::Display for ConfigCode {

@@ -3,16 +3,20 @@
 use portcullis_policy::{HTTP_METHODS, HttpHosts, HttpRule, RuleId};
 
 use crate::error::ConfigCode;
-use crate::raw::{Http, HttpEntry, HttpTable, Text, Texts};
+use crate::raw::{HttpEntry, HttpTable, Text, Texts};
 use crate::reader::Reader;
 use crate::source::At;
 
 const SCHEMES: [&str; 2] = ["http", "https"];
 
 impl Reader<'_> {
-    /// The rules of a table.
-    pub(crate) fn http(&mut self, raw: &At<Http>) -> Vec<HttpRule> {
-        let entries = raw.allow.iter().flat_map(|list| list.iter().enumerate());
+    /// The rules of a list, in this table.
+    pub(crate) fn http_rules<T>(
+        &mut self,
+        raw: &At<T>,
+        list: Option<&At<Vec<At<HttpEntry>>>>,
+    ) -> Vec<HttpRule> {
+        let entries = list.iter().flat_map(|list| list.iter().enumerate());
         let rules: Vec<_> = entries
             .filter_map(|(index, entry)| self.http_rule(index, entry))
             .collect();

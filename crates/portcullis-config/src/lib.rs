@@ -46,6 +46,7 @@ mod raw;
 mod reader;
 mod rules;
 pub mod schema;
+mod secrets;
 mod shape;
 mod source;
 mod trial;

@@ -315,6 +315,7 @@ pub(crate) fn restrict_hosts(grants: &mut Grants, hosts: Option<&[&str]>) {
     let asked: Vec<_> = asked.collect();
     if asked.is_empty() {
         grants.http.allow.clear();
+        grants.http.secrets.clear();
     } else {
         grants.http.asked = Some(asked);
     }

@@ -17,7 +17,7 @@ use crate::network::Network;
 use crate::raw::PolicyFile;
 use crate::reader::Reader;
 use crate::source::Source;
-use crate::{context, shape};
+use crate::{context, secrets, shape};
 
 /// One source of policy.
 #[derive(Clone, Debug)]
@@ -221,6 +221,11 @@ impl PolicySet {
                 );
             }
         }
+        if report.is_empty() {
+            for draft in drafts.plugins.values() {
+                secrets::kept(&draft.grants(&drafts.settings), &mut report);
+            }
+        }
         report.finish(Self {
             drafts,
             flags,
@@ -402,6 +407,7 @@ impl PolicySet {
         }
         let mut grants = draft.grants(&settings);
         let cut = self.meet_ceiling(&mut grants);
+        secrets::kept(&grants, &mut report);
         let entry = PluginEntry {
             grants,
             cut,

@@ -163,6 +163,34 @@ pub(crate) struct Plugin {
 pub(crate) struct Http {
     /// What is allowed: a host, or a rule.
     pub(crate) allow: Option<At<Vec<At<HttpEntry>>>>,
+    /// Secrets of yours that the host adds to requests, each to one place. The plugin never has them.
+    pub(crate) secrets: Option<At<Vec<At<SecretTable>>>>,
+}
+
+/// A header with a secret, and the requests that the host adds it to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct SecretTable {
+    /// A name for messages. Default: the place in the list.
+    pub(crate) id: Option<Text>,
+    /// The header, such as `"Authorization"`.
+    pub(crate) header: Text,
+    /// What stands before the secret, such as `"Bearer "`. Default: nothing.
+    pub(crate) prefix: Option<Text>,
+    /// Where the secret is: `{ env = "NAME" }` or `{ file = "PATH" }`. It is read for each request.
+    pub(crate) value: At<SecretPlace>,
+    /// The only requests that it goes with: those to this URL and below it, such as `"https://api.example.com/v1"`.
+    pub(crate) to: Text,
+}
+
+/// Where a secret is: one of both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct SecretPlace {
+    /// A variable of your environment. Neither the plugin nor its commands have it.
+    pub(crate) env: Option<Text>,
+    /// A file with nothing else in it, relative to this file. Nothing may be granted to the plugin in which it is.
+    pub(crate) file: Option<Text>,
 }
 
 /// A host with every method and path, or a rule.

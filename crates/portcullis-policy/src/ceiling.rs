@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpRule, KvSize, Limits, Mode, Net, Origin,
-    ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpPlace, HttpRule, KvSize, Limits, Mode,
+    Net, Origin, ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -46,6 +46,8 @@ pub struct Ceiling {
     pub http: Option<Bounded<Vec<HttpRule>>>,
     /// The most state; with `None` inside, no plugin keeps any.
     pub kv: Option<Bounded<Option<KvSize>>>,
+    /// The only places that secrets are sent to.
+    pub http_secrets: Option<Bounded<Vec<HttpPlace>>>,
 }
 
 /// A bound, and where it is written.
@@ -124,6 +126,19 @@ impl Ceiling {
         }
         if self.http.is_some() {
             grants.http.ceiling.clone_from(&self.http);
+        }
+        if let Some(bound) = &self.http_secrets {
+            grants.http.secrets.retain(|secret| {
+                let kept = bound.most.iter().any(|place| place.covers(&secret.to));
+                if !kept {
+                    let what = format!(
+                        "have `{}` added to its requests to `{}`",
+                        secret.header, secret.to
+                    );
+                    cuts.push(bound.cut(what, Some(secret.origin.clone())));
+                }
+                kept
+            });
         }
         if let Some(limits) = &self.limits {
             grants.limits = grants.limits.min(limits);

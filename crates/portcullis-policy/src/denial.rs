@@ -146,6 +146,10 @@ codes! {
     ///
     /// Raise `limits.total_file_write`.
     FsTotal = "P0306",
+    /// The plugin holds more files, directories, listings or streams open by WASI than an instance may.
+    ///
+    /// It has to close some: there is no key for it. A plugin that opens one file after the other never comes near.
+    FsHandles = "P0307",
     /// The plugin was not granted the environment variable. It cannot tell that from one that is not set.
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
@@ -178,11 +182,21 @@ codes! {
     ///
     /// Raise `limits.http_request`.
     HttpTooLarge = "P0425",
+    /// The response has a secret in it that the host adds to requests of the plugin, and is withheld.
+    ///
+    /// The server said back what it was sent: as it is, in base64 or hexadecimal, escaped, or backwards. The plugin gets nothing
+    /// of the response. Have the plugin ask for something else, or keep the place out of `to` of the secret.
+    HttpSecret = "P0426",
     /// The ceiling that an administrator set does not leave the request.
     ///
     /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
     /// Ask whoever administers this machine.
     HttpCeiling = "P0427",
+    /// A secret that belongs to the request cannot be added, so the request is not sent.
+    ///
+    /// `http.secrets` names where it is: a variable that is set, or a file that can be read and that the plugin and its commands
+    /// cannot. It has 8 to 4096 visible ASCII characters; a file may end with a line break.
+    HttpNoSecret = "P0428",
     /// The plugin was not granted state of its own.
     ///
     /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.

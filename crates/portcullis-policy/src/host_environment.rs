@@ -67,6 +67,16 @@ impl HostEnvironment {
         Self(Arc::new(vars.collect()))
     }
 
+    /// The same without the variables of these names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let kept = self.0.iter().filter(|var| !names.contains(&var.name()));
+        Self::new(
+            kept.map(|var| (var.name.clone(), var.value.clone()))
+                .collect(),
+        )
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(|var| var.value.as_str())

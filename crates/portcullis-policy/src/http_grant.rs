@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::address::AddressClass;
 use crate::host::{Host, InvalidHost};
 use crate::host_rule::{HostPattern, HostRule, HostRules};
+use crate::http_secret::HttpSecret;
 use crate::http_url::HttpUrl;
 use crate::url::{is_pattern, matches};
 use crate::{Bounded, Origin, RuleId};
@@ -53,6 +54,8 @@ pub struct HttpGrant {
     pub asked: Option<Vec<HttpHosts>>,
     /// If present, how servers are told who asks: in place of what the guest says of itself in `User-Agent`.
     pub agent: Option<String>,
+    /// Headers that the host adds.
+    pub secrets: Vec<HttpSecret>,
 }
 
 /// Why a request is refused.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::address::AddressClass;
 use crate::host::Host;
 use crate::http_grant::{HttpHosts, HttpRefusal};
+use crate::http_secret::HttpSecret;
 use crate::http_url::HttpUrl;
 use crate::request::sealed::Sealed;
 use crate::text::shown;
@@ -31,17 +32,20 @@ pub struct HttpDial {
     pub address: IpAddr,
 }
 
-/// The rule that allows a request.
+/// The rule that allows a request, and what goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpTerms {
     /// Its name and its line.
     pub rule: (RuleId, Origin),
+    /// The headers that the host adds, one of a name.
+    pub secrets: Vec<HttpSecret>,
 }
 
 impl HttpTerms {
-    fn of(rule: &HttpRule) -> Self {
+    fn of(rule: &HttpRule, grants: &Grants, url: &HttpUrl) -> Self {
         Self {
             rule: (rule.id.clone(), rule.origin.clone()),
+            secrets: grants.http.secrets_for(url),
         }
     }
 }
@@ -65,7 +69,7 @@ impl Sealed for HttpRequest {
     fn decide(self, grants: &Grants) -> Decision<Self> {
         match grants.http.decide(&self.method, &self.url) {
             Ok(rule) => {
-                let terms = HttpTerms::of(rule);
+                let terms = HttpTerms::of(rule, grants, &self.url);
                 Decision::Allow(Authorized::new(self, terms))
             }
             Err(refusal) => Decision::Deny(Box::new(denial(grants, &self, None, refusal))),
@@ -78,7 +82,7 @@ impl Sealed for HttpDial {
         let HttpRequest { method, url } = &self.request;
         match grants.http.decide_address(method, url, self.address) {
             Ok(rule) => {
-                let terms = HttpTerms::of(rule);
+                let terms = HttpTerms::of(rule, grants, url);
                 Decision::Allow(Authorized::new(self, terms))
             }
             Err(refusal) => {

@@ -105,6 +105,7 @@ impl Host {
             stdio: GuestStdio::default(),
             asker: self.asker(),
             http: Arc::clone(self.http()),
+            secret_env: settings.host_env.clone(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

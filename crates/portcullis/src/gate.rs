@@ -25,7 +25,7 @@ use portcullis_policy::{
 };
 
 use crate::activity::{Activity, Command};
-use crate::capability::fs::{NamedByGit, Roots};
+use crate::capability::fs::{NamedByGit, Roots, Total};
 use crate::capability::http::Client;
 use crate::clock::CallClock;
 use crate::consent::Asker;
@@ -63,6 +63,8 @@ pub(crate) struct GateParts {
     pub(crate) asker: Asker,
     /// What the guest's own requests are sent with.
     pub(crate) http: Arc<Client>,
+    /// The environment the host was started with, secrets that only the host uses included. A guest has that of `place`.
+    pub(crate) secret_env: HostEnvironment,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -95,8 +97,8 @@ pub(crate) struct Gate {
     unexplained: Vec<(Whose, Complaint)>,
     /// What runs beside the guest.
     pub(crate) children: Children,
-    /// Bytes that the guest wrote to files.
-    pub(crate) file_bytes: u64,
+    /// Bytes that the guest may still write to files.
+    pub(crate) written: Total,
 }
 
 /// Failed commands of one call that are explained.
@@ -107,6 +109,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
+            written: Total::new(&parts.grants.limits),
             grants: Arc::clone(&parts.grants),
             answers: consent::Answers::default(),
             parts,
@@ -119,7 +122,6 @@ impl Gate {
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
-            file_bytes: 0,
         }
     }
 
@@ -256,7 +258,7 @@ impl Gate {
     pub(crate) fn unplaced(&mut self, path: &str) {
         let why = format!(
             "cannot tell what `{}` is: this takes Linux 5.6 and a mounted `/proc`",
-            path.escape_debug()
+            Masked::new(path).as_str().escape_debug()
         );
         self.activity.failure(why);
     }
@@ -274,7 +276,12 @@ impl Gate {
         &self.run
     }
 
-    /// The environment the host was started with.
+    /// The environment the host was started with, for the host's own use.
+    pub(crate) fn secret_env(&self) -> HostEnvironment {
+        self.parts.secret_env.clone()
+    }
+
+    /// The environment the host was started with, as far as it may be granted.
     pub(crate) fn host_env(&self) -> HostEnvironment {
         self.parts.place.host_env().clone()
     }

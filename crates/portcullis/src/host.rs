@@ -7,7 +7,8 @@ use portcullis_exec::{
     CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
-    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, Target, decide,
+    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, SecretSource, Target,
+    decide,
 };
 use portcullis_proxy::{Dial, Resolve};
 use sha2::{Digest, Sha256};
@@ -316,6 +317,17 @@ impl HostBuilder {
     }
 }
 
+/// The variables that have secrets for requests.
+fn secret_names(grants: &Grants) -> Vec<&str> {
+    let sources = grants.http.secrets.iter().map(|secret| &secret.source);
+    sources
+        .filter_map(|source| match source {
+            SecretSource::Env(name) => Some(name.as_str()),
+            SecretSource::File(_) => None,
+        })
+        .collect()
+}
+
 fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<PathBuf, BuildError> {
     let path = wanted.unwrap_or_else(|| Path::new("."));
     let refuse = |why: &str| BuildError::Project {
@@ -459,7 +471,8 @@ impl Host {
         grants: &Grants,
         ask: &ExecAsk,
     ) -> std::io::Result<Decision<ExecRequest>> {
-        let place = Place::open(&self.0.project, self.0.settings.host_env.clone())?;
+        let host_env = self.0.settings.host_env.without(&secret_names(grants));
+        let place = Place::open(&self.0.project, host_env)?;
         let (request, _) = portcullis_exec::resolve(grants, &place, ask);
         Ok(decide(grants, request))
     }
@@ -506,20 +519,16 @@ impl Host {
                 why,
             })?;
         let settings = &shared.settings;
+        // What the host adds to requests is in no environment that a guest or a command could be given.
+        let host_env = settings.host_env.without(&secret_names(&grants));
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(
-            &grants,
-            &settings.host_env,
-            &settings.stdio,
-            &LastWords::default(),
-        )?;
-        let place = Place::open(&shared.project, settings.host_env.clone()).map_err(|error| {
-            LoadError::Preopen {
+        wasi::context(&grants, &host_env, &settings.stdio, &LastWords::default())?;
+        let place =
+            Place::open(&shared.project, host_env.clone()).map_err(|error| LoadError::Preopen {
                 plugin: plugin.clone(),
                 path: shared.project.clone(),
                 why: error.to_string(),
-            }
-        })?;
+            })?;
         let grants = Arc::new(grants);
         let gate = Arc::new(GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
@@ -536,6 +545,7 @@ impl Host {
             guest_log: settings.guest_log.clone(),
             asker: self.asker(),
             http: Arc::clone(&shared.http),
+            secret_env: settings.host_env.clone(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
@@ -543,7 +553,7 @@ impl Host {
             code,
             grants,
             gate,
-            host_env: settings.host_env.clone(),
+            host_env,
             stdio: settings.stdio.clone(),
             digest,
             compilation,

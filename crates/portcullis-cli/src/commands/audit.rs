@@ -353,8 +353,12 @@ fn effect(effect: &Effect) -> String {
     let status = effect.http_status.iter();
     let status: String = status.map(|status| format!("status {status}, ")).collect();
     let (bytes_in, bytes_out) = (effect.bytes_in, effect.bytes_out);
+    let secrets = match effect.secrets.as_slice() {
+        [] => String::new(),
+        names => format!("with {}, ", names.join(", ")),
+    };
     format!(
-        "{failed}{status}{bytes_in} bytes in, {bytes_out} out after {} µs",
+        "{failed}{status}{secrets}{bytes_in} bytes in, {bytes_out} out after {} µs",
         effect.duration_us
     )
 }

@@ -155,6 +155,12 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     for rule in &grants.http.allow {
         words.push(requests(rule));
     }
+    for secret in &grants.http.secrets {
+        words.push(format!(
+            "has `{}` added to its requests to `{}`, from {}: it never sees it ({})",
+            secret.header, secret.to, secret.source, secret.origin
+        ));
+    }
     if let Some(kv) = &grants.kv {
         words.push(format!(
             "may keep state: {} keys, values of {} bytes, {} bytes in all ({})",
@@ -310,7 +316,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

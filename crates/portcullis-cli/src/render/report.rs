@@ -82,6 +82,10 @@ fn with_source(level: Level, error: &ConfigError) -> Option<String> {
     let text = readable(&std::fs::read_to_string(path).ok()?);
     // The file may have changed since it was read.
     let span = error.span.clone();
+    // It is about more than one line.
+    if span == (0..0) && error.position() != (1, 1) {
+        return None;
+    }
     text.get(span.clone())?;
     let (message, label, path) = (line(&error.message), line(&error.label), name(path));
     let annotation = AnnotationKind::Primary.span(span);

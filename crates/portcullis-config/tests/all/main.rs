@@ -12,6 +12,7 @@ mod http;
 mod layers;
 mod manifest;
 mod model;
+mod secrets;
 mod state;
 mod support;
 mod trials;

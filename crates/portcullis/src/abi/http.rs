@@ -32,7 +32,9 @@ impl From<HttpFailure> for Error {
             HttpFailure::NotGranted
             | HttpFailure::HostNotAllowed(_)
             | HttpFailure::Request
-            | HttpFailure::Address(_) => Self::Denied,
+            | HttpFailure::Address(_)
+            | HttpFailure::Secret(_)
+            | HttpFailure::NoSecret(_) => Self::Denied,
             HttpFailure::InvalidUrl(_)
             | HttpFailure::Scheme(_)
             | HttpFailure::Method

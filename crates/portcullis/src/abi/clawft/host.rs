@@ -52,7 +52,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// Nothing is said of why there is no value: not set, not granted and asked for too often look the same.
 fn get_env(state: &mut State, name: String) -> Option<String> {
-    state.gate.env(name).unwrap_or(None)
+    state.gate.env(name).unwrap_or_default()
 }
 
 /// The plugin is not told what becomes of its line.

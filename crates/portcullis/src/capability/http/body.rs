@@ -35,6 +35,15 @@ pub(super) struct Kept {
     pub(super) truncated: bool,
 }
 
+impl Kept {
+    /// Keeps no more than so many bytes.
+    pub(super) fn cut(&mut self, max: u64) {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.truncated |= self.content.len() > max;
+        self.content.truncate(max);
+    }
+}
+
 impl Body {
     /// A body with these headers, of which `max` bytes are kept.
     ///

@@ -10,8 +10,9 @@ use portcullis_policy::{
 };
 
 use super::dial::{NoWay, Way, way};
-use super::exchange::{Outgoing, Progress, exchange};
+use super::exchange::{Outgoing, Progress, Unanswered, exchange};
 use super::failure::HttpFailure;
+use super::secret::{self, Secrets};
 use super::{HttpAnswer, HttpAsk, head, redacted};
 use crate::gate::{Gate, Refused, Use};
 
@@ -58,8 +59,15 @@ impl Gate {
         if bytes > max {
             return Err(self.http_refused(&call, HttpFailure::BodyTooLarge { bytes, max }));
         }
+        let read = self.secrets(&terms, &outgoing).await;
+        let secrets = read.map_err(|failure| self.http_refused(&call, failure))?;
         let body = Bytes::from(ask.body);
-        self.send(&call, terms, Outgoing { body, ..outgoing }).await
+        let outgoing = Outgoing {
+            body,
+            secrets,
+            ..outgoing
+        };
+        self.send(&call, terms, outgoing).await
     }
 
     /// The request as it would be sent, without its body.
@@ -75,7 +83,34 @@ impl Gate {
             method,
             headers,
             body: Bytes::new(),
+            secrets: Secrets::default(),
         })
+    }
+
+    /// The secrets that go with the request, read now, and those that its response is searched for.
+    async fn secrets(
+        &self,
+        terms: &HttpTerms,
+        outgoing: &Outgoing,
+    ) -> Result<Secrets, HttpFailure> {
+        let (grants, host_env, added) = (self.grants(), self.secret_env(), terms.secrets.clone());
+        if grants.http.secrets.is_empty() {
+            return Ok(Secrets::default());
+        }
+        secret::leaves_room(&outgoing.headers, &added, &grants, &outgoing.request)?;
+        let end = self.until(Some(self.limits().http_timeout));
+        let read = tokio::task::spawn_blocking(move || Secrets::read(&added, &grants, &host_env));
+        let stopped = |why: String| HttpFailure::NoSecret(why);
+        let read = async {
+            read.await
+                .unwrap_or_else(|error| Err(stopped(error.to_string())))
+        };
+        match end.map(tokio::time::Instant::from_std) {
+            None => read.await,
+            Some(end) => tokio::time::timeout_at(end, read)
+                .await
+                .unwrap_or(Err(HttpFailure::TimedOut)),
+        }
     }
 
     /// Sends what was decided on by its URL.
@@ -97,7 +132,7 @@ impl Gate {
         let sent = in_time(end, async {
             let way: Way = way(&client, &grants, &outgoing.request).await?;
             let answer = exchange(&client, way, outgoing, max, &mut progress).await;
-            answer.map_err(NotSent::Failed)
+            Ok(answer?)
         });
         let (failure, answer) = match sent.await {
             Ok(answer) => (None, Some(answer)),
@@ -107,6 +142,7 @@ impl Gate {
                 return Err(HttpFailure::Address(host));
             }
             Err(NotSent::Failed(why)) => (Some(HttpFailure::Io(why)), None),
+            Err(NotSent::Secret(name)) => (Some(HttpFailure::Secret(name)), None),
             Err(NotSent::TimedOut) => (Some(HttpFailure::TimedOut), None),
         };
         let bytes_in = answer.as_ref().map_or(0, |answer| answer.body.len() as u64);
@@ -114,13 +150,15 @@ impl Gate {
             failed: failure.as_ref().map(|failure| Masked::new(&failure.why())),
             bytes_in,
             bytes_out: progress.sent,
-            http_status: answer.as_ref().map(|answer| answer.status),
+            http_status: progress.status,
+            secrets: progress.secrets,
             address: progress.address.map(|address| address.to_string()),
             ..Effect::default()
         };
         self.done(&call.used, effect)?;
         match (answer, failure) {
             (Some(answer), _) => Ok(answer),
+            (None, Some(failure @ HttpFailure::Secret(_))) => Err(self.http_refused(call, failure)),
             (None, failure) => {
                 let failure = failure.unwrap_or(HttpFailure::TimedOut);
                 let (method, url) = (&call.method, &call.url);
@@ -140,13 +178,21 @@ impl Gate {
             code,
             plugin: self.grants().plugin.clone(),
             capability: Capability::Http,
-            action: format!("send `{} {}`", call.method, shown(&call.url)),
+            action: match failure {
+                HttpFailure::Secret(_) => format!(
+                    "have the response to `{} {}`",
+                    call.method,
+                    shown(&call.url)
+                ),
+                _ => format!("send `{} {}`", call.method, shown(&call.url)),
+            },
             object: call.url.clone(),
             notes: vec![failure.why()],
             remedies: Vec::new(),
             rule: None,
             guest: match code {
                 Code::HttpTooLarge => GuestError::Limit,
+                Code::HttpSecret | Code::HttpNoSecret => GuestError::Denied,
                 _ => GuestError::Invalid,
             },
         };
@@ -178,7 +224,17 @@ impl Gate {
 enum NotSent {
     Denied(Box<Denial>),
     Failed(String),
+    Secret(String),
     TimedOut,
+}
+
+impl From<Unanswered> for NotSent {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Failed(why) => Self::Failed(why),
+            Unanswered::Secret(name) => Self::Secret(name),
+        }
+    }
 }
 
 impl From<NoWay> for NotSent {

@@ -20,6 +20,8 @@ use super::body::Body;
 use super::client::Client;
 use super::dial::{Way, connect};
 use super::head;
+use super::search::Search;
+use super::secret::Secrets;
 use crate::gate::with_causes;
 
 /// Bytes that the head of a response may have.
@@ -34,6 +36,22 @@ pub(super) struct Outgoing {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    pub(super) secrets: Secrets,
+}
+
+/// Why there is no answer to what could be sent.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// Why, as a clause.
+    Failed(String),
+    /// It has this secret in it.
+    Secret(String),
+}
+
+impl From<String> for Unanswered {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
 }
 
 /// How far it came, for the trail, also where its time ends in between.
@@ -42,19 +60,23 @@ pub(super) struct Progress {
     pub(super) address: Option<SocketAddr>,
     /// Bytes of the body that were handed to the connection.
     pub(super) sent: u64,
+    /// Secrets that were handed to it.
+    pub(super) secrets: Vec<String>,
+    /// The status of the response.
+    pub(super) status: Option<u16>,
 }
 
 /// Sends the request and waits for all of the response that is kept, `max` bytes of its body.
 ///
 /// # Errors
-/// Why there is none, as a clause.
+/// There is none, or none that a guest may have.
 pub(super) async fn exchange(
     client: &Client,
     way: Way,
     outgoing: Outgoing,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, String> {
+) -> Result<HttpAnswer, Unanswered> {
     let secure = outgoing.request.url.as_url().scheme() == "https";
     // A proxy that reads the request is told the whole URL.
     let whole = matches!(way, Way::Through(_)) && !secure;
@@ -83,7 +105,7 @@ async fn over<S>(
     whole: bool,
     max: u64,
     progress: &mut Progress,
-) -> Result<HttpAnswer, String>
+) -> Result<HttpAnswer, Unanswered>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -103,9 +125,11 @@ where
     let Outgoing {
         request,
         method,
-        headers,
+        mut headers,
         body,
+        secrets,
     } = outgoing;
+    let search = secrets.put(&mut headers, &mut progress.secrets);
     progress.sent = body.len() as u64;
     let mut message = Request::new(Full::new(body));
     *message.method_mut() = method.clone();
@@ -113,7 +137,10 @@ where
     *message.headers_mut() = headers;
     let response = sender.send_request(message).await.map_err(broken)?;
     let (head, mut incoming) = response.into_parts();
-    let mut body = Body::new(&head.headers, max)?;
+    progress.status = Some(head.status.as_u16());
+    // Before anything in them is put into words.
+    searched(&search, &head::text(&head.headers))?;
+    let mut body = Body::new(&head.headers, max.saturating_add(search.beyond()))?;
     if head::has_body(&method, head.status) {
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(broken)?;
@@ -124,7 +151,9 @@ where
             }
         }
     }
-    let kept = body.end()?;
+    let mut kept = body.end()?;
+    searched(&search, &kept.content)?;
+    kept.cut(max);
     let head = Response::from_parts(head, ());
     Ok(HttpAnswer {
         status: head.status().as_u16(),
@@ -132,6 +161,11 @@ where
         body: kept.content,
         truncated: kept.truncated,
     })
+}
+
+fn searched(search: &Search, bytes: &[u8]) -> Result<(), Unanswered> {
+    let found = search.find(bytes);
+    found.map_or(Ok(()), |name| Err(Unanswered::Secret(name.to_owned())))
 }
 
 /// What is asked of the server: the path and the query, or for a proxy the whole URL.

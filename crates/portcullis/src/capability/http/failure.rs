@@ -33,6 +33,10 @@ pub(crate) enum HttpFailure {
     Io(String),
     /// The trail cannot be written.
     Closed,
+    /// The response has this secret of the operator in it: its name.
+    Secret(String),
+    /// A secret that goes with the request cannot be used: which and why, as a clause.
+    NoSecret(String),
 }
 
 impl HttpFailure {
@@ -60,6 +64,8 @@ impl HttpFailure {
             Self::TimedOut => "its time is over (`limits.http_timeout`, `limits.call`)".to_owned(),
             Self::Io(why) => why.clone(),
             Self::Closed => "the audit trail cannot be written".to_owned(),
+            Self::Secret(name) => format!("the response has the secret `{name}` in it"),
+            Self::NoSecret(why) => why.clone(),
         }
     }
 
@@ -72,6 +78,8 @@ impl HttpFailure {
             | Self::Header(_)
             | Self::HeadTooLarge { .. } => Some(Code::HttpInvalid),
             Self::BodyTooLarge { .. } => Some(Code::HttpTooLarge),
+            Self::Secret(_) => Some(Code::HttpSecret),
+            Self::NoSecret(_) => Some(Code::HttpNoSecret),
             Self::NotGranted
             | Self::HostNotAllowed(_)
             | Self::Request

@@ -4,7 +4,7 @@ use hyper::header::{
     ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::{Method, StatusCode};
-use portcullis_policy::{Grants, HTTP_METHODS, HttpUrl};
+use portcullis_policy::{Grants, HTTP_METHODS, HttpUrl, is_own_http_header};
 
 use super::failure::HttpFailure;
 
@@ -12,29 +12,6 @@ use super::failure::HttpFailure;
 const MAX_BYTES: usize = 32 * 1024;
 /// Headers of a request.
 const MAX_HEADERS: usize = 100;
-
-/// Headers that are the host's own matter: those about the connection and the length of the body (RFC 9110 section 7.6.1), the
-/// host that was decided on, and those by which servers are known to be asked for another method or path than were decided on.
-const OWN: [&str; 16] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-/// The beginning of headers that are for proxies.
-const FOR_PROXIES: &str = "proxy-";
 
 /// A method that a request may have, in upper case.
 pub(super) fn method(text: &str) -> Result<Method, HttpFailure> {
@@ -64,7 +41,7 @@ pub(super) fn headers(
         // Neither takes a line break, and a name takes no space or colon.
         let read: HeaderName = name.parse().map_err(|_| wrong())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?;
-        if OWN.contains(&read.as_str()) || read.as_str().starts_with(FOR_PROXIES) {
+        if is_own_http_header(read.as_str()) {
             return Err(wrong());
         }
         headers.append(read, value);
@@ -116,13 +93,21 @@ pub(super) fn answered(headers: &HeaderMap) -> Vec<(String, String)> {
                 | "trailer"
                 | "transfer-encoding"
                 | "upgrade"
-        ) && !name.starts_with(FOR_PROXIES)
+        ) && !name.starts_with("proxy-")
     });
     told.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
     })
     .collect()
+}
+
+/// All names and values, as bytes to be searched.
+pub(super) fn text(headers: &HeaderMap) -> Vec<u8> {
+    let lines = headers.iter();
+    let lines =
+        lines.map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 /// Whether a response has a body: one to `HEAD`, and of these statuses, has none.

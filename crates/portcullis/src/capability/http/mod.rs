@@ -1,7 +1,8 @@
 //! `http`: requests that the guest itself sends.
 //!
 //! A request is decided on by its parsed URL, and again by every address that its host stands for; only an address that was
-//! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]).
+//! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]), and no secret that the host adds
+//! to requests ([`secret`]) is in it.
 
 mod body;
 mod call;
@@ -11,6 +12,8 @@ mod exchange;
 mod failure;
 mod head;
 mod redacted;
+mod search;
+mod secret;
 
 pub(crate) use client::Client;
 pub(crate) use failure::HttpFailure;

@@ -3,6 +3,7 @@
 
 pub(crate) mod limits;
 pub(crate) mod peer;
+pub(crate) mod secret;
 pub(crate) mod send;
 pub(crate) mod spellings;
 pub(crate) mod ssrf;
@@ -118,5 +119,12 @@ fn hosts(entries: &[&str]) -> Grants {
 }
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    [send::TESTS, limits::TESTS, ssrf::TESTS, tls::TESTS].concat()
+    [
+        send::TESTS,
+        limits::TESTS,
+        ssrf::TESTS,
+        tls::TESTS,
+        secret::TESTS,
+    ]
+    .concat()
 }

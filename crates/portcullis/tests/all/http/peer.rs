@@ -82,7 +82,9 @@ fn request(reader: &mut impl BufRead) -> io::Result<(String, Vec<u8>)> {
 fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
     let parts: Vec<_> = target.trim_start_matches('/').splitn(2, '/').collect();
     let number = || parts.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let words: Vec<_> = target.trim_start_matches('/').split('/').collect();
     match parts[0] {
+        "v1" | "shown" => super::secret::reflected(stream, &words, head),
         "echo" => whole(stream, "200 OK", "", head.as_bytes()),
         "redirect" => {
             let to = parts.get(1).copied().unwrap_or_default();
@@ -105,12 +107,7 @@ fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
             }
             stream.write_all(b"0\r\n\r\n")
         }
-        "gzip" => {
-            let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-            packed.write_all(&vec![b'g'; number()])?;
-            let packed = packed.finish()?;
-            whole(stream, "200 OK", "Content-Encoding: gzip\r\n", &packed)
-        }
+        "gzip" => packed(stream, &vec![b'g'; number()]),
         "brotli" => whole(stream, "200 OK", "Content-Encoding: br\r\n", b"?"),
         "headers" => {
             let many: String = (0..number()).map(|n| format!("X-{n}: y\r\n")).collect();
@@ -135,7 +132,29 @@ fn hang() -> io::Result<()> {
     }
 }
 
-fn whole(stream: &mut impl Write, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+pub(super) fn packed(stream: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(body)?;
+    let packed = packed.finish()?;
+    whole(stream, "200 OK", "Content-Encoding: gzip\r\n", &packed)
+}
+
+/// In chunks of one byte, each sent by itself.
+pub(super) fn chunked(stream: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+    for byte in body {
+        stream.write_all(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n'])?;
+        stream.flush()?;
+    }
+    stream.write_all(b"0\r\n\r\n")
+}
+
+pub(super) fn whole(
+    stream: &mut impl Write,
+    status: &str,
+    headers: &str,
+    body: &[u8],
+) -> io::Result<()> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes())?;

@@ -23,13 +23,13 @@ portcullis_testkit::tests![
 const API: &str = "https://api.example.com/hello";
 
 /// A server with a certificate for these names, and the file of the authority that signed it.
-struct Secure {
-    peer: Peer,
-    authority: PathBuf,
+pub(super) struct Secure {
+    pub(super) peer: Peer,
+    pub(super) authority: PathBuf,
     _dir: tempfile::TempDir,
 }
 
-fn secure(names: &[&str]) -> Secure {
+pub(super) fn secure(names: &[&str]) -> Secure {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
