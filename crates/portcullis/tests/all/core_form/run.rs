@@ -555,7 +555,7 @@ fn preview_1_opens_a_number_of_files_and_no_pipe() {
         };
         block_on(async {
             let mut instance = Stage::new().start(&guest, grants).await.unwrap();
-            instance.run(&[]).await
+            instance.run(&[]).await.map_err(Box::new)
         })
     };
     let opening = |times: u32| {
@@ -570,7 +570,7 @@ fn preview_1_opens_a_number_of_files_and_no_pipe() {
     };
     assert_eq!(opening(127).unwrap(), Ok(String::new()));
     let error = opening(200).unwrap_err();
-    let CallError::Trap { cause, .. } = &error else {
+    let CallError::Trap { cause, .. } = &*error else {
         panic!("{error}")
     };
     assert!(cause.contains("table"), "{error}");
