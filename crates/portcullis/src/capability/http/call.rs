@@ -12,12 +12,10 @@ use portcullis_policy::{
 use super::dial::{NoWay, Way, way};
 use super::exchange::{Outgoing, Progress, Unanswered, exchange};
 use super::failure::HttpFailure;
+use super::redacted::{self, MAX_URL};
 use super::secret::{self, Secrets};
-use super::{HttpAnswer, HttpAsk, head, redacted};
+use super::{HttpAnswer, HttpAsk, head};
 use crate::gate::{Gate, Refused, Use};
-
-/// Bytes of a URL.
-const MAX_URL: usize = 16 * 1024;
 
 /// A call under way: its line in the trail, and what it is about for messages.
 struct Call {
