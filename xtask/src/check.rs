@@ -1,10 +1,10 @@
-//! `cargo xtask check`: format, lints and arrows. The steps are shared with [`crate::test`].
+//! `cargo xtask check`: format, lints, arrows and the table of clawft. The steps are shared with [`crate::test`].
 
 use crate::skips::Skips;
-use crate::{Options, arrows, shell};
+use crate::{Options, arrows, clawft, shell};
 use anyhow::{Result, bail};
 
-/// Runs the three steps; what could not run is named.
+/// Runs the four steps; what could not run is named.
 ///
 /// # Errors
 /// A step fails.
@@ -13,6 +13,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     format(options, &mut skips)?;
     lints(options, &mut skips)?;
     arrows::check()?;
+    clawft::check()?;
     skips.print();
     skips.settle(options.ci)
 }

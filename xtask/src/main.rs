@@ -12,6 +12,7 @@
 mod arrows;
 mod bench;
 mod check;
+mod clawft;
 mod component;
 mod componentizers;
 mod dual_use;
@@ -41,7 +42,8 @@ usage: cargo xtask TASK [OPTION]...
 
 tasks
   test     format, lints, docs, arrows, guests, all tests; what continuous integration runs
-  check    format, lints and arrows only
+  check    format, lints, arrows and the table of clawft only
+  clawft   write into docs/clawft.md which tests show clawft's rows and weak spots
   guests   build the test guests and the example plugins into target/guests
   extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
   bench    measure, release build; arguments after `--` are groups of rows, `peers` among them
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
     let done = Options::parse(task.as_deref(), args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
         Some("check") => check::run(&options),
+        Some("clawft") => clawft::write(),
         Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),
         Some("bench") => bench::run(&options),

@@ -2,7 +2,7 @@
 
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
-use crate::{Options, arrows, check, dual_use, guests, ordinary, rebuild, shell};
+use crate::{Options, arrows, check, clawft, dual_use, guests, ordinary, rebuild, shell};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,6 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     step("format", check::format(options, &mut skips));
     step("arrows", arrows::check());
+    step("table of clawft", clawft::check());
     step("lints", check::lints(options, &mut skips));
     step("docs", check::docs());
     let mut tally = Tally::default();

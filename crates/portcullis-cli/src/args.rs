@@ -244,7 +244,8 @@ pub(crate) struct RunArgs {
     pub(crate) stdin: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
-    /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it.
+    /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it. A `--` between
+    /// them is not passed on.
     #[arg(required = true, trailing_var_arg = true, value_names = ["PLUGIN", "ARGS"])]
     pub(crate) plugin: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, LoadError, Source};
 use portcullis_config::{LocateError, Manifest, PluginEntry, SelectError};
-use portcullis_policy::{Code, Denial, Grants, Origin};
+use portcullis_policy::{Code, Denial, Grants, HTTP_METHODS, HttpUrl, Origin, ProgramRule};
 use sha2::{Digest, Sha256};
 
 use crate::code;
@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) digest: [u8; 32],
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
+    /// What the plugin's relative paths begin at.
+    project: PathBuf,
 }
 
 /// How `grant` and `revoke` have to be told which plugin is meant.
@@ -68,6 +70,7 @@ impl Target {
             sha256: hex::encode(digest),
             digest,
             editing,
+            project: settings.project.clone(),
         })
     }
 
@@ -86,21 +89,9 @@ impl Target {
 
     /// Says of a denial that the policy is not what is missing: the plugin itself did not ask.
     pub(crate) fn explain(&self, mut denial: Denial) -> Denial {
-        let name = Path::new(&denial.object).file_name();
-        let allows = |grants: &Grants| {
-            let exec = grants.exec.as_ref();
-            exec.is_some_and(|exec| {
-                exec.any_program
-                    || exec
-                        .allow
-                        .iter()
-                        .any(|rule| name == Some(OsStr::new(rule.program.base_name())))
-            })
-        };
         if let Some((path, _)) = &self.entry.manifest
-            && matches!(denial.code, Code::ExecNoRule | Code::ExecNotGranted)
-            && allows(&self.entry.grants)
-            && !allows(&self.grants())
+            && self.would_allow(&self.entry.grants, &denial)
+            && !self.would_allow(&self.grants(), &denial)
         {
             denial.notes = vec![format!(
                 "the policy allows it, but the plugin does not ask for it in `{}`",
@@ -109,6 +100,28 @@ impl Target {
             denial.remedies.clear();
         }
         denial
+    }
+
+    /// Whether these rights are about what was denied for want of any.
+    fn would_allow(&self, grants: &Grants, denial: &Denial) -> bool {
+        let object = Path::new(&denial.object);
+        match denial.code {
+            Code::ExecNoRule | Code::ExecNotGranted => grants.exec.as_ref().is_some_and(|exec| {
+                let same = |rule: &ProgramRule| {
+                    object.file_name() == Some(OsStr::new(rule.program.base_name()))
+                };
+                exec.any_program || exec.allow.iter().any(same)
+            }),
+            Code::FsNotGranted => {
+                let path = self.project.join(object);
+                grants.fs.iter().any(|grant| path.starts_with(&grant.host))
+            }
+            Code::HttpNotGranted => HttpUrl::parse(&denial.object).is_ok_and(|url| {
+                let mut methods = HTTP_METHODS.iter();
+                methods.any(|method| grants.http.decide(method, &url).is_ok())
+            }),
+            _ => false,
+        }
     }
 
     /// The bytes and rights to load, once the bytes are those that the policy names.

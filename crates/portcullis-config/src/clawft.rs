@@ -281,6 +281,9 @@ impl ClawftManifest {
             .map(String::as_str)
             .collect();
         restrict_hosts(&mut grants, Some(&hosts));
+        // Both have letters, digits and few signs only.
+        let agent = format!("clawft-plugin/{}/{}", self.id, self.version);
+        grants.http.agent = Some(agent);
         grants
     }
 }

@@ -51,11 +51,16 @@ pub(crate) const SIZE_UNITS: &str =
 /// Reads a time with its zone, as `"2026-01-01T00:00:00Z"`, into the time since the Unix epoch.
 ///
 /// # Errors
-/// It is no such time, or one before the epoch, which WASI cannot tell.
+/// It is no such time, or one that WASI cannot tell: before the epoch, or so late (2554) that its nanoseconds are no number of
+/// 64 bits.
 pub(crate) fn time_of_day(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time such as 2026-01-01T00:00:00Z");
     let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(time.duration_since(jiff::Timestamp::UNIX_EPOCH)).map_err(|_| wrong())
+    let since = time.duration_since(jiff::Timestamp::UNIX_EPOCH);
+    let since = Duration::try_from(since).map_err(|_| wrong())?;
+    u64::try_from(since.as_nanos())
+        .map(|_| since)
+        .map_err(|_| format!("`{text}` is too late: a guest counts nanoseconds, up to 2554-07-21"))
 }
 
 fn split(text: &str) -> (&str, &str) {

@@ -185,6 +185,12 @@ pub(crate) async fn supervise(
             () = sleep_until(watch.next(watched.late())) => watch.expired(cell, watched.late())?,
         }
     };
+    if !watch.is_killed()
+        && let Some(code) = stop.and_then(Piped::beyond)
+    {
+        // It ended by itself meanwhile: whoever reads it may have closed the stream that was too long.
+        watch.killed_for = Some(code);
+    }
     tell.send_replace(true);
     let rest = async { if open { streams.await } else { Ok(()) } };
     let trees = async {

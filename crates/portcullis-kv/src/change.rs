@@ -82,6 +82,7 @@ impl Store {
 
     fn change<T>(&self, act: impl FnOnce(&Change<'_>) -> Result<T, KvError>) -> Result<T, KvError> {
         let mut connection = self.connection();
+        self.in_place()?;
         let acted = self.act(&mut connection, act);
         match acted {
             Ok(acted) => acted,

@@ -15,7 +15,7 @@ use crate::{KvError, Store};
 /// How the name of a store's file ends.
 const DATABASE: &str = ".db";
 /// What the database has beside it.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+pub(crate) const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// It is never written in the mode that has this; one that is there would be played back.
 const FOREIGN: &str = "-journal";
 
@@ -34,7 +34,12 @@ impl Stores {
     /// # Errors
     /// Somebody else owns it or has access to it, or it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, KvError> {
+        let missing = path.ancestors().take_while(|path| !path.exists()).count();
         PrivateDir::open_or_create(path)?;
+        // What is in a directory is lost with its name.
+        for made in path.ancestors().take(missing) {
+            sync_name(made)?;
+        }
         Self::of(path)
     }
 
@@ -185,7 +190,30 @@ impl Stores {
         open::create(&path.join(&unfinished), owner)?;
         rustix::fs::renameat_with(&opened, &*unfinished, &opened, name, RenameFlags::NOREPLACE)
             .map_err(|errno| failed("make", errno))?;
-        rustix::fs::fsync(&opened).map_err(|errno| failed("sync the directory of", errno))
+        rustix::fs::fsync(&opened).map_err(|errno| failed("sync the directory of", errno))?;
+        // Somebody else may just have made it.
+        sync_name(path)
+    }
+}
+
+/// Makes the name of a directory last.
+fn sync_name(path: &Path) -> Result<(), KvError> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    match File::open(parent).and_then(|parent| parent.sync_all()) {
+        // Somebody else's, who gave us this one in it.
+        Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced.map_err(|source| {
+            let (action, path) = ("sync the directory of", path.to_owned());
+            PrivateError::Io {
+                action,
+                path,
+                source,
+            }
+            .into()
+        }),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_private::PrivateError;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// Why a store cannot be used, or not like this.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +53,32 @@ pub enum KvError {
         path: PathBuf,
     },
     /// The file is not as this crate leaves it. It is left as it is.
-    #[error("`{path}` is damaged or not ours: {why}")]
+    #[error(
+        "`{path}` is damaged or not ours: {why}; it is left as it is (move it away, and the plugin begins anew)"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+    },
+    /// The file, or one of those beside it, is not the one that was opened: what is written now, nobody would find.
+    #[error(
+        "`{path}` was moved, removed or replaced while it was in use; put it back, or start again"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A change is not acknowledged where it cannot be made durable.
+    #[error(
+        "`{path}` is on a file system without a write-ahead log (`{mode}`); choose another data directory"
+    )]
+    NoLog {
+        /// The file.
+        path: PathBuf,
+        /// What it has instead.
+        mode: String,
     },
     /// The directory, or a file in it, is not ours alone.
     #[error(transparent)]
@@ -86,6 +106,11 @@ impl KvError {
     /// What a failure of the database means.
     pub(crate) fn of(source: rusqlite::Error, action: &'static str, path: &Path) -> Self {
         let path = path.to_owned();
+        // The index of the log could not be made longer.
+        let extended = source.sqlite_error().map(|error| error.extended_code);
+        if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) {
+            return Self::NoSpace { path };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             Some(ErrorCode::DiskFull) => Self::NoSpace { path },

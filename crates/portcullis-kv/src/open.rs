@@ -57,7 +57,9 @@ pub(crate) fn create(path: &Path, owner: &str) -> Result<(), KvError> {
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.execute("INSERT INTO about VALUES (1, ?1, 0, 0)", [owner])?;
-        transaction.commit()
+        transaction.commit()?;
+        // It gets its name without its log. To close it would move that too, but not say where there is no room.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     };
     fill(&mut connection).map_err(failed)?;
     connection.close().map_err(|(_, source)| failed(source))
@@ -129,8 +131,8 @@ fn logged(connection: &Connection, path: &Path) -> Result<(), KvError> {
         .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
         .map_err(failed)?;
     if mode != "wal" {
-        let why = format!("its file system has no write-ahead log (`{mode}`)");
-        return Err(KvError::damaged(path, why));
+        let path = path.to_owned();
+        return Err(KvError::NoLog { path, mode });
     }
     let set = || {
         connection.pragma_update(None, "synchronous", "FULL")?;

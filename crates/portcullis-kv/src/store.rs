@@ -1,8 +1,10 @@
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::directory::BESIDE;
 use crate::{KvError, MAX_PAGE};
 
 /// The store of one owner. Calls wait for each other, and for other processes up to five seconds.
@@ -10,7 +12,12 @@ use crate::{KvError, MAX_PAGE};
 pub struct Store {
     connection: Mutex<Connection>,
     path: PathBuf,
+    /// The database, its log and the index of that, as they were opened.
+    opened: [Option<FileId>; 3],
 }
+
+/// Device and inode.
+type FileId = (u64, u64);
 
 /// Keys, in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +41,7 @@ impl Store {
     pub(crate) fn new(connection: Connection, path: PathBuf) -> Self {
         Self {
             connection: Mutex::new(connection),
+            opened: files(&path),
             path,
         }
     }
@@ -97,6 +105,15 @@ impl Store {
         }
     }
 
+    /// Whether its names still lead to the files that were opened.
+    pub(crate) fn in_place(&self) -> Result<(), KvError> {
+        if files(&self.path) == self.opened {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        Err(KvError::Replaced { path })
+    }
+
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         // A transaction that was left by a panic is rolled back.
         self.connection
@@ -119,6 +136,15 @@ impl Store {
             other => other,
         })
     }
+}
+
+fn files(path: &Path) -> [Option<FileId>; 3] {
+    ["", BESIDE[0], BESIDE[1]].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        let found = Path::new(&name).symlink_metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    })
 }
 
 pub(crate) fn get(connection: &Connection, key: &str) -> rusqlite::Result<Option<Vec<u8>>> {

@@ -52,6 +52,8 @@ pub struct HttpGrant {
     pub ceiling: Option<Bounded<Vec<HttpRule>>>,
     /// If present, the only hosts that the plugin asks for, at whatever ports: it reaches no others.
     pub asked: Option<Vec<HttpHosts>>,
+    /// If present, how servers are told who asks: in place of what the guest says of itself in `User-Agent`.
+    pub agent: Option<String>,
     /// Headers that the host adds.
     pub secrets: Vec<HttpSecret>,
 }

@@ -87,12 +87,23 @@ pub enum KvOwner {
 impl KvOwner {
     /// Names the state of a plugin: no two different owners, and no two plugins of one, have the same.
     pub fn state_of(&self, plugin: &PluginId) -> String {
-        // A quoted text ends where it seems to.
+        // A quote that is part of a text is escaped, so that each ends where it seems to. State is found by this name for
+        // ever: the escapes are those of ASCII, which do not change with a version of Unicode.
+        let path = |path: &PathBuf| {
+            path.as_os_str()
+                .as_encoded_bytes()
+                .escape_ascii()
+                .to_string()
+        };
         match self {
             Self::Policy { policy, file } => {
-                format!("plugin {plugin} at {file:?} by policy {policy:?}")
+                let (file, policy) = (path(file), path(policy));
+                format!("plugin {plugin} at \"{file}\" by policy \"{policy}\"")
             }
-            Self::Application { name } => format!("plugin {plugin} of application {name:?}"),
+            Self::Application { name } => {
+                let name = name.as_bytes().escape_ascii();
+                format!("plugin {plugin} of application \"{name}\"")
+            }
         }
     }
 }
@@ -256,6 +267,8 @@ mod tests {
             application(""),
             application("/a"),
             application("x\" of application \"y"),
+            application("\u{e9}"),
+            application("\\xc3\\xa9"),
         ];
         let plugins = ["p", "q"].map(|id| PluginId::new(id).unwrap());
         let mut names: Vec<_> = owners
@@ -265,5 +278,10 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), owners.len() * plugins.len());
+        assert_eq!(
+            policy("/caf\u{e9}", "/a \"b\"").state_of(&plugin()),
+            r#"plugin p at "/a \"b\"" by policy "/caf\xc3\xa9""#,
+            "what was kept under a name is found by it for ever"
+        );
     }
 }

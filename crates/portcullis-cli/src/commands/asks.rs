@@ -2,7 +2,7 @@
 
 use portcullis::Diagnostic;
 use portcullis_config::AskKind;
-use portcullis_policy::{FsAccess, Remedy};
+use portcullis_policy::{FsAccess, HttpHosts, Remedy};
 
 use crate::code;
 use crate::failure::{Report, diagnostic};
@@ -82,12 +82,20 @@ fn right(ask: &AskKind) -> Option<(&'static str, String)> {
             Some((verb, path.clone()?))
         }
         AskKind::Env { name } => Some(("env", name.clone()?)),
+        AskKind::Http { host } => {
+            let host = host.clone()?;
+            // A policy names addresses outside the public network with their port, which nobody asks for.
+            let needs_port = HttpHosts::parse(&host).is_err();
+            let host = if needs_port {
+                format!("{host}:80")
+            } else {
+                host
+            };
+            HttpHosts::parse(&host).is_ok().then_some(("http", host))
+        }
         // No function of the host runs commands for such a plugin, and none of the others is asked for by it.
-        AskKind::Http { .. }
-        | AskKind::Exec { .. }
-        | AskKind::Kv
-        | AskKind::Log
-        | AskKind::Prompt
-        | AskKind::Metadata => None,
+        AskKind::Exec { .. } | AskKind::Kv | AskKind::Log | AskKind::Prompt | AskKind::Metadata => {
+            None
+        }
     }
 }

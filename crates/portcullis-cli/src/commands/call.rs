@@ -69,26 +69,32 @@ pub(super) fn tool(name: String, params: String) -> Result<Ask> {
 /// A plugin of clawft is not named a tool, or another one is.
 pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
     match (ask, kind) {
-        (Ask::Args(args), Kind::ClawftComponent) => match <[String; 2]>::try_from(args) {
-            Ok([name, params]) => tool(name, params),
-            Err(args) => match <[String; 1]>::try_from(args) {
-                Ok([name]) => tool(name, "{}".to_owned()),
-                Err(_) => Err(Failure::usage(
-                    diagnostic(
-                        code::ARGUMENT,
-                        "a plugin of clawft is run with the name of a tool and its parameters",
-                    )
-                    .help(format!("portcullis run {selector} -- <tool> '<JSON>'"))
-                    .help(format!(
-                        "to see its tools: portcullis inspect --describe {selector}"
-                    )),
+        (Ask::Args(args), Kind::ClawftComponent) => match without_separator(&args) {
+            [name] => tool(name.clone(), "{}".to_owned()),
+            [name, params] => tool(name.clone(), params.clone()),
+            _ => Err(Failure::usage(
+                diagnostic(
+                    code::ARGUMENT,
+                    "a plugin of clawft is run with the name of a tool and its parameters",
+                )
+                .help(format!("portcullis run {selector} -- <tool> '<JSON>'"))
+                .help(format!(
+                    "to see its tools: portcullis inspect --describe {selector}"
                 )),
-            },
+            )),
         },
         (Ask::Tool { .. }, Kind::Component | Kind::PortcullisModule) => Err(Failure::usage(
             diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
                 .help(format!("portcullis run {selector} [args]")),
         )),
         (ask, _) => Ok(ask),
+    }
+}
+
+/// What follows the plugin is all the plugin's, a separator included. As the name of a tool it means nothing.
+fn without_separator(args: &[String]) -> &[String] {
+    match args {
+        [first, rest @ ..] if first == "--" => rest,
+        all => all,
     }
 }

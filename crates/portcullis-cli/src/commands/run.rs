@@ -77,10 +77,15 @@ pub(super) struct Job<'a> {
 }
 
 pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let (selector, guest_args) = args
+    let (selector, rest) = args
         .plugin
         .split_first()
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    // Written so that the rest is seen to be the plugin's; a second one is its own.
+    let guest_args = match rest {
+        [end, own @ ..] if end == "--" => own,
+        own => own,
+    };
     let job = Job {
         common: &args.common,
         flags: args.permissions.flags(),

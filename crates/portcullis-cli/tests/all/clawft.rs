@@ -1,6 +1,8 @@
 //! Plugins of clawft on the command line.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 
 use portcullis_testkit::guest;
 use serde_json::{Value, json};
@@ -44,7 +46,7 @@ fn env() -> Context {
 const LANG: &str = r#"{"name":"LANG_OF_TEST"}"#;
 
 #[test]
-fn a_tool_is_called_by_both_verbs() {
+fn weak_03_a_tool_is_called_by_both_verbs_of_the_command() {
     let context = env();
     let told = |(code, out, _): (i32, String, String)| (code, out);
     let answer = (0, "\"C\"\n".to_owned());
@@ -61,7 +63,6 @@ fn a_tool_is_called_by_both_verbs() {
 
 #[test]
 fn parameters_are_read_from_standard_input() {
-    use std::io::Write;
     use std::process::Stdio;
     let context = env();
     let args = [
@@ -135,12 +136,16 @@ fn what_a_manifest_asks_for_in_vain_is_a_warning_with_what_grants_it() {
     let data = context.project().join("data").display().to_string();
     let manifest = json!({
         "id": "everything", "name": "Everything", "version": "1.2.3", "capabilities": ["tool"], "wasm_module": "plugin.wasm",
-        "permissions": { "env_vars": ["LANG_OF_TEST"], "filesystem": [data], "shell": true },
+        "permissions": {
+            "env_vars": ["LANG_OF_TEST"], "filesystem": [data], "shell": true, "network": ["api.example.com", "127.0.0.1"],
+        },
     });
     context.write("everything/clawft.plugin.json", manifest.to_string());
     let (code, out, error) = call(&context, &["everything", "env", "--json", LANG]);
     assert_eq!((code, out.as_str()), (0, "null\n"));
     let grants = [
+        "portcullis grant --config policy.toml everything http api.example.com".to_owned(),
+        "portcullis grant --config policy.toml everything http 127.0.0.1:80".to_owned(),
         format!("portcullis grant --config policy.toml everything write {data}"),
         "portcullis grant --config policy.toml everything env LANG_OF_TEST".to_owned(),
     ];
@@ -213,19 +218,46 @@ fn a_guest_that_never_comes_to_its_description_is_noticed_only_where_that_is_ask
     assert!(shown.contains("it does not describe itself"), "{shown}");
 }
 
+/// Answers every request with five bytes, and where it does.
+fn server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let head = BufReader::new(&stream).lines().map_while(Result::ok);
+            head.take_while(|line| !line.is_empty()).for_each(drop);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+            // The plugin may be gone by now.
+            let _gone = stream.write_all(answer);
+        }
+    });
+    port
+}
+
 #[test]
 fn the_trail_is_shown_in_the_lines_that_clawft_documents() {
-    let context = context(
-        &json!({}),
-        "env = [\"LANG_OF_TEST\", \"UNSET\"]\nfs.write = [\"data\"]\nlimits.fuel = 2000000\n",
+    let address = format!("127.0.0.1:{}", server());
+    let policy = format!(
+        "env = [\"LANG_OF_TEST\", \"UNSET\"]\nfs.write = [\"data\"]\nlimits.fuel = 200000000\nlog = true\n\
+         http.allow = [\"{address}\"]\nlimits.log_per_minute = 2\n"
     );
+    let context = context(&json!({}), &policy);
     let data = context.project().join("data").display().to_string();
     let manifest = json!({
         "id": "everything", "name": "Everything", "version": "1.2.3", "capabilities": ["tool"], "wasm_module": "plugin.wasm",
-        "permissions": { "env_vars": ["LANG_OF_TEST", "UNSET"], "filesystem": [data] },
+        "permissions": {
+            "env_vars": ["LANG_OF_TEST", "UNSET"], "filesystem": [data], "network": ["127.0.0.1", "*.example"],
+        },
     });
     context.write("everything/clawft.plugin.json", manifest.to_string());
     let path = format!("{data}/a b");
+    let url = format!("http://{address}/x");
+    let http = |url: &str| {
+        (
+            "http",
+            json!({ "method": "POST", "url": url, "body": "123" }),
+        )
+    };
     for (tool, params) in [
         ("env", json!({ "name": "LANG_OF_TEST" })),
         ("env", json!({ "name": "UNSET" })),
@@ -233,7 +265,12 @@ fn the_trail_is_shown_in_the_lines_that_clawft_documents() {
         ("write", json!({ "path": path, "content": "12345" })),
         ("read", json!({ "path": path })),
         ("read", json!({ "path": "/etc/passwd" })),
+        http(&format!("{url}?key=value")),
+        http("http://other.example/"),
+        http("http://127.0.0.1:0/"),
+        ("log", json!({ "message": "m", "times": 12 })),
         ("loop", json!({})),
+        ("allocate", json!({ "mebibytes": 20 })),
     ] {
         call(
             &context,
@@ -251,7 +288,14 @@ fn the_trail_is_shown_in_the_lines_that_clawft_documents() {
         format!("[PLUGIN_FS] plugin=everything op=write path=\"{path}\" bytes=5 result=ok"),
         format!("[PLUGIN_FS] plugin=everything op=read path=\"{path}\" bytes=5 result=ok"),
         "[PLUGIN_FS] plugin=everything op=read path=/etc/passwd bytes=0 result=denied".to_owned(),
-        "[PLUGIN_RESOURCE] plugin=everything resource=fuel used=2000000 limit=2000000".to_owned(),
+        format!("[PLUGIN_HTTP] plugin=everything method=POST url={url} status=200 bytes=5"),
+        "[PLUGIN_HTTP] plugin=everything method=POST url=http://other.example/ status=denied bytes=0"
+            .to_owned(),
+        "[PLUGIN_HTTP] plugin=everything method=POST url=http://127.0.0.1:0/ status=denied bytes=0"
+            .to_owned(),
+        "[PLUGIN_LOG_THROTTLE] plugin=everything dropped=10 in last 60s".to_owned(),
+        "[PLUGIN_RESOURCE] plugin=everything resource=fuel used=200000000 limit=200000000".to_owned(),
+        "[PLUGIN_RESOURCE] plugin=everything resource=memory limit=16777216".to_owned(),
     ];
     assert_eq!(shown, expected);
 }
@@ -284,5 +328,37 @@ fn the_directory_of_a_plugin_has_no_policy() {
     assert_eq!(
         call(&context, &["everything", "env", "--json", LANG]).1,
         "null\n"
+    );
+}
+
+#[test]
+fn what_the_policy_gives_and_the_manifest_does_not_ask_for_is_said_without_a_command_that_changes_nothing()
+ {
+    let policy = "fs.write = [\"data\"]\nhttp.allow = [\"*\"]\n";
+    let context = context(&json!({}), policy);
+    let note = "the policy allows it, but the plugin does not ask for it in";
+    for (tool, params) in [
+        ("read", json!({ "path": "data/x" })),
+        (
+            "http",
+            json!({ "method": "PUT", "url": "http://api.example.com/" }),
+        ),
+    ] {
+        let params = params.to_string();
+        let (code, _, error) = call(&context, &["everything", tool, "--json", &params]);
+        assert_eq!(code, 1);
+        assert!(
+            error.contains(note) && !error.contains("portcullis grant"),
+            "{error}"
+        );
+    }
+    // What the policy does not give either has its command.
+    let (_, _, error) = call(
+        &context,
+        &["everything", "read", "--json", r#"{"path":"other/x"}"#],
+    );
+    assert!(
+        !error.contains(note) && error.contains("portcullis grant"),
+        "{error}"
     );
 }

@@ -84,7 +84,19 @@ pub(crate) struct Cache {
 /// The right of one command to have its cache: while it lasts, nobody empties or removes that.
 #[derive(Debug)]
 pub(crate) struct InUse {
-    _lock: OwnedFd,
+    _lock: Lock,
+}
+
+/// The lock of a cache, given up when this is dropped: closing the descriptor would leave it to a child that the host has
+/// just forked, until that executes something.
+#[derive(Debug)]
+struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where this fails the descriptor is closed all the same.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Cache {
@@ -168,7 +180,7 @@ impl Cache {
             last_modification: now,
         };
         rustix::fs::futimens(&lock, &times).map_err(|error| self.failed(error))?;
-        Ok(InUse { _lock: lock })
+        Ok(InUse { _lock: Lock(lock) })
     }
 
     /// Empties it if a command, which has ended, left more than is kept. Not while another command has it: then that one
@@ -227,12 +239,28 @@ impl Cache {
 }
 
 /// The right to empty or remove a cache; `None` while a command has it.
-fn exclusive(cache: &Path) -> io::Result<Option<OwnedFd>> {
+fn exclusive(cache: &Path) -> io::Result<Option<Lock>> {
     let dir = PrivateDir::open(cache).map_err(io::Error::other)?;
     let lock = dir.open_or_create_file(LOCK).map_err(io::Error::other)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(lock)),
+        Ok(()) => Ok(Some(Lock(lock))),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_up_even_if_a_child_has_its_descriptor() {
+        let cache = tempfile::tempdir().unwrap();
+        let lock = exclusive(cache.path()).unwrap().unwrap();
+        let of_child = lock.0.try_clone().unwrap();
+        assert!(exclusive(cache.path()).unwrap().is_none());
+        drop(lock);
+        assert!(exclusive(cache.path()).unwrap().is_some());
+        drop(of_child);
     }
 }

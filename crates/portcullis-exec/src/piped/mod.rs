@@ -181,6 +181,14 @@ impl Piped {
         self.0.stop.borrow().is_some()
     }
 
+    /// The limit for which it is to be killed, if it went beyond one.
+    pub(crate) fn beyond(&self) -> Option<Code> {
+        match *self.0.stop.borrow() {
+            Some(Stop::Limit(code)) => Some(code),
+            Some(Stop::Asked) | None => None,
+        }
+    }
+
     fn stop(&self, stop: Stop) {
         self.0.stop.send_if_modified(|told| {
             let first = told.is_none();

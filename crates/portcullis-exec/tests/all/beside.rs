@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use portcullis_exec::{ExecAsk, Pauses, Piped, ReadError, Running, Status, Stream, Streams, Which};
+use portcullis_policy::Code;
 
 use crate::fixture::{PATIENCE, Plugin, ask, executor, shell};
 use crate::witness::{STUBBORN_LINES, Witness};
@@ -11,6 +12,7 @@ crate::tests![
     what_was_written_before_the_end_of_file_arrives,
     one_that_is_let_go_is_killed_and_its_streams_end,
     a_kill_leaves_nothing_and_what_was_written_can_be_read,
+    one_whose_stream_was_too_long_and_is_closed_ends_for_that_reason,
     one_that_reads_nothing_any_more_says_so,
     no_time_passes_while_somebody_is_asked,
 ];
@@ -84,6 +86,21 @@ async fn a_kill_leaves_nothing_and_what_was_written_can_be_read() {
         (b"partial\n".to_vec(), ReadError::Ended)
     );
     assert_eq!(completed.stdout_written, 8);
+}
+
+async fn one_whose_stream_was_too_long_and_is_closed_ends_for_that_reason() {
+    let mut plugin = Plugin::new(&["yes"]);
+    plugin.limit(|limits| limits.total_output = 1000);
+    let (piped, running) = spawn(&plugin, &ask("yes", &[])).await;
+    let (read, end) = read_to_end(&piped).await;
+    assert_eq!((read.len(), end), (1000, ReadError::Lost));
+    // Nobody has killed it yet: it dies of SIGPIPE, and has long told so when another one has come and gone.
+    piped.close(Which::Stdout);
+    piped.readable(Which::Stderr).await;
+    let (_, other) = spawn(&Plugin::new(&["true"]), &ask("true", &[])).await;
+    assert_eq!(other.finish().await.unwrap().status, Status::Exited(0));
+    let completed = running.finish().await.unwrap();
+    assert_eq!(completed.killed_for, Some(Code::LimitTotalOutput));
 }
 
 async fn one_that_reads_nothing_any_more_says_so() {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use portcullis_kv::{KvError, Limits, Stores};
 use portcullis_testkit::tests;
 use rusqlite::Connection;
+use rustix::fs::{CWD, FileType, Mode};
 
 use crate::Fixture;
 
@@ -15,6 +16,7 @@ tests![
     files_and_directories_are_ours_alone,
     a_directory_that_others_read_is_refused,
     links_and_other_names_of_a_file_are_refused,
+    what_is_swapped_while_it_is_in_use_is_an_error_until_it_is_back,
     a_log_to_be_played_back_is_refused,
     a_file_cut_off_anywhere_is_an_error_or_whole,
     bytes_changed_anywhere_are_an_error_or_change_nothing_that_is_counted,
@@ -108,6 +110,42 @@ fn links_and_other_names_of_a_file_are_refused() {
     assert!(error.to_string().contains("is not a plain file"), "{error}");
 }
 
+fn what_is_swapped_while_it_is_in_use_is_an_error_until_it_is_back() {
+    let fixture = Fixture::new();
+    let path = filled(&fixture);
+    let stores = fixture.stores();
+    let store = stores.store("p").unwrap();
+    let away = path.with_file_name("away");
+    let limits = Limits::default();
+    for end in ["", "-wal", "-shm"] {
+        let path = PathBuf::from(format!("{}{end}", path.display()));
+        let make: [&dyn Fn(); 4] = [
+            &|| {},
+            &|| symlink(&away, &path).unwrap(),
+            &|| {
+                rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap()
+            },
+            &|| assert!(fs::copy(&away, &path).unwrap() > 0),
+        ];
+        for (which, make) in make.into_iter().enumerate() {
+            fs::rename(&path, &away).unwrap();
+            make();
+            for error in [
+                store.set("a", b"lost", &limits).unwrap_err(),
+                store.delete("a").map(drop).unwrap_err(),
+                store.clear().map(drop).unwrap_err(),
+            ] {
+                let replaced = matches!(error, KvError::Replaced { .. });
+                assert!(replaced, "`{end}` {which}: {error:?}");
+            }
+            fs::rename(&away, &path).unwrap();
+            assert_eq!(store.get("a").unwrap().as_deref(), Some(&[7; 5000][..]));
+            store.set("d", b"0", &limits).unwrap();
+        }
+    }
+    assert_eq!(store.verify().unwrap().keys, 4);
+}
+
 fn a_log_to_be_played_back_is_refused() {
     let fixture = Fixture::new();
     let path = filled(&fixture);
@@ -137,6 +175,8 @@ fn tried(fixture: &Fixture, path: &Path, bytes: &[u8]) -> bool {
         }
         Err(error) => {
             assert!(matches!(error, KvError::Damaged { .. }), "{error:?}");
+            let said = error.to_string();
+            assert!(said.contains(&*path.to_string_lossy()) && said.contains("move it away"));
             assert_eq!(fs::read(path).unwrap(), bytes, "it is left as it is");
             true
         }

@@ -65,12 +65,40 @@ fn keys_are_listed_in_the_order_of_their_bytes_from_where_the_last_page_ended() 
     let stores = fixture.stores();
     let store = stores.store("p").unwrap();
     let mut keys: Vec<_> = (0..40).map(|n| format!("k{n}")).collect();
-    keys.extend(["K", "k", "\u{e9}", "l", "k1\u{10ffff}"].map(str::to_owned));
+    keys.extend(
+        [
+            "K",
+            "k",
+            "\u{e9}",
+            "l",
+            "k1\u{10ffff}",
+            "k%",
+            "k_",
+            "k*",
+            "k\0",
+            "[k]",
+        ]
+        .map(str::to_owned),
+    );
     for key in &keys {
         store.set(key, b"", &LIMITS).unwrap();
     }
     keys.sort();
-    for prefix in ["", "k", "k1", "k1\u{10ffff}", "l", "m"] {
+    for prefix in [
+        "",
+        "k",
+        "k1",
+        "k1\u{10ffff}",
+        "l",
+        "m",
+        "%",
+        "_",
+        "k%",
+        "k_",
+        "k*",
+        "k\0",
+        "[k]",
+    ] {
         let expected: Vec<_> = keys.iter().filter(|key| key.starts_with(prefix)).collect();
         for most in [1, 7, MAX_PAGE] {
             let mut listed: Vec<String> = Vec::new();

@@ -31,7 +31,7 @@ fn kills() -> usize {
 }
 
 /// Longer than a page, so that it lies on several.
-fn value(number: u64) -> Vec<u8> {
+pub(crate) fn value(number: u64) -> Vec<u8> {
     let text = format!("{number} ");
     text.repeat(6000 / text.len()).into_bytes()
 }

@@ -1,6 +1,9 @@
 //! A store holds no more than it may, and what is too much changes nothing.
 
-use portcullis_kv::{Expected, KvError, Limits, Usage};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use portcullis_kv::{Expected, KvError, Limits, Stores, Usage};
 use portcullis_testkit::tests;
 
 use crate::Fixture;
@@ -9,6 +12,7 @@ tests![
     keys_and_values_are_as_long_as_they_may_be_and_no_longer,
     no_more_keys_than_allowed,
     no_more_bytes_than_allowed,
+    processes_together_keep_no_more_than_allowed,
     what_a_lower_limit_leaves_no_room_for_can_still_become_smaller,
 ];
 
@@ -97,6 +101,57 @@ fn no_more_bytes_than_allowed() {
     );
     assert_eq!(store.get("a").unwrap().unwrap().len(), 9);
     assert_eq!(store.verify().unwrap(), Usage { keys: 1, bytes: 10 });
+}
+
+/// Sets keys of its own, each once, until there is no room. Says for how many there was.
+pub(crate) fn fill(directory: &Path, worker: &str) -> ExitCode {
+    let store = Stores::open(directory).unwrap().store("p").unwrap();
+    let limits = Limits::default();
+    let mut set = 0;
+    let error = loop {
+        match store.set(&format!("{worker} {set}"), &[7; 4000], &limits) {
+            Ok(()) => set += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(
+            error,
+            KvError::TooManyKeys { .. } | KvError::TooManyBytes { .. }
+        ),
+        "{error:?}"
+    );
+    println!("{set}");
+    ExitCode::SUCCESS
+}
+
+fn processes_together_keep_no_more_than_allowed() {
+    let fixture = Fixture::new();
+    let start = |worker: &str| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["filler-role".as_ref(), fixture.directory.as_os_str()])
+            .arg(worker)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let said = ["a", "b", "c"].map(start).map(|worker| {
+        let output = worker.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.trim_end().parse::<u64>().unwrap()
+    });
+    let store = fixture.stores().store("p").unwrap();
+    let (usage, limits) = (store.verify().unwrap(), Limits::default());
+    assert_eq!(usage.keys, said.iter().sum::<u64>(), "{said:?}");
+    assert!(
+        usage.keys <= limits.keys && usage.bytes <= limits.bytes,
+        "{usage:?}"
+    );
+    assert!(
+        usage.keys == limits.keys || usage.bytes + 4010 > limits.bytes,
+        "there is room left: {usage:?}"
+    );
 }
 
 fn what_a_lower_limit_leaves_no_room_for_can_still_become_smaller() {

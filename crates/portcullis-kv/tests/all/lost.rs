@@ -25,6 +25,7 @@ use crate::strace::{self, Call};
 tests![
     nothing_acknowledged_is_lost_when_the_power_fails,
     each_acknowledgement_comes_after_a_sync_of_the_log,
+    the_names_of_what_was_made_are_synced_before_anything_is_acknowledged,
     killed_before_every_single_call_a_store_is_whole,
 ];
 
@@ -149,6 +150,37 @@ fn each_acknowledgement_comes_after_a_sync_of_the_log() {
         disk.see(call);
     }
     assert_eq!(acknowledgements, WRITERS * (VALUES + 1));
+}
+
+fn the_names_of_what_was_made_are_synced_before_anything_is_acknowledged() {
+    let test = "lost::the_names_of_what_was_made_are_synced_before_anything_is_acknowledged";
+    let fixture = Fixture::new();
+    let log = fixture.beside("log");
+    let Some(mut strace) = strace::strace(&log, &[]) else {
+        println!("SKIP {test}: `strace` is not installed, or may not trace");
+        return;
+    };
+    let directory = fixture.directory.join("data/kv");
+    strace.arg(std::env::current_exe().unwrap());
+    strace.args(["writer-role".as_ref(), directory.as_os_str()]);
+    let ended = strace.args(["w1", "1"]).stdout(Stdio::null()).status();
+    assert!(ended.unwrap().success());
+    let calls = strace::read(&log).into_iter();
+    let before = calls.take_while(|call| acknowledged(call).is_none_or(|(_, number)| number == 0));
+    let synced: Vec<_> = before
+        .filter(|call| matches!(&*call.name, "fsync" | "fdatasync"))
+        .map(|call| call.path())
+        .collect();
+    for name in fixture
+        .directory
+        .join("data/kv")
+        .canonicalize()
+        .unwrap()
+        .ancestors()
+        .take(4)
+    {
+        assert!(synced.contains(&name.to_owned()), "{}", name.display());
+    }
 }
 
 /// Calls that change something on the disk, and how many of each are killed before, the first of all included.

@@ -12,6 +12,7 @@
 mod attacks;
 mod disk;
 mod entries;
+mod full;
 mod killed;
 mod limits;
 mod lost;
@@ -21,15 +22,20 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
     let words: Vec<_> = std::env::args().collect();
-    if let [_, role, directory, worker, times] = &words[..]
-        && role == "writer-role"
-    {
-        return killed::write(directory.as_ref(), worker, times.parse().unwrap());
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [_, "writer-role", directory, worker, times] => {
+            return killed::write(directory.as_ref(), worker, times.parse().unwrap());
+        }
+        [_, "filler-role", directory, worker] => return limits::fill(directory.as_ref(), worker),
+        [_, "full-role", directory] => return full::disk(directory.as_ref()),
+        [_, "reader-role", directory] => return full::read_only(directory.as_ref()),
+        _ => {}
     }
     let tests = [
         entries::TESTS,
         limits::TESTS,
         attacks::TESTS,
+        full::TESTS,
         killed::TESTS,
         lost::TESTS,
     ]

@@ -50,6 +50,7 @@ fn line(decision: &Decision, effect: Option<&Effect>) -> Option<String> {
             let answered = effect.and_then(|effect| effect.http_status);
             let status = answered.map_or_else(|| outcome("ok").to_owned(), |code| code.to_string());
             let (method, url) = (value(method), value(url));
+            let bytes = effect.map_or(0, |effect| effect.bytes_in);
             format!(
                 "[PLUGIN_HTTP] plugin={plugin} method={method} url={url} status={status} bytes={bytes}"
             )

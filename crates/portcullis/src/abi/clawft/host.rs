@@ -1,18 +1,19 @@
 //! `host`: the functions that a plugin of clawft may call.
 
-use portcullis_audit::{Effect, Masked};
-use portcullis_policy::{Capability, LogLevel};
+use portcullis_policy::LogLevel;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-use super::{HOST, files};
+use super::{HOST, files, http};
+use crate::capability::http::HttpAsk;
 use crate::gate::Refused;
 use crate::state::State;
 
 type Store<'a> = StoreContextMut<'a, State>;
 /// An answer, or what the plugin is told of why there is none.
 pub(super) type Text<T> = Result<T, String>;
-type Headers = Vec<(String, String)>;
+/// Method, URL, headers and body.
+type Request = (String, String, Vec<(String, String)>, Option<String>);
 
 /// Makes the functions known to the linker. Whether a call does anything is the gate's decision.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -20,14 +21,16 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     host.func_wrap("get-env", |mut store: Store<'_>, (name,): (String,)| {
         Ok((get_env(store.data_mut(), name),))
     })?;
-    host.func_wrap(
+    host.func_wrap_async(
         "http-request",
-        |mut store: Store<'_>,
-         (method, url, _, _): (String, String, Headers, Option<String>)|
-         -> wasmtime::Result<(Result<String, String>,)> {
-            let object = format!("{method} {url}");
-            absent(store.data_mut(), Capability::Http, "request", &object);
-            Ok((Err("network access not permitted".to_owned()),))
+        |mut store: Store<'_>, (method, url, headers, body): Request| {
+            let ask = HttpAsk {
+                method,
+                url,
+                headers,
+                body: body.unwrap_or_default().into_bytes(),
+            };
+            Box::new(async move { Ok((http::request(store.data_mut(), ask).await,)) })
         },
     )?;
     host.func_wrap_async("read-file", |mut store: Store<'_>, (path,): (String,)| {
@@ -65,17 +68,4 @@ fn log(state: &mut State, level: u8, message: &str) {
         4.. => LogLevel::Trace,
     };
     state.gate.log(level, message);
-}
-
-/// Counts and writes down what no gate of this release does.
-fn absent(state: &mut State, capability: Capability, function: &'static str, object: &str) {
-    let Ok(used) = state.gate.begin(capability, function, Masked::new(object)) else {
-        return;
-    };
-    let effect = Effect {
-        failed: Some(Masked::new("it is not part of this release")),
-        ..Effect::default()
-    };
-    // Nothing was done that could have been kept from being done.
-    let _ = state.gate.told(&used, None, effect);
 }

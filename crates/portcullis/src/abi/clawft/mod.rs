@@ -5,6 +5,7 @@ mod calls;
 mod description;
 mod files;
 mod host;
+mod http;
 mod output;
 mod size;
 

@@ -74,7 +74,7 @@ impl Gate {
     fn outgoing(&self, ask: &HttpAsk) -> Result<Outgoing, HttpFailure> {
         let url = parsed(&ask.url)?;
         let method = head::method(&ask.method)?;
-        let headers = head::headers(&ask.headers, &url, &self.grants().plugin)?;
+        let headers = head::headers(&ask.headers, &url, &self.grants())?;
         Ok(Outgoing {
             request: HttpRequest {
                 method: method.as_str().to_owned(),
@@ -98,19 +98,16 @@ impl Gate {
             return Ok(Secrets::default());
         }
         secret::leaves_room(&outgoing.headers, &added, &grants, &outgoing.request)?;
-        let end = self.until(Some(self.limits().http_timeout));
         let read = tokio::task::spawn_blocking(move || Secrets::read(&added, &grants, &host_env));
-        let stopped = |why: String| HttpFailure::NoSecret(why);
-        let read = async {
-            read.await
-                .unwrap_or_else(|error| Err(stopped(error.to_string())))
-        };
-        match end.map(tokio::time::Instant::from_std) {
+        let read = async { read.await.map_err(|error| error.to_string()) };
+        let read = match self.until(Some(self.limits().http_timeout)) {
             None => read.await,
-            Some(end) => tokio::time::timeout_at(end, read)
-                .await
-                .unwrap_or(Err(HttpFailure::TimedOut)),
-        }
+            Some(end) => {
+                let timed = tokio::time::timeout_at(end.into(), read).await;
+                timed.unwrap_or_else(|_| Err("it could not be read in time".to_owned()))
+            }
+        };
+        read.unwrap_or_else(|why| Err(HttpFailure::NoSecret(why)))
     }
 
     /// Sends what was decided on by its URL.
@@ -126,6 +123,7 @@ impl Gate {
         let (client, grants) = (self.http_client(), self.grants());
         let (max, limit) = (self.limits().http_response, self.limits().http_timeout);
         let end = self.until(Some(limit)).map(tokio::time::Instant::from_std);
+        let host = outgoing.request.url.target().host.to_string();
         self.before(&call.used, Some(&terms.rule))?;
         let mut progress = Progress::default();
         let sent = in_time(end, async {
@@ -135,10 +133,10 @@ impl Gate {
         });
         let (failure, answer) = match sent.await {
             Ok(answer) => (None, Some(answer)),
-            Err(NotSent::Denied(denial, address)) => {
+            Err(NotSent::Denied(denial)) => {
                 self.refused(&call.used, *denial)
                     .map_err(|_| HttpFailure::Closed)?;
-                return Err(HttpFailure::Address(address));
+                return Err(HttpFailure::Address(host));
             }
             Err(NotSent::Failed(why)) => (Some(HttpFailure::Io(why)), None),
             Err(NotSent::Secret(name)) => (Some(HttpFailure::Secret(name)), None),
@@ -210,7 +208,7 @@ impl Gate {
             Some(Code::HttpRequest) => HttpFailure::Request,
             Some(code) => match request.url.target().host {
                 Host::Address(address) if code == Code::HttpAddress => {
-                    HttpFailure::Address(address)
+                    HttpFailure::Address(address.to_string())
                 }
                 ref host => HttpFailure::HostNotAllowed(host.to_string()),
             },
@@ -221,7 +219,7 @@ impl Gate {
 
 /// Why there is no answer to what was allowed.
 enum NotSent {
-    Denied(Box<Denial>, std::net::IpAddr),
+    Denied(Box<Denial>),
     Failed(String),
     Secret(String),
     TimedOut,
@@ -239,7 +237,7 @@ impl From<Unanswered> for NotSent {
 impl From<NoWay> for NotSent {
     fn from(no_way: NoWay) -> Self {
         match no_way {
-            NoWay::Denied(denial, address) => Self::Denied(denial, address),
+            NoWay::Denied(denial) => Self::Denied(denial),
             NoWay::Unresolved(why) => Self::Failed(why),
         }
     }

@@ -29,8 +29,8 @@ pub(super) enum Way {
 /// Why there is no way.
 #[derive(Debug)]
 pub(super) enum NoWay {
-    /// Policy allows none of the addresses: the denial of the first, and that address.
-    Denied(Box<Denial>, IpAddr),
+    /// Policy allows none of the addresses: the denial of the first.
+    Denied(Box<Denial>),
     /// The name has none.
     Unresolved(String),
 }
@@ -59,13 +59,13 @@ pub(super) async fn way(
         match decide(grants, HttpDial { request, address }) {
             Decision::Allow(place) => places.push(place),
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
-                refused = refused.or(Some((denial, address.to_canonical())));
+                refused = refused.or(Some(denial));
             }
         }
     }
     match refused {
         _ if !places.is_empty() => Ok(Way::Places(places)),
-        Some((denial, address)) => Err(NoWay::Denied(denial, address)),
+        Some(denial) => Err(NoWay::Denied(denial)),
         None => Err(NoWay::Unresolved("the name has no address".to_owned())),
     }
 }

@@ -1,5 +1,3 @@
-use std::net::IpAddr;
-
 use portcullis_policy::Code;
 
 use crate::gate::Refused;
@@ -17,8 +15,8 @@ pub(crate) enum HttpFailure {
     HostNotAllowed(String),
     /// Rules are about the host, and none about this scheme, method and path.
     Request,
-    /// The host stands for this address, which no rule unlocks.
-    Address(IpAddr),
+    /// No rule unlocks an address that this stands for: the host as it was asked for, never what a name resolved to.
+    Address(String),
     /// No method that a request may have.
     Method,
     /// A header that is none, or that is the host's own matter: its name.
@@ -50,7 +48,7 @@ impl HttpFailure {
             Self::Scheme(_) => "its scheme is neither `http` nor `https`".to_owned(),
             Self::HostNotAllowed(host) => format!("no rule is about `{host}`"),
             Self::Request => "no rule is about this scheme, method and path".to_owned(),
-            Self::Address(address) => format!("no rule unlocks {address}"),
+            Self::Address(host) => format!("no rule unlocks what `{host}` stands for"),
             Self::Method => "no request may have this method".to_owned(),
             Self::Header(name) => format!(
                 "the header `{}` is none, or is set by the host alone",

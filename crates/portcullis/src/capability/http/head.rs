@@ -4,7 +4,7 @@ use hyper::header::{
     ACCEPT_ENCODING, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use hyper::{Method, StatusCode};
-use portcullis_policy::{HTTP_METHODS, HttpUrl, PluginId, is_own_http_header};
+use portcullis_policy::{Grants, HTTP_METHODS, HttpUrl, is_own_http_header};
 
 use super::failure::HttpFailure;
 
@@ -29,7 +29,7 @@ pub(super) fn method(text: &str) -> Result<Method, HttpFailure> {
 pub(super) fn headers(
     asked: &[(String, String)],
     url: &HttpUrl,
-    plugin: &PluginId,
+    grants: &Grants,
 ) -> Result<HeaderMap, HttpFailure> {
     let bytes = asked.iter().map(|(name, value)| name.len() + value.len());
     if asked.len() > MAX_HEADERS || bytes.sum::<usize>() > MAX_BYTES {
@@ -46,11 +46,21 @@ pub(super) fn headers(
         }
         headers.append(read, value);
     }
-    if !headers.contains_key(USER_AGENT) {
-        let version = env!("CARGO_PKG_VERSION");
-        let agent = format!("portcullis/{version} ({plugin})");
+    let own = || {
+        format!(
+            "portcullis/{} ({})",
+            env!("CARGO_PKG_VERSION"),
+            grants.plugin
+        )
+    };
+    let agent = match &grants.http.agent {
+        Some(agent) => Some(agent.clone()),
+        None => (!headers.contains_key(USER_AGENT)).then(own),
+    };
+    if let Some(agent) = agent {
         let agent = HeaderValue::from_str(&agent);
-        headers.insert(USER_AGENT, agent.map_err(|_| HttpFailure::Method)?);
+        let agent = agent.map_err(|_| HttpFailure::Header(USER_AGENT.to_string()))?;
+        headers.insert(USER_AGENT, agent);
     }
     let host = HeaderValue::from_str(&authority(url));
     let host = host.map_err(|_| HttpFailure::InvalidUrl("its host is no host name".to_owned()));
@@ -109,15 +119,21 @@ pub(super) fn has_body(method: &Method, status: StatusCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_policy::PluginId;
+
     use super::*;
 
-    fn sent(asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
+    fn sent_by(grants: &Grants, asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
         let asked: Vec<_> = asked
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let url = HttpUrl::parse("https://API.example.com:8443/x").unwrap();
-        headers(&asked, &url, &PluginId::new("p").unwrap())
+        headers(&asked, &url, grants)
+    }
+
+    fn sent(asked: &[(&str, &str)]) -> Result<HeaderMap, HttpFailure> {
+        sent_by(&Grants::none(PluginId::new("p").unwrap()), asked)
     }
 
     #[test]
@@ -177,6 +193,20 @@ mod tests {
         let own = sent(&[("User-Agent", "mine/1")]).unwrap();
         assert_eq!(own.get_all(USER_AGENT).iter().count(), 1);
         assert_eq!(own[USER_AGENT], "mine/1");
+    }
+
+    #[test]
+    fn who_asks_is_said_by_the_host_where_it_is_known() {
+        let mut grants = Grants::none(PluginId::new("p").unwrap());
+        grants.http.agent = Some("known/1".to_owned());
+        for asked in [
+            &[][..],
+            &[("user-agent", "mine/1"), ("USER-AGENT", "mine/2")],
+        ] {
+            let headers = sent_by(&grants, asked).unwrap();
+            let agents: Vec<_> = headers.get_all(USER_AGENT).iter().collect();
+            assert_eq!(agents, ["known/1"]);
+        }
     }
 
     #[test]

@@ -40,10 +40,6 @@ pub(crate) struct HttpAnswer {
 
 impl HttpAnswer {
     /// The body as text. Where it was cut it ends with a whole character; `None` when it is no UTF-8.
-    #[allow(
-        dead_code,
-        reason = "for worlds whose answers are text; our own has bytes"
-    )]
     pub(crate) fn into_text(self) -> Option<String> {
         match String::from_utf8(self.body) {
             Ok(text) => Some(text),

@@ -25,12 +25,14 @@ portcullis_testkit::tests![
     weak_06_a_pipe_that_nobody_writes_keeps_no_call_waiting,
     weak_19_a_link_that_comes_and_goes_leads_nowhere_outside,
     weak_20_nothing_outside_is_told_of_not_even_whether_it_is_there,
+    weak_21_what_is_written_is_not_written_under_another_name,
     weak_22_what_has_no_length_of_its_own_is_counted_while_it_is_read,
     weak_23_a_grant_that_is_reached_through_a_link_has_its_files,
     weak_24_every_failure_has_a_documented_text,
     weak_25_a_file_is_written_whole_or_not_at_all,
     weak_26_a_grant_to_read_is_none_to_write,
     weak_27_what_is_written_in_all_is_bounded,
+    weak_28_nothing_granted_allows_nothing_and_no_new_name_leads_outside,
     weak_35_a_plugin_does_not_write_its_own_permissions,
 ];
 
@@ -331,6 +333,17 @@ fn weak_20_nothing_outside_is_told_of_not_even_whether_it_is_there() {
     assert_eq!(written, tree.write(&tree.path("granted-not/x"), "x"));
 }
 
+fn weak_21_what_is_written_is_not_written_under_another_name() {
+    let tree = Tree::new();
+    fs::hard_link(tree.path("secret.txt"), tree.path("granted/same")).unwrap();
+    let path = tree.path("granted/same");
+    // A hard link is a file of the directory like any other: whoever made it there had the file already.
+    assert_eq!(tree.read(&path).as_deref(), Ok("outside"));
+    assert_eq!(tree.write(&path, "written").as_deref(), Ok("written"));
+    assert_eq!(tree.content("granted/same"), "written");
+    assert_eq!(tree.content("secret.txt"), "outside");
+}
+
 fn weak_22_what_has_no_length_of_its_own_is_counted_while_it_is_read() {
     let tree = Tree::new();
     let asked = json!({ "filesystem": ["/proc/self"] });
@@ -461,6 +474,30 @@ fn weak_27_what_is_written_in_all_is_bounded() {
         assert!(write(&session, &path, "1234").await.is_ok());
     });
     assert_eq!(tree.content("granted/b"), "1234");
+}
+
+fn weak_28_nothing_granted_allows_nothing_and_no_new_name_leads_outside() {
+    let tree = Tree::new();
+    for path in [
+        "granted/../new.txt",
+        "granted/none/../../new.txt",
+        "granted/inner/../../new.txt",
+        "granted/./../granted-not/new.txt",
+    ] {
+        assert!(tree.write(&tree.path(path), "written").is_err(), "{path}");
+    }
+    assert!(!tree.root.join("new.txt").exists());
+    assert!(!tree.root.join("granted-not/new.txt").exists());
+    block_on(async {
+        let empty = manifest(json!({ "filesystem": [] }), json!({}));
+        let grants = tree.grants(FsAccess::ReadWrite);
+        let session = session(&tree.fixture, &empty, grants).await;
+        let said = write(&session, &tree.path("granted/new.txt"), "written").await;
+        assert_eq!(said, Err("filesystem access not permitted".to_owned()));
+    });
+    assert!(!tree.root.join("granted/new.txt").exists());
+    let twin = tree.path("granted/inner/../new.txt");
+    assert_eq!(tree.write(&twin, "written").as_deref(), Ok("written"));
 }
 
 fn weak_35_a_plugin_does_not_write_its_own_permissions() {

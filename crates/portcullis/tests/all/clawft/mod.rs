@@ -1,8 +1,10 @@
 //! Plugins of clawft, real ones, each row of its catalogue a test. `t01_…` to `t45_…` are rows of the catalogue, `weak_01_…`
 //! to `weak_37_…` places where earlier hosts of such plugins kept less than they promised.
 
+pub(crate) mod calls;
 pub(crate) mod env;
 pub(crate) mod files;
+pub(crate) mod http;
 pub(crate) mod instances;
 pub(crate) mod log;
 pub(crate) mod resources;
@@ -17,8 +19,10 @@ use crate::fixture::Fixture;
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
     [
+        calls::TESTS,
         env::TESTS,
         files::TESTS,
+        http::TESTS,
         instances::TESTS,
         log::TESTS,
         resources::TESTS,

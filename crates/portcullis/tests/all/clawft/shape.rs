@@ -16,7 +16,7 @@ portcullis_testkit::tests![
     a_function_of_another_type_is_refused_when_it_is_loaded,
     wasi_is_there_and_shows_nothing_of_what_was_granted,
     nothing_of_the_guest_runs_when_it_is_inspected,
-    a_plugin_is_as_small_as_its_world_wants_or_the_operator_says,
+    t36_a_plugin_of_more_than_300_kib_is_rejected_unless_the_operator_allows_it,
 ];
 
 fn component(text: &str) -> Vec<u8> {
@@ -207,7 +207,7 @@ fn padded(bytes: usize, packs: bool) -> Vec<u8> {
     plugin
 }
 
-fn a_plugin_is_as_small_as_its_world_wants_or_the_operator_says() {
+fn t36_a_plugin_of_more_than_300_kib_is_rejected_unless_the_operator_allows_it() {
     let fixture = Fixture::new();
     let base = padded(100_000, true).len() - 100_000;
     let load = |bytes: Vec<u8>, limits| {

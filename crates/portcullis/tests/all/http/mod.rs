@@ -2,10 +2,10 @@
 //! connection to. What would have been connected to is what the dialer was asked for.
 
 pub(crate) mod limits;
-mod peer;
+pub(crate) mod peer;
 pub(crate) mod secret;
 pub(crate) mod send;
-mod spellings;
+pub(crate) mod spellings;
 pub(crate) mod ssrf;
 pub(crate) mod tls;
 
@@ -28,7 +28,7 @@ struct World {
 }
 
 /// A host that is public and granted in most tests.
-const PUBLIC: &str = "93.184.216.34";
+pub(crate) const PUBLIC: &str = "93.184.216.34";
 
 impl World {
     fn new() -> Self {

@@ -11,19 +11,19 @@ use portcullis::policy::HostName;
 use portcullis::{Dial, Dialling, Resolve, Resolving};
 
 /// A server that notes what it was asked.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Peer {
     /// Answers by the path that is asked for, over plain TCP.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::serving(serve)
     }
 
     /// Serves each connection in this way, on a thread of its own.
-    pub(super) fn serving(
+    pub(crate) fn serving(
         serve: impl Fn(TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -39,18 +39,18 @@ impl Peer {
         Self { address, heads }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The line and the headers of each request so far.
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
 
 /// Reads one request and answers it.
-pub(super) fn serve(stream: impl Read + Write, heads: &Mutex<Vec<String>>) {
+pub(crate) fn serve(stream: impl Read + Write, heads: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream);
     let Ok((head, _body)) = request(&mut reader) else {
         return;
@@ -93,6 +93,11 @@ fn answer(stream: &mut impl Write, target: &str, head: &str) -> io::Result<()> {
         }
         "status" => whole(stream, &format!("{} X", number()), "", b"a body"),
         "bytes" => whole(stream, "200 OK", "", &vec![b'y'; number()]),
+        "letters" => {
+            let text = format!("a{}", "\u{e9}".repeat(number()));
+            whole(stream, "200 OK", "", text.as_bytes())
+        }
+        "no-text" => whole(stream, "200 OK", "", b"a\xffb"),
         "chunked" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
             for _ in 0..number() {
@@ -159,7 +164,7 @@ pub(super) fn whole(
 
 /// Names with their answers, one after the other; every connection goes to one server, and is noted as it was asked for.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     server: SocketAddr,
     names: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
     asked: Mutex<Vec<String>>,
@@ -167,7 +172,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn leading_to(server: SocketAddr) -> Self {
+    pub(crate) fn leading_to(server: SocketAddr) -> Self {
         Self {
             server,
             names: Mutex::default(),
@@ -177,20 +182,20 @@ impl Network {
     }
 
     /// One more answer for a name. The last one is given again and again.
-    pub(super) fn name(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn name(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let mut names = self.names.lock().unwrap();
         names.entry(name.to_owned()).or_default().push(addresses);
     }
 
     /// What was connected to since this was asked last.
-    pub(super) fn take_dialled(&self) -> Vec<String> {
+    pub(crate) fn take_dialled(&self) -> Vec<String> {
         let dialled = std::mem::take(&mut *self.dialled.lock().unwrap());
         dialled.iter().map(SocketAddr::to_string).collect()
     }
 
     /// Names that were resolved.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -4,10 +4,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A URL, and the only place that may be connected to for it; `None`: none at all.
-pub(super) type Case = (String, Option<String>);
+pub(crate) type Case = (String, Option<String>);
 
 /// Granted beside `*`, which is every public address at port 80 or 443.
-pub(super) const GRANTED: [&str; 4] = [
+pub(crate) const GRANTED: [&str; 4] = [
     "*",
     "good.example:8080",
     "127.0.0.1:9000",
@@ -15,7 +15,7 @@ pub(super) const GRANTED: [&str; 4] = [
 ];
 
 /// Names with what they resolve to.
-pub(super) const NAMES: [(&str, &[&str]); 31] = [
+pub(crate) const NAMES: [(&str, &[&str]); 31] = [
     ("good.example", &["93.184.216.34"]),
     ("xn--bcher-kva.example", &["93.184.216.34"]),
     ("good6.example", &["2606:4700:4700::1111"]),
@@ -96,7 +96,7 @@ const PUBLIC_NAMES: [&str; 2] = ["good.example", "xn--bcher-kva.example"];
 const INSIDE_NAMES: [&str; 2] = ["inside.example", "localhost.localdomain"];
 
 /// All cases.
-pub(super) fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let mut cases = addresses_v4();
     cases.extend(addresses_v6());
     cases.extend(names());
