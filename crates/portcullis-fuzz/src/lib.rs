@@ -20,6 +20,7 @@ mod argv;
 mod clawft;
 mod core_form;
 mod lifted;
+mod paths;
 mod policy;
 mod proxy;
 mod reference;
@@ -30,6 +31,23 @@ mod wire;
 mod engine {
     /// As there.
     pub(crate) const HOST_CALL_BYTES: usize = 16 * 1024 * 1024;
+}
+
+/// What the source of another crate looks for under this name.
+mod gate {
+    use portcullis_policy::{Code, GuestError};
+
+    /// As there.
+    pub(crate) struct Refused {
+        pub(crate) guest: GuestError,
+        pub(crate) code: Option<Code>,
+    }
+
+    impl From<GuestError> for Refused {
+        fn from(guest: GuestError) -> Self {
+            Self { guest, code: None }
+        }
+    }
 }
 
 use std::path::PathBuf;
@@ -89,6 +107,11 @@ pub const TARGETS: &[Target] = &[
         name: "clawft",
         about: "the JSON of a plugin of clawft: its manifest, and its description of itself",
         make: clawft::target,
+    },
+    Target {
+        name: "paths",
+        about: "what a guest's path leads to, beside a plain walk of the same tree",
+        make: paths::target,
     },
 ];
 

@@ -146,6 +146,10 @@ codes! {
     ///
     /// Raise `limits.total_file_write`.
     FsTotal = "P0306",
+    /// The plugin holds more files, directories, listings or streams open by WASI than an instance may.
+    ///
+    /// It has to close some: there is no key for it. A plugin that opens one file after the other never comes near.
+    FsHandles = "P0307",
     /// The plugin was not granted the environment variable. It cannot tell that from one that is not set.
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.

@@ -25,7 +25,7 @@ use portcullis_policy::{
 };
 
 use crate::activity::{Activity, Command};
-use crate::capability::fs::{NamedByGit, Roots};
+use crate::capability::fs::{NamedByGit, Roots, Total};
 use crate::capability::http::Client;
 use crate::clock::CallClock;
 use crate::consent::Asker;
@@ -97,8 +97,8 @@ pub(crate) struct Gate {
     unexplained: Vec<(Whose, Complaint)>,
     /// What runs beside the guest.
     pub(crate) children: Children,
-    /// Bytes that the guest wrote to files.
-    pub(crate) file_bytes: u64,
+    /// Bytes that the guest may still write to files.
+    pub(crate) written: Total,
 }
 
 /// Failed commands of one call that are explained.
@@ -109,6 +109,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 impl Gate {
     pub(crate) fn new(parts: Arc<GateParts>, run: Arc<str>) -> Self {
         Self {
+            written: Total::new(&parts.grants.limits),
             grants: Arc::clone(&parts.grants),
             answers: consent::Answers::default(),
             parts,
@@ -121,7 +122,6 @@ impl Gate {
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
-            file_bytes: 0,
         }
     }
 
@@ -258,7 +258,7 @@ impl Gate {
     pub(crate) fn unplaced(&mut self, path: &str) {
         let why = format!(
             "cannot tell what `{}` is: this takes Linux 5.6 and a mounted `/proc`",
-            path.escape_debug()
+            Masked::new(path).as_str().escape_debug()
         );
         self.activity.failure(why);
     }

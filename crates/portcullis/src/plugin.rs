@@ -163,7 +163,7 @@ impl Loaded {
             }
             Code::Module(_) => {
                 let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
-                let module = ModuleState::new(preview1, stdio.stderr_of_command());
+                let module = ModuleState::new(preview1, grants.fs.len(), stdio.stderr_of_command());
                 (WasiCtxBuilder::new().build(), Some(Box::new(module)))
             }
         };

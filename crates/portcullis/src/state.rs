@@ -5,6 +5,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
+use crate::capability::fs::guard::Handles;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 use crate::last_words::LastWords;
@@ -25,10 +26,12 @@ pub(crate) struct State {
     pub(crate) module: Option<Box<ModuleState>>,
     /// Streams of commands, by their place in the table.
     pub(crate) streams: Streams,
+    /// What it holds of files by WASI.
+    pub(crate) handles: Handles,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
-pub(crate) const MAX_RESOURCES: usize = 10_000;
+const MAX_RESOURCES: usize = 10_000;
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
@@ -41,6 +44,7 @@ impl State {
             output: None,
             module: None,
             streams: Streams::default(),
+            handles: Handles::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,
@@ -52,6 +56,7 @@ impl State {
         self.gate.settle().await;
         self.pass_on_output(true);
         self.gate.end_log();
+        self.gate.end_files();
         if let Some(module) = &mut self.module {
             module.children.clear();
         }

@@ -1,5 +1,5 @@
 //! A plugin of clawft. Its tools take JSON objects: `http`, `read`, `write`, `env` and `log` call the host's function of that
-//! name; `loop`, `burn`, `allocate`, `crash` use up what there is; `count`, `remember` and `scan` look at what is kept.
+//! name; `flood` calls one of them again and again in vain; `loop`, `burn`, `allocate`, `crash` use up what there is; `count`, `remember` and `scan` look at what is kept.
 //!
 //! `init` fails with the value of the variable `REFUSE_INIT`, and does not return where `INIT_LOOPS` is set.
 
@@ -63,6 +63,7 @@ impl Guest for Plugin {
                 memory::remember(&text("text"));
                 Ok("remembered".to_owned())
             }
+            "flood" => flood(&text("with"), number("times"), number("length")),
             "scan" => Ok(memory::scan(&text("backwards")).to_string()),
             other => Err(format!("no tool `{other}`")),
         }
@@ -71,6 +72,25 @@ impl Guest for Plugin {
     fn describe() -> String {
         description::of(get_env("DESCRIBE").as_deref())
     }
+}
+
+/// Asks for what was not granted, so often, by another name of this length each time.
+fn flood(with: &str, times: u64, length: u64) -> Result<String, String> {
+    let mut name = "N".repeat(usize::try_from(length).unwrap_or(0));
+    for time in 0..times {
+        name.replace_range(..10, &format!("{time:010}"));
+        let got = match with {
+            "env" => get_env(&name).is_some(),
+            "read" => read_file(&format!("/{name}")).is_ok(),
+            "write" => write_file(&format!("/{name}"), &name).is_ok(),
+            "http" => http_request("GET", &format!("https://{name}/"), &[], None).is_ok(),
+            _ => return Err(format!("nothing to flood with is called `{with}`")),
+        };
+        if got {
+            return Err(format!("{name} is there"));
+        }
+    }
+    Ok(times.to_string())
 }
 
 fn headers(params: &Value) -> Vec<(String, String)> {

@@ -43,6 +43,7 @@ impl Guest for Plugin {
             "spin" => lives::spin(&words),
             "drop" => lives::drop_one(&words),
             "keep" => lives::keep(&words),
+            "flood" => lives::flood(rest),
             _ => Err(format!("no scenario `{how}`")),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::portcullis::cli::command::{Child, run};
+use crate::portcullis::cli::command::{Child, Request, run};
 use crate::wasi::io::streams::InputStream;
 use crate::words::Words;
 use crate::{over, refused, start};
@@ -100,4 +100,28 @@ pub fn keep(words: &Words) -> Result<String, String> {
     }
     KEPT.set(Some(started(words)?));
     Ok("kept\n".to_owned())
+}
+
+/// Asks for as many programs that were not granted, each of another name of this length.
+pub(crate) fn flood(words: &[String]) -> Result<String, String> {
+    let [times, length] = words else {
+        return Err("usage: flood TIMES LENGTH".to_owned());
+    };
+    let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+    let (times, length) = (number(times)?, number(length)?);
+    let mut request = Request {
+        program: "N".repeat(length),
+        args: Vec::new(),
+        cwd: None,
+        env: Vec::new(),
+        inherit_env: false,
+        timeout: None,
+    };
+    for time in 0..times {
+        request.program.replace_range(..10, &format!("{time:010}"));
+        if run(&request, None).is_ok() {
+            return Err(format!("{} ran", request.program));
+        }
+    }
+    Ok(times.to_string())
 }

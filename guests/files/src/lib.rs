@@ -4,12 +4,16 @@
 //! read PATH | write PATH TEXT | fill PATH BYTES | list PATH | stat PATH | mkdir PATH | remove PATH | rename FROM TO
 //! again TIMES read PATH       how often it got an answer, and the answers that differ
 //! again TIMES write PATH TEXT
+//! wasi-write PATH TEXT        by WASI, from the first preopened directory
+//! flood VERB TIMES LENGTH
 //! ```
 //! Each argument is one act; its parts are separated by U+001F, so that a path may be anything.
 
 wit_bindgen::generate!({ path: "../../wit/cli-0.1.0", world: "plugin-with-files" });
 
 use portcullis::cli::fs::{self, Error};
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 struct Plugin;
 
@@ -40,6 +44,16 @@ fn said(done: Result<String, Error>) -> String {
     done.unwrap_or_else(|error| format!("failed: {}", error.name()))
 }
 
+fn by_wasi(path: &str, text: &str) -> Result<(), ErrorCode> {
+    let (dir, _) = get_directories().swap_remove(0);
+    let (open, write) = (
+        OpenFlags::CREATE | OpenFlags::TRUNCATE,
+        DescriptorFlags::WRITE,
+    );
+    let file = dir.open_at(PathFlags::SYMLINK_FOLLOW, path, open, write)?;
+    file.write(text.as_bytes(), 0).map(drop)
+}
+
 fn done(parts: &[&str]) -> Result<Result<String, Error>, String> {
     let ok = |()| "ok".to_owned();
     Ok(match parts {
@@ -57,6 +71,21 @@ fn done(parts: &[&str]) -> Result<Result<String, Error>, String> {
             shown.collect::<Vec<_>>().join(" ")
         }),
         ["stat", path] => fs::stat(path).map(|stat| format!("{:?} {}", stat.kind, stat.size)),
+        ["wasi-write", path, text] => Ok(
+            by_wasi(path, text).map_or_else(|code| code.name().to_owned(), |()| "ok".to_owned())
+        ),
+        // As many that are not granted, each of another name of this length.
+        ["flood", verb, times, length] => {
+            let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+            let (times, mut name) = (number(times)?, "N".repeat(number(length)?));
+            for time in 0..times {
+                name.replace_range(..11, &format!("/{time:010}"));
+                if done(&[verb, &name])?.is_ok() {
+                    return Err(format!("{name} is there"));
+                }
+            }
+            Ok(times.to_string())
+        }
         ["mkdir", path] => fs::make_directory(path).map(ok),
         ["remove", path] => fs::remove(path).map(ok),
         ["rename", from, to] => fs::rename(from, to).map(ok),

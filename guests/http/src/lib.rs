@@ -2,7 +2,8 @@
 //! Of a body that is no text, or longer than 200 bytes, it says the length.
 //!
 //! `URL...` sends a GET to each; `send METHOD URL BODY-BYTES NAME=VALUE...` sends one with so many bytes and these headers;
-//! `header NAME URL` answers a header of the response; `again TIMES URL` says how many were answered.
+//! `header NAME URL` answers a header of the response; `again TIMES URL` says how many were answered; `flood TIMES LENGTH` sends
+//! so many of this length that are refused.
 
 wit_bindgen::generate!({ path: "../../wit/cli-0.1.0", world: "plugin-with-http" });
 
@@ -20,14 +21,19 @@ impl Guest for Plugin {
                 let sent = send(&Request {
                     method: method.to_owned(),
                     url: url.to_owned(),
-                    headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+                    headers: headers
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .collect(),
                     body: vec![b'x'; bytes],
                 });
                 Ok(line(sent))
             }
             ["header", name, url] => match get(url) {
                 Ok(response) => {
-                    let found = response.headers.into_iter().find(|(known, _)| known == name);
+                    let found = response
+                        .headers
+                        .into_iter()
+                        .find(|(known, _)| known == name);
                     Ok(found.map_or_else(|| "none".to_owned(), |(_, value)| value))
                 }
                 Err(error) => Ok(format!("failed: {}", error.name())),
@@ -36,9 +42,28 @@ impl Guest for Plugin {
                 let times: u32 = times.parse().map_err(|_| "TIMES is a number")?;
                 Ok((0..times).filter(|_| get(url).is_ok()).count().to_string())
             }
-            ref urls => Ok(urls.iter().map(|url| line(get(url))).collect::<Vec<_>>().join("\n")),
+            ["flood", times, length] => flood(times, length),
+            ref urls => Ok(urls
+                .iter()
+                .map(|url| line(get(url)))
+                .collect::<Vec<_>>()
+                .join("\n")),
         }
     }
+}
+
+/// Asks as many hosts that were not granted, each of another name of this length.
+fn flood(times: &str, length: &str) -> Result<String, String> {
+    let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+    let (times, length) = (number(times)?, number(length)?);
+    let mut url = format!("http://0000000000.example/{}", "N".repeat(length));
+    for time in 0..times {
+        url.replace_range(7..17, &format!("{time:010}"));
+        if get(&url).is_ok() {
+            return Err(format!("{url} answers"));
+        }
+    }
+    Ok(times.to_string())
 }
 
 fn get(url: &str) -> Result<Response, Error> {

@@ -1,7 +1,8 @@
 //! Uses its state by `wasi:keyvalue`, each argument one call, and answers a line each: `open NAME`, `get KEY`,
 //! `set KEY VALUE`, `delete KEY`, `exists KEY`, `keys CURSOR`, `add KEY NUMBER`, `get-many KEY…`, `set-many KEY VALUE…`,
 //! `delete-many KEY…`; `swap KEY VALUE` on what it finds, and `late KEY OTHER VALUE`, which begins a swap, sets the key
-//! to another value meanwhile, and begins again with what it is given. `-` stands for nothing.
+//! to another value meanwhile, and begins again with what it is given. `hold TIMES KEY` begins so many swaps and keeps them. `-`
+//! stands for nothing.
 
 wit_bindgen::generate!({ path: "../wit/keyvalue", world: "plugin", generate_all });
 
@@ -68,6 +69,13 @@ fn answer(bucket: &Bucket, words: &[&str]) -> Result<String, Error> {
             let pairs = words[1..].chunks_exact(2);
             let pairs = pairs.map(|pair| (pair[0].to_owned(), pair[1].as_bytes().to_vec()));
             batch::set_many(bucket, &pairs.collect::<Vec<_>>()).map(|()| "set".to_owned())?
+        }
+        // Handles that are never dropped.
+        ["hold", times, key] => {
+            for _ in 0..times.parse::<u32>().unwrap_or(0) {
+                std::mem::forget(Cas::new(bucket, key)?);
+            }
+            times.to_owned()
         }
         ["delete-many", ..] => {
             batch::delete_many(bucket, &owned(&words[1..])).map(|()| "deleted".to_owned())?

@@ -1,7 +1,7 @@
 //! Uses its state by `portcullis:cli/kv`, each argument one call, and answers a line each: `get KEY`, `set KEY VALUE`,
 //! `fill KEY BYTES`, `delete KEY`, `list PREFIX AFTER LIMIT` and `swap KEY EXPECTED VALUE`, where `-` stands for nothing.
 //! `again TIMES KEY` reads a key so often and says how often it got an answer; `count TIMES KEY` counts a number up so
-//! often, by swaps.
+//! often, by swaps; `flood TIMES LENGTH` uses as many keys that are too long.
 
 wit_bindgen::generate!({ path: "../../wit/cli-0.1.0", world: "plugin-with-kv" });
 
@@ -53,6 +53,16 @@ fn answer(words: &[&str]) -> Result<String, String> {
         ["again", times, key] => {
             let answered = (0..number(times)?).filter(|_| kv::get(key).is_ok());
             answered.count().to_string()
+        }
+        ["flood", times, length] => {
+            let mut key = "N".repeat(number(length)?);
+            for time in 0..number(times)? {
+                key.replace_range(..10, &format!("{time:010}"));
+                if kv::get(&key).is_ok() || kv::set(&key, key.as_bytes()).is_ok() {
+                    return Err(format!("{key} is a key"));
+                }
+            }
+            times.to_owned()
         }
         ["count", times, key] => {
             for _ in 0..number(times)? {

@@ -4,7 +4,7 @@ use wasip2::filesystem::types::{
     Descriptor, DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
 };
 
-use crate::locate;
+use crate::{holds, locate};
 
 /// Does what each line says, in order.
 pub(crate) fn acts(lines: &[&str]) -> Result<String, String> {
@@ -41,6 +41,34 @@ fn act(line: &str) -> Result<String, String> {
             let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
             dir.open_at(PathFlags::empty(), &rest, flags, DescriptorFlags::WRITE)
                 .map(drop)
+        }
+        ["size", path, size] => {
+            let size = size.parse().map_err(|_| "usage: size PATH BYTES")?;
+            open(path, OpenFlags::empty(), DescriptorFlags::WRITE)
+                .and_then(|file| file.set_size(size))
+        }
+        // So many bytes in one call, of which only the first may be taken.
+        ["once", path, bytes] => {
+            let bytes: u64 = bytes.parse().map_err(|_| "usage: once PATH BYTES")?;
+            let file = open(path, OpenFlags::CREATE, DescriptorFlags::WRITE);
+            let content = vec![b'x'; usize::try_from(bytes).unwrap_or_default()];
+            match file.and_then(|file| file.write(&content, 0)) {
+                Ok(written) if written < bytes => return Ok(format!("{written} of them")),
+                written => written.map(drop),
+            }
+        }
+        // By a stream that begins there.
+        ["stream-at", path, at, text] => {
+            let at = at
+                .parse()
+                .map_err(|_| "usage: stream-at PATH OFFSET TEXT")?;
+            let stream = open(path, OpenFlags::CREATE, DescriptorFlags::WRITE)
+                .and_then(|file| file.write_via_stream(at));
+            match stream.map(|stream| stream.blocking_write_and_flush(text.as_bytes())) {
+                Ok(Err(why)) => return Ok(holds::failed(why)),
+                Ok(Ok(())) => Ok(()),
+                Err(code) => Err(code),
+            }
         }
         ["mkdir", path] => at(path, |dir, rest| dir.create_directory_at(rest))?,
         ["rmdir", path] => at(path, |dir, rest| dir.remove_directory_at(rest))?,

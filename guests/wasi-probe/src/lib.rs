@@ -4,6 +4,7 @@
 //! env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | stdin
 //! read-at PATH | write-at PATH TEXT | stat-at PATH       as it is, from the first preopened directory
 //! acts ACT... | again TIMES ACT
+//! fill PATH WAY BYTES | hold WHAT PATH TIMES | hold-twice WHAT PATH TIMES | flood TIMES LENGTH
 //! ```
 //! What is refused is an error that ends in WASI's own name for it, such as `access` or `not-permitted`.
 
@@ -15,6 +16,7 @@ use wasip2::sockets::network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddre
 use wasip2::sockets::{instance_network, tcp_create_socket};
 
 mod acts;
+mod holds;
 
 struct Plugin;
 
@@ -46,6 +48,10 @@ impl Guest for Plugin {
             ["stdin"] => Ok(stdin()),
             ["acts", ref lines @ ..] => acts::acts(lines),
             ["again", times, line] => acts::again(times, line),
+            ["fill", path, way, bytes] => holds::fill(path, way, bytes),
+            ["hold", what, path, times] => holds::hold(what, path, times),
+            ["hold-twice", what, path, times] => holds::hold_twice(what, path, times),
+            ["flood", times, length] => holds::flood(times, length),
             _ => Err("usage: env | list PATH | read PATH | write PATH TEXT | connect IPV4 PORT | clock | random BYTES | repeat | sleep MS | stdin".to_owned()),
         }
     }

@@ -344,6 +344,7 @@ fn every_denial_reads_as_it_should() {
         Code::FsReadOnly,
         Code::FsTooLarge,
         Code::FsTotal,
+        Code::FsHandles,
     ]);
     // Beside their requests, and found before there is one.
     codes.extend([

@@ -61,6 +61,25 @@ impl Gate {
         }
     }
 
+    /// Counts a use that is not written down, unless a rate leaves no room for it.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub(crate) fn count(
+        &mut self,
+        capability: Capability,
+        function: &'static str,
+        object: &str,
+    ) -> Result<(), Refused> {
+        let (rates, limits) = (&self.parts.rates, &self.parts.grants.limits);
+        if rates.take(limits, capability, function, Instant::now()) {
+            return Ok(());
+        }
+        let used = self.uncounted(capability, function, Masked::new(object));
+        let denial = self.too_often(&used);
+        Err(self.refused(&used, denial)?)
+    }
+
     /// A use that counts against no rate.
     pub(crate) fn uncounted(
         &mut self,

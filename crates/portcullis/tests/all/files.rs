@@ -17,6 +17,7 @@ portcullis_testkit::tests![
     a_single_file_is_granted_with_nothing_beside_it,
     without_the_grant_the_plugin_is_not_loaded,
     lengths_are_limited_while_reading_and_before_writing,
+    a_directory_is_listed_up_to_a_number_of_names,
     an_instance_writes_so_much_in_all,
     a_write_is_whole_keeps_permissions_and_touches_no_second_name,
     what_others_execute_is_not_written,
@@ -300,6 +301,24 @@ fn lengths_are_limited_while_reading_and_before_writing() {
     };
     let answers = say(proc, &[act(&["size", "/proc/sys/kernel/version"])]);
     assert_eq!(answers, [large]);
+}
+
+fn a_directory_is_listed_up_to_a_number_of_names() {
+    let tree = Tree::new();
+    let many = tree.inside.join("many");
+    fs::create_dir(&many).unwrap();
+    for name in 0..65_536 {
+        fs::write(many.join(name.to_string()), "").unwrap();
+    }
+    let list = || {
+        say(
+            tree.granted(FsAccess::Read),
+            &[act(&["list", &tree.at("many")])],
+        )
+    };
+    assert_eq!(list()[0].split(' ').count(), 65_536);
+    fs::write(many.join("more"), "").unwrap();
+    assert_eq!(list(), ["failed: too-large"]);
 }
 
 fn an_instance_writes_so_much_in_all() {

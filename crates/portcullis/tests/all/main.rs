@@ -22,6 +22,7 @@ mod files;
 mod fixture;
 mod fs_guard;
 mod fs_guard_random;
+mod fs_limits;
 mod http;
 mod killed_host;
 mod kv;
@@ -66,6 +67,7 @@ fn main() -> std::process::ExitCode {
         files::TESTS,
         fs_guard::TESTS,
         fs_guard_random::TESTS,
+        fs_limits::TESTS,
         killed_host::TESTS,
         kv::TESTS,
         log::TESTS,

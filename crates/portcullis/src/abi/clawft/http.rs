@@ -30,9 +30,9 @@ fn told(failure: HttpFailure) -> String {
         }
         HttpFailure::Rate => "rate limit exceeded: HTTP requests".to_owned(),
         HttpFailure::TimedOut => "request timed out".to_owned(),
-        HttpFailure::Io(_)
-        | HttpFailure::Closed
-        | HttpFailure::Secret(_)
-        | HttpFailure::NoSecret(_) => "request failed".to_owned(),
+        HttpFailure::Secret(_)
+        | HttpFailure::NoSecret(_)
+        | HttpFailure::Io(_)
+        | HttpFailure::Closed => "request failed".to_owned(),
     }
 }

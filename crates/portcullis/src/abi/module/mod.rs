@@ -7,18 +7,18 @@ mod answer;
 mod children;
 mod entry;
 mod log;
+mod preview1;
 pub(crate) mod wire;
 
 use portcullis_audit::Masked;
 use portcullis_policy::Grants;
 use tokio::io::AsyncWrite;
 use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
-use wasmtime_wasi::WasiView;
-use wasmtime_wasi::p1::{self, WasiP1Ctx};
+use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::packed::{self, Packed};
 use crate::gate::Wish;
-use crate::state::{MAX_RESOURCES, State};
+use crate::state::State;
 use answer::{Error, Output, encode};
 use children::Numbered;
 pub(crate) use entry::{Entry, NoRoom, REQUIRED, fit};
@@ -47,8 +47,13 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    pub(crate) fn new(mut p1: WasiP1Ctx, log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
-        p1.ctx().table.set_max_capacity(MAX_RESOURCES);
+    /// `preopened`: how many directories it was given.
+    pub(crate) fn new(
+        mut p1: WasiP1Ctx,
+        preopened: usize,
+        log: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    ) -> Self {
+        preview1::bound(&mut p1, preopened);
         Self {
             p1,
             log,
@@ -62,7 +67,7 @@ impl ModuleState {
 /// and refuses.
 pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    p1::add_to_linker_async(&mut linker, |state: &mut State| &mut state.module().p1)?;
+    preview1::link(&mut linker)?;
     linker.func_wrap_async(MODULE, "log", |mut caller, (level, text): (i32, i64)| {
         Box::new(async move { log::log(&mut caller, level, Packed::from_wasm(text)).await })
     })?;

@@ -85,11 +85,11 @@ impl Gate {
         if bytes > max {
             return Err(self.fails(&call, None, FsFailure::TooLarge { bytes, max }));
         }
-        if self.file_bytes.saturating_add(bytes) > total {
+        if self.written.take(bytes).is_err() {
             return Err(self.fails(&call, None, FsFailure::Total { max: total }));
         }
-        let (spot, rule) = self.spot(&call, FsAct::Write, true).await?;
-        self.file_bytes += bytes;
+        let found = self.spot(&call, FsAct::Write, true).await;
+        let (spot, rule) = found.inspect_err(|_| self.written.give_back(bytes))?;
         self.act(&call, rule, bytes, move || {
             if spot.must_be_directory {
                 return Err(FsFailure::NotRegular);

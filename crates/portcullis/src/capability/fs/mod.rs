@@ -11,9 +11,11 @@ mod open;
 mod place;
 mod roots;
 mod spot;
+mod total;
 mod write;
 
 pub(crate) use calls::{Entry, Kind, Stat};
 pub(crate) use failure::FsFailure;
 pub(crate) use named::NamedByGit;
 pub(crate) use roots::{Roots, real_directory};
+pub(crate) use total::Total;

@@ -41,23 +41,31 @@ pub(super) fn spot(roots: &Roots, places: &[Place], follow: bool) -> Result<Spot
 impl Held {
     /// Holds what a path means, links followed.
     pub(super) fn find(roots: &Roots, places: &[Place]) -> Result<Self, FsFailure> {
-        let spot = spot(roots, places, true)?;
-        if spot.kind.is_none() {
-            return Err(FsFailure::NotFound);
-        }
+        Ok(Self::at(&spot(roots, places, true)?)?)
+    }
+
+    /// Holds what has the name at a spot, also a link itself.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn at(spot: &Spot) -> rustix::io::Result<Self> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let name = spot.name.as_str();
         let fd = rustix::fs::openat2(&spot.parent, name, flags, Mode::empty(), resolve)?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
         if spot.must_be_directory && kind != FileType::Directory {
-            return Err(FsFailure::NotDirectory);
+            return Err(Errno::NOTDIR);
         }
         Ok(Self {
             real: real_path(&fd)?,
             fd,
             kind,
         })
+    }
+
+    pub(super) fn kind(&self) -> FileType {
+        self.kind
     }
 
     pub(super) fn stat(&self) -> Result<rustix::fs::Stat, FsFailure> {
@@ -81,7 +89,7 @@ impl Held {
     }
 
     /// The very object that is held, by the one link of `/proc` that names it.
-    fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(super) fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         rustix::fs::openat(CWD, link, flags | OFlags::CLOEXEC, Mode::empty())
     }

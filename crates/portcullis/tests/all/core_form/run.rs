@@ -22,6 +22,8 @@ tests![
     initialize_is_called_once,
     a_log_line_is_one_line,
     preview_1_reads_what_was_granted_and_writes_nothing,
+    no_call_of_preview_1_changes_a_file,
+    preview_1_opens_a_number_of_files_and_no_pipe,
     memory_and_tables_are_counted_together,
     instructions_are_counted_where_that_is_a_limit,
     no_room_for_arguments_where_memory_was_refused_is_want_of_memory,
@@ -396,6 +398,190 @@ fn no_room_for_arguments_where_memory_was_refused_is_want_of_memory() {
         let error = instance.run(&args).await.unwrap_err();
         assert_eq!(error.code(), "P0702", "it never asked for any: {error}");
     });
+}
+
+/// A guest that runs this with `file` at 1024, and an open file of 4 bytes in `$fd`.
+fn with_a_file(imports: &str, run: &str) -> Guest {
+    let (data, _) = text("file");
+    Guest {
+        rest: format!(
+            r#"(import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            {imports} {data}
+            (global $fd (mut i32) (i32.const 0))
+            (data (i32.const 3000) "\c0\0b\00\00\03\00\00\00") (data (i32.const 3008) "hi\0a")
+            (func $read (result i32)
+                (call $open (i32.const 3) (i32.const 1) (i32.const 1024) (i32.const 4) (i32.const 0) (i64.const 2)
+                    (i64.const 2) (i32.const 0) (i32.const 2048)))"#
+        ),
+        run: format!(
+            "(if (call $read) (then unreachable))
+             (global.set $fd (i32.load (i32.const 2048)))
+             {run} {OK}"
+        ),
+        ..Guest::default()
+    }
+}
+
+fn no_call_of_preview_1_changes_a_file() {
+    // Name, parameters, and the call.
+    let name = "(i32.const 1024) (i32.const 4)";
+    let calls = [
+        (
+            "fd_write",
+            "i32 i32 i32 i32",
+            "(global.get $fd) (i32.const 3000) (i32.const 1) (i32.const 3100)".to_owned(),
+        ),
+        (
+            "fd_pwrite",
+            "i32 i32 i32 i64 i32",
+            "(global.get $fd) (i32.const 3000) (i32.const 1) (i64.const 0) (i32.const 3100)"
+                .to_owned(),
+        ),
+        (
+            "fd_allocate",
+            "i32 i64 i64",
+            "(global.get $fd) (i64.const 0) (i64.const 100)".to_owned(),
+        ),
+        (
+            "fd_filestat_set_size",
+            "i32 i64",
+            "(global.get $fd) (i64.const 100)".to_owned(),
+        ),
+        (
+            "fd_filestat_set_times",
+            "i32 i64 i64 i32",
+            "(global.get $fd) (i64.const 0) (i64.const 0) (i32.const 5)".to_owned(),
+        ),
+        (
+            "path_filestat_set_times",
+            "i32 i32 i32 i32 i64 i64 i32",
+            format!("(i32.const 3) (i32.const 0) {name} (i64.const 0) (i64.const 0) (i32.const 5)"),
+        ),
+        (
+            "path_create_directory",
+            "i32 i32 i32",
+            "(i32.const 3) (i32.const 3008) (i32.const 2)".to_owned(),
+        ),
+        (
+            "path_remove_directory",
+            "i32 i32 i32",
+            format!("(i32.const 3) {name}"),
+        ),
+        (
+            "path_unlink_file",
+            "i32 i32 i32",
+            format!("(i32.const 3) {name}"),
+        ),
+        (
+            "path_symlink",
+            "i32 i32 i32 i32 i32",
+            format!("{name} (i32.const 3) (i32.const 3008) (i32.const 2)"),
+        ),
+        (
+            "path_link",
+            "i32 i32 i32 i32 i32 i32 i32",
+            format!(
+                "(i32.const 3) (i32.const 0) {name} (i32.const 3) (i32.const 3008) (i32.const 2)"
+            ),
+        ),
+        (
+            "path_rename",
+            "i32 i32 i32 i32 i32 i32",
+            format!("(i32.const 3) {name} (i32.const 3) (i32.const 3008) (i32.const 2)"),
+        ),
+        // With `O_TRUNC`, and with all that may be asked for.
+        (
+            "path_open",
+            "i32 i32 i32 i32 i32 i64 i64 i32 i32",
+            format!(
+                "(i32.const 3) (i32.const 0) {name} (i32.const 8) (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 2048)"
+            ),
+        ),
+        (
+            "path_open",
+            "i32 i32 i32 i32 i32 i64 i64 i32 i32",
+            format!(
+                "(i32.const 3) (i32.const 0) {name} (i32.const 0) (i64.const 0x1fffffff) (i64.const 0x1fffffff) (i32.const 0) (i32.const 2048)"
+            ),
+        ),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "kept").unwrap();
+    let before = std::fs::metadata(&file).unwrap().modified().unwrap();
+    for (function, parameters, call) in calls {
+        let imports = format!(
+            r#"(import "wasi_snapshot_preview1" "{function}" (func $call (param {parameters}) (result i32)))"#
+        );
+        let guest = with_a_file(
+            &imports,
+            &format!("(if (i32.eqz (call $call {call})) (then unreachable))"),
+        );
+        let grants = Grants {
+            fs: vec![directory(dir.path(), "/d", FsAccess::ReadWrite)],
+            ..none()
+        };
+        block_on(async {
+            let mut instance = Stage::new().start(&guest, grants).await.unwrap();
+            let said = instance.run(&[]).await;
+            assert_eq!(said.unwrap(), Ok(String::new()), "{function}");
+        });
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "kept",
+            "{function}"
+        );
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().modified().unwrap(),
+            before
+        );
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "{function}"
+        );
+    }
+}
+
+fn preview_1_opens_a_number_of_files_and_no_pipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "kept").unwrap();
+    let run = |guest: Guest| {
+        let grants = Grants {
+            fs: vec![directory(dir.path(), "/d", FsAccess::Read)],
+            ..none()
+        };
+        block_on(async {
+            let mut instance = Stage::new().start(&guest, grants).await.unwrap();
+            instance.run(&[]).await
+        })
+    };
+    let opening = |times: u32| {
+        let rest = format!(
+            "(global.set $left (i32.const {times}))
+             (loop $more
+                (if (call $read) (then unreachable))
+                (global.set $left (i32.sub (global.get $left) (i32.const 1)))
+                (br_if $more (global.get $left)))"
+        );
+        run(with_a_file("(global $left (mut i32) (i32.const 0))", &rest))
+    };
+    assert_eq!(opening(127).unwrap(), Ok(String::new()));
+    let error = opening(200).unwrap_err();
+    let CallError::Trap { cause, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(cause.contains("table"), "{error}");
+    // A pipe that is opened waits for somebody at its other end.
+    std::fs::remove_file(&file).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RWXU).unwrap();
+    let pipe = Guest {
+        run: format!("(if (i32.ne (call $read) (i32.const 63)) (then unreachable)) {OK}"),
+        ..with_a_file("", "")
+    };
+    assert_eq!(run(pipe).unwrap(), Ok(String::new()));
 }
 
 fn memory_and_tables_are_counted_together() {

@@ -24,6 +24,7 @@ tests![
     a_granted_directory_that_is_swapped_for_a_link_never_leads_out,
     a_preopened_directory_that_is_swapped_for_a_link_never_leads_out,
     a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out,
+    a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up,
 ];
 
 /// Swaps until the guest is done. One race at a time: who swaps needs a processor of its own.
@@ -286,4 +287,34 @@ fn a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out() {
         });
     }
     outside.is_untouched();
+}
+
+fn a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up() {
+    let world = World::new();
+    let file = world.inside.join("swap");
+    fs::write(&file, "inner").unwrap();
+    let swap = || {
+        put(&file, |path| {
+            rustix::fs::mkfifoat(CWD, path, Mode::RWXU).unwrap()
+        });
+        put(&file, |path| fs::write(path, "inner").unwrap());
+        linger(&file);
+    };
+    for act in ["read /data/swap", "write /data/swap inner"] {
+        block_on(async {
+            let grants = world.grants(FsAccess::ReadWrite);
+            let mut instance = world.fixture.instance("wasi-probe", grants).await;
+            let again = args(&["again", "1000", act]);
+            let mut all = String::new();
+            for _ in 0..40 {
+                let run = || meanwhile(said(&mut instance, &again));
+                let (said, _) = swapping(swap, run);
+                all.push_str(&said);
+                if all.contains("ok ") && all.contains("not-permitted ") {
+                    return;
+                }
+            }
+            panic!("{act} was never swapped: {all}");
+        });
+    }
 }

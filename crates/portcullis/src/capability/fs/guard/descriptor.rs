@@ -6,15 +6,22 @@ use std::sync::Arc;
 use portcullis_policy::FsAct;
 use rustix::io::Errno;
 use wasmtime::component::Resource;
-use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::filesystem::{Descriptor, Dir};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntryStream, ErrorCode,
     Filesize, HostDescriptor, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
 
+use super::handles::{LISTED, OPEN, STREAMS, Stream, names};
+use super::open::{How, Opened, open};
+use super::streams::{Reader, Writer, gap};
 use super::{Fd, FsGuard, Named, blocking};
 use crate::capability::fs::spot::Spot;
+use crate::capability::fs::total::Spent;
+
+/// What has no path to be named by.
+const OPENED: &str = "an opened file";
 
 /// A name that stands for itself, also where it is a link.
 fn named(path: String, act: FsAct) -> Named {
@@ -22,6 +29,57 @@ fn named(path: String, act: FsAct) -> Named {
         path,
         act,
         follow: false,
+    }
+}
+
+/// A limit as a length.
+fn most(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+impl FsGuard<'_> {
+    /// Where a path leads, to open it for reading.
+    async fn find(&mut self, dir: &Dir, path: String, follow: bool) -> FsResult<Spot> {
+        let (from, wanted) = (Arc::clone(&dir.dir), path.clone());
+        let found = blocking(move || Spot::find(&from, &wanted, follow)).await?;
+        found.map_err(|errno| self.lost(&path, errno))
+    }
+
+    /// A file that may be written. `None` for everything that Wasmtime refuses by itself.
+    fn written(&self, fd: &Fd) -> FsResult<Option<Arc<File>>> {
+        Ok(match self.inner.table.get(fd)? {
+            Descriptor::File(file) if !file.perms.write_not_permitted() => {
+                Some(Arc::clone(&file.file))
+            }
+            Descriptor::File(_) | Descriptor::Dir(_) => None,
+        })
+    }
+
+    fn stream(&mut self) -> FsResult<Stream> {
+        match self.handles.stream() {
+            Some(counted) => Ok(counted),
+            None => {
+                let most =
+                    format!("it holds {STREAMS} streams of files, the most that an instance may");
+                Err(self.too_many("stream", OPENED, most))
+            }
+        }
+    }
+
+    fn writer(
+        &mut self,
+        made: Resource<DynOutputStream>,
+        begins: Option<(Arc<File>, u64)>,
+        counted: Stream,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let stream: DynOutputStream = Box::new(Writer {
+            inner: self.inner.table.delete(made)?,
+            total: self.gate.written.clone(),
+            most: most(self.gate.limits().file_write),
+            begins,
+            _counted: counted,
+        });
+        Ok(self.inner.table.push(stream)?)
     }
 }
 
@@ -34,35 +92,51 @@ impl HostDescriptor for FsGuard<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Fd> {
-        let writes = open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE)
-            || flags.contains(DescriptorFlags::WRITE);
-        let dir = self.writable(&fd)?.filter(|_| writes);
-        let Some(dir) = dir else {
-            return self
-                .inner
-                .open_at(fd, path_flags, path, open_flags, flags)
-                .await;
+        self.count("open", &path)?;
+        let dir = match self.inner.table.get(&fd)? {
+            Descriptor::Dir(dir) => dir.clone(),
+            Descriptor::File(_) => return Err(ErrorCode::NotDirectory.into()),
         };
-        let wanted = Named {
-            path,
-            act: FsAct::Write,
-            follow: path_flags.contains(PathFlags::SYMLINK_FOLLOW),
-        };
-        let (spot, request) = self.look(&dir, wanted).await?;
-        if spot.kind.is_none() && !open_flags.contains(OpenFlags::CREATE) {
-            return Err(ErrorCode::NoEntry.into());
+        let how = How::of(open_flags, flags)?;
+        if how.writes() && dir.perms.write_not_permitted() {
+            return Err(ErrorCode::NotPermitted.into());
         }
-        let at = self.allow(&dir, spot, request)?;
-        let here = Resource::new_borrow(at.dir.rep());
-        let opened = self
-            .inner
-            .open_at(here, PathFlags::empty(), at.name, open_flags, flags);
-        let opened = opened.await;
-        self.done(at.dir)?;
-        opened
+        if !self.handles.has_room() {
+            let most = format!(
+                "it holds {OPEN} files and directories open, the most that an instance may"
+            );
+            return Err(self.too_many("open", &path, most));
+        }
+        let follow = path_flags.contains(PathFlags::SYMLINK_FOLLOW);
+        let spot = if how.writes() {
+            let act = FsAct::Write;
+            let (spot, request) = self.look(&dir, Named { path, act, follow }).await?;
+            if spot.kind.is_none() && !how.create {
+                return Err(ErrorCode::NoEntry.into());
+            }
+            self.decide(&spot, request)?;
+            spot
+        } else {
+            self.find(&dir, path, follow).await?
+        };
+        let opened = blocking(move || open(&spot, how)).await??;
+        let descriptor = match opened {
+            Opened::File(file) => {
+                let file = wasmtime_wasi::filesystem::File::new(file, dir.perms, how.mode(), false);
+                self.handles.opened(&file.file);
+                Descriptor::File(file)
+            }
+            Opened::Directory(opened) => {
+                let opened = Dir::new(opened, dir.perms, how.mode(), false);
+                self.handles.opened(&opened.dir);
+                Descriptor::Dir(opened)
+            }
+        };
+        Ok(self.inner.table.push(descriptor)?)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.count("make-directory", &path)?;
         let Some(dir) = self.writable(&fd)? else {
             return self.inner.create_directory_at(fd, path).await;
         };
@@ -74,6 +148,7 @@ impl HostDescriptor for FsGuard<'_> {
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.count("remove", &path)?;
         let Some(dir) = self.writable(&fd)? else {
             return self.inner.remove_directory_at(fd, path).await;
         };
@@ -85,6 +160,7 @@ impl HostDescriptor for FsGuard<'_> {
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.count("remove", &path)?;
         let Some(dir) = self.writable(&fd)? else {
             return self.inner.unlink_file_at(fd, path).await;
         };
@@ -96,6 +172,7 @@ impl HostDescriptor for FsGuard<'_> {
     }
 
     async fn symlink_at(&mut self, fd: Fd, target: String, path: String) -> FsResult<()> {
+        self.count("link", &path)?;
         let Some(dir) = self.writable(&fd)? else {
             return self.inner.symlink_at(fd, target, path).await;
         };
@@ -114,6 +191,7 @@ impl HostDescriptor for FsGuard<'_> {
         new_fd: Fd,
         new_path: String,
     ) -> FsResult<()> {
+        self.count("link", &new_path)?;
         let dirs = (self.writable(&fd)?, self.writable(&new_fd)?);
         let (Some(old_dir), Some(new_dir)) = dirs else {
             return self
@@ -142,6 +220,7 @@ impl HostDescriptor for FsGuard<'_> {
         new_fd: Fd,
         new_path: String,
     ) -> FsResult<()> {
+        self.count("rename", &old_path)?;
         let dirs = (self.writable(&fd)?, self.writable(&new_fd)?);
         let (Some(old_dir), Some(new_dir)) = dirs else {
             return self.inner.rename_at(fd, old_path, new_fd, new_path).await;
@@ -167,6 +246,7 @@ impl HostDescriptor for FsGuard<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
+        self.count("set-times", &path)?;
         let Some(dir) = self.writable(&fd)? else {
             return self
                 .inner
@@ -194,6 +274,7 @@ impl HostDescriptor for FsGuard<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
+        self.count("set-times", OPENED)?;
         // A file that is open for reading only is enough for this.
         let opened: Option<Arc<File>> = match self.inner.table.get(&fd)? {
             Descriptor::File(file) if !file.perms.write_not_permitted() => {
@@ -216,7 +297,7 @@ impl HostDescriptor for FsGuard<'_> {
                 }
                 // What has no name any more is nothing that others execute.
                 Err(Errno::NOENT) => {}
-                Err(errno) => return Err(self.lost("an opened file", errno)),
+                Err(errno) => return Err(self.lost(OPENED, errno)),
             }
         }
         self.inner.set_times(fd, accessed, modified).await
@@ -249,7 +330,19 @@ impl HostDescriptor for FsGuard<'_> {
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
-        self.inner.set_size(fd, size).await
+        let grows = match self.written(&fd)? {
+            Some(file) => blocking(move || gap(&file, size)).await??,
+            None => 0,
+        };
+        let total = self.gate.written.clone();
+        total
+            .take_or_tell(grows)
+            .map_err(|Spent| ErrorCode::Quota)?;
+        let set = self.inner.set_size(fd, size).await;
+        if set.is_err() {
+            total.give_back(grows);
+        }
+        set
     }
 
     async fn read(
@@ -258,15 +351,47 @@ impl HostDescriptor for FsGuard<'_> {
         length: Filesize,
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
-        self.inner.read(fd, length, offset).await
+        let most = self.gate.limits().file_read;
+        self.inner.read(fd, length.min(most), offset).await
     }
 
-    async fn write(&mut self, fd: Fd, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
-        self.inner.write(fd, bytes, offset).await
+    async fn write(&mut self, fd: Fd, mut bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+        bytes.truncate(most(self.gate.limits().file_write));
+        let Some(file) = self.written(&fd)?.filter(|_| !bytes.is_empty()) else {
+            return self.inner.write(fd, bytes, offset).await;
+        };
+        let length = bytes.len() as u64;
+        let gap = blocking(move || gap(&file, offset)).await??;
+        let cost = gap.saturating_add(length);
+        let total = self.gate.written.clone();
+        total.take_or_tell(cost).map_err(|Spent| ErrorCode::Quota)?;
+        let written = self.inner.write(fd, bytes, offset).await;
+        total.give_back(match &written {
+            Ok(written) => length.saturating_sub(*written),
+            Err(_) => cost,
+        });
+        written
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<DirectoryEntryStream>> {
-        self.inner.read_directory(fd).await
+        self.count("list", OPENED)?;
+        let dir = match self.inner.table.get(&fd)? {
+            Descriptor::Dir(dir) => Arc::clone(&dir.dir),
+            Descriptor::File(_) => return Err(ErrorCode::NotDirectory.into()),
+        };
+        // All of them are read at once, and kept until they are asked for.
+        let most = self.handles.names_left();
+        let names = blocking(move || names(&dir, most)).await?;
+        let names = names.map_err(std::io::Error::from)?;
+        if names > most {
+            let most = format!(
+                "the directories that it lists have {LISTED} names in all, the most that an instance may keep"
+            );
+            return Err(self.too_many("list", OPENED, most));
+        }
+        let listing = self.inner.read_directory(fd).await?;
+        self.handles.listing(listing.rep(), names);
+        Ok(listing)
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
@@ -291,7 +416,14 @@ impl HostDescriptor for FsGuard<'_> {
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
-        self.inner.read_via_stream(fd, offset)
+        let counted = self.stream()?;
+        let made = self.inner.read_via_stream(fd, offset)?;
+        let stream: DynInputStream = Box::new(Reader {
+            inner: self.inner.table.delete(made)?,
+            most: most(self.gate.limits().file_read),
+            _counted: counted,
+        });
+        Ok(self.inner.table.push(stream)?)
     }
 
     fn write_via_stream(
@@ -299,11 +431,16 @@ impl HostDescriptor for FsGuard<'_> {
         fd: Fd,
         offset: Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
-        self.inner.write_via_stream(fd, offset)
+        let counted = self.stream()?;
+        let begins = self.written(&fd)?.map(|file| (file, offset));
+        let made = self.inner.write_via_stream(fd, offset)?;
+        self.writer(made, begins, counted)
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        self.inner.append_via_stream(fd)
+        let counted = self.stream()?;
+        let made = self.inner.append_via_stream(fd)?;
+        self.writer(made, None, counted)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {

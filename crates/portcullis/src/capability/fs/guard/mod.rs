@@ -1,14 +1,18 @@
 //! In front of the guest's own files: what others execute is not changed, though the directory may be written.
 //!
 //! Wasmtime's implementation of `wasi:filesystem/types` does everything; each call that changes a name, or opens one to
-//! write, first goes to the gate. It is then carried out in the very directory that was decided on. Reading is left as
-//! it is, and so is all that is done with a file once it is open: only this opens files to write.
+//! write, first goes to the gate. It is then carried out in the very directory that was decided on. Only this opens files,
+//! and counts what is written to them, what is held, and how often a name is looked up to open or to change it.
 
 mod descriptor;
+mod handles;
+mod open;
+mod streams;
 
 use std::sync::Arc;
 
-use portcullis_policy::{Authorized, ChangeRequest, FsAct};
+use portcullis_audit::Masked;
+use portcullis_policy::{Authorized, Capability, ChangeRequest, Code, Denial, FsAct, GuestError};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use wasmtime::component::{HasData, Linker, Resource};
@@ -19,8 +23,10 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{FsError, FsResult};
 
 use super::spot::Spot;
+use super::total::Spent;
 use crate::gate::Gate;
 use crate::state::State;
+pub(crate) use handles::{Handles, OPEN};
 
 /// Puts the guard in the place of Wasmtime's own `wasi:filesystem/types`.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -31,6 +37,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             table: &mut state.table,
         },
         gate: &mut state.gate,
+        handles: &mut state.handles,
     })?;
     linker.allow_shadowing(false);
     Ok(())
@@ -46,6 +53,7 @@ impl HasData for Guarded {
 pub(crate) struct FsGuard<'a> {
     inner: WasiFilesystemCtxView<'a>,
     gate: &'a mut Gate,
+    handles: &'a mut Handles,
 }
 
 type Fd = Resource<Descriptor>;
@@ -112,7 +120,45 @@ impl FsGuard<'_> {
         }
     }
 
-    fn allow(&mut self, dir: &Dir, spot: Spot, request: ChangeRequest) -> FsResult<Allowed> {
+    /// Counts a call, which a rate may not leave room for.
+    fn count(&mut self, function: &'static str, path: &str) -> FsResult<()> {
+        let counted = self.gate.count(Capability::Fs, function, path);
+        counted.map_err(|refused| match refused.code {
+            Some(_) => ErrorCode::Quota.into(),
+            None => ErrorCode::Io.into(),
+        })
+    }
+
+    /// Refuses what would be one too many of what an instance holds.
+    fn too_many(&mut self, function: &'static str, object: &str, most: String) -> FsError {
+        let denial = Denial {
+            code: Code::FsHandles,
+            plugin: self.gate.grants().plugin.clone(),
+            capability: Capability::Fs,
+            action: format!(
+                "{function} `{}` now",
+                Masked::new(object).as_str().escape_debug()
+            ),
+            object: object.to_owned(),
+            notes: vec![most],
+            remedies: Vec::new(),
+            rule: None,
+            guest: GuestError::Limit,
+        };
+        let used = self
+            .gate
+            .uncounted(Capability::Fs, function, Masked::new(object));
+        match self.gate.refused(&used, denial) {
+            Ok(_) => ErrorCode::Quota.into(),
+            Err(_) => ErrorCode::Io.into(),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        spot: &Spot,
+        request: ChangeRequest,
+    ) -> FsResult<Authorized<ChangeRequest>> {
         let changes_nothing = spot.kind.is_none() && !request.act.creates();
         if changes_nothing {
             return Err(ErrorCode::NoEntry.into());
@@ -121,6 +167,11 @@ impl FsGuard<'_> {
             .gate
             .change(request)
             .map_err(|_| ErrorCode::NotPermitted)?;
+        Ok(authorized)
+    }
+
+    fn allow(&mut self, dir: &Dir, spot: Spot, request: ChangeRequest) -> FsResult<Allowed> {
+        let authorized = self.decide(&spot, request)?;
         let parent = Dir::new(spot.parent, dir.perms, dir.open_mode, false);
         Ok(Allowed {
             dir: self.inner.table.push(Descriptor::Dir(parent))?,
@@ -163,6 +214,9 @@ impl Host for FsGuard<'_> {
         &mut self,
         error: Resource<wasmtime::Error>,
     ) -> wasmtime::Result<Option<ErrorCode>> {
+        if self.inner.table.get(&error)?.is::<Spent>() {
+            return Ok(Some(ErrorCode::Quota));
+        }
         self.inner.filesystem_error_code(error)
     }
 }
@@ -176,6 +230,7 @@ impl HostDirectoryEntryStream for FsGuard<'_> {
     }
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        self.handles.listing_is_over(stream.rep());
         HostDirectoryEntryStream::drop(&mut self.inner, stream)
     }
 }
