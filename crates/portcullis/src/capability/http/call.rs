@@ -96,19 +96,16 @@ impl Gate {
             return Ok(Secrets::default());
         }
         secret::leaves_room(&outgoing.headers, &added, &grants, &outgoing.request)?;
-        let end = self.until(Some(self.limits().http_timeout));
         let read = tokio::task::spawn_blocking(move || Secrets::read(&added, &grants, &host_env));
-        let stopped = |why: String| HttpFailure::NoSecret(why);
-        let read = async {
-            read.await
-                .unwrap_or_else(|error| Err(stopped(error.to_string())))
-        };
-        match end.map(tokio::time::Instant::from_std) {
+        let read = async { read.await.map_err(|error| error.to_string()) };
+        let read = match self.until(Some(self.limits().http_timeout)) {
             None => read.await,
-            Some(end) => tokio::time::timeout_at(end, read)
-                .await
-                .unwrap_or(Err(HttpFailure::TimedOut)),
-        }
+            Some(end) => {
+                let timed = tokio::time::timeout_at(end.into(), read).await;
+                timed.unwrap_or_else(|_| Err("it could not be read in time".to_owned()))
+            }
+        };
+        read.unwrap_or_else(|why| Err(HttpFailure::NoSecret(why)))
     }
 
     /// Sends what was decided on by its URL.
