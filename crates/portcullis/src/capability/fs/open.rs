@@ -16,9 +16,11 @@ use super::spot::{Spot, real_path};
 /// Something found, held without being opened to read: a pipe or a device that is only held notices nothing.
 #[derive(Debug)]
 pub(super) struct Held {
-    fd: OwnedFd,
-    kind: FileType,
+    pub(super) fd: OwnedFd,
+    pub(super) kind: FileType,
     pub(super) real: PathBuf,
+    /// Its bytes, if it was [at hand](Self::at_hand).
+    pub(super) bytes_at_hand: Option<u64>,
 }
 
 /// Finds the spot that a path means, in the first of these places that it does not lead out of.
@@ -57,6 +59,7 @@ impl Held {
             real: real_path(&fd)?,
             fd,
             kind,
+            bytes_at_hand: None,
         })
     }
 
@@ -81,7 +84,7 @@ impl Held {
     }
 
     /// The very object that is held, by the one link of `/proc` that names it.
-    fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(super) fn reopen(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         rustix::fs::openat(CWD, link, flags | OFlags::CLOEXEC, Mode::empty())
     }
