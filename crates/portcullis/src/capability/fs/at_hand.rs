@@ -29,11 +29,13 @@ impl Held {
         let stat = rustix::fs::fstat(&fd).ok()?;
         let bytes = u64::try_from(stat.st_size).ok()?;
         // It is where it was asked for: neither was the granted directory moved away, nor one on the path.
-        let is_there = stat.st_dev == device && stat.st_nlink > 0 && name(&fd).ok()? == path;
+        let real = name(&fd).ok()?;
+        let is_there =
+            stat.st_dev == device && stat.st_nlink > 0 && real.as_os_str() == path.as_os_str();
         is_there.then_some(Self {
             kind: FileType::from_raw_mode(stat.st_mode),
             fd,
-            real: path,
+            real,
             bytes_at_hand: Some(bytes),
         })
     }
