@@ -21,6 +21,10 @@ mod open;
 #[path = "../../portcullis/src/capability/fs/place.rs"]
 mod place;
 #[path = "../../portcullis/src/capability/fs/roots.rs"]
+#[expect(
+    dead_code,
+    reason = "the source of another crate, of which a part is used"
+)]
 mod roots;
 #[path = "../../portcullis/src/capability/fs/spot.rs"]
 #[allow(

@@ -6,7 +6,6 @@
     clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "a test that cannot go on has failed; a host that is to be killed is a process of its own"
 )]
 
