@@ -8,6 +8,7 @@ use portcullis::policy::{Decision, HostEnvironment, decide};
 use portcullis_exec::{ExecAsk, Place, resolve};
 
 use crate::lift::Lift;
+use crate::uses::{SIDES, Sides, Use, WARM_UP, print_more};
 use crate::{Bench, Wish};
 use portcullis_spawn_bench::rounds::{Figure, Goal, Row, print};
 
@@ -131,6 +132,27 @@ fn decision_event() -> Event {
         reason: None,
         effect: None,
     })
+}
+
+/// What guests do themselves, in turns with native Rust.
+pub(crate) async fn uses() -> anyhow::Result<()> {
+    let mut sides = Sides::new().await?;
+    for what in Use::ALL {
+        let mut rows = SIDES.map(|(_, name)| Row::new(name, Goal::None));
+        for round in 0..WARM_UP + ROUNDS {
+            for turn in 0..SIDES.len() {
+                let which = (round + turn) % SIDES.len();
+                let took = sides.time(SIDES[which].0, what, what.repetitions()).await?;
+                if round >= WARM_UP {
+                    rows[which].add(took, what.repetitions());
+                }
+            }
+        }
+        print(what.title(), &rows);
+        let [native, trail, no_trail] = &rows;
+        print_more(what.title(), native, trail, no_trail);
+    }
+    Ok(())
 }
 
 /// Resident memory that one more instance costs, the guest's own included.

@@ -15,6 +15,7 @@ mod lift;
 mod loads;
 mod process;
 mod streams;
+mod uses;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -117,8 +118,8 @@ impl Bench {
 }
 
 /// The groups of rows, by the names that choose them.
-const GROUPS: [&str; 7] = [
-    "cells", "commands", "calls", "streams", "loads", "process", "large",
+const GROUPS: [&str; 8] = [
+    "cells", "commands", "calls", "uses", "streams", "loads", "process", "large",
 ];
 /// How often each row of the cells is measured.
 const ROUNDS: usize = 200;
@@ -152,6 +153,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("calls") {
             calls::all(&bench).await?;
+        }
+        if wanted("uses") {
+            calls::uses().await?;
         }
         if wanted("streams") {
             streams::all(&bench).await?;

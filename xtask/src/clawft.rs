@@ -109,7 +109,10 @@ fn table(list: &List, tests: &[Test]) -> Result<String> {
     for (row, why) in list.others {
         let lines = shown.entry(*row).or_default();
         if !lines.is_empty() {
-            bail!("{}{row:02} is shown by a test and listed as: {why}", list.prefix);
+            bail!(
+                "{}{row:02} is shown by a test and listed as: {why}",
+                list.prefix
+            );
         }
         lines.push(format!("*{why}* |"));
     }
@@ -182,7 +185,14 @@ mod tests {
 
     #[test]
     fn a_table_has_each_row_with_its_tests() {
-        let tests = ["t01_a_thing_holds", "t01_another", "the_rest", "t1_x", "to_y"].map(test);
+        let tests = [
+            "t01_a_thing_holds",
+            "t01_another",
+            "the_rest",
+            "t1_x",
+            "to_y",
+        ]
+        .map(test);
         assert_eq!(
             table(&LIST, &tests).unwrap(),
             "\n## Rows\n\n| | what is shown | by a test in |\n|---|---|---|\n\
@@ -200,7 +210,10 @@ mod tests {
         };
         assert_eq!(why(&[]), "no test shows t01");
         assert_eq!(why(&["t03_x"]), "there is no row for the test `t03_x`");
-        assert_eq!(why(&["t02_x"]), "t02 is shown by a test and listed as: later");
+        assert_eq!(
+            why(&["t02_x"]),
+            "t02 is shown by a test and listed as: later"
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The calls in Extism, through its SDK for Rust, as its book has them.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use extism::convert::Json;
 use extism::{CompiledPlugin, Manifest, PTR, Plugin, PluginBuilder, UserData, Wasm, host_fn};
 use serde::{Deserialize, Serialize};
 
 use crate::Call;
+use crate::uses::{Native, Use};
 
 /// The module, compiled.
 pub(crate) struct Runtime(CompiledPlugin);
@@ -38,6 +40,27 @@ host_fn!(exec(_nothing: (); request: Json<Request>) -> Json<Answer> {
     Ok(Json(Answer { status: 0, stdout: Vec::new(), stderr: Vec::new() }))
 });
 
+// What a guest does itself: the native side of the comparison, called from a function of the host.
+host_fn!(read_file(native: Arc<Native>; path: String) -> Vec<u8> {
+    Ok(own(&native)?.read(&path)?)
+});
+host_fn!(get_env(native: Arc<Native>; name: String) -> String {
+    Ok(own(&native)?.env(&name).unwrap_or_default())
+});
+host_fn!(log_line(native: Arc<Native>; line: String) {
+    Ok(own(&native)?.log(&line)?)
+});
+host_fn!(kv_get(native: Arc<Native>; key: String) -> Vec<u8> {
+    Ok(own(&native)?.kv(&key)?.unwrap_or_default())
+});
+
+fn own(native: &UserData<Arc<Native>>) -> anyhow::Result<Arc<Native>> {
+    let native = native.get()?;
+    let native = native.lock();
+    let native = native.map_err(|_| anyhow::anyhow!("a function of the host panicked"))?;
+    Ok(Arc::clone(&native))
+}
+
 /// Where `cargo xtask bench -- peers` puts the guest.
 fn guest() -> anyhow::Result<Vec<u8>> {
     let built = "bench/peers/target/wasm32-unknown-unknown/release/portcullis_peers_guest.wasm";
@@ -46,7 +69,7 @@ fn guest() -> anyhow::Result<Vec<u8>> {
 
 impl Runtime {
     /// With a limit of memory, as Portcullis always has, and with a deadline for each call if that is wanted.
-    pub(crate) fn new(deadline: bool) -> anyhow::Result<Self> {
+    pub(crate) fn new(deadline: bool, native: &Arc<Native>) -> anyhow::Result<Self> {
         let mut manifest = Manifest::new([Wasm::data(guest()?)]).with_memory_max(1024);
         if deadline {
             manifest = manifest.with_timeout(Duration::from_secs(120));
@@ -58,6 +81,12 @@ impl Runtime {
             UserData::new(()),
             exec,
         );
+        let own = || UserData::new(Arc::clone(native));
+        let builder = builder
+            .with_function("read_file", [PTR], [PTR], own(), read_file)
+            .with_function("get_env", [PTR], [PTR], own(), get_env)
+            .with_function("log_line", [PTR], [], own(), log_line)
+            .with_function("kv_get", [PTR], [PTR], own(), kv_get);
         Ok(Self(CompiledPlugin::new(builder)?))
     }
 
@@ -81,5 +110,28 @@ impl Instance {
             .0
             .call::<_, String>("ask", count.to_string())?
             .parse()?)
+    }
+
+    /// What it takes more to do something so often in one call than not at all.
+    pub(crate) fn again(
+        &mut self,
+        what: Use,
+        object: &str,
+        times: u32,
+    ) -> anyhow::Result<Duration> {
+        let name = match what {
+            Use::ReadSmall | Use::ReadLarge => "read",
+            Use::Env => "env",
+            Use::Log => "log",
+            Use::Kv => "kv",
+        };
+        let mut took = [Duration::ZERO; 2];
+        for (took, times) in took.iter_mut().zip([0, times]) {
+            let start = Instant::now();
+            let answer: String = self.0.call("again", Json((name, times, object)))?;
+            *took = start.elapsed();
+            anyhow::ensure!((answer != "0") == (times > 0), "{what:?}: it got {answer}");
+        }
+        Ok(took[1].saturating_sub(took[0]))
     }
 }

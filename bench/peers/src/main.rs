@@ -8,6 +8,8 @@ mod extism;
 #[path = "../../src/lift.rs"]
 mod lift;
 mod ours;
+#[path = "../../src/uses.rs"]
+mod uses;
 
 use std::time::Instant;
 
@@ -83,7 +85,12 @@ async fn measure() -> anyhow::Result<()> {
         ),
     ];
     let ours = ours::Runtime::new().await?;
-    let peers = [extism::Runtime::new(true)?, extism::Runtime::new(false)?];
+    let mut sides = uses::Sides::new().await?;
+    let native = &sides.native;
+    let peers = [
+        extism::Runtime::new(true, native)?,
+        extism::Runtime::new(false, native)?,
+    ];
     starts(&ours, &peers).await?;
     for (mut pair, call, repetitions) in calls {
         let mut mine = ours.instance().await?;
@@ -108,7 +115,48 @@ async fn measure() -> anyhow::Result<()> {
         }
         pair.print();
     }
-    host_function(&ours, &peers[0]).await
+    host_function(&ours, &peers[0]).await?;
+    for what in uses::Use::ALL {
+        guest_does(what, &mut sides, &peers[0]).await?;
+    }
+    Ok(())
+}
+
+/// What a guest does itself, beside a function of the host that does the same in native Rust and nothing else.
+async fn guest_does(
+    what: uses::Use,
+    sides: &mut uses::Sides,
+    peer: &extism::Runtime,
+) -> anyhow::Result<()> {
+    let names = uses::SIDES.map(|(_, name)| name);
+    let mut rows = names.map(|name| Row::new(name, Goal::None)).to_vec();
+    rows.push(Row::new("Extism, a function of the host", Goal::None));
+    let (object, times) = (what.object(&sides.native), what.repetitions());
+    let mut peer = peer.instance()?;
+    for round in 0..uses::WARM_UP + ROUNDS {
+        for turn in 0..rows.len() {
+            let which = (round + turn) % rows.len();
+            let took = match uses::SIDES.get(which) {
+                Some((side, _)) => sides.time(*side, what, times).await?,
+                None => peer.again(what, &object, times)?,
+            };
+            if round >= uses::WARM_UP {
+                rows[which].add(took, times);
+            }
+        }
+    }
+    print(what.title(), &rows);
+    let [native, trail, no_trail, extism] = &rows[..] else {
+        anyhow::bail!("a row is missing");
+    };
+    uses::print_more(what.title(), native, trail, no_trail);
+    for (name, ours) in [
+        ("Extism beside a plugin, written into the trail", trail),
+        ("Extism beside a plugin, no trail", no_trail),
+    ] {
+        print_against(what.title(), name, extism, ours, 5.0);
+    }
+    Ok(())
 }
 
 /// From compiled code to the answer of the first call, and everything given back.

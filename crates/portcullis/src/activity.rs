@@ -107,7 +107,9 @@ const OBJECT: usize = 1024;
 /// Leaves out of a denial that is too long what would allow it, and most of what it was about.
 fn shorten(denial: &mut Denial) {
     // A text that was cut may still have the room of the whole.
-    denial.object.shrink_to_fit();
+    if denial.object.capacity() > denial.object.len() {
+        denial.object = denial.object.as_str().to_owned();
+    }
     if length(denial) <= LONGEST {
         return;
     }
@@ -119,9 +121,8 @@ fn shorten(denial: &mut Denial) {
 
 fn cut(text: &mut String) {
     if text.len() > OBJECT {
-        text.truncate(text.floor_char_boundary(OBJECT));
-        text.push('…');
-        text.shrink_to_fit();
+        // A copy: shrunk where it lies, it would keep the hole behind it from being used for another text as long.
+        *text = format!("{}…", &text[..text.floor_char_boundary(OBJECT)]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Uses its state by `wasi:keyvalue`, each argument one call, and answers a line each: `open NAME`, `get KEY`,
 //! `set KEY VALUE`, `delete KEY`, `exists KEY`, `keys CURSOR`, `add KEY NUMBER`, `get-many KEY…`, `set-many KEY VALUE…`,
 //! `delete-many KEY…`; `swap KEY VALUE` on what it finds, and `late KEY OTHER VALUE`, which begins a swap, sets the key
-//! to another value meanwhile, and begins again with what it is given. `hold TIMES KEY` begins so many swaps and keeps them. `-`
+//! to another value meanwhile, and begins again with what it is given; `seen KEY OTHER VALUE` looks at that other value first. `hold TIMES KEY` begins so many swaps and keeps them. `-`
 //! stands for nothing.
 
 wit_bindgen::generate!({ path: "../wit/keyvalue", world: "plugin", generate_all });
@@ -56,6 +56,12 @@ fn answer(bucket: &Bucket, words: &[&str]) -> Result<String, Error> {
                 }
                 other => swapped(other)?,
             }
+        }
+        ["seen", key, other, value] => {
+            let begun = Cas::new(bucket, key)?;
+            bucket.set(key, other.as_bytes())?;
+            let now = begun.current()?.map_or("none".to_owned(), text);
+            format!("saw {now}, {}", swapped(swap(begun, value.as_bytes()))?)
         }
         ["get-many", ..] => {
             let found = batch::get_many(bucket, &owned(&words[1..]))?;

@@ -28,6 +28,10 @@ struct Answer {
 #[host_fn]
 extern "ExtismHost" {
     fn exec(request: &Request) -> Answer;
+    fn read_file(path: &str) -> Vec<u8>;
+    fn get_env(name: &str) -> String;
+    fn log_line(line: &str);
+    fn kv_get(key: &str) -> Vec<u8>;
 }
 
 #[plugin_fn]
@@ -61,4 +65,22 @@ pub fn ask(count: String) -> FnResult<String> {
         ran += u32::from(answer.status == 0);
     }
     Ok(ran.to_string())
+}
+
+/// What `guests/files`, `env`, `log` and `kv` do: the same again and again, and what came of it.
+#[plugin_fn]
+pub fn again(Json((what, times, object)): Json<(String, u32, String)>) -> FnResult<String> {
+    let mut got = 0_usize;
+    for _ in 0..times {
+        got = match what.as_str() {
+            "read" => unsafe { read_file(&object)? }.len(),
+            "env" => unsafe { get_env(&object)? }.len(),
+            "kv" => unsafe { kv_get(&object)? }.len(),
+            _ => {
+                unsafe { log_line(&object)? };
+                object.len()
+            }
+        };
+    }
+    Ok(got.to_string())
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 use names::Options;
 use serde::{Deserialize, Serialize};
-use tokens::{TOKENS, alnum, dotted, url_safe};
+use tokens::{alnum, beginning_with, dotted, url_safe};
 
 /// A masked text longer than this many bytes is cut.
 pub const MAX_TEXT: usize = 256;
@@ -140,7 +140,7 @@ fn find_secret(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
         _ => None,
     }
     .or_else(|| {
-        TOKENS.iter().find_map(|token| {
+        beginning_with(rest[0]).find_map(|token| {
             let body = rest.strip_prefix(token.prefix.as_bytes())?;
             let length = body.iter().take_while(|b| (token.body)(**b)).count();
             let start = at + token.prefix.len();

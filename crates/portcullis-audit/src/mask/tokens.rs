@@ -61,7 +61,7 @@ pub(super) fn dotted(b: u8) -> bool {
 }
 
 /// Tokens known by their beginning, by whoever gives them out.
-pub(super) const TOKENS: &[Token] = &[
+const TOKENS: &[Token] = &[
     token("ghp_", alnum, 16),
     token("gho_", alnum, 16),
     token("ghu_", alnum, 16),
@@ -103,3 +103,40 @@ pub(super) const TOKENS: &[Token] = &[
     word("lin_api_", alnum, 16),
     token("AGE-SECRET-KEY-1", upper, 16),
 ];
+
+/// For each byte, the tokens that begin with it, a bit each: most bytes begin none, and every byte of a text is asked about.
+const BEGINS: [u64; 256] = {
+    assert!(TOKENS.len() <= 64, "a bit for each token");
+    let mut begins = [0; 256];
+    let mut at = 0;
+    while at < TOKENS.len() {
+        begins[TOKENS[at].prefix.as_bytes()[0] as usize] |= 1 << at;
+        at += 1;
+    }
+    begins
+};
+
+/// The tokens whose first byte this is, in their order.
+pub(super) fn beginning_with(first: u8) -> impl Iterator<Item = &'static Token> {
+    let mut left = BEGINS[usize::from(first)];
+    std::iter::from_fn(move || {
+        let token = TOKENS.get(left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(token)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_found_by_its_first_byte_and_no_other() {
+        for first in 0..=u8::MAX {
+            let found = beginning_with(first).map(|token| token.prefix);
+            let begin = TOKENS.iter().map(|token| token.prefix);
+            let begin = begin.filter(|prefix| prefix.as_bytes()[0] == first);
+            assert_eq!(found.collect::<Vec<_>>(), begin.collect::<Vec<_>>());
+        }
+    }
+}

@@ -69,7 +69,7 @@ pub(super) fn tool(name: String, params: String) -> Result<Ask> {
 /// A plugin of clawft is not named a tool, or another one is.
 pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
     match (ask, kind) {
-        (Ask::Args(args), Kind::ClawftComponent) => match without_separator(&args) {
+        (Ask::Args(args), Kind::ClawftComponent) => match &args[..] {
             [name] => tool(name.clone(), "{}".to_owned()),
             [name, params] => tool(name.clone(), params.clone()),
             _ => Err(Failure::usage(
@@ -88,13 +88,5 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
                 .help(format!("portcullis run {selector} [args]")),
         )),
         (ask, _) => Ok(ask),
-    }
-}
-
-/// What follows the plugin is all the plugin's, a separator included. As the name of a tool it means nothing.
-fn without_separator(args: &[String]) -> &[String] {
-    match args {
-        [first, rest @ ..] if first == "--" => rest,
-        all => all,
     }
 }

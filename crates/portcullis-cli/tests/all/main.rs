@@ -23,6 +23,7 @@ mod languages;
 mod log;
 mod policy;
 mod run;
+mod secrets;
 mod session;
 mod stop;
 mod terminal;

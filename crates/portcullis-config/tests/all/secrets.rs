@@ -1,7 +1,8 @@
 //! Secrets that the host adds to requests of a plugin.
 
+use portcullis_config::edit::{self, Edit, EditError, Right};
 use portcullis_config::{FlagSet, Layer, SelectError};
-use portcullis_policy::{Grants, HttpUrl, SecretSource};
+use portcullis_policy::{Grants, HttpUrl, PluginId, SecretSource};
 
 use crate::support::Project;
 
@@ -258,4 +259,46 @@ fn what_is_kept_from_a_plugin_is_not_granted_to_it_besides() {
             .len(),
         1
     );
+}
+
+#[test]
+fn an_edit_leaves_them_as_they_are_and_grants_nothing_that_shows_one() {
+    let project = Project::new();
+    std::fs::create_dir_all(project.path("keys")).unwrap();
+    let text = policy(&token("{ file = \"keys/token\" }"));
+    let edit = |right| Edit {
+        plugin: PluginId::new("p").unwrap(),
+        path: None,
+        right,
+    };
+    let file = project.path("portcullis.toml");
+    let secrets = |text: &str| {
+        project
+            .entry(text, FlagSet::default())
+            .grants
+            .http
+            .secrets
+            .len()
+    };
+    let host = edit(Right::Http("b.example.com".to_owned()));
+    let granted = edit::grant(&text, &host, &file, &project.context).unwrap();
+    assert!(granted.changed && secrets(&granted.text) == 1);
+    let first = edit(Right::Http("api.example.com".to_owned()));
+    let revoked = edit::revoke(&granted.text, &host, &file, &project.context).unwrap();
+    let revoked = edit::revoke(&revoked.text, &first, &file, &project.context).unwrap();
+    assert!(
+        revoked.changed && secrets(&revoked.text) == 1,
+        "{}",
+        revoked.text
+    );
+    let shown = edit::grant(
+        &text,
+        &edit(Right::Read("keys".to_owned())),
+        &file,
+        &project.context,
+    );
+    let Err(EditError::After(errors)) = shown else {
+        panic!("{shown:?}")
+    };
+    assert!(errors.to_string().contains("P0111"), "{errors}");
 }

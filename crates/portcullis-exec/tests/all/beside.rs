@@ -97,7 +97,8 @@ async fn one_whose_stream_was_too_long_and_is_closed_ends_for_that_reason() {
     // Nobody has killed it yet: it dies of SIGPIPE, and has long told so when another one has come and gone.
     piped.close(Which::Stdout);
     piped.readable(Which::Stderr).await;
-    let (_, other) = spawn(&Plugin::new(&["true"]), &ask("true", &[])).await;
+    let others = Plugin::new(&["true"]);
+    let (_, other) = spawn(&others, &ask("true", &[])).await;
     assert_eq!(other.finish().await.unwrap().status, Status::Exited(0));
     let completed = running.finish().await.unwrap();
     assert_eq!(completed.killed_for, Some(Code::LimitTotalOutput));

@@ -2,10 +2,11 @@
 //! nothing of them is changed.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use portcullis_kv::{KvError, Limits, Stores};
+use portcullis_private::PrivateError;
 use portcullis_testkit::tests;
 use rusqlite::Connection;
 use rustix::fs::{CWD, FileType, Mode};
@@ -15,6 +16,7 @@ use crate::Fixture;
 tests![
     files_and_directories_are_ours_alone,
     a_directory_that_others_read_is_refused,
+    what_belongs_to_somebody_else_is_refused,
     links_and_other_names_of_a_file_are_refused,
     what_is_swapped_while_it_is_in_use_is_an_error_until_it_is_back,
     a_log_to_be_played_back_is_refused,
@@ -74,6 +76,33 @@ fn a_directory_that_others_read_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let error = refused(&fixture);
     assert!(error.to_string().contains("others have access"), "{error}");
+}
+
+fn what_belongs_to_somebody_else_is_refused() {
+    let fixture = Fixture::new();
+    let path = filled(&fixture);
+    let refused = |theirs: &Path| {
+        let error = refused(&fixture);
+        let not_ours = matches!(error, KvError::Private(PrivateError::NotOurs { .. }));
+        assert!(not_ours, "{}: {error}", theirs.display());
+    };
+    // Only root can give a file away.
+    let (root, somebody) = (rustix::process::geteuid().is_root(), Some(4242));
+    if root {
+        for theirs in [&path, &fixture.directory] {
+            chown(theirs, somebody, None).unwrap();
+            refused(theirs);
+            chown(theirs, Some(0), None).unwrap();
+        }
+        fixture.stores().store("p").unwrap().verify().unwrap();
+    } else {
+        let error = Stores::open("/usr".as_ref()).unwrap_err();
+        let not_ours = matches!(
+            error,
+            KvError::Private(PrivateError::NotOurs { owner: 0, .. })
+        );
+        assert!(not_ours, "{error}");
+    }
 }
 
 fn links_and_other_names_of_a_file_are_refused() {

@@ -1,20 +1,19 @@
 //! `clock` and `random`: real by default, and fixed by policy for runs that can be repeated.
 //!
-//! A fixed time of day stands still. The monotonic clock begins at zero then and runs on, so that a guest can sleep and
+//! A fixed time of day stands still. The monotonic clock always begins at zero, and runs on, so that a guest can sleep and
 //! wait; what it prints of durations still differs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 use portcullis_policy::Grants;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
 
 /// Fixes what the grants say.
 pub(crate) fn fix(wasi: &mut WasiCtxBuilder, grants: &Grants) {
     if let Some(time) = grants.clock {
-        wasi.wall_clock(StandingStill(time))
-            .monotonic_clock(FromZero(Instant::now()));
+        wasi.wall_clock(StandingStill(time));
     }
     if let Some(seed) = grants.random {
         let stream = |number| {
@@ -39,17 +38,5 @@ impl HostWallClock for StandingStill {
 
     fn now(&self) -> Duration {
         self.0
-    }
-}
-
-struct FromZero(Instant);
-
-impl HostMonotonicClock for FromZero {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }

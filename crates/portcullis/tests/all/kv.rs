@@ -25,6 +25,7 @@ portcullis_testkit::tests![
     instances_of_two_hosts_lose_nothing_of_each_other,
     wasi_keyvalue_is_the_same_state,
     wasi_keyvalue_needs_the_grant,
+    a_batch_gives_no_more_at_once_than_a_host_can_hold,
 ];
 
 fn owner(policy: &str, file: &str) -> KvOwner {
@@ -355,6 +356,7 @@ fn a_damaged_file_is_an_error_for_the_operator_and_is_left_as_it_is() {
     assert_eq!(said, ["failed: io"; 2].join("\n"));
     let expected = format!("`{}` is damaged", file.display());
     assert!(told.contains(&expected), "{told}");
+    assert!(told.contains("move it away"), "{told}");
     assert_eq!(std::fs::read(&file).unwrap(), bytes);
 }
 
@@ -411,6 +413,7 @@ fn wasi_keyvalue_is_the_same_state() {
         ("late a 4 5", "saw 3, then 4, swapped"),
         ("get a", "5"),
         ("late b 6 7", "saw none, then 6, swapped"),
+        ("seen b 8 9", "saw 8, swapped"),
         ("add n 5", "5"),
         ("add n -7", "-2"),
         ("set n x", "set"),
@@ -442,4 +445,18 @@ fn wasi_keyvalue_needs_the_grant() {
     };
     let said = place.foreign(late, &["get a", "set a 1", "add a 1", "swap a 1"]);
     assert_eq!(said, ["access denied"; 4].join("\n"));
+}
+
+fn a_batch_gives_no_more_at_once_than_a_host_can_hold() {
+    let place = Place::new();
+    let size = KvSize {
+        value: 12 << 20,
+        bytes: 13 << 20,
+        ..KvSize::default()
+    };
+    let grants = kv(size, owner("/policy", "/plugin"));
+    let filled = place.says(grants.clone(), &["fill a 12582912"]);
+    assert_eq!(filled, "set");
+    let calls = ["get-many a a a", "exists a"];
+    assert_eq!(place.foreign(grants, &calls), "failed: too large\ntrue");
 }

@@ -93,7 +93,7 @@ pub(crate) fn play(guest: &str, args: &[String]) -> ExitCode {
         instance.run(warm).await.unwrap().unwrap();
         let before = resident();
         match instance.run(call).await {
-            Ok(said) => eprintln!("{}", said.unwrap()),
+            Ok(said) => drop(said.unwrap()),
             // A guest that wants more handles than there are is ended.
             Err(error) => assert!(error.to_string().contains("resource table"), "{error}"),
         }
@@ -113,8 +113,9 @@ fn prepare(data: &Path) {
 }
 
 async fn play_clawft(host: &Host, grants: Grants, warm: &[String], call: &[String]) {
+    let resources = json!({ "max_execution_seconds": 300, "max_fuel": 10_000_000_000_u64 });
     let permissions = json!({ "env_vars": ["GRANTED"], "network": ["api.example.com"] });
-    let manifest = clawft::manifest(permissions, json!({}));
+    let manifest = clawft::manifest(permissions, resources);
     let bytes = portcullis_testkit::guest_bytes("clawft");
     let grants = manifest.restrict(Grants {
         plugin: PluginId::new("everything").unwrap(),

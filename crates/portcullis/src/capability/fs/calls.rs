@@ -47,12 +47,29 @@ pub(crate) struct Stat {
     pub(crate) modified: u64,
 }
 
-/// A call under way: its line in the trail, and what it does as a phrase.
+/// A call under way: its line in the trail, and what it does.
 struct Call {
     used: Use,
-    action: String,
+    doing: Doing,
     path: String,
     access: FsAccess,
+}
+
+#[derive(Clone, Copy)]
+enum Doing {
+    Look(FsLook),
+    Act(FsAct),
+}
+
+impl Call {
+    /// As a phrase after the plugin's name.
+    fn action(&self) -> String {
+        let path = shown(&self.path);
+        match self.doing {
+            Doing::Look(look) => look.of(&path),
+            Doing::Act(act) => act.of(&path),
+        }
+    }
 }
 
 type Allowed = Option<(RuleId, Origin)>;
@@ -63,10 +80,13 @@ impl Gate {
     /// # Errors
     /// [`FsFailure`]; a file longer than `limits.file_read` is read no further than that.
     pub(crate) async fn read_file(&mut self, path: String) -> Result<Vec<u8>, FsFailure> {
-        let call = self.file_call("read", FsLook::Read.of(&shown(&path)), path, FsAccess::Read)?;
+        let call = self.looking("read", FsLook::Read, path)?;
         let max = self.limits().file_read;
         let (held, rule) = self.held(&call, FsLook::Read).await?;
-        let read = blocking(move || content(&held, max)).await;
+        let read = match held.content_at_hand(max) {
+            Some(content) => Ok(content),
+            None => blocking(move || content(&held, max)).await,
+        };
         self.tell(&call, rule, read, Vec::len)
     }
 
@@ -104,7 +124,7 @@ impl Gate {
     /// # Errors
     /// [`FsFailure`]
     pub(crate) async fn list_directory(&mut self, path: String) -> Result<Vec<Entry>, FsFailure> {
-        let call = self.file_call("list", FsLook::List.of(&shown(&path)), path, FsAccess::Read)?;
+        let call = self.looking("list", FsLook::List, path)?;
         let (held, rule) = self.held(&call, FsLook::List).await?;
         let listed = blocking(move || entries(&held)).await;
         self.tell(&call, rule, listed, Vec::len)
@@ -115,7 +135,7 @@ impl Gate {
     /// # Errors
     /// [`FsFailure`]
     pub(crate) async fn stat(&mut self, path: String) -> Result<Stat, FsFailure> {
-        let call = self.file_call("stat", FsLook::Stat.of(&shown(&path)), path, FsAccess::Read)?;
+        let call = self.looking("stat", FsLook::Stat, path)?;
         let (held, rule) = self.held(&call, FsLook::Stat).await?;
         let looked = held.stat().map(|stat| Stat::of(&stat));
         self.tell(&call, rule, looked, |_| 0)
@@ -162,7 +182,7 @@ impl Gate {
         let call = self.changing("rename", FsAct::Rename, from)?;
         let (old, _) = self.spot(&call, FsAct::Rename, false).await?;
         let call = Call {
-            action: FsAct::RenameTo.of(&shown(&to)),
+            doing: Doing::Act(FsAct::RenameTo),
             path: to,
             ..call
         };
@@ -183,20 +203,29 @@ impl Gate {
         act: FsAct,
         path: String,
     ) -> Result<Call, FsFailure> {
-        self.file_call(function, act.of(&shown(&path)), path, FsAccess::ReadWrite)
+        self.file_call(function, Doing::Act(act), path, FsAccess::ReadWrite)
+    }
+
+    fn looking(
+        &mut self,
+        function: &'static str,
+        look: FsLook,
+        path: String,
+    ) -> Result<Call, FsFailure> {
+        self.file_call(function, Doing::Look(look), path, FsAccess::Read)
     }
 
     fn file_call(
         &mut self,
         function: &'static str,
-        action: String,
+        doing: Doing,
         path: String,
         access: FsAccess,
     ) -> Result<Call, FsFailure> {
         let used = self.begin(Capability::Fs, function, Masked::new(&path))?;
         Ok(Call {
             used,
-            action,
+            doing,
             path,
             access,
         })
@@ -206,7 +235,10 @@ impl Gate {
     async fn held(&mut self, call: &Call, look: FsLook) -> Result<(Held, Allowed), FsFailure> {
         let (grants, roots) = (self.grants(), self.roots());
         let found = match places(&grants, self.project(), &call.path, call.access) {
-            Ok(places) => blocking(move || Held::find(&roots, &places)).await,
+            Ok(places) => match Held::at_hand(&roots, &places) {
+                Some(held) => Ok(held),
+                None => blocking(move || Held::find(&roots, &places)).await,
+            },
             Err(failure) => Err(failure),
         };
         let held = found.map_err(|failure| self.fails(call, None, failure))?;
@@ -337,7 +369,7 @@ impl Gate {
             code,
             plugin: grants.plugin.clone(),
             capability: Capability::Fs,
-            action: call.action.clone(),
+            action: call.action(),
             object: call.path.clone(),
             notes: vec![failure.why()],
             remedies: remedies.into_iter().collect(),

@@ -3,6 +3,7 @@
 //! Plain calls ([`calls`]) and WASI ([`guard`]) find a place in the same way ([`spot`]) and are decided by the same
 //! requests.
 
+mod at_hand;
 pub(crate) mod calls;
 mod failure;
 pub(crate) mod guard;

@@ -16,9 +16,11 @@ use super::spot::{Spot, real_path};
 /// Something found, held without being opened to read: a pipe or a device that is only held notices nothing.
 #[derive(Debug)]
 pub(super) struct Held {
-    fd: OwnedFd,
-    kind: FileType,
+    pub(super) fd: OwnedFd,
+    pub(super) kind: FileType,
     pub(super) real: PathBuf,
+    /// Its bytes, if it was [at hand](Self::at_hand).
+    pub(super) bytes_at_hand: Option<u64>,
 }
 
 /// Finds the spot that a path means, in the first of these places that it does not lead out of.
@@ -61,6 +63,7 @@ impl Held {
             real: real_path(&fd)?,
             fd,
             kind,
+            bytes_at_hand: None,
         })
     }
 

@@ -70,15 +70,21 @@ fn below(path: &str, top: &str) -> Option<(usize, String)> {
     if path.starts_with('/') != top.starts_with('/') {
         return None;
     }
-    let mut rest = components(path);
+    let mut left = components(path);
     let mut depth = 0;
     for part in components(top) {
-        if rest.next() != Some(part) {
+        if left.next() != Some(part) {
             return None;
         }
         depth += 1;
     }
-    let mut rest = rest.collect::<Vec<_>>().join("/");
+    let mut rest = String::with_capacity(path.len());
+    for part in left {
+        if !rest.is_empty() {
+            rest.push('/');
+        }
+        rest.push_str(part);
+    }
     if !rest.is_empty() && path.ends_with('/') {
         rest.push('/');
     }

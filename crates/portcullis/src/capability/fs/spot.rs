@@ -219,17 +219,23 @@ fn link(parent: &OwnedFd, name: &str) -> Result<Option<String>> {
 /// [`Errno::NOENT`] if it was removed, [`Errno::NOSYS`] without a `/proc`.
 pub(super) fn real_path(opened: impl AsFd) -> Result<PathBuf> {
     let opened = opened.as_fd();
-    let entry = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    let path = name(opened)?;
+    // A path is only marked as deleted, and a name may end in the mark.
+    if rustix::fs::fstat(opened)?.st_nlink == 0 {
+        return Err(Errno::NOENT);
+    }
+    Ok(path)
+}
+
+/// As [`real_path`], with a mark for what was removed.
+pub(super) fn name(opened: impl AsFd) -> Result<PathBuf> {
+    let entry = format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd());
     let path = rustix::fs::readlinkat(CWD, entry, Vec::with_capacity(256));
     let path = path.map_err(|errno| match errno {
         // Deeper than a path can say.
         Errno::NAMETOOLONG => errno,
         _ => Errno::NOSYS,
     })?;
-    // A path is only marked as deleted, and a name may end in the mark.
-    if rustix::fs::fstat(opened)?.st_nlink == 0 {
-        return Err(Errno::NOENT);
-    }
     Ok(PathBuf::from(OsString::from_vec(path.into_bytes())))
 }
 

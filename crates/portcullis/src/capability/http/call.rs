@@ -10,13 +10,11 @@ use portcullis_policy::{
 
 use super::exchange::{Outgoing, Waits};
 use super::failure::HttpFailure;
+use super::redacted::{self, MAX_URL};
 use super::secret::Secrets;
 use super::sending::{Sending, Sent, Told, Wanted};
-use super::{HttpAnswer, HttpAsk, head, redacted};
+use super::{HttpAnswer, HttpAsk, head};
 use crate::gate::{Gate, Refused};
-
-/// Bytes of a URL.
-pub(crate) const MAX_URL: usize = 16 * 1024;
 
 impl Gate {
     /// Sends a request and gives what came back. Redirects are not followed.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::HttpAnswer;
-use super::body::Body;
+use super::body::{Body, Kept};
 use super::client::Client;
 use super::dial::{Way, connect};
 use super::head;
@@ -180,8 +180,7 @@ where
             }
         }
     }
-    let mut kept = body.end()?;
-    searched(&search, &kept.content)?;
+    let mut kept = whole_searched(search, body.end()?).await?;
     kept.cut(max);
     let head = Response::from_parts(head, ());
     Ok(HttpAnswer {
@@ -207,6 +206,19 @@ async fn within<T>(
 fn searched(search: &Search, bytes: &[u8]) -> Result<(), Unanswered> {
     let found = search.find(bytes);
     found.map_or(Ok(()), |name| Err(Unanswered::Secret(name.to_owned())))
+}
+
+/// As [`searched`], for a body: megabytes of it would keep other guests waiting.
+async fn whole_searched(search: Search, kept: Kept) -> Result<Kept, Unanswered> {
+    if search.finds_nothing() {
+        return Ok(kept);
+    }
+    let searching = tokio::task::spawn_blocking(move || {
+        searched(&search, &kept.content)?;
+        Ok(kept)
+    });
+    let searched = searching.await;
+    searched.unwrap_or_else(|error| Err(Unanswered::Failed(error.to_string())))
 }
 
 /// What is asked of the server: the path and the query, or for a proxy the whole URL.

@@ -18,10 +18,10 @@ mod secret;
 mod sending;
 
 pub(crate) use beside::{Came, Requests};
-pub(crate) use call::MAX_URL;
 pub(crate) use client::Client;
 pub(crate) use exchange::Waits;
 pub(crate) use failure::HttpFailure;
+pub(crate) use redacted::MAX_URL;
 
 /// A request as a guest asks for it.
 #[derive(Debug, Default)]

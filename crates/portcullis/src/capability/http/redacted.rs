@@ -5,8 +5,16 @@ use portcullis_policy::shown;
 /// What stands in place of a user name and a password.
 const MASKED: &str = "[masked]@";
 
+/// Bytes of a URL.
+pub(crate) const MAX_URL: usize = 16 * 1024;
+
 /// A text that may be a URL. What cannot be read is shown up to where a query could begin.
+///
+/// A longer one than any URL is not read: that would take the host longer than the guest, whose time is counted.
 pub(super) fn url(text: &str) -> String {
+    if text.len() > MAX_URL {
+        return format!("a URL of {} bytes", text.len());
+    }
     let text = text.trim();
     // Of a URL without a host nothing but the scheme is no content: `data:`, `javascript:`.
     if let Ok(url) = portcullis_policy::HttpUrl::parse(text) {
@@ -44,6 +52,16 @@ fn without_user(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_longer_than_any_url_is_not_read() {
+        let of = |length: usize| {
+            let path = "x".repeat(length - "http://me:t0p@a/".len());
+            url(&format!("http://me:t0p@a/{path}"))
+        };
+        assert_eq!(of(MAX_URL + 1), "a URL of 16385 bytes");
+        assert!(of(MAX_URL).starts_with("http:[masked]@a/"));
+    }
 
     #[test]
     fn no_user_no_password_no_query_and_no_content_is_shown() {

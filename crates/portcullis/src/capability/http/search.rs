@@ -67,6 +67,11 @@ impl Search {
         Ok(search)
     }
 
+    /// Whether it looks for nothing.
+    pub(super) fn finds_nothing(&self) -> bool {
+        self.known.is_none()
+    }
+
     /// Bytes beyond a cut that have to be known, so that nothing before it is the beginning of a secret.
     pub(super) fn beyond(&self) -> u64 {
         (self.longest * LONGEST_ESCAPE) as u64

@@ -78,12 +78,14 @@ impl Sending {
     /// A body that is too large is refused. Looking a name up tells others about it, so the decision is written down before; an
     /// address that is refused then is one more line. Dropped in between, it leaves the line that the request was given up.
     pub(crate) async fn send(self, body: impl Future<Output = Result<Bytes, HttpFailure>>) -> Sent {
-        let whole = in_time(self.end, async {
-            let body = body.await.map_err(NotSent::Lacking)?;
-            let secrets = self.secrets().await.map_err(NotSent::Lacking)?;
-            Ok((body, secrets))
-        });
-        let whole = whole.await;
+        let body = in_time(self.end, async { body.await.map_err(NotSent::Lacking) });
+        let whole = match body.await {
+            Ok(body) => {
+                let secrets = self.secrets().await.map_err(NotSent::Lacking);
+                secrets.map(|secrets| (body, secrets))
+            }
+            Err(not_sent) => Err(not_sent),
+        };
         if let Err(NotSent::Lacking(failure)) = &whole
             && failure.code().is_some()
         {
@@ -128,8 +130,15 @@ impl Sending {
         secret::leaves_room(&outgoing.headers, &added, &grants, &outgoing.request)?;
         let secret_env = self.secret_env.clone();
         let read = tokio::task::spawn_blocking(move || Secrets::read(&added, &grants, &secret_env));
-        let read = read.await;
-        read.unwrap_or_else(|error| Err(HttpFailure::NoSecret(error.to_string())))
+        let read = async { read.await.map_err(|error| error.to_string()) };
+        let read = match self.end {
+            None => read.await,
+            Some(end) => {
+                let timed = tokio::time::timeout_at(end, read).await;
+                timed.unwrap_or_else(|_| Err("it could not be read in time".to_owned()))
+            }
+        };
+        read.unwrap_or_else(|why| Err(HttpFailure::NoSecret(why)))
     }
 }
 

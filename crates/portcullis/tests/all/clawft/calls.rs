@@ -92,7 +92,7 @@ fn t42_every_call_of_a_function_is_one_entry_in_the_order_of_calls() {
         allowed("fs.read", &file),
         denied("fs.read", "/etc/passwd", "P0301"),
         allowed("env.get", "LANG"),
-        denied("env.get", "HOME", "P0402"),
+        denied("env.get", "HOME", "P0401"),
         allowed("log.write", "info: hello"),
         allowed("fs.read", &file),
     ];

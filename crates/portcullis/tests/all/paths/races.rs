@@ -223,6 +223,7 @@ fn a_preopened_directory_that_is_swapped_for_a_link_never_leads_out() {
     let swap = || {
         exchange(&world.inside, &link);
         exchange(&world.inside, &link);
+        linger(&world.inside);
     };
     block_on(async {
         let grants = world.grants(FsAccess::Read);
