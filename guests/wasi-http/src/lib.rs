@@ -58,7 +58,11 @@ impl Guest for Plugin {
             ["give-up", url] => Ok(tries::give_up(url)),
             ["half", url] => Ok(tries::half(url)),
             ["leave", url] => Ok(tries::leave(url)),
-            ref urls => Ok(urls.iter().map(|url| line(get(url))).collect::<Vec<_>>().join("\n")),
+            ref urls => Ok(urls
+                .iter()
+                .map(|url| line(get(url)))
+                .collect::<Vec<_>>()
+                .join("\n")),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody,
-    OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method,
+    OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use wasip2::io::streams::StreamError;
 
@@ -58,7 +58,9 @@ impl<'a> Asked<'a> {
         }
         let request = OutgoingRequest::new(headers);
         let no = |part: &str| format!("no {part}");
-        request.set_method(&method(self.method)).map_err(|()| no("method"))?;
+        request
+            .set_method(&method(self.method))
+            .map_err(|()| no("method"))?;
         let parts = self.url.split_once("://");
         let (scheme, rest) = parts.ok_or_else(|| no("scheme"))?;
         let scheme = match scheme {
@@ -69,9 +71,15 @@ impl<'a> Asked<'a> {
         };
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        request.set_scheme(scheme.as_ref()).map_err(|()| no("scheme"))?;
-        request.set_authority(Some(authority)).map_err(|()| no("authority"))?;
-        request.set_path_with_query(Some(path)).map_err(|()| no("path"))?;
+        request
+            .set_scheme(scheme.as_ref())
+            .map_err(|()| no("scheme"))?;
+        request
+            .set_authority(Some(authority))
+            .map_err(|()| no("authority"))?;
+        request
+            .set_path_with_query(Some(path))
+            .map_err(|()| no("path"))?;
         let body = (self.bytes > 0).then(|| request.body());
         let body = body.transpose().map_err(|()| no("body"))?;
         Ok((handle(request, self.options).map_err(kind)?, body))
@@ -81,7 +89,9 @@ impl<'a> Asked<'a> {
 impl Answer {
     pub fn header(&self, name: &str) -> String {
         let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map_or("none".to_owned(), |(_, value)| String::from_utf8_lossy(value).into_owned())
+        found.map_or("none".to_owned(), |(_, value)| {
+            String::from_utf8_lossy(value).into_owned()
+        })
     }
 }
 
@@ -97,7 +107,9 @@ pub fn line(answer: Result<Answer, String>) -> String {
                 Ok(text) if bytes <= 200 => text,
                 Ok(_) | Err(_) => format!("{bytes} bytes"),
             };
-            let broken = answer.broken.map_or(String::new(), |why| format!(" ({why})"));
+            let broken = answer
+                .broken
+                .map_or(String::new(), |why| format!(" ({why})"));
             format!("{} {body}{broken}", answer.status)
         }
         Err(kind) => format!("failed: {kind}"),

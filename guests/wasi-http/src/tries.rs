@@ -19,7 +19,9 @@ pub fn at_once(times: usize, url: &str) -> Result<String, String> {
     for response in came {
         *lines.entry(line(response.and_then(read))).or_insert(0) += 1;
     }
-    let lines = lines.into_iter().map(|(line, times)| format!("{times} times {line}"));
+    let lines = lines
+        .into_iter()
+        .map(|(line, times)| format!("{times} times {line}"));
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
