@@ -243,6 +243,8 @@ impl ClawftManifest {
             world: "clawft:plugin/plugin@0.1.0".to_owned(),
             description: Some(self.name.clone()),
             component: self.wasm_module.clone(),
+            minimum_host: None,
+            commands: Vec::new(),
             asks: self.asks(),
             clawft: Some(Box::new(self)),
         })

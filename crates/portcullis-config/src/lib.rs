@@ -30,6 +30,7 @@
 mod audit;
 mod ceiling;
 mod clawft;
+mod commands;
 mod component;
 mod context;
 mod draft;
@@ -57,6 +58,7 @@ pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
     ClawftResources, directory_size,
 };
+pub use commands::PluginCommand;
 pub use component::{Component, LocateError, MANIFEST_FILE, locate};
 pub use context::{Context, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};

@@ -7,9 +7,11 @@ use portcullis_policy::{
     ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::clawft::ClawftManifest;
+use crate::commands::{CommandTable, PluginCommand};
 use crate::context::{Base, Context};
 use crate::error::{ConfigCode, ConfigErrors, Report};
 use crate::raw::{Text, Texts};
@@ -31,6 +33,11 @@ pub(crate) struct ManifestFile {
     description: Option<Text>,
     /// The file name of the component, beside this file. Default: the name of the directory and `.wasm`.
     component: Option<Text>,
+    /// The oldest Portcullis that can run it, such as `0.1.0`. Default: any.
+    minimum_host: Option<Text>,
+    /// What it does, by the names under which it is called. Default: one thing, by its id.
+    #[serde(default)]
+    commands: Vec<At<CommandTable>>,
     /// What it asks for, and why.
     #[serde(default)]
     asks: Vec<At<AskTable>>,
@@ -54,7 +61,7 @@ pub(crate) struct AskTable {
     name: Option<Text>,
     /// For `http`: the host it talks to. Absent: any.
     host: Option<Text>,
-    /// Why, for the person who decides.
+    /// Why, for the person who decides: at most 140 characters.
     reason: Text,
 }
 
@@ -103,6 +110,10 @@ pub struct Manifest {
     pub description: Option<String>,
     /// The file name of the component, if it is not that of the directory.
     pub component: Option<String>,
+    /// The oldest host that can run it; `None`: any.
+    pub minimum_host: Option<Version>,
+    /// What it does, by the names under which it is called; without any, one thing, by its id.
+    pub commands: Vec<PluginCommand>,
     /// What it asks for.
     pub asks: Vec<Ask>,
     /// The same as clawft has it, of a plugin of clawft.
@@ -422,6 +433,9 @@ impl Reader<'_> {
                 );
             }
         }
+        let minimum_host = file.minimum_host.as_ref();
+        let minimum_host = minimum_host.and_then(|version| self.minimum_host(version));
+        let commands = self.commands(&file.commands);
         let asks = file.asks.iter().filter_map(|ask| self.ask(ask)).collect();
         let owned = |text: &Text| (**text).clone();
         Some(Manifest {
@@ -430,6 +444,8 @@ impl Reader<'_> {
             world: owned(&file.world),
             description: file.description.as_ref().map(owned),
             component: file.component.as_ref().map(owned),
+            minimum_host,
+            commands,
             asks,
             clawft: None,
         })
@@ -476,9 +492,7 @@ impl Reader<'_> {
             CapabilityWord::Prompt => AskKind::Prompt,
             CapabilityWord::Metadata => AskKind::Metadata,
         };
-        if ask.reason.trim().is_empty() {
-            self.wrong(ConfigCode::Value, &ask.reason, "`reason` is empty");
-        }
+        self.reason(&ask.reason);
         Some(Ask {
             kind,
             reason: owned(&ask.reason),
