@@ -5,6 +5,7 @@
 
 mod audit;
 mod broken;
+mod cache_attacks;
 mod ceiling;
 mod children;
 mod clawft;
