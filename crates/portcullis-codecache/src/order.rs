@@ -250,12 +250,7 @@ pub fn serve(
 
 type Served = Result<(Subject, Vec<u8>), String>;
 
-fn compile(
-    engine: &Engine,
-    maker: Option<&Maker>,
-    kind: Kind,
-    wasm: &[u8],
-) -> io::Result<Served> {
+fn compile(engine: &Engine, maker: Option<&Maker>, kind: Kind, wasm: &[u8]) -> io::Result<Served> {
     let (subject, code) = match kind {
         Kind::Component => (
             Subject::new(kind, engine, wasm),

@@ -24,8 +24,9 @@ const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 
 /// What a reactor exports, to be made ready.
 const INITIALIZE: &str = "_initialize";
-const BOTH: &str =
-    "it exports both `_start` and `_initialize`: nobody can tell whether it is a command or a reactor";
+const BOTH: &str = "it exports both `_start` and `_initialize`: nobody can tell whether it is a command or a reactor";
+const GO: &str = "it is made by Go, whose runtime takes it that nobody else has a part of its memory; Go makes plugins in the \
+    core-module form, as `examples/core-go` is";
 
 /// What a file is, if it can be a plugin.
 ///
@@ -33,6 +34,15 @@ const BOTH: &str =
 /// [`LoadError::NotAPlugin`], or [`LoadError::Invalid`] for what no engine should be given.
 pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
     let kind = Kind::of(bytes);
+    if kind == Kind::WasiCommand
+        && let Some(why) = misfit(&Shape::of(bytes))
+    {
+        return Err(LoadError::Interface {
+            plugin: plugin.clone(),
+            kind,
+            why: why.to_owned(),
+        });
+    }
     let why = match kind {
         Kind::Component | Kind::ClawftComponent | Kind::WasiComponent
             if inspect::is_too_deep(bytes) =>
@@ -42,13 +52,6 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
         // Many small memories take as much address space as many large ones.
         Kind::PortcullisModule | Kind::WasiCommand if Shape::of(bytes).memories > 1 => {
             "it has more than one memory"
-        }
-        Kind::WasiCommand if Shape::of(bytes).exports(INITIALIZE) => {
-            return Err(LoadError::Interface {
-                plugin: plugin.clone(),
-                kind,
-                why: BOTH.to_owned(),
-            });
         }
         kind if kind.is_plugin() => return Ok(kind),
         _ => {
@@ -69,6 +72,15 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
         kind,
         why: why.to_owned(),
     })
+}
+
+/// Why a command cannot be made a component, or is none.
+fn misfit(command: &Shape) -> Option<&'static str> {
+    if command.exports(INITIALIZE) {
+        return Some(BOTH);
+    }
+    // It would write over what the adapter keeps in its memory.
+    command.is_of_go.then_some(GO)
 }
 
 /// Compiled code that nobody has looked at yet.
@@ -130,9 +142,9 @@ impl Compiled {
             Self::Command(component, Kind::WasiCommand) => {
                 cache.put_made(&COMMAND, bytes, component)
             }
-            Self::Component(component)
-            | Self::Clawft(component)
-            | Self::Command(component, _) => cache.put_component(bytes, component),
+            Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
+                cache.put_component(bytes, component)
+            }
             Self::Module(module) => cache.put_module(bytes, module),
         }
     }

@@ -78,7 +78,14 @@ pub fn enter() {
     };
     let compiled = Engine::new(&engine::config(metering, false))
         .map_err(io::Error::other)
-        .and_then(|engine| serve(&engine, Some(&COMMAND), io::stdin().lock(), io::stdout().lock()));
+        .and_then(|engine| {
+            serve(
+                &engine,
+                Some(&COMMAND),
+                io::stdin().lock(),
+                io::stdout().lock(),
+            )
+        });
     #[expect(
         clippy::exit,
         reason = "a second copy of an application must not run on"

@@ -258,7 +258,9 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) | Entry::Command(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+            Entry::Clawft(_) | Entry::Command(_) => {
+                Err(wasmtime::Error::msg("the plugin is of another world"))
+            }
         }
     }
 }

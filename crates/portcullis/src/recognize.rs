@@ -140,7 +140,9 @@ impl Kind {
             Self::RegletModule => "a core module for Reglet",
             Self::WasiComponent => "a component that is a command of WASI 0.2",
             Self::WasiCommand => "a core module that is a command of WASI preview 1",
-            Self::WasiReactor => "a core module that is a reactor of WASI preview 1, and does nothing by itself",
+            Self::WasiReactor => {
+                "a core module that is a reactor of WASI preview 1, and does nothing by itself"
+            }
             Self::CoreModule => "a core module, and not in the form of plugins",
             Self::Precompiled => "native code compiled ahead of time (`.cwasm`)",
             Self::Text => "WebAssembly in the text format",

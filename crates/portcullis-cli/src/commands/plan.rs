@@ -139,7 +139,9 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
         )),
     }
     for (name, _) in &grants.given_env {
-        words.push(format!("is told a value of `{name}` that is not yours (--env)"));
+        words.push(format!(
+            "is told a value of `{name}` that is not yours (--env)"
+        ));
     }
     if grants.log {
         words.push("may write lines into your log".to_owned());

@@ -206,9 +206,7 @@ async fn called(
                 let args = [slice::from_ref(name), args].concat();
                 session.command(&args).await.map(Said::Code)
             }
-            Ask::Tool { name, params } => {
-                session.execute_tool(name, params).await.map(Said::Text)
-            }
+            Ask::Tool { name, params } => session.execute_tool(name, params).await.map(Said::Text),
         };
         (answer, session.take_activity().await)
     });

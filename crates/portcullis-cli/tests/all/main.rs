@@ -29,3 +29,4 @@ mod stop;
 mod terminal;
 mod trust;
 mod trusting;
+mod wasi_command;

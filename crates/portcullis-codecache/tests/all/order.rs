@@ -77,9 +77,7 @@ fn a_component_that_is_made_first_is_kept_for_its_module_and_recipe() {
     assert_eq!(run(&engine, &compiled.component().unwrap()), 7);
     let get = |maker: &Maker, module: u32| {
         let cached = cache.get_made(&engine, maker, &module_wasm(module));
-        cached
-            .unwrap()
-            .map(|component| run(&engine, &component))
+        cached.unwrap().map(|component| run(&engine, &component))
     };
     assert_eq!(get(&MAKER, 3), Some(7));
     assert_eq!(get(&MAKER, 4), None, "another module");

@@ -76,7 +76,10 @@ impl Host for CalledWith<'_> {
 ///
 /// # Errors
 /// It is missing, or has another type.
-pub(crate) fn run_of(component: &Component, engine: &Engine) -> Result<ComponentExportIndex, String> {
+pub(crate) fn run_of(
+    component: &Component,
+    engine: &Engine,
+) -> Result<ComponentExportIndex, String> {
     let ty = component.component_type();
     let mut exports = ty.exports(engine);
     let Some((name, ComponentInstance(instance))) = exports

@@ -37,7 +37,10 @@ const NOT_SUPPORTED: i32 = 58;
 
 /// Whether a function of preview 1 is in it.
 pub(super) fn has(name: &str) -> bool {
-    name == PROC_EXIT || UNSUPPORTED.iter().any(|(unsupported, _)| *unsupported == name)
+    name == PROC_EXIT
+        || UNSUPPORTED
+            .iter()
+            .any(|(unsupported, _)| *unsupported == name)
 }
 
 /// The module, with what it imports said in its metadata.
@@ -47,10 +50,11 @@ pub(super) fn has(name: &str) -> bool {
 pub(super) fn adapter() -> Result<Vec<u8>, String> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("rest.wit", WIT).map_err(words)?;
-    let world = resolve.select_world(&[package], Some("rest")).map_err(words)?;
-    let mut module = module().finish();
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+    let world = resolve
+        .select_world(&[package], Some("rest"))
         .map_err(words)?;
+    let mut module = module().finish();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(words)?;
     Ok(module)
 }
 
