@@ -252,7 +252,7 @@ impl LoadError {
                 base.note(why).help(match kind {
                     Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
                     Kind::WasiComponent => "build it for the world `wasi:cli/command` in version 0.2",
-                    Kind::WasiCommand => "build it as a command, which has a `main` and exports `_start` alone",
+                    Kind::WasiCommand => "build it as a command that exports `_start` alone, or as a plugin of `docs/interfaces.md`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })

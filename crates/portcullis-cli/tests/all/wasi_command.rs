@@ -73,10 +73,30 @@ fn directories_have_the_name_that_is_written_or_a_second_one() {
 #[test]
 fn what_cannot_be_a_directory_is_refused() {
     let context = context();
-    shows!(context, ["run", "--dir", "gone", "p.wasm", "dirs"], @"");
-    shows!(context, ["run", "--dir", "a/file", "p.wasm", "dirs"], @"");
-    shows!(context, ["run", "--dir", "a::", "p.wasm", "dirs"], @"");
-    shows!(context, ["run", "--dir", "a::x", "--dir", "b::x", "p.wasm", "dirs"], @"");
+    shows!(context, ["run", "--dir", "gone", "p.wasm", "dirs"], @"
+    exit 125
+    -- stderr
+    error[P0104]: `[DIR]/project/gone` cannot be opened: no such file or directory
+      note: in `--dir gone`
+    ");
+    shows!(context, ["run", "--dir", "a/file", "p.wasm", "dirs"], @"
+    exit 125
+    -- stderr
+    error[P0104]: `[DIR]/project/a/file` is not a directory
+      note: in `--dir a/file`
+    ");
+    shows!(context, ["run", "--dir", "a::", "p.wasm", "dirs"], @"
+    exit 125
+    -- stderr
+    error[P0104]: the name that the plugin sees is empty
+      note: in `--dir a::`
+    ");
+    shows!(context, ["run", "--dir", "a::x", "--dir", "b::x", "p.wasm", "dirs"], @"
+    exit 125
+    -- stderr
+    error[P0103]: `x` is already the name of `[DIR]/project/a`
+      note: in `--dir b::x`
+    ");
 }
 
 #[test]
