@@ -147,8 +147,11 @@ fn build(workspace: &str, toolchain: &Toolchain, options: &Options) -> Result<Ve
     shell::show(&cargo);
     let mut lines = Vec::new();
     for (name, module) in artifacts(&shell::output(&mut cargo)?)? {
-        let bytes = component::componentize(&fs::read(&module)?)
-            .with_context(|| format!("cannot make a component of guest `{name}`"))?;
+        let mut bytes = fs::read(&module)?;
+        if !component::is_command(&bytes)? {
+            bytes = component::componentize(&bytes)
+                .with_context(|| format!("cannot make a component of guest `{name}`"))?;
+        }
         let file = format!("{name}.wasm");
         // Replaced in one step: a test that runs meanwhile sees the old or the new one.
         let partial = directory().join(format!(".{file}"));

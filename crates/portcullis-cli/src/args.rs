@@ -103,9 +103,11 @@ pub(crate) struct Output {
 /// What `--allow-exec` without a list stands for. No argument can have a NUL, so nobody can write it.
 const ALL: &str = "\0";
 
+const PERMISSIONS: &str = "Permissions for this run";
+
 /// Permissions on the command line.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Permissions for this run")]
+#[command(next_help_heading = PERMISSIONS)]
 pub(crate) struct Permissions {
     /// Allow commands: these programs with any arguments, or without a list any program.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = ALL)]
@@ -239,15 +241,32 @@ pub(crate) struct RunArgs {
     /// Load and check the plugin, say what it would be allowed, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let the plugin read standard input; without this it is at its end.
+    /// Let the plugin read standard input; without this it is at its end. Commands of WASI always read it.
     #[arg(long)]
     pub(crate) stdin: bool,
     #[command(flatten)]
-    pub(crate) permissions: Permissions,
+    permissions: Permissions,
+    /// Let the plugin and its commands read and write a directory. The plugin sees it by its second name, or else by the one
+    /// that is written.
+    #[arg(short = 'D', long = "dir", value_name = "HOST[::GUEST]", help_heading = PERMISSIONS)]
+    dirs: Vec<String>,
+    /// Tell the plugin itself a variable: your value of it, or this one.
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = PERMISSIONS)]
+    env: Vec<String>,
     /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it. A `--` between
     /// them is not passed on.
     #[arg(required = true, trailing_var_arg = true, value_names = ["PLUGIN", "ARGS"])]
     pub(crate) plugin: Vec<String>,
+}
+
+impl RunArgs {
+    pub(crate) fn flags(&self) -> FlagSet {
+        FlagSet {
+            dirs: self.dirs.clone(),
+            env: self.env.clone(),
+            ..self.permissions.flags()
+        }
+    }
 }
 
 #[derive(Debug, Args)]

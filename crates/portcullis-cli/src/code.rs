@@ -29,7 +29,7 @@ const HOST_LIBRARY: Pages = pages! {
     "P0600",
     /// The file is not a WebAssembly component.
     ///
-    /// A plugin is a component for the world `portcullis:cli/plugin@0.1.0`. Build with `--target wasm32-wasip2`, or turn
+    /// A plugin is a component for the world `portcullis:cli/plugin@0.1.0`, or a command of WASI. Build with `--target wasm32-wasip2`, or turn
     /// a core module into a component with `wasm-tools component new`.
     "P0601",
     /// The component is damaged.
@@ -164,6 +164,11 @@ const HOST_LIBRARY: Pages = pages! {
     /// It was emptied, and the next command fills it anew. `exec.cache` says how much is kept in each cache; `portcullis
     /// cache list` shows them.
     "P0807",
+    /// A command of WASI preview 1 imports what sockets are used by, and preview 1 opens none.
+    ///
+    /// It runs all the same; each such call answers that it is not supported. Requests over HTTP are there for components
+    /// that import `wasi:http` or `portcullis:cli/http`.
+    "P0808",
 };
 
 codes! {

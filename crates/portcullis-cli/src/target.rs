@@ -83,6 +83,12 @@ impl Target {
         }
     }
 
+    /// The name of its file: what a command is called by.
+    pub(crate) fn file_name(&self) -> String {
+        let name = self.entry.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         self.entry.manifest.as_ref().map(|(_, manifest)| manifest)
     }

@@ -41,6 +41,9 @@ pub struct Grants {
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
+    /// Variables that the guest is told besides, with these values, over those of the host. Each has to be in `env` too.
+    /// Its commands are not started with them.
+    pub given_env: Vec<(String, String)>,
     /// Whether the guest may write lines into the operator's log.
     pub log: bool,
     /// The time of day that the guest is told, since the Unix epoch, for runs that can be repeated; `None`: the real one.
@@ -72,6 +75,7 @@ impl Grants {
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
+            given_env: Vec::new(),
             log: false,
             clock: None,
             random: None,

@@ -106,6 +106,7 @@ impl Host {
             asker: self.asker(),
             http: Arc::clone(self.http()),
             secret_env: settings.host_env.clone(),
+            guest_env: settings.host_env.clone(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

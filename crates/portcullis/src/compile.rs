@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
 use crate::code::Compiled as Code;
+use crate::componentize::COMMAND;
 use crate::engine::{self, Metering};
 use crate::error::LoadError;
 use crate::gate::with_causes;
@@ -77,7 +78,14 @@ pub fn enter() {
     };
     let compiled = Engine::new(&engine::config(metering, false))
         .map_err(io::Error::other)
-        .and_then(|engine| serve(&engine, io::stdin().lock(), io::stdout().lock()));
+        .and_then(|engine| {
+            serve(
+                &engine,
+                Some(&COMMAND),
+                io::stdin().lock(),
+                io::stdout().lock(),
+            )
+        });
     #[expect(
         clippy::exit,
         reason = "a second copy of an application must not run on"
@@ -186,6 +194,7 @@ impl Host {
         let order = plugin.blocking(move || {
             Ok(match kind {
                 Kind::PortcullisModule => Order::module(&engine, bytes),
+                Kind::WasiCommand => Order::made(&engine, &COMMAND, bytes),
                 _ => Order::component(&engine, bytes),
             })
         });

@@ -188,7 +188,7 @@ pub enum LoadError {
 
 const fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Component | Kind::ClawftComponent => "component",
+        Kind::Component | Kind::ClawftComponent | Kind::WasiComponent => "component",
         _ => "module",
     }
 }
@@ -235,7 +235,7 @@ impl LoadError {
                 base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
             }
             Self::NotAPlugin { kind, lacks, .. } => {
-                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`");
+                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`, and commands of WASI 0.2 and preview 1");
                 let lacks: Vec<_> = lacks.iter().map(|name| format!("`{name}`")).collect();
                 match lacks.as_slice() {
                     [] => base,
@@ -251,6 +251,8 @@ impl LoadError {
             Self::Interface { kind, why, .. } => {
                 base.note(why).help(match kind {
                     Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
+                    Kind::WasiComponent => "build it for the world `wasi:cli/command` in version 0.2",
+                    Kind::WasiCommand => "build it as a command that exports `_start` alone, or as a plugin of `docs/interfaces.md`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })

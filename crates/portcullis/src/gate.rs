@@ -66,6 +66,8 @@ pub(crate) struct GateParts {
     pub(crate) http: Arc<Client>,
     /// The environment the host was started with, secrets that only the host uses included. A guest has that of `place`.
     pub(crate) secret_env: HostEnvironment,
+    /// What the guest itself may be told of.
+    pub(crate) guest_env: HostEnvironment,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -285,9 +287,9 @@ impl Gate {
         self.parts.secret_env.clone()
     }
 
-    /// The environment the host was started with, as far as it may be granted.
+    /// The environment that the guest itself may be told of, as far as it may be granted.
     pub(crate) fn host_env(&self) -> HostEnvironment {
-        self.parts.place.host_env().clone()
+        self.parts.guest_env.clone()
     }
 
     /// The real path of the project directory.

@@ -21,17 +21,21 @@ use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
+use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
 use crate::guest_log::GuestLog;
+use crate::imports;
 use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
+use crate::notice;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
 use crate::recognize::Kind;
 use crate::repositories::with_repositories;
+use crate::shape::Shape;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 use crate::trail::{Nowhere, Trail};
@@ -303,6 +307,7 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::wasi_command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
         abi::log::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
@@ -352,6 +357,19 @@ fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<Pat
     Ok(real)
 }
 
+/// # Errors
+/// A core module imports what is not there.
+fn imports_there(grants: &Grants, bytes: &[u8]) -> Result<(), LoadError> {
+    let missing = imports::module::missing(&Shape::of(bytes).imports, grants);
+    match missing.as_slice() {
+        [] => Ok(()),
+        _ => Err(LoadError::Imports {
+            plugin: grants.plugin.clone(),
+            missing,
+        }),
+    }
+}
+
 /// Whose caches the commands of a plugin have, if any are kept.
 pub(crate) fn caches_of(grants: &Grants, digest: &str) -> Option<CacheOwner> {
     let kept = grants.exec.as_ref().and_then(|exec| exec.cache);
@@ -368,6 +386,12 @@ pub struct Source {
     pub bytes: Vec<u8>,
     /// What it may do.
     pub grants: Grants,
+}
+
+/// What is known of a plugin by its bytes.
+struct Known {
+    digest: String,
+    notices: Vec<Diagnostic>,
 }
 
 impl Host {
@@ -420,6 +444,10 @@ impl Host {
         }
         let kind = code::kind(&plugin, &bytes)?;
         let mut grants = with_repositories(grants)?;
+        if kind == Kind::WasiCommand {
+            // Afterwards it imports what it was made of.
+            imports_there(&grants, &bytes)?;
+        }
         if kind == Kind::ClawftComponent {
             grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
             abi::clawft::fits(&grants, &bytes)?;
@@ -438,6 +466,7 @@ impl Host {
             tokio::task::spawn_blocking(move || host.executor(confinement))
         });
         let digest = blake3::hash(&bytes).to_hex().to_string();
+        let notices = notice::of_file(&plugin, kind, &bytes);
         let runtime = self.runtime(&grants)?;
         let engine = &runtime.engine;
         let (compiled, compilation) = self.compile(kind, &grants, engine, bytes).await?;
@@ -457,7 +486,8 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble(runtime, (compiled, compilation), grants, digest, executor)
+        let known = Known { digest, notices };
+        self.assemble(runtime, (compiled, compilation), grants, known, executor)
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -506,7 +536,7 @@ impl Host {
         runtime: &Runtime,
         (compiled, compilation): Ready,
         grants: Grants,
-        digest: String,
+        Known { digest, notices }: Known,
         executor: Option<Executor>,
     ) -> Result<Plugin, LoadError> {
         let shared = &self.0;
@@ -522,8 +552,9 @@ impl Host {
         let settings = &shared.settings;
         // What the host adds to requests is in no environment that a guest or a command could be given.
         let host_env = settings.host_env.without(&secret_names(&grants));
+        let guest_env = host_env.with(&grants.given_env);
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &host_env, &settings.stdio, &LastWords::default())?;
+        wasi::context(&grants, &guest_env, &settings.stdio, &LastWords::default())?;
         let place =
             Place::open(&shared.project, host_env.clone()).map_err(|error| LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -547,6 +578,7 @@ impl Host {
             asker: self.asker(),
             http: Arc::clone(&shared.http),
             secret_env: settings.host_env.clone(),
+            guest_env: guest_env.clone(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
@@ -554,10 +586,11 @@ impl Host {
             code,
             grants,
             gate,
-            host_env,
+            guest_env,
             stdio: settings.stdio.clone(),
             digest,
             compilation,
+            notices,
         })))
     }
 

@@ -80,10 +80,13 @@ fn is_outgoing(name: &str) -> bool {
     let Some((interface, version)) = name.split_once('@') else {
         return false;
     };
+    [HANDLER, TYPES].contains(&interface) && is_released(version)
+}
+
+/// Whether it is a version of WASI 0.2 that was released.
+pub(crate) fn is_released(version: &str) -> bool {
     let patch = version.strip_prefix("0.2.").unwrap_or_default();
-    [HANDLER, TYPES].contains(&interface)
-        && !patch.is_empty()
-        && patch.bytes().all(|byte| byte.is_ascii_digit())
+    !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.

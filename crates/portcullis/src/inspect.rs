@@ -6,8 +6,10 @@ use wasmparser::{Parser, Payload};
 use portcullis_policy::{Capability, Grants};
 
 use crate::abi::clawft;
+use crate::diagnostic::Diagnostic;
 use crate::error::MissingImport;
 use crate::imports;
+use crate::notice;
 use crate::outline::Outline;
 use crate::recognize::Kind;
 use crate::shape::Shape;
@@ -33,6 +35,8 @@ pub struct Inspection {
     pub lacks: Vec<&'static str>,
     /// Where reading it stopped, if it is malformed.
     pub malformed: Option<String>,
+    /// What the operator should know of it before it is run.
+    pub notices: Vec<Diagnostic>,
 }
 
 /// What a plugin imports: an interface, or a function of a module.
@@ -52,14 +56,15 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
     let (imports, exports, malformed) = match kind {
         Kind::Component => of_component(bytes, |names| imports::missing(names, grants)),
         Kind::ClawftComponent => of_component(bytes, imports::clawft::missing),
-        Kind::PortcullisModule => of_module(bytes, grants),
+        Kind::WasiComponent => of_component(bytes, |names| imports::missing(names, grants)),
+        Kind::PortcullisModule | Kind::WasiCommand => of_module(bytes, grants),
         _ => (Vec::new(), Vec::new(), None),
     };
     let lacks = match kind {
         Kind::Component if exports.iter().any(|export| export == RUN) => Vec::new(),
         Kind::Component => vec![RUN],
         Kind::ClawftComponent => clawft::lacks(bytes),
-        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
+        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiReactor => Shape::of(bytes).lacks(),
         _ => Vec::new(),
     };
     Inspection {
@@ -70,6 +75,7 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
         exports,
         lacks,
         malformed,
+        notices: notice::of_file(&grants.plugin, kind, bytes),
     }
 }
 

@@ -8,6 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
 use crate::abi::module::{self, NoRoom};
+use crate::abi::wasi_command;
 use crate::activity::Activity;
 use crate::clock::CallClock;
 use crate::engine::{Active, HOST_CALL_BYTES, TICK};
@@ -48,6 +49,8 @@ pub(crate) trait Call: Send + Sync {
 
     /// What is called, for messages.
     const EXPORT: &'static str;
+    /// Whether nothing is called after it, though it returns.
+    const IS_LAST: bool = false;
 
     /// Whether plugins of this world have it.
     fn fits(code: &Code) -> bool;
@@ -75,6 +78,7 @@ pub(crate) struct Run<'a>(pub(crate) &'a [String]);
 pub(crate) enum Entry {
     Component(RunExport),
     Clawft(clawft::Entry),
+    Command(wasi_command::Entry),
     Module(module::Entry),
 }
 
@@ -163,7 +167,7 @@ impl Instance {
         self.end(bounds).await;
         match outcome {
             Ok(answer) => {
-                self.entry = Some(entry);
+                self.entry = Some(entry).filter(|_| !C::IS_LAST);
                 Ok(answer)
             }
             Err(stopped) => Err(self.explain(stopped, C::EXPORT)),
@@ -242,7 +246,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } => false,
+            Code::Clawft { .. } | Code::Command { .. } => false,
         }
     }
 
@@ -254,7 +258,9 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+            Entry::Clawft(_) | Entry::Command(_) => {
+                Err(wasmtime::Error::msg("the plugin is of another world"))
+            }
         }
     }
 }
@@ -280,6 +286,9 @@ impl Entry {
             Code::Clawft { pre, exports } => clawft::Entry::start(pre, exports, store, step)
                 .await
                 .map(Self::Clawft),
+            Code::Command { pre, run, .. } => wasi_command::Entry::start(pre, *run, store)
+                .await
+                .map(Self::Command),
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),

@@ -35,6 +35,7 @@ mod clock;
 mod code;
 mod command;
 mod compile;
+mod componentize;
 mod consent;
 mod diagnostic;
 mod digest;

@@ -9,6 +9,7 @@ use crate::abi::clawft;
 use crate::abi::module::ModuleState;
 use crate::capability::wasi;
 use crate::compile::Compilation;
+use crate::diagnostic::Diagnostic;
 use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
@@ -31,10 +32,12 @@ pub(crate) struct Loaded {
     pub(crate) code: Code,
     pub(crate) grants: Arc<Grants>,
     pub(crate) gate: Arc<GateParts>,
-    pub(crate) host_env: HostEnvironment,
+    /// What the guest may be told of, which is not what its commands are started with.
+    pub(crate) guest_env: HostEnvironment,
     pub(crate) stdio: GuestStdio,
     pub(crate) digest: String,
     pub(crate) compilation: Option<Compilation>,
+    pub(crate) notices: Vec<Diagnostic>,
 }
 
 /// Code that is compiled and linked.
@@ -47,6 +50,12 @@ pub(crate) enum Code {
     Clawft {
         pre: component::InstancePre<State>,
         exports: clawft::Exports,
+    },
+    /// A command of WASI: what it is run by, and which kind it was before it was compiled.
+    Command {
+        pre: component::InstancePre<State>,
+        run: ComponentExportIndex,
+        kind: Kind,
     },
     /// A core module in the form of [`abi::module`](crate::abi::module).
     Module(InstancePre<State>),
@@ -79,6 +88,7 @@ impl Plugin {
         match self.0.code {
             Code::Component { .. } => Kind::Component,
             Code::Clawft { .. } => Kind::ClawftComponent,
+            Code::Command { kind, .. } => kind,
             Code::Module(_) => Kind::PortcullisModule,
         }
     }
@@ -96,6 +106,11 @@ impl Plugin {
     /// Where it was compiled when it was loaded; `None` if it came from the cache.
     pub fn compilation(&self) -> Option<Compilation> {
         self.0.compilation
+    }
+
+    /// What the operator should know of it before it is run.
+    pub fn notices(&self) -> &[Diagnostic] {
+        &self.0.notices
     }
 
     /// Makes an instance with a memory of its own, and asks it for its environment overlay if it exports one.
@@ -149,20 +164,22 @@ impl Loaded {
     pub(crate) fn context(&self) -> Result<Context, LoadError> {
         let Loaded {
             grants,
-            host_env,
+            guest_env,
             stdio,
             ..
         } = self;
         let words = LastWords::default();
         let mut output = None;
         let (wasi, module) = match &self.code {
-            Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
+            Code::Component { .. } | Code::Command { .. } => {
+                (wasi::context(grants, guest_env, stdio, &words)?, None)
+            }
             Code::Clawft { .. } => {
                 let output = output.insert(clawft::Output::default());
                 (wasi::nothing(grants, output, &words), None)
             }
             Code::Module(_) => {
-                let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
+                let preview1 = wasi::preview1(grants, guest_env, stdio, &words)?;
                 let module = ModuleState::new(preview1, grants.fs.len(), stdio.stderr_of_command());
                 (WasiCtxBuilder::new().build(), Some(Box::new(module)))
             }

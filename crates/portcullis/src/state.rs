@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) http: WasiHttpCtx,
     /// What it holds of files by WASI.
     pub(crate) handles: Handles,
+    /// What a command of WASI is called with.
+    pub(crate) args: Vec<String>,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -52,6 +54,7 @@ impl State {
             streams: Streams::default(),
             http,
             handles: Handles::default(),
+            args: Vec::new(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,

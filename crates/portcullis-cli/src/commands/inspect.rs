@@ -139,6 +139,10 @@ impl Facts<'_> {
                 .iter()
                 .map(|export| format!("exports `{export}`")),
         );
+        for notice in &found.notices {
+            lines.push(format!("note: {}", notice.message));
+            lines.extend(notice.notes.iter().cloned());
+        }
         self.asks(&mut lines);
         if let Some(Ok(described)) = &self.described {
             lines.extend(describe::words(described));

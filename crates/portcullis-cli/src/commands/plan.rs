@@ -138,6 +138,11 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
+    for (name, _) in &grants.given_env {
+        words.push(format!(
+            "is told a value of `{name}` that is not yours (--env)"
+        ));
+    }
     if grants.log {
         words.push("may write lines into your log".to_owned());
     }

@@ -1,6 +1,7 @@
 //! `portcullis run`
 
 use std::io::IsTerminal;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,14 +33,21 @@ impl Ask {
     /// What is passed to the plugin.
     fn words(&self) -> Vec<String> {
         match self {
-            Self::Args(args) => args.clone(),
+            Self::Args(args) | Self::Command { args, .. } => args.clone(),
             Self::Tool { name, params } => vec![name.clone(), params.clone()],
         }
     }
 }
 
-/// What the guest gave back: text for standard output, or for standard error.
-type Answer = Result<Result<String, String>, CallError>;
+/// What the guest gave back.
+enum Said {
+    /// Text for standard output, or for standard error.
+    Text(Result<String, String>),
+    /// The exit code of a command, which has written what it says.
+    Code(u8),
+}
+
+type Answer = Result<Said, CallError>;
 
 /// A call that returned, or stopped by itself.
 struct Returned {
@@ -60,6 +68,8 @@ enum Ended {
 pub(super) enum Ask {
     /// Its `run`, with these arguments.
     Args(Vec<String>),
+    /// A command of WASI, with the name that it is called by and these arguments.
+    Command { name: String, args: Vec<String> },
     /// A tool of a plugin of clawft.
     Tool { name: String, params: String },
 }
@@ -88,7 +98,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     };
     let job = Job {
         common: &args.common,
-        flags: args.permissions.flags(),
+        flags: args.flags(),
         dry_run: args.dry_run,
         stdin: args.stdin,
         selector,
@@ -106,6 +116,8 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
     asks::warn(&target, out);
+    // What is a command has its input wherever it is run.
+    let stdin = job.stdin || Kind::of(&target.bytes).is_command();
     let screen = Screen::default();
     let channel = if json {
         Channel::Stderr
@@ -117,7 +129,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let consent = AtTheTerminal {
         screen,
         keeper: Some(Keeper::new(&settings, &target, !job.common.no_config)),
-        typed_for_the_plugin: job.stdin && std::io::stdin().is_terminal(),
+        typed_for_the_plugin: stdin && std::io::stdin().is_terminal(),
         data: settings.directories.data.clone(),
         out,
     };
@@ -126,7 +138,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let host = session::host(
         &settings,
         trail.clone(),
-        stdio(job.stdin, &stdout, &stderr),
+        stdio(stdin, &stdout, &stderr),
         Some(Arc::clone(&log)),
         consent,
     )?;
@@ -137,11 +149,14 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         exit = signals.next() => return Ok(exit),
     };
     plan::compiled(&plugin, out);
+    for notice in plugin.notices() {
+        out.report(Level::Warning, &Report::Plain(notice.clone()));
+    }
     if job.dry_run {
         plan::print(&settings, &target, &plugin, json, out)?;
         return Ok(Exit::OK);
     }
-    let ask = call::of_kind(job.ask, plugin.kind(), job.selector)?;
+    let ask = call::of_kind(job.ask, plugin.kind(), &target, job.selector)?;
     let args = ask.words();
     let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), &args)?;
     let ended = called(&plugin, &run.id, ask, signals, &stdout).await;
@@ -186,8 +201,12 @@ async fn called(
     let session = plugin.session(run);
     let mut task = tokio::spawn(async move {
         let answer = match &ask {
-            Ask::Args(args) => session.run(args).await,
-            Ask::Tool { name, params } => session.execute_tool(name, params).await,
+            Ask::Args(args) => session.run(args).await.map(Said::Text),
+            Ask::Command { name, args } => {
+                let args = [slice::from_ref(name), args].concat();
+                session.command(&args).await.map(Said::Code)
+            }
+            Ask::Tool { name, params } => session.execute_tool(name, params).await.map(Said::Text),
         };
         (answer, session.take_activity().await)
     });
@@ -249,8 +268,9 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
         ))?;
     } else {
         match &answer {
-            Ok(Ok(text)) => ending.stdout.paragraph(text)?,
-            Ok(Err(text)) => ending.stderr.paragraph(text)?,
+            Ok(Said::Text(Ok(text))) => ending.stdout.paragraph(text)?,
+            Ok(Said::Text(Err(text))) => ending.stderr.paragraph(text)?,
+            Ok(Said::Code(_)) => {}
             Err(error) => {
                 if let Some(text) = tool_error(ending, error) {
                     ending.stderr.paragraph(&text)?;
@@ -271,16 +291,18 @@ fn tool_error(ending: &Ending<'_>, error: &CallError) -> Option<String> {
 
 fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
     match answer {
-        Ok(Ok(_)) => Exit::OK,
-        Ok(Err(_)) if activity.denials.is_empty() => Exit::NEGATIVE,
-        Ok(Err(_)) => Exit::DENIED,
+        Ok(Said::Text(Ok(_))) => Exit::OK,
+        Ok(Said::Text(Err(_))) if activity.denials.is_empty() => Exit::NEGATIVE,
+        Ok(Said::Text(Err(_))) => Exit::DENIED,
+        // A command says more by its code than that it was denied something.
+        Ok(Said::Code(code)) => Exit(*code),
         Err(_) => Exit::OURS,
     }
 }
 
 /// What the operator has to know: what was denied, what failed, and what the children were.
 fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer) {
-    let level = if matches!(answer, Ok(Ok(_))) {
+    let level = if matches!(answer, Ok(Said::Text(Ok(_)) | Said::Code(0))) {
         Level::Warning
     } else {
         Level::Error
@@ -323,8 +345,9 @@ fn document(
     ending: &Ending<'_>,
 ) -> Value {
     let (result, error) = match answer {
-        Ok(Ok(text)) => (json!({ "ok": text }), None),
-        Ok(Err(text)) => (json!({ "err": text }), None),
+        Ok(Said::Text(Ok(text))) => (json!({ "ok": text }), None),
+        Ok(Said::Text(Err(text))) => (json!({ "err": text }), None),
+        Ok(Said::Code(code)) => (json!({ "code": code }), None),
         Err(error) => {
             let told = tool_error(ending, error).map(|text| json!({ "err": text }));
             (told.unwrap_or_default(), Some(error.diagnostic()))

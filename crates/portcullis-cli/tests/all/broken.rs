@@ -166,9 +166,16 @@ const PLUGINS: &[Case] = &[
         "error[P0601]: cannot load plugin `p`: the file is a core module, and not in the form of plugins",
     ),
     plugin(
-        "a WASI preview 1 command",
-        Wat("core-hello"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module for WASI preview 1, with a `_start`",
+        "a WASI preview 1 reactor",
+        Assemble("(module (func (export \"_initialize\")))"),
+        "error[P0601]: cannot load plugin `p`: the file is a core module that is a reactor of WASI preview 1, and does nothing by itself",
+    ),
+    plugin(
+        "a module that is a WASI command and a reactor",
+        Assemble(
+            "(module (memory (export \"memory\") 1) (func (export \"_start\")) (func (export \"_initialize\")))",
+        ),
+        "error[P0604]: cannot load plugin `p`: its interface does not fit",
     ),
     plugin(
         "a module for Extism",

@@ -30,3 +30,4 @@ mod stop;
 mod terminal;
 mod trust;
 mod trusting;
+mod wasi_command;

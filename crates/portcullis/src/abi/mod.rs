@@ -14,4 +14,5 @@ pub(crate) mod module;
 pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod streams;
+pub(crate) mod wasi_command;
 pub(crate) mod wasi_http;

@@ -34,6 +34,7 @@ mod paths;
 mod repeatable;
 mod resources;
 mod wasi;
+mod wasi_command;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -79,6 +80,7 @@ fn main() -> std::process::ExitCode {
         repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,
+        wasi_command::TESTS,
     ]
     .concat();
     let tests = [tests, clawft::tests(), core_form::tests(), http::tests()].concat();
