@@ -57,8 +57,8 @@ pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
     ClawftResources, directory_size,
 };
-pub use component::{Component, LocateError, MANIFEST_FILE, locate};
-pub use context::{Context, OwnState};
+pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};
+pub use context::{Context, Installed, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use flags::{AllowExec, FlagSet, Spelling};
 pub use manifest::{Ask, AskKind, Manifest};
