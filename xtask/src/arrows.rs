@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
@@ -16,6 +16,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("portcullis-config", &["portcullis-policy"]),
     ("portcullis-fetch", &["portcullis-policy"]),
     ("portcullis-kv", &["portcullis-private"]),
+    (
+        "portcullis-registry",
+        &["portcullis-kv", "portcullis-private"],
+    ),
     ("portcullis-proxy", &["portcullis-policy"]),
     (
         "portcullis-exec",
@@ -44,8 +48,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "portcullis",
             "portcullis-audit",
             "portcullis-config",
+            "portcullis-fetch",
             "portcullis-policy",
             "portcullis-private",
+            "portcullis-registry",
         ],
     ),
     (

@@ -306,9 +306,12 @@ pub(crate) struct EditArgs {
     /// The project directory, for `${project}` in the file. Default: the working directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
+    /// Where installed plugins are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// An id of the policy, a `.wasm` file or the directory of a plugin.
+    /// The name of an installed plugin, an id of the policy, a `.wasm` file or the directory of a plugin.
     pub(crate) plugin: String,
     #[command(subcommand)]
     pub(crate) right: RightVerb,

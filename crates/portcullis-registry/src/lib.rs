@@ -17,5 +17,5 @@ mod writer;
 
 pub use error::RegistryError;
 pub use record::{ManifestText, Record};
-pub use registry::Registry;
+pub use registry::{Registry, component_path};
 pub use writer::Writer;

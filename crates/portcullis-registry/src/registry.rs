@@ -92,7 +92,7 @@ impl Registry {
 
     /// Where the component of a record is kept.
     pub fn component(&self, record: &Record) -> PathBuf {
-        self.contents.path(&record.sha256)
+        component_path(self.dir.path(), &record.sha256)
     }
 
     /// Whether the component of a record is there, and is what was installed.
@@ -149,6 +149,11 @@ impl Registry {
         let records = self.list()?.into_iter();
         Ok(records.map(|record| record.sha256).collect())
     }
+}
+
+/// Where a component of this SHA-256 is kept, or would be, in the registry of a directory.
+pub fn component_path(registry: &Path, sha256: &str) -> PathBuf {
+    Contents::of(registry).path(sha256)
 }
 
 fn real(path: &Path) -> Result<PathBuf, RegistryError> {
