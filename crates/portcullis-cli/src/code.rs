@@ -1,6 +1,7 @@
 //! Codes of the errors that the command itself makes, and the pages of all codes.
 
 use portcullis_config::ConfigCode;
+use portcullis_fetch::FetchCode;
 use portcullis_policy::Code;
 
 /// Codes with their pages.
@@ -310,8 +311,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = ConfigCode::ALL
         .iter()
         .map(|code| (code.as_str(), code.page()));
+    let sources = FetchCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.page()));
     denials
         .chain(files)
+        .chain(sources)
         .chain(HOST_LIBRARY.iter().copied())
         .chain(OWN.iter().copied())
 }

@@ -227,7 +227,7 @@ impl Facts<'_> {
     }
 }
 
-fn ask_words(kind: &AskKind) -> String {
+pub(super) fn ask_words(kind: &AskKind) -> String {
     let detail = match kind {
         AskKind::Exec { program, sub } => {
             let program = program.as_ref().map_or_else(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use portcullis_config::{Context, Layer, Trust, edit};
+use portcullis_config::{Layer, Trust, edit};
 use portcullis_policy::PluginId;
 use portcullis_registry::{Record, Registry, RegistryError, component_path};
 
