@@ -58,6 +58,27 @@ codes! {
     ///
     /// A component has at most 128 MiB, a manifest 64 KiB. What is larger is not read to its end.
     TooLarge = "P0856",
+    /// The place where the plugin is cannot be reached, or does not have it.
+    ///
+    /// The message says what was asked for and what came back. Certificates and a proxy are named under `network` in the
+    /// policy; variables of the environment do not count.
+    Unreachable = "P0857",
+    /// The plugin would come over a connection that anybody on the way can read and change.
+    ///
+    /// Only `https` is spoken, and only `https` is led on to. A registry or server on this machine is spoken to without it where
+    /// `--plain-http` says so.
+    Insecure = "P0858",
+    /// The registry has something else there than one plugin.
+    ///
+    /// A plugin is an image manifest with the configuration `application/vnd.wasm.config.v0+json`, one layer `application/wasm`,
+    /// and at most one with its manifest, as `portcullis push` makes it. Of a list of manifests name the one that is meant.
+    Registry = "P0859",
+    /// The registry asks who you are, and was not told.
+    ///
+    /// Credentials come from docker's `config.json` and the helpers that it names. They go over `https` to the registry's own
+    /// host; a registry that wants them sent to another one is refused. Without credentials, tokens for what is public are
+    /// asked for there.
+    Credentials = "P0860",
 }
 
 impl fmt::Display for FetchCode {
@@ -118,6 +139,50 @@ pub enum FetchError {
         /// Bytes it may have.
         limit: u64,
     },
+    /// The network cannot be used as the options say.
+    #[error("cannot reach the network: {}", shown(.why))]
+    Network {
+        /// Why.
+        why: String,
+    },
+    /// A server cannot be reached, or broke off.
+    #[error("cannot read `{}`: {}", shown(.url), shown(.why))]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// A server answered that it does not have it, or not for us.
+    #[error("cannot read `{}`: the server answers with status {status}", shown(.url))]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The status.
+        status: u16,
+    },
+    /// A URL leads somewhere without TLS.
+    #[error("`{}` is not reached: it is not `https`", shown(.url))]
+    Insecure {
+        /// The URL, without a user name and password.
+        url: String,
+    },
+    /// A registry has something else there.
+    #[error("`{}` cannot be read: {}", shown(.reference), shown(.why))]
+    Registry {
+        /// What was asked for.
+        reference: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A registry cannot be told who we are.
+    #[error("registry `{}` is told no credentials: {}", shown(.host), shown(.why))]
+    Credentials {
+        /// The registry.
+        host: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl FetchError {
@@ -130,6 +195,12 @@ impl FetchError {
             Self::NoDigest { .. } => FetchCode::NoDigest,
             Self::Digest { .. } => FetchCode::Digest,
             Self::TooLarge { .. } => FetchCode::TooLarge,
+            Self::Network { .. } | Self::Unreachable { .. } | Self::Status { .. } => {
+                FetchCode::Unreachable
+            }
+            Self::Insecure { .. } => FetchCode::Insecure,
+            Self::Registry { .. } => FetchCode::Registry,
+            Self::Credentials { .. } => FetchCode::Credentials,
         }
     }
 

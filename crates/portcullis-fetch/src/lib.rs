@@ -27,15 +27,23 @@
 //! Read first: [`Source`], [`Package`], [`read`], [`FetchError`].
 
 mod bounded;
+mod credentials;
+mod detached;
 mod error;
+mod https;
 mod local;
+mod net;
+mod oci;
 mod package;
+mod push;
 mod reference;
 mod source;
 
+pub use detached::detached;
 pub use error::{FetchCode, FetchError};
 pub use package::{
     CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Options, Package, Signature, read,
 };
+pub use push::{Publication, push, push_signature};
 pub use reference::Reference;
 pub use source::Source;
