@@ -79,6 +79,25 @@ codes! {
     /// host; a registry that wants them sent to another one is refused. Without credentials, tokens for what is public are
     /// asked for there.
     Credentials = "P0860",
+    /// The plugin has to be signed, and is not signed by the key that the policy names.
+    ///
+    /// A `[[signer]]` is for plugins of this name. A signature counts if it says the plugin's name, its version and its content;
+    /// one that was made for another plugin, another version or by another tool does not. Ask the author for the signature, or
+    /// pin the content with `pinned`.
+    Unsigned = "P0861",
+    /// The plugin, or the key that signed it, is revoked.
+    ///
+    /// Its SHA-256, or the key's fingerprint, is listed under `revoked` in a policy or in `/etc/portcullis/ceiling.toml`. Get a
+    /// newer version; nothing overrides the list.
+    Revoked = "P0862",
+    /// The plugin would go back to a lower version.
+    ///
+    /// What the higher one has closed would be open again. Say `--downgrade` if that is meant.
+    Downgrade = "P0863",
+    /// A file is no private key that can sign plugins.
+    ///
+    /// It is PEM with `BEGIN PRIVATE KEY`, of Ed25519 or P-256, without a password. `openssl genpkey -algorithm ed25519` makes one.
+    Key = "P0864",
 }
 
 impl fmt::Display for FetchCode {
@@ -175,6 +194,39 @@ pub enum FetchError {
         /// What is wrong with it.
         why: String,
     },
+    /// A key of the policy is for plugins of this name, and has not signed it.
+    #[error("plugin `{}` has to be signed by the key {key}, and is not: {}", shown(.name), shown(.why))]
+    Unsigned {
+        /// The plugin.
+        name: String,
+        /// The fingerprint of the key.
+        key: Digest,
+        /// What is wrong with its signatures.
+        why: String,
+    },
+    /// The content or the key is refused for ever.
+    #[error("plugin `{}` is refused: {what} is revoked ({digest})", shown(.name))]
+    Revoked {
+        /// The plugin.
+        name: String,
+        /// What of it.
+        what: &'static str,
+        /// The entry of `revoked`.
+        digest: Digest,
+    },
+    /// The version is lower than that of the plugin which it would replace.
+    #[error("plugin `{}` would go back from version {} to {}", shown(.name), shown(.installed), shown(.new))]
+    Downgrade {
+        /// The plugin.
+        name: String,
+        /// The version that is installed.
+        installed: String,
+        /// The other.
+        new: String,
+    },
+    /// The text is no key that signs.
+    #[error("the key is no private key of Ed25519 or P-256 in PEM without a password")]
+    Key,
     /// A registry cannot be told who we are.
     #[error("registry `{}` is told no credentials: {}", shown(.host), shown(.why))]
     Credentials {
@@ -201,6 +253,10 @@ impl FetchError {
             Self::Insecure { .. } => FetchCode::Insecure,
             Self::Registry { .. } => FetchCode::Registry,
             Self::Credentials { .. } => FetchCode::Credentials,
+            Self::Unsigned { .. } => FetchCode::Unsigned,
+            Self::Revoked { .. } => FetchCode::Revoked,
+            Self::Downgrade { .. } => FetchCode::Downgrade,
+            Self::Key => FetchCode::Key,
         }
     }
 
