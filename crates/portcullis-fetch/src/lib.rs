@@ -27,15 +27,29 @@
 //! Read first: [`Source`], [`Package`], [`read`], [`FetchError`].
 
 mod bounded;
+mod credentials;
+mod detached;
 mod error;
+mod evidence;
+mod https;
 mod local;
+mod net;
+mod oci;
 mod package;
+mod push;
 mod reference;
+mod signature;
 mod source;
+mod version;
 
+pub use detached::detached;
 pub use error::{FetchCode, FetchError};
+pub use evidence::{Evidence, evidence};
 pub use package::{
     CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Options, Package, Signature, read,
 };
+pub use push::{Publication, push, push_signature};
 pub use reference::Reference;
+pub use signature::{SigningKey, Subject, fingerprint};
 pub use source::Source;
+pub use version::may_replace;

@@ -12,10 +12,10 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use serde::Deserialize;
 
-use crate::bounded;
 use crate::error::FetchError;
 use crate::package::{CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Package};
 use crate::source::Source;
+use crate::{bounded, detached};
 
 pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> {
     let unreadable = |source| FetchError::read(path, source);
@@ -50,6 +50,10 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     };
     let mut package = Package::new(Source::Path(real), bytes);
     package.manifest = manifest;
+    let beside = PathBuf::from(format!("{}.sig", component.display()));
+    if let Some(bytes) = dir.bytes(&beside, limits.signatures)? {
+        package.signatures = detached::parse(&beside.to_string_lossy(), &bytes, limits)?;
+    }
     Ok(package)
 }
 

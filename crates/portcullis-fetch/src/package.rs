@@ -5,8 +5,8 @@ use portcullis_policy::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::FetchError;
-use crate::local;
 use crate::source::Source;
+use crate::{https, local, oci};
 
 /// The name of a plugin's manifest.
 pub const MANIFEST: &str = "plugin.toml";
@@ -162,15 +162,10 @@ pub(crate) fn sha256(bytes: &[u8]) -> Digest {
 ///
 /// # Errors
 /// [`FetchError`]; there is never a part of a plugin.
-pub fn read(source: &Source, limits: &Limits, _options: &Options) -> Result<Package, FetchError> {
+pub fn read(source: &Source, limits: &Limits, options: &Options) -> Result<Package, FetchError> {
     match source {
         Source::Path(path) => local::read(path, limits),
-        Source::Url { digest: None, url } => Err(FetchError::NoDigest {
-            url: url.to_string(),
-        }),
-        Source::Url { .. } | Source::Registry(_) => Err(FetchError::Source {
-            text: source.to_string(),
-            why: "this version reads files and directories only".to_owned(),
-        }),
+        Source::Url { url, digest } => https::read(url, *digest, limits, options),
+        Source::Registry(reference) => oci::pull(reference, limits, options),
     }
 }

@@ -62,6 +62,14 @@ impl Reference {
             digest,
         })
     }
+
+    /// How the registry is asked for it: by the digest if there is one, else by the tag.
+    pub(crate) fn wanted(&self) -> String {
+        match &self.digest {
+            Some(digest) => digest.to_string(),
+            None => self.tag.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// A host with or without a port, as a URL has it, and nothing else.
