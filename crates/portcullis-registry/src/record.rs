@@ -36,9 +36,6 @@ pub struct Record {
     pub tier: String,
     /// The key that signed it, if a pinned one did.
     pub signer: Option<String>,
-    /// The signatures that came with it, to be looked at again.
-    #[serde(default)]
-    pub signatures: Vec<serde_json::Value>,
     /// What it imports.
     pub imports: BTreeSet<String>,
     /// What its manifest asks for, in words.

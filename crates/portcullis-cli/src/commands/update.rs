@@ -1,10 +1,11 @@
 //! `portcullis update`: reads an installed plugin's source again. What is more than somebody agreed to is asked about.
 
 use portcullis_config::FlagSet;
+use portcullis_fetch::may_replace;
 use portcullis_registry::Record;
 use serde_json::{Value, json};
 
-use super::plugin::{self, Agreed, Candidate, Difference, Offer, Question, is_lower};
+use super::plugin::{self, Agreed, Candidate, Difference, Offer, Question};
 use crate::args::UpdateArgs;
 use crate::code;
 use crate::exit::Exit;
@@ -141,12 +142,8 @@ fn is_same(before: &Record, candidate: &Candidate, downgrade: bool) -> Result<()
             format!("portcullis install {}", candidate.source),
         ));
     }
-    if !downgrade && is_lower(&manifest.version, version) {
-        let why = format!(
-            "version `{}` is lower than `{version}`, which is installed, or not comparable with it",
-            manifest.version
-        );
-        return Err(refuse(why, format!("portcullis update --downgrade {name}")));
+    if downgrade {
+        return Ok(());
     }
-    Ok(())
+    Ok(may_replace(name, version, &manifest.version)?)
 }

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::{ConfigCode, Context, FlagSet, Layer, OwnState, PolicySet, Trust};
+use portcullis_policy::Provenance;
 use portcullis_registry::Record;
 use sha2::{Digest, Sha256};
 
@@ -184,6 +185,11 @@ impl Settings {
         let context = context(&self.project, &self.directories, &self.env, &installed)?;
         let policy = policy(&self.files, &installed, FlagSet::default(), &context)?;
         Ok((policy, context))
+    }
+
+    /// Whose signatures count, and which contents do or never do. No policy file has a form for it yet.
+    pub(crate) fn provenance(&self) -> Provenance {
+        Provenance::default()
     }
 
     /// The certificates that commands trust, if they are not the system's.

@@ -56,7 +56,6 @@ fn record(name: &str, content: &[u8]) -> Record {
         resolved: None,
         tier: "local".to_owned(),
         signer: None,
-        signatures: Vec::new(),
         imports: BTreeSet::new(),
         asks: BTreeSet::new(),
         programs: BTreeSet::new(),

@@ -2,8 +2,8 @@
 
 use portcullis::{Inspection, Kind};
 use portcullis_config::{Ask, AskKind, Manifest, SelectError, read_manifest};
-use portcullis_fetch::{FetchError, Limits, Options, Package, Source, read};
-use portcullis_policy::{Digest, Grants, PluginId, Tier};
+use portcullis_fetch::{Evidence, FetchError, Limits, Options, Package, Source, evidence, read};
+use portcullis_policy::{Digest, Grants, PluginId, Provenance, Tier};
 use portcullis_registry::ManifestText;
 
 use crate::code;
@@ -20,7 +20,7 @@ pub(in crate::commands) struct Candidate {
     pub(in crate::commands) found: Inspection,
     /// The source as it is read again later, wherever that is.
     pub(in crate::commands) source: String,
-    pub(in crate::commands) tier: Tier,
+    pub(in crate::commands) evidence: Evidence,
 }
 
 impl Candidate {
@@ -47,16 +47,16 @@ impl Candidate {
             *path = crate::settings::real(&settings.env.cwd.join(&*path));
         }
         let again = source.to_string();
-        let reading = tokio::task::spawn_blocking(move || {
-            read(&source, &Limits::default(), &Options::default())
-        });
+        let options = options(settings);
+        let reading =
+            tokio::task::spawn_blocking(move || read(&source, &Limits::default(), &options));
         let package = reading
             .await
             .map_err(|error| Failure::unavailable(chain(code::HOST, &error)))??;
-        Self::of(package, again)
+        Self::of(package, again, &settings.provenance())
     }
 
-    fn of(package: Package, source: String) -> Result<Self> {
+    fn of(package: Package, source: String, provenance: &Provenance) -> Result<Self> {
         let refuse = |why: String| {
             Failure::usage(
                 diagnostic(
@@ -105,17 +105,19 @@ impl Candidate {
                 text.file
             )));
         }
-        let tier = match package.source() {
-            Source::Path(_) => Tier::Local,
-            Source::Url { .. } | Source::Registry(_) => Tier::Unverified,
-        };
+        let evidence = evidence(
+            &package,
+            manifest.id.as_str(),
+            &manifest.version,
+            provenance,
+        )?;
         let candidate = Self {
             package,
             manifest,
             text,
             found,
             source,
-            tier,
+            evidence,
         };
         candidate.is_vouched_for()?;
         Ok(candidate)
@@ -123,7 +125,7 @@ impl Candidate {
 
     /// clawft takes from a registry only what is signed (T37); what lies on this machine is its owner's to choose (T38).
     fn is_vouched_for(&self) -> Result<()> {
-        if self.manifest.clawft.is_none() || self.tier != Tier::Unverified {
+        if self.manifest.clawft.is_none() || self.evidence.tier != Tier::Unverified {
             return Ok(());
         }
         let message = format!("plugin `{}` of clawft is not signed", self.manifest.id);
@@ -134,6 +136,14 @@ impl Candidate {
                     .note("what comes from elsewhere has to be signed by a key that the policy has for its name"),
             )
         })
+    }
+
+    /// What its source stood for, where it can stand for something else later.
+    pub(in crate::commands) fn resolved(&self) -> Option<String> {
+        match self.package.source() {
+            Source::Registry(reference) => reference.digest.map(|digest| digest.to_string()),
+            Source::Path(_) | Source::Url { .. } => None,
+        }
     }
 
     pub(in crate::commands) fn sha256(&self) -> String {
@@ -172,6 +182,25 @@ impl Candidate {
             ))
         });
         unasked.collect()
+    }
+}
+
+/// The way to the network that the policy names, and where docker keeps credentials.
+fn options(settings: &Settings) -> Options {
+    let network = settings.policy.network();
+    let docker = match settings.env.path("DOCKER_CONFIG") {
+        Some(dir) => Some(dir.to_owned()),
+        None => settings
+            .directories
+            .home
+            .as_ref()
+            .map(|home| home.join(".docker")),
+    };
+    Options {
+        ca_file: network.ca_file.clone(),
+        proxy: network.upstream_proxy.as_ref().map(ToString::to_string),
+        docker_config: docker.map(|dir| dir.join("config.json")),
+        ..Options::default()
     }
 }
 

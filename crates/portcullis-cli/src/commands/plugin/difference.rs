@@ -1,10 +1,8 @@
 //! What is different in another content of a plugin, and whether it is more than somebody agreed to.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use portcullis_registry::Record;
-use semver::Version;
 
 /// All differences, a line each.
 #[derive(Debug, Default)]
@@ -76,29 +74,5 @@ impl Difference {
     pub(in crate::commands) fn lines(&self) -> impl Iterator<Item = String> {
         let grew = self.grew.iter().map(|line| format!("  + {line}"));
         grew.chain(self.other.iter().map(|line| format!("    {line}")))
-    }
-}
-
-/// Whether a version is lower than another. One that is not written as semantic versioning has it could be.
-pub(in crate::commands) fn is_lower(version: &str, than: &str) -> bool {
-    match (Version::parse(version), Version::parse(than)) {
-        (Ok(version), Ok(than)) => version.cmp_precedence(&than) == Ordering::Less,
-        _ => version != than,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_compared_as_numbers() {
-        assert!(is_lower("1.9.0", "1.10.0"));
-        assert!(is_lower("2.0.0-rc.1", "2.0.0"));
-        assert!(!is_lower("1.10.0", "1.9.0") && !is_lower("1.0.0", "1.0.0"));
-        assert!(
-            is_lower("2024-01", "1.0.0"),
-            "nobody can say that it is not"
-        );
     }
 }

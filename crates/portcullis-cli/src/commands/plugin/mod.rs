@@ -18,7 +18,7 @@ use crate::settings::Settings;
 
 pub(super) use agreement::{Agreed, Question};
 pub(super) use candidate::Candidate;
-pub(super) use difference::{Difference, is_lower};
+pub(super) use difference::Difference;
 pub(super) use offer::Offer;
 
 /// The plugin of a name, or all of them without one.

@@ -58,10 +58,9 @@ impl<'a> Offer<'a> {
             bytes: candidate.found.bytes as u64,
             manifest: candidate.text.clone(),
             source: candidate.source.clone(),
-            resolved: None,
-            tier: candidate.tier.name().to_owned(),
-            signer: None,
-            signatures: Vec::new(),
+            resolved: candidate.resolved(),
+            tier: candidate.evidence.tier.name().to_owned(),
+            signer: candidate.evidence.signer.map(|key| key.hex()),
             imports: candidate.imports().collect(),
             asks: manifest
                 .asks
@@ -144,8 +143,20 @@ impl<'a> Offer<'a> {
             ),
             format!("from `{}`", record.source),
             format!("sha256 {}", record.sha256),
-            format!("tier {}: {}", record.tier, of_tier(candidate.tier)),
+            format!("tier {}: {}", record.tier, of_tier(candidate.evidence.tier)),
         ];
+        lines.extend(
+            record
+                .signer
+                .iter()
+                .map(|key| format!("signed by the key {key}")),
+        );
+        lines.extend(
+            record
+                .resolved
+                .iter()
+                .map(|digest| format!("which stands for {digest}")),
+        );
         lines.extend(
             candidate
                 .manifest
@@ -195,7 +206,7 @@ impl<'a> Offer<'a> {
             (any, "it wants to run any program: such a plugin can do whatever those programs can"),
             (everywhere, "it wants to talk to any host of the public network"),
             (env, "it reads environment variables, which often hold passwords and tokens"),
-            (self.candidate.tier == Tier::Unverified, "nobody vouches for it: it may not be what its author wrote"),
+            (self.candidate.evidence.tier == Tier::Unverified, "nobody vouches for it: it may not be what its author wrote"),
         ]
         .into_iter()
         .filter_map(|(is, risk)| is.then_some(risk))
