@@ -7,14 +7,19 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
     ("portcullis-codecache", &["portcullis-private"]),
     ("portcullis-audit", &["portcullis-private"]),
     ("portcullis-config", &["portcullis-policy"]),
+    ("portcullis-fetch", &["portcullis-policy"]),
     ("portcullis-kv", &["portcullis-private"]),
+    (
+        "portcullis-registry",
+        &["portcullis-kv", "portcullis-private"],
+    ),
     ("portcullis-proxy", &["portcullis-policy"]),
     (
         "portcullis-exec",
@@ -43,8 +48,10 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "portcullis",
             "portcullis-audit",
             "portcullis-config",
+            "portcullis-fetch",
             "portcullis-policy",
             "portcullis-private",
+            "portcullis-registry",
         ],
     ),
     (

@@ -2,6 +2,7 @@
 
 mod call;
 mod exec;
+mod plugins;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use portcullis_policy::{Confinement, Mode};
 
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
+pub(crate) use plugins::{InstallArgs, ListArgs, RemoveArgs, ShowArgs, SomeArgs, UpdateArgs};
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -34,6 +36,20 @@ pub(crate) enum Verb {
     Call(CallArgs),
     /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it, unless `--describe` says so.
     Inspect(InspectArgs),
+    /// Install a plugin: shows what it is and asks for, and asks at the terminal. Runs nothing of it.
+    Install(InstallArgs),
+    /// List the installed plugins.
+    List(ListArgs),
+    /// Show what is known of an installed plugin, and what it may do.
+    Show(ShowArgs),
+    /// Show what installed plugins may do, and what of it they ever did.
+    Review(SomeArgs),
+    /// Read the sources of installed plugins again. What asks for more than before is asked about.
+    Update(UpdateArgs),
+    /// Remove an installed plugin, what was granted to it and what it has kept.
+    Remove(RemoveArgs),
+    /// Check that installed plugins are what was installed.
+    Verify(SomeArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
     /// Explain an error code, or why a command would be allowed or denied.
@@ -325,9 +341,12 @@ pub(crate) struct EditArgs {
     /// The project directory, for `${project}` in the file. Default: the working directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
+    /// Where installed plugins are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// An id of the policy, a `.wasm` file or the directory of a plugin.
+    /// The name of an installed plugin, an id of the policy, a `.wasm` file or the directory of a plugin.
     pub(crate) plugin: String,
     #[command(subcommand)]
     pub(crate) right: RightVerb,
@@ -526,6 +545,12 @@ impl Verb {
             Self::Exec(args) => args.output,
             Self::Call(args) => args.output(),
             Self::Inspect(args) => args.common.output,
+            Self::Install(args) => args.common.output,
+            Self::List(args) => args.common.output,
+            Self::Show(args) => args.common.output,
+            Self::Review(args) | Self::Verify(args) => args.common.output,
+            Self::Update(args) => args.common.output,
+            Self::Remove(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,
             Self::Grant(args) | Self::Revoke(args) => args.output,

@@ -1,6 +1,7 @@
 //! Codes of the errors that the command itself makes, and the pages of all codes.
 
 use portcullis_config::ConfigCode;
+use portcullis_fetch::FetchCode;
 use portcullis_policy::Code;
 
 /// Codes with their pages.
@@ -273,6 +274,29 @@ codes! {
     /// `portcullis trust` is about a `portcullis.toml` found from the project upwards. It is refused without a terminal,
     /// where a ceiling forbids it, and where you do not type `yes`.
     TRUST = "P0921",
+    /// What is installed cannot be looked at or changed.
+    ///
+    /// It lies in `plugins` in the data directory, which must be yours alone (0700, its files 0600). What was not changed whole is
+    /// as it was. The content of a plugin that is not what was installed is never run: remove the plugin and install it again.
+    REGISTRY = "P0930",
+    /// The plugin was not installed or updated.
+    ///
+    /// Everything is as it was. Without a terminal nobody can be asked: `--yes` installs a plugin with nothing but what your
+    /// policy gives it, and never answers for an update that asks for more than before.
+    NOT_INSTALLED = "P0931",
+    /// There is no installed plugin of this name.
+    ///
+    /// `portcullis list` shows what is installed.
+    NO_SUCH_PLUGIN = "P0932",
+    /// Nobody vouches for this plugin.
+    ///
+    /// It is not signed by a key that your policy has for its name, and your policy does not name its digest. It can do no more
+    /// than you grant; whether it is what its author wrote, nobody knows.
+    UNSIGNED = "P0933",
+    /// An installed plugin is not as it should be.
+    ///
+    /// `portcullis verify` says of each whether its content is what was installed, and whether what vouched for it still does.
+    NOT_VERIFIED = "P0934",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the
@@ -292,8 +316,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = ConfigCode::ALL
         .iter()
         .map(|code| (code.as_str(), code.page()));
+    let sources = FetchCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.page()));
     denials
         .chain(files)
+        .chain(sources)
         .chain(HOST_LIBRARY.iter().copied())
         .chain(OWN.iter().copied())
 }

@@ -42,6 +42,24 @@ pub(crate) fn open_trail(
     )))
 }
 
+/// Writes one event down that is about no run. What is not written down is not done.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_down(
+    directories: &Directories,
+    forwards: &AuditForwards,
+    event: &Event,
+    out: Printer,
+) -> Result<()> {
+    let trail = open_trail(directories, forwards)?;
+    trail
+        .append(Timestamp::now(), event)
+        .map_err(|error| Failure::audit(&error))?;
+    settle(&trail, out);
+    Ok(())
+}
+
 /// Waits until the trail is passed on, and says what could not be.
 pub(crate) fn settle(trail: &AuditTrail, out: Printer) {
     for Lost { to, messages, why } in trail.sink().settle(SETTLE) {

@@ -6,13 +6,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, LoadError, Source};
-use portcullis_config::{LocateError, Manifest, PluginEntry, SelectError};
+use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
 use portcullis_policy::{Code, Denial, Grants, HTTP_METHODS, HttpUrl, Origin, ProgramRule};
+use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
 
+use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Result, Say, diagnostic};
-use crate::settings::{Role, Settings};
+use crate::settings::{Environment, Role, Settings};
 
 /// Bytes read of a plugin: one more than any plugin may have.
 const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
@@ -34,7 +36,7 @@ pub(crate) struct Target {
 /// How `grant` and `revoke` have to be told which plugin is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Editing {
-    /// By its id, in the user's own file.
+    /// By its id: in the user's own file, or with the plugin where that is installed.
     Own,
     /// By its id, in the file that has its entry.
     File(PathBuf),
@@ -72,6 +74,28 @@ impl Target {
             editing,
             project: settings.project.clone(),
         })
+    }
+
+    /// The settings, and what `selector` means under them. An installed plugin that is updated or removed meanwhile is looked
+    /// for again.
+    pub(crate) fn load(
+        common: &Common,
+        flags: &FlagSet,
+        env: &Environment,
+        selector: &str,
+    ) -> Result<(Settings, Self)> {
+        let mut settings = Settings::load(common, flags.clone(), env.clone())?;
+        loop {
+            let failure = match Self::find(&settings, selector) {
+                Ok(target) => return Ok((settings, target)),
+                Err(failure) => failure,
+            };
+            let now = Settings::load(common, flags.clone(), env.clone())?;
+            if now.installed.records == settings.installed.records {
+                return Err(failure);
+            }
+            settings = now;
+        }
     }
 
     /// What it may do: what was granted and asked for, two keys to one door.
@@ -135,6 +159,14 @@ impl Target {
         if let Some(expected) = self.entry.sha256.map(hex::encode)
             && expected != self.sha256
         {
+            if self.entry.installed {
+                return Err(RegistryError::Tampered {
+                    name: self.entry.id.to_string(),
+                    expected,
+                    found: self.sha256.clone(),
+                }
+                .into());
+            }
             let plugin = self.entry.id.clone();
             return Err(LoadError::Digest {
                 plugin,
@@ -212,6 +244,9 @@ impl Target {
 
 impl Editing {
     fn of(entry: &PluginEntry, settings: &Settings) -> Self {
+        if entry.installed {
+            return Self::Own;
+        }
         match &entry.origin {
             Some(Origin::File { file, .. }) => {
                 let known = settings.files.iter().find(|known| known.path == *file);

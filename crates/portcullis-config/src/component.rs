@@ -93,6 +93,19 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
     })
 }
 
+/// Reads the text of a manifest that is called `name`: of clawft, or else one of ours. It is that of a plugin whose files are in `dir`.
+///
+/// # Errors
+/// All mistakes of the text.
+pub fn manifest(name: &str, dir: &Path, text: &str) -> Result<Manifest, ConfigErrors> {
+    let path = dir.join(name);
+    if name == CLAWFT_MANIFEST_FILE {
+        of_clawft(&path, text, dir)
+    } else {
+        Manifest::parse(&path, text)
+    }
+}
+
 /// The manifest of clawft that names a file some directories below it. One with mistakes speaks for nothing.
 fn above(file: &Path) -> Option<(PathBuf, Manifest)> {
     const LEVELS: usize = 8;

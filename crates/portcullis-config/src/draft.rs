@@ -33,6 +33,8 @@ pub(crate) struct Draft {
     /// The real path of the component, or where it will be.
     pub(crate) path: PathBuf,
     pub(crate) sha256: Option<[u8; 32]>,
+    /// Of an installed plugin: what its state belongs to.
+    pub(crate) record: Option<String>,
     pub(crate) late: bool,
     pub(crate) env: Vec<String>,
     /// Variables that flags give a value.
@@ -112,6 +114,7 @@ impl Draft {
             origin,
             path,
             sha256: None,
+            record: None,
             late: false,
             env: Vec::new(),
             given_env: Vec::new(),
@@ -224,9 +227,14 @@ impl Draft {
             },
             kv: self.kv.as_ref().map(|kv| KvGrant {
                 size: kv.size,
-                owner: KvOwner::Policy {
-                    policy: kv.policy.clone(),
-                    file: self.path.clone(),
+                owner: match &self.record {
+                    Some(record) => KvOwner::Installed {
+                        record: record.clone(),
+                    },
+                    None => KvOwner::Policy {
+                        policy: kv.policy.clone(),
+                        file: self.path.clone(),
+                    },
                 },
                 origin: kv.origin.clone(),
             }),

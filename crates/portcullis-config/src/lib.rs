@@ -59,8 +59,8 @@ pub use clawft::{
     ClawftResources, directory_size,
 };
 pub use commands::PluginCommand;
-pub use component::{Component, LocateError, MANIFEST_FILE, locate};
-pub use context::{Context, OwnState};
+pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};
+pub use context::{Context, Installed, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use flags::{AllowExec, FlagSet, Spelling};
 pub use manifest::{Ask, AskKind, Manifest};

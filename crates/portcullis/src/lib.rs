@@ -65,7 +65,7 @@ mod state;
 mod stdio;
 mod trail;
 
-pub use abi::clawft::{Description, Tool};
+pub use abi::clawft::{Description, Tool, fits as clawft_size};
 pub use activity::{Activity, Command};
 pub use command::{Ending, Native, Ran};
 pub use compile::{Compilation, enter};

@@ -22,7 +22,7 @@ use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
-use crate::settings::{Environment, Settings};
+use crate::settings::Environment;
 use crate::signals::Signals;
 use crate::target::Target;
 
@@ -111,8 +111,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
 pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Result<Exit> {
     let mut signals = Signals::install()?;
     let json = job.common.output.json;
-    let settings = Settings::load(job.common, job.flags, env)?;
-    let mut target = Target::find(&settings, job.selector)?;
+    let (settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
     asks::warn(&target, out);

@@ -19,6 +19,8 @@ mod doctor;
 mod exec_streams;
 mod exec_verb;
 mod held_children;
+mod installing;
+mod interrupted;
 mod kv;
 mod languages;
 mod log;

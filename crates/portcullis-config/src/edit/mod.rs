@@ -1,5 +1,6 @@
 //! Changes to a policy file that keep its comments and layout, and are proved before they are handed back.
 
+mod installed;
 mod list;
 mod store;
 mod table;
@@ -17,6 +18,7 @@ use crate::network;
 use crate::policy_set::{Layer, PolicySet, SelectError, Trust};
 use crate::trial;
 
+pub use installed::{grant_asked, of_content, rebind};
 pub use store::{StoreError, update, write};
 
 /// One change to one plugin's grants.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use portcullis_policy::{ArgToken, ProgramRule};
+use portcullis_policy::{ArgToken, PluginId, ProgramRule};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
+use super::installed::{Grant, What};
 use super::{Edit, EditError, Right, list};
 
 /// The text of a policy file, open for changes.
@@ -125,6 +126,35 @@ impl Document {
                     rule: id.clone(),
                 };
                 if removed { Ok(true) } else { Err(missing()) }
+            }
+        }
+    }
+
+    /// Puts a text in the place of another one, in a plugin's entry.
+    pub(super) fn set_text(
+        &mut self,
+        plugin: &PluginId,
+        key: &str,
+        text: &str,
+    ) -> Result<(), EditError> {
+        let entry = self.entry(plugin.as_str());
+        let entry = entry.ok_or_else(|| EditError::NoEntry(plugin.clone()))?;
+        set(entry, key, text.into());
+        Ok(())
+    }
+
+    /// Writes a grant into a plugin's entry.
+    pub(super) fn add_value(&mut self, plugin: &PluginId, grant: Grant) -> Result<(), EditError> {
+        let entry = self.entry(plugin.as_str());
+        let mut entry = entry.ok_or_else(|| EditError::NoEntry(plugin.clone()))?;
+        if let Some(table) = grant.table {
+            entry = child(entry, table)?;
+        }
+        match grant.what {
+            What::Item(value) => add(entry, grant.key, value),
+            What::Is(value) => {
+                set(entry, grant.key, value);
+                Ok(())
             }
         }
     }

@@ -9,6 +9,7 @@ mod children;
 mod clawft;
 mod edits;
 mod http;
+mod installed;
 mod layers;
 mod manifest;
 mod model;

@@ -1,0 +1,72 @@
+//! The arguments of what is done with installed plugins.
+
+use clap::Args;
+
+use super::Common;
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Install without being asked. The plugin can do what your policy gives to its content, and nothing that it asks for besides.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The SHA-256 of what is expected there, where the source does not name it.
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) digest: Option<String>,
+    /// A plugin's directory, its `.wasm` file beside a manifest, `https://…#sha256=…`, or `oci://host/repository:tag`.
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Update without being asked where nothing grew. What asks for more than before is asked about all the same.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Take a lower version too.
+    #[arg(long)]
+    pub(crate) downgrade: bool,
+    /// Read this source instead of the one it was installed from.
+    #[arg(long, value_name = "SOURCE", requires = "name")]
+    pub(crate) source: Option<String>,
+    /// The installed plugin. Default: all of them.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Also throw away the state that it has kept, without being asked.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The installed plugin.
+    pub(crate) name: String,
+}
+
+/// A verb about all installed plugins.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// A verb about one installed plugin.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The installed plugin.
+    pub(crate) name: String,
+}
+
+/// A verb about one installed plugin, or all of them.
+#[derive(Debug, Args)]
+pub(crate) struct SomeArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The installed plugin. Default: all of them.
+    pub(crate) name: Option<String>,
+}

@@ -1,0 +1,140 @@
+//! `portcullis verify`: whether installed plugins are what was installed.
+
+use portcullis_config::FlagSet;
+use portcullis_fetch::fingerprint;
+use portcullis_policy::{Digest, Provenance};
+use portcullis_registry::{Record, Registry};
+use serde_json::json;
+
+use super::plugin;
+use crate::args::SomeArgs;
+use crate::code;
+use crate::exit::Exit;
+use crate::failure::{Report, Result, Say, diagnostic};
+use crate::render::{Level, Printer, line};
+use crate::settings::{Environment, Settings};
+
+pub(super) fn verify(args: &SomeArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let settings = Settings::load(&args.common, FlagSet::default(), env)?;
+    let records = plugin::chosen(&settings, args.name.as_deref())?;
+    let Some(registry) = Registry::existing(&settings.directories.plugins())? else {
+        out.line("no plugin is installed")?;
+        return Ok(Exit::OK);
+    };
+    registry.verify_rows()?;
+    let provenance = settings.provenance();
+    let mut plugins = Vec::new();
+    let mut exit = Exit::OK;
+    for record in records {
+        let intact = registry.verify(record).map_err(|error| error.to_string());
+        let wrong = intact
+            .and_then(|()| still_counts(record, &provenance))
+            .err();
+        if let Some(why) = &wrong {
+            exit = Exit::NEGATIVE;
+            let message = format!("plugin `{}` is not as it was installed", record.name);
+            let report = diagnostic(code::NOT_VERIFIED, message).note(why);
+            out.report(Level::Error, &Report::Plain(report));
+        } else if !args.common.output.json {
+            out.line(&line(&format!("intact: {}", plugin::summary(record))))?;
+        }
+        plugins.push(json!({
+            "plugin": plugin::json(record), "intact": wrong.is_none(), "wrong": wrong,
+        }));
+    }
+    if args.common.output.json {
+        out.json(json!({ "plugins": plugins, "intact": exit == Exit::OK }))?;
+    }
+    Ok(exit)
+}
+
+/// Whether what vouched for a plugin when it was installed still does.
+///
+/// # Errors
+/// Why not, as a clause.
+fn still_counts(record: &Record, provenance: &Provenance) -> Result<(), String> {
+    let revoked = |text: &str| {
+        let digest = Digest::parse(text.trim_start_matches("sha256:"));
+        digest.is_some_and(|digest| provenance.revoked.contains(&digest))
+    };
+    if revoked(&record.sha256) || record.resolved.as_deref().is_some_and(revoked) {
+        return Err("its content is revoked".to_owned());
+    }
+    let Some(signer) = &record.signer else {
+        return Ok(());
+    };
+    if revoked(signer) {
+        return Err(format!("the key that signed it, `{signer}`, is revoked"));
+    }
+    let signers = provenance.signers.iter();
+    let mut keys = signers.filter(|known| known.is_for(&record.name));
+    if keys.any(|known| fingerprint(&known.key).hex() == *signer) {
+        return Ok(());
+    }
+    Err(format!(
+        "the policy has the key that signed it, `{signer}`, no more"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use portcullis_policy::{PublicKey, Signer};
+    use portcullis_registry::ManifestText;
+
+    use super::*;
+
+    fn record(signer: Option<String>) -> Record {
+        Record {
+            name: "notes".to_owned(),
+            record: String::new(),
+            version: String::new(),
+            kind: String::new(),
+            world: String::new(),
+            sha256: "a".repeat(64),
+            blake3: String::new(),
+            bytes: 0,
+            manifest: ManifestText {
+                file: String::new(),
+                text: String::new(),
+            },
+            source: String::new(),
+            resolved: Some(format!("sha256:{}", "b".repeat(64))),
+            tier: String::new(),
+            signer,
+            imports: BTreeSet::new(),
+            asks: BTreeSet::new(),
+            programs: BTreeSet::new(),
+            grants: String::new(),
+            gives: BTreeSet::new(),
+            policy_sha256: String::new(),
+            installed: String::new(),
+            updated: None,
+        }
+    }
+
+    #[test]
+    fn what_vouched_for_a_plugin_has_to_do_so_still() {
+        let key = PublicKey::Ed25519([7; 32]);
+        let print = fingerprint(&key);
+        let signed = record(Some(print.hex()));
+        let with = |name: &str, revoked: Vec<Digest>| Provenance {
+            signers: vec![Signer {
+                name: name.to_owned(),
+                key,
+            }],
+            revoked,
+            ..Provenance::default()
+        };
+        assert!(still_counts(&signed, &with("notes", vec![])).is_ok());
+        assert!(still_counts(&signed, &with("other", vec![])).is_err());
+        assert!(still_counts(&signed, &Provenance::default()).is_err());
+        assert!(still_counts(&signed, &with("notes", vec![print])).is_err());
+        for content in ["a", "b"] {
+            let digest = Digest::parse(&content.repeat(64)).unwrap();
+            assert!(still_counts(&signed, &with("notes", vec![digest])).is_err());
+        }
+        assert!(still_counts(&record(None), &Provenance::default()).is_ok());
+    }
+}
