@@ -1,12 +1,12 @@
 //! A plugin's code on its way to instances: recognized, compiled, compared with its grants, linked.
 
 use portcullis_codecache::{CodeCache, StoreError};
-use portcullis_policy::{Grants, PluginId};
+use portcullis_policy::Grants;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::{clawft, module};
+use crate::abi::{clawft, fledge, module};
 use crate::error::{LoadError, MissingImport};
 use crate::imports::{self, INCOMING};
 use crate::inspect;
@@ -25,15 +25,24 @@ const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 ///
 /// # Errors
 /// [`LoadError::NotAPlugin`], or [`LoadError::Invalid`] for what no engine should be given.
-pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
-    let kind = Kind::of(bytes);
+pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
+    let plugin = &grants.plugin;
+    let kind = match Kind::of(bytes) {
+        // What only writes to its standard output imports nothing of fledge: its manifest says what it is.
+        Kind::WasiCommand if grants.fledge.is_some() => Kind::FledgeModule,
+        kind => kind,
+    };
     let why = match kind {
         Kind::Component | Kind::ClawftComponent if inspect::is_too_deep(bytes) => {
             "its components lie more than 100 deep in one another"
         }
         // Many small memories take as much address space as many large ones.
-        Kind::PortcullisModule if Shape::of(bytes).memories > 1 => "it has more than one memory",
-        Kind::Component | Kind::ClawftComponent | Kind::PortcullisModule => return Ok(kind),
+        Kind::PortcullisModule | Kind::FledgeModule if Shape::of(bytes).memories > 1 => {
+            "it has more than one memory"
+        }
+        Kind::Component | Kind::ClawftComponent | Kind::PortcullisModule | Kind::FledgeModule => {
+            return Ok(kind);
+        }
         _ => {
             let lacks = match kind {
                 Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
@@ -59,6 +68,7 @@ pub(crate) enum Compiled {
     Component(Component),
     Clawft(Component),
     Module(Module),
+    Fledge(Module),
 }
 
 impl Compiled {
@@ -68,7 +78,9 @@ impl Compiled {
     /// What the compiler says.
     pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok(match kind {
-            Kind::PortcullisModule => Self::Module(Module::new(engine, bytes)?),
+            Kind::PortcullisModule | Kind::FledgeModule => {
+                Self::of_module(kind, Module::new(engine, bytes)?)
+            }
             _ => Self::of_component(kind, Component::new(engine, bytes)?),
         })
     }
@@ -81,6 +93,14 @@ impl Compiled {
         }
     }
 
+    /// A core module of this kind.
+    pub(crate) fn of_module(kind: Kind, module: Module) -> Self {
+        match kind {
+            Kind::FledgeModule => Self::Fledge(module),
+            _ => Self::Module(module),
+        }
+    }
+
     /// What the cache has for these bytes.
     pub(crate) fn get(
         kind: Kind,
@@ -89,7 +109,10 @@ impl Compiled {
         bytes: &[u8],
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
         Ok(match kind {
-            Kind::PortcullisModule => cache.get_module(engine, bytes)?.map(Self::Module),
+            Kind::PortcullisModule | Kind::FledgeModule => {
+                let module = cache.get_module(engine, bytes)?;
+                module.map(|module| Self::of_module(kind, module))
+            }
             _ => {
                 let component = cache.get_component(engine, bytes)?;
                 component.map(|component| Self::of_component(kind, component))
@@ -103,7 +126,7 @@ impl Compiled {
             Self::Component(component) | Self::Clawft(component) => {
                 cache.put_component(bytes, component)
             }
-            Self::Module(module) => cache.put_module(bytes, module),
+            Self::Module(module) | Self::Fledge(module) => cache.put_module(bytes, module),
         }
     }
 
@@ -112,6 +135,7 @@ impl Compiled {
             Self::Component(_) => Kind::Component,
             Self::Clawft(_) => Kind::ClawftComponent,
             Self::Module(_) => Kind::PortcullisModule,
+            Self::Fledge(_) => Kind::FledgeModule,
         }
     }
 
@@ -123,6 +147,7 @@ impl Compiled {
             }
             Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
             Self::Module(module) => imports::module::missing(&of_module(module), grants),
+            Self::Fledge(module) => imports::fledge::missing(&of_module(module), grants),
         }
     }
 
@@ -131,6 +156,8 @@ impl Compiled {
         match self {
             Self::Component(component) => imports::wants_exec(&imports::names(engine, component)),
             Self::Clawft(_) => false,
+            // By a message it may want one as well.
+            Self::Fledge(_) => true,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
         }
     }
@@ -171,6 +198,12 @@ impl Compiled {
                 let linker = module::linker(engine, grants).map_err(words)?;
                 let pre = linker.instantiate_pre(&module).map_err(words)?;
                 Ok(Code::Module(pre))
+            }
+            Self::Fledge(module) => {
+                fledge::fit(&module)?;
+                let linker = fledge::linker(engine, grants).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::Fledge(pre))
             }
         }
     }

@@ -104,6 +104,9 @@ impl Host {
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),
+            prompter: None,
+            own_data: None,
+            aside: confinement.unwrap_or_default(),
             http: Arc::clone(self.http()),
             secret_env: settings.host_env.clone(),
         };

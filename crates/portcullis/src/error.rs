@@ -252,6 +252,7 @@ impl LoadError {
                 base.note(why).help(match kind {
                     Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
+                    Kind::FledgeModule => "`docs/fledge.md` has the types of all functions",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })
             }

@@ -7,6 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
+use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
 use crate::activity::Activity;
 use crate::clock::CallClock;
@@ -49,6 +50,9 @@ pub(crate) trait Call: Send + Sync {
     /// What is called, for messages.
     const EXPORT: &'static str;
 
+    /// Whether its instance is of no use afterwards.
+    const IS_LAST: bool = false;
+
     /// Whether plugins of this world have it.
     fn fits(code: &Code) -> bool;
 
@@ -76,6 +80,7 @@ pub(crate) enum Entry {
     Component(RunExport),
     Clawft(clawft::Entry),
     Module(module::Entry),
+    Fledge(fledge::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -163,7 +168,7 @@ impl Instance {
         self.end(bounds).await;
         match outcome {
             Ok(answer) => {
-                self.entry = Some(entry);
+                self.entry = Some(entry).filter(|_| !C::IS_LAST);
                 Ok(answer)
             }
             Err(stopped) => Err(self.explain(stopped, C::EXPORT)),
@@ -242,7 +247,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } => false,
+            Code::Clawft { .. } | Code::Fledge(_) => false,
         }
     }
 
@@ -254,7 +259,9 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+            Entry::Clawft(_) | Entry::Fledge(_) => {
+                Err(wasmtime::Error::msg("the plugin is of another world"))
+            }
         }
     }
 }
@@ -283,6 +290,7 @@ impl Entry {
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),
+            Code::Fledge(pre) => Ok(Self::Fledge(fledge::Entry::new(pre))),
         }
     }
 }
@@ -374,7 +382,9 @@ fn exhausted(
     let refused = state.limits.refused()?;
     let by_itself = || {
         let left = error.downcast_ref::<I32Exit>();
-        left.is_some_and(|I32Exit(status)| *status != 0) || error.is::<NoRoom>()
+        left.is_some_and(|I32Exit(status)| *status != 0)
+            || error.is::<NoRoom>()
+            || error.is::<NotMade>()
     };
     match trap {
         Some(trap) => is_want(*trap),

@@ -1,6 +1,7 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
 use crate::abi::clawft::{self, PLUGIN};
+use crate::abi::fledge;
 use crate::outline::Outline;
 use crate::shape::Shape;
 use serde::Serialize;
@@ -71,7 +72,7 @@ impl Kind {
         let shape = Shape::of(bytes);
         if shape.imports_from("extism") {
             Self::ExtismModule
-        } else if shape.imports_from("fledge") {
+        } else if shape.imports_from_module(fledge::MODULE) {
             Self::FledgeModule
         } else if shape.imports_from("reglet") {
             Self::RegletModule
@@ -103,7 +104,7 @@ impl Kind {
     pub const fn is_plugin(self) -> bool {
         matches!(
             self,
-            Self::Component | Self::ClawftComponent | Self::PortcullisModule
+            Self::Component | Self::ClawftComponent | Self::PortcullisModule | Self::FledgeModule
         )
     }
 
@@ -134,12 +135,15 @@ impl Kind {
     /// How to get a plugin from it.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Component | Self::ClawftComponent | Self::PortcullisModule => "it can be loaded",
+            Self::Component
+            | Self::ClawftComponent
+            | Self::PortcullisModule
+            | Self::FledgeModule => "it can be loaded",
             Self::ClawftDraft => {
                 "the draft was never released; rebuild it for the world `clawft:plugin/plugin@0.1.0`, whose `host` and `plugin` are plain names"
             }
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
-            Self::FledgeModule | Self::RegletModule => {
+            Self::RegletModule => {
                 "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
             }
             Self::WasiCommand | Self::CoreModule => {

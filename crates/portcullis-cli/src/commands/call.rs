@@ -26,6 +26,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         flags: args.permissions.flags(),
         dry_run: false,
         stdin: false,
+        answers: Default::default(),
         selector: &args.plugin,
         ask: tool(args.tool.clone(), params)?,
         is_call: true,
@@ -83,10 +84,13 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
                 )),
             )),
         },
-        (Ask::Tool { .. }, Kind::Component | Kind::PortcullisModule) => Err(Failure::usage(
-            diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
-                .help(format!("portcullis run {selector} [args]")),
-        )),
+        (Ask::Args(args), Kind::FledgeModule) => Ok(Ask::Start(args)),
+        (Ask::Tool { .. }, Kind::Component | Kind::PortcullisModule | Kind::FledgeModule) => {
+            Err(Failure::usage(
+                diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
+                    .help(format!("portcullis run {selector} [args]")),
+            ))
+        }
         (ask, _) => Ok(ask),
     }
 }

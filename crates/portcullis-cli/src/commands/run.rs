@@ -1,5 +1,6 @@
 //! `portcullis run`
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
+use crate::questions::{self, Questions};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::guest_log::ShownLog;
@@ -32,14 +34,21 @@ impl Ask {
     /// What is passed to the plugin.
     fn words(&self) -> Vec<String> {
         match self {
-            Self::Args(args) => args.clone(),
+            Self::Args(args) | Self::Start(args) => args.clone(),
             Self::Tool { name, params } => vec![name.clone(), params.clone()],
         }
     }
 }
 
-/// What the guest gave back: text for standard output, or for standard error.
-type Answer = Result<Result<String, String>, CallError>;
+/// What the guest gave back.
+enum Answered {
+    /// Text for standard output, or for standard error.
+    Text(Result<String, String>),
+    /// The code that it left with.
+    Left(i32),
+}
+
+type Answer = Result<Answered, CallError>;
 
 /// A call that returned, or stopped by itself.
 struct Returned {
@@ -60,6 +69,8 @@ enum Ended {
 pub(super) enum Ask {
     /// Its `run`, with these arguments.
     Args(Vec<String>),
+    /// The `_start` of a plugin of fledge, which is told these arguments.
+    Start(Vec<String>),
     /// A tool of a plugin of clawft.
     Tool { name: String, params: String },
 }
@@ -70,6 +81,7 @@ pub(super) struct Job<'a> {
     pub(super) flags: FlagSet,
     pub(super) dry_run: bool,
     pub(super) stdin: bool,
+    pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
     pub(super) ask: Ask,
     /// Whether it ends as other verbs do: 1 for an answer that is no.
@@ -91,6 +103,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         flags: args.permissions.flags(),
         dry_run: args.dry_run,
         stdin: args.stdin,
+        answers: questions::answers(&args.answer)?,
         selector,
         ask: Ask::Args(guest_args.to_vec()),
         is_call: false,
@@ -114,10 +127,18 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     };
     let stdout = GuestOutput::new(channel, &screen);
     let stderr = GuestOutput::new(Channel::Stderr, &screen);
+    let typed_for_the_plugin = job.stdin && std::io::stdin().is_terminal();
+    let questions = Questions {
+        answers: job.answers,
+        screen: screen.clone(),
+        typed_for_the_plugin,
+        data: settings.directories.data.clone(),
+        out,
+    };
     let consent = AtTheTerminal {
         screen,
         keeper: Some(Keeper::new(&settings, &target, !job.common.no_config)),
-        typed_for_the_plugin: job.stdin && std::io::stdin().is_terminal(),
+        typed_for_the_plugin,
         data: settings.directories.data.clone(),
         out,
     };
@@ -129,6 +150,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         stdio(job.stdin, &stdout, &stderr),
         Some(Arc::clone(&log)),
         consent,
+        Some(questions),
     )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);
@@ -186,8 +208,11 @@ async fn called(
     let session = plugin.session(run);
     let mut task = tokio::spawn(async move {
         let answer = match &ask {
-            Ask::Args(args) => session.run(args).await,
-            Ask::Tool { name, params } => session.execute_tool(name, params).await,
+            Ask::Args(args) => session.run(args).await.map(Answered::Text),
+            Ask::Start(args) => session.start_fledge(args).await.map(Answered::Left),
+            Ask::Tool { name, params } => {
+                session.execute_tool(name, params).await.map(Answered::Text)
+            }
         };
         (answer, session.take_activity().await)
     });
@@ -249,8 +274,15 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
         ))?;
     } else {
         match &answer {
-            Ok(Ok(text)) => ending.stdout.paragraph(text)?,
-            Ok(Err(text)) => ending.stderr.paragraph(text)?,
+            Ok(Answered::Text(Ok(text))) => ending.stdout.paragraph(text)?,
+            Ok(Answered::Text(Err(text))) => ending.stderr.paragraph(text)?,
+            Ok(Answered::Left(0)) => {}
+            Ok(Answered::Left(code)) => {
+                let plugin = ending.plugin.id();
+                ending
+                    .out
+                    .tell(&format!("plugin `{plugin}` exited with code {code}"));
+            }
             Err(error) => {
                 if let Some(text) = tool_error(ending, error) {
                     ending.stderr.paragraph(&text)?;
@@ -271,16 +303,22 @@ fn tool_error(ending: &Ending<'_>, error: &CallError) -> Option<String> {
 
 fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
     match answer {
-        Ok(Ok(_)) => Exit::OK,
-        Ok(Err(_)) if activity.denials.is_empty() => Exit::NEGATIVE,
-        Ok(Err(_)) => Exit::DENIED,
+        Ok(Answered::Text(Ok(_))) => Exit::OK,
+        Ok(Answered::Text(Err(_))) if activity.denials.is_empty() => Exit::NEGATIVE,
+        Ok(Answered::Text(Err(_))) => Exit::DENIED,
+        Ok(Answered::Left(code)) => left(*code),
         Err(_) => Exit::OURS,
     }
 }
 
+/// A code as a process can have it: what is none of those is no success.
+fn left(code: i32) -> Exit {
+    u8::try_from(code).map_or(Exit::NEGATIVE, Exit)
+}
+
 /// What the operator has to know: what was denied, what failed, and what the children were.
 fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer) {
-    let level = if matches!(answer, Ok(Ok(_))) {
+    let level = if matches!(answer, Ok(Answered::Text(Ok(_)) | Answered::Left(0))) {
         Level::Warning
     } else {
         Level::Error
@@ -323,8 +361,9 @@ fn document(
     ending: &Ending<'_>,
 ) -> Value {
     let (result, error) = match answer {
-        Ok(Ok(text)) => (json!({ "ok": text }), None),
-        Ok(Err(text)) => (json!({ "err": text }), None),
+        Ok(Answered::Text(Ok(text))) => (json!({ "ok": text }), None),
+        Ok(Answered::Text(Err(text))) => (json!({ "err": text }), None),
+        Ok(Answered::Left(code)) => (json!({ "code": code }), None),
         Err(error) => {
             let told = tool_error(ending, error).map(|text| json!({ "err": text }));
             (told.unwrap_or_default(), Some(error.diagnostic()))
