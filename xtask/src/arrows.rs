@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "portcullis-exec",
             "portcullis-kv",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),

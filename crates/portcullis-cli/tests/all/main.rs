@@ -17,6 +17,7 @@ mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod fledge;
 mod held_children;
 mod kv;
 mod languages;

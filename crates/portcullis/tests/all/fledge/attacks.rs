@@ -136,8 +136,7 @@ fn a_orphan_nothing_outlives_its_run() {
         grants.exec = Some(exec_grant(&["sleep"]));
         grants.limits.call = Duration::from_secs(1);
     });
-    let ran = Stage::new().run(bytes, grants, &[]);
-    assert!(ran.ended.is_err());
+    Stage::new().run(bytes, grants, &[]);
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     let alive = lines.filter(|line| line.starts_with(b"sleep\x007071\0"));
