@@ -39,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "portcullis-exec",
             "portcullis-kv",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portcullis_config::{AllowExec, FlagSet};
-use portcullis_policy::{Confinement, Mode};
+use portcullis_policy::{Confinement, MetadataKey, Mode};
 
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
@@ -260,6 +260,9 @@ pub(crate) struct RunArgs {
     /// Let the plugin read standard input; without this it is at its end. Commands of WASI always read it.
     #[arg(long)]
     pub(crate) stdin: bool,
+    /// The answer to a question of the plugin, by the name it gives the question. May be given several times.
+    #[arg(long, value_name = "ID=VALUE")]
+    pub(crate) answer: Vec<String>,
     #[command(flatten)]
     permissions: Permissions,
     /// Let the plugin and its commands read and write a directory. The plugin sees it by its second name, or else by the one
@@ -393,6 +396,40 @@ pub(crate) enum RightVerb {
     /// State of its own: 256 keys and 1 MiB. For other sizes write `kv` into the policy file. What is kept stays when it
     /// is revoked.
     Kv,
+    /// A directory of its own, for a plugin of fledge: `/plugin`. What lies there stays when it is revoked.
+    Data,
+    /// What a plugin of fledge may be told of the project.
+    Metadata {
+        /// The fact.
+        key: MetadataWord,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum MetadataWord {
+    /// What `fledge.toml` says.
+    FledgeConfig,
+    /// Tags of the repository.
+    GitTags,
+    /// What is changed in the working tree; also its branch and remote.
+    GitStatus,
+    /// The last commits.
+    GitLog,
+    /// The variables that `env` grants.
+    Env,
+}
+
+impl From<MetadataWord> for MetadataKey {
+    fn from(word: MetadataWord) -> Self {
+        match word {
+            MetadataWord::FledgeConfig => Self::FledgeConfig,
+            MetadataWord::GitTags => Self::GitTags,
+            MetadataWord::GitStatus => Self::GitStatus,
+            MetadataWord::GitLog => Self::GitLog,
+            MetadataWord::Env => Self::Env,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
+use crate::questions::Questions;
 use crate::render::guest_log::ShownLog;
 use crate::render::{Printer, count, line};
 use crate::settings::{Directories, Settings};
@@ -101,6 +102,7 @@ pub(crate) fn host(
     stdio: GuestStdio,
     log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,
+    questions: Option<Questions>,
 ) -> Result<Host> {
     let directories = &settings.directories;
     let key =
@@ -108,6 +110,9 @@ pub(crate) fn host(
     let mut host = builder(settings);
     if let Some(log) = log {
         host = host.guest_log(log);
+    }
+    if let Some(questions) = questions {
+        host = host.prompter(Arc::new(questions));
     }
     let host = host
         .code_cache(open_cache(directories)?)

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, HttpSecret,
-    KvGrant, KvOwner, KvSize, Limits, Mode, Net, Origin, PluginId, ProgramRule, Protect,
+    Confinement, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule,
+    HttpSecret, KvGrant, KvOwner, KvSize, Limits, MetadataKey, Mode, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -53,6 +54,9 @@ pub(crate) struct Draft {
     pub(crate) http: Vec<HttpRule>,
     pub(crate) http_secrets: Vec<HttpSecret>,
     pub(crate) kv: Option<KvDraft>,
+    /// A directory of its own: the line that grants it, and the file that vouches for the plugin's name.
+    pub(crate) data: Option<(Origin, PathBuf)>,
+    pub(crate) metadata: Vec<MetadataKey>,
 }
 
 /// How much state a plugin keeps.
@@ -130,6 +134,8 @@ impl Draft {
             http: Vec::new(),
             http_secrets: Vec::new(),
             kv: None,
+            data: None,
+            metadata: Vec::new(),
         }
     }
 
@@ -227,17 +233,28 @@ impl Draft {
             },
             kv: self.kv.as_ref().map(|kv| KvGrant {
                 size: kv.size,
-                owner: match &self.record {
-                    Some(record) => KvOwner::Installed {
-                        record: record.clone(),
-                    },
-                    None => KvOwner::Policy {
-                        policy: kv.policy.clone(),
-                        file: self.path.clone(),
-                    },
-                },
+                owner: self.owner(&kv.policy),
                 origin: kv.origin.clone(),
             }),
+            data: self.data.as_ref().map(|(origin, policy)| DataGrant {
+                owner: self.owner(policy),
+                origin: origin.clone(),
+            }),
+            metadata: self.metadata.clone(),
+            fledge: None,
+        }
+    }
+
+    /// Whose what is kept is, by the word of a policy file.
+    fn owner(&self, policy: &Path) -> KvOwner {
+        match &self.record {
+            Some(record) => KvOwner::Installed {
+                record: record.clone(),
+            },
+            None => KvOwner::Policy {
+                policy: policy.to_owned(),
+                file: self.path.clone(),
+            },
         }
     }
 

@@ -238,14 +238,20 @@ impl Reader<'_> {
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
+        let policy = inner.base.context.cwd.join(inner.source.path);
         if let Some(kv) = &entry.kv {
-            let policy = inner.base.context.cwd.join(inner.source.path);
             draft.kv = inner.kv(kv).map(|size| KvDraft {
                 size,
                 origin: inner.origin(kv),
                 policy: crate::context::real(&policy),
             });
         }
+        if let Some(data) = &entry.data {
+            let place = || (inner.origin(data), crate::context::real(&policy));
+            draft.data = data.then(place);
+        }
+        let facts = entry.metadata.iter().flat_map(|facts| facts.iter());
+        unite(&mut draft.metadata, facts.map(|word| (**word).into()));
         if let Some(exec) = &entry.exec {
             inner.exec(exec, draft);
             inner.limit_aliases(entry, exec, draft);

@@ -38,6 +38,7 @@ pub mod edit;
 mod entries;
 mod error;
 mod flags;
+mod fledge;
 mod http;
 mod manifest;
 mod narrowing;
@@ -63,6 +64,7 @@ pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as r
 pub use context::{Context, Installed, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use flags::{AllowExec, FlagSet, Spelling};
+pub use fledge::{FledgeCapabilities, FledgeCommand, FledgeManifest};
 pub use manifest::{Ask, AskKind, Manifest};
 pub use network::Network;
 pub use policy_set::{Layer, PluginEntry, PolicySet, SelectError, Trust, VerbEntry};

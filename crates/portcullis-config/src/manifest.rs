@@ -14,6 +14,7 @@ use crate::clawft::ClawftManifest;
 use crate::commands::{CommandTable, PluginCommand};
 use crate::context::{Base, Context};
 use crate::error::{ConfigCode, ConfigErrors, Report};
+use crate::fledge::{self, FledgeManifest};
 use crate::raw::{Text, Texts};
 use crate::reader::{Names, Reader};
 use crate::shape;
@@ -119,6 +120,9 @@ pub struct Manifest {
     /// The same as clawft has it, of a plugin of clawft.
     #[serde(skip)]
     pub clawft: Option<Box<ClawftManifest>>,
+    /// The same as fledge has it, of a plugin of fledge.
+    #[serde(skip)]
+    pub fledge: Option<Box<FledgeManifest>>,
 }
 
 /// One thing a plugin asks for, and why.
@@ -186,11 +190,14 @@ impl AskKind {
 }
 
 impl Manifest {
-    /// Reads a manifest. `path` is for messages only.
+    /// Reads a manifest, ours or that of fledge: the latter has a table `plugin`. `path` is for messages only.
     ///
     /// # Errors
     /// All mistakes of the text.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        if fledge::is_of_fledge(text) {
+            return FledgeManifest::parse(path, text).map(FledgeManifest::into_manifest);
+        }
         let mut report = Report::default();
         let source = Source { path, text };
         // A manifest has no paths of the host.
@@ -227,7 +234,10 @@ impl Manifest {
     pub fn asks_not_granted(&self, grants: &Grants) -> Vec<&Ask> {
         self.asks
             .iter()
-            .filter(|ask| !granted(&ask.kind, grants))
+            .filter(|ask| match &self.fledge {
+                Some(_) => !FledgeManifest::is_granted(&ask.kind, grants),
+                None => !granted(&ask.kind, grants),
+            })
             .collect()
     }
 
@@ -240,6 +250,9 @@ impl Manifest {
     pub fn restrict(&self, mut grants: Grants) -> Grants {
         if let Some(clawft) = &self.clawft {
             return clawft.restrict(grants);
+        }
+        if let Some(fledge) = &self.fledge {
+            return fledge.restrict(grants);
         }
         let asked = |capability| {
             self.asks
@@ -256,6 +269,9 @@ impl Manifest {
         self.restrict_http(&mut grants);
         if !asked(Capability::Kv) {
             grants.kv = None;
+        }
+        if !asked(Capability::Metadata) {
+            grants.metadata.clear();
         }
         if !asked(Capability::Exec) {
             grants.exec = None;
@@ -448,6 +464,7 @@ impl Reader<'_> {
             commands,
             asks,
             clawft: None,
+            fledge: None,
         })
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, KvGrant, Limits, Net, Origin,
-    PluginId, ProgramRule, Protect,
+    Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
+    Limits, MetadataKey, Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -60,6 +60,12 @@ pub struct Grants {
     pub http: HttpGrant,
     /// Keys and values that it may keep; `None` means none.
     pub kv: Option<KvGrant>,
+    /// A directory of its own; `None` means none. Only plugins of fledge have a name for it.
+    pub data: Option<DataGrant>,
+    /// Facts about the project that it may be told.
+    pub metadata: Vec<MetadataKey>,
+    /// What the manifest of a plugin of fledge says; `None` where there is none.
+    pub fledge: Option<FledgePlugin>,
 }
 
 impl Grants {
@@ -84,6 +90,9 @@ impl Grants {
             env_asked: None,
             http: HttpGrant::default(),
             kv: None,
+            data: None,
+            metadata: Vec::new(),
+            fledge: None,
         }
     }
 
@@ -96,7 +105,8 @@ impl Grants {
             Capability::Http => !self.http.allow.is_empty(),
             Capability::Log => self.log,
             Capability::Kv => self.kv.is_some(),
-            Capability::Prompt | Capability::Metadata => false,
+            Capability::Metadata => !self.metadata.is_empty(),
+            Capability::Prompt => false,
         }
     }
 

@@ -1,12 +1,12 @@
 //! A plugin's code on its way to instances: recognized, compiled, compared with its grants, linked.
 
 use portcullis_codecache::{CodeCache, StoreError};
-use portcullis_policy::{Grants, PluginId};
+use portcullis_policy::Grants;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::{clawft, module, wasi_command};
+use crate::abi::{clawft, fledge, module, wasi_command};
 use crate::componentize::COMMAND;
 use crate::error::{LoadError, MissingImport};
 use crate::imports::{self, INCOMING};
@@ -32,8 +32,13 @@ const GO: &str = "it is made by Go, whose runtime takes it that nobody else has 
 ///
 /// # Errors
 /// [`LoadError::NotAPlugin`], or [`LoadError::Invalid`] for what no engine should be given.
-pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
-    let kind = Kind::of(bytes);
+pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
+    let plugin = &grants.plugin;
+    let kind = match Kind::of(bytes) {
+        // What only writes to its standard output imports nothing of fledge: its manifest says what it is.
+        Kind::WasiCommand if grants.fledge.is_some() => Kind::FledgeModule,
+        kind => kind,
+    };
     if kind == Kind::WasiCommand
         && let Some(why) = misfit(&Shape::of(bytes))
     {
@@ -50,7 +55,9 @@ pub(crate) fn kind(plugin: &PluginId, bytes: &[u8]) -> Result<Kind, LoadError> {
             "its components lie more than 100 deep in one another"
         }
         // Many small memories take as much address space as many large ones.
-        Kind::PortcullisModule | Kind::WasiCommand if Shape::of(bytes).memories > 1 => {
+        Kind::PortcullisModule | Kind::FledgeModule | Kind::WasiCommand
+            if Shape::of(bytes).memories > 1 =>
+        {
             "it has more than one memory"
         }
         kind if kind.is_plugin() => return Ok(kind),
@@ -90,6 +97,7 @@ pub(crate) enum Compiled {
     /// A command of WASI, and which of the two kinds it is.
     Command(Component, Kind),
     Module(Module),
+    Fledge(Module),
 }
 
 impl Compiled {
@@ -99,7 +107,9 @@ impl Compiled {
     /// What the compiler says.
     pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok(match kind {
-            Kind::PortcullisModule => Self::Module(Module::new(engine, bytes)?),
+            Kind::PortcullisModule | Kind::FledgeModule => {
+                Self::of_module(kind, Module::new(engine, bytes)?)
+            }
             Kind::WasiCommand => {
                 let made = (COMMAND.make)(bytes).map_err(wasmtime::Error::msg)?;
                 Self::of_component(kind, Component::new(engine, made)?)
@@ -117,6 +127,14 @@ impl Compiled {
         }
     }
 
+    /// A core module of this kind.
+    pub(crate) fn of_module(kind: Kind, module: Module) -> Self {
+        match kind {
+            Kind::FledgeModule => Self::Fledge(module),
+            _ => Self::Module(module),
+        }
+    }
+
     /// What the cache has for these bytes.
     pub(crate) fn get(
         kind: Kind,
@@ -125,7 +143,10 @@ impl Compiled {
         bytes: &[u8],
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
         Ok(match kind {
-            Kind::PortcullisModule => cache.get_module(engine, bytes)?.map(Self::Module),
+            Kind::PortcullisModule | Kind::FledgeModule => {
+                let module = cache.get_module(engine, bytes)?;
+                module.map(|module| Self::of_module(kind, module))
+            }
             _ => {
                 let component = match kind {
                     Kind::WasiCommand => cache.get_made(engine, &COMMAND, bytes)?,
@@ -145,7 +166,7 @@ impl Compiled {
             Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
                 cache.put_component(bytes, component)
             }
-            Self::Module(module) => cache.put_module(bytes, module),
+            Self::Module(module) | Self::Fledge(module) => cache.put_module(bytes, module),
         }
     }
 
@@ -155,6 +176,7 @@ impl Compiled {
             Self::Clawft(_) => Kind::ClawftComponent,
             Self::Command(_, kind) => *kind,
             Self::Module(_) => Kind::PortcullisModule,
+            Self::Fledge(_) => Kind::FledgeModule,
         }
     }
 
@@ -166,6 +188,7 @@ impl Compiled {
             }
             Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
             Self::Module(module) => imports::module::missing(&of_module(module), grants),
+            Self::Fledge(module) => imports::fledge::missing(&of_module(module), grants),
         }
     }
 
@@ -176,6 +199,8 @@ impl Compiled {
                 imports::wants_exec(&imports::names(engine, component))
             }
             Self::Clawft(_) => false,
+            // By a message it may want one as well.
+            Self::Fledge(_) => true,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
         }
     }
@@ -213,6 +238,12 @@ impl Compiled {
                 let linker = module::linker(engine, grants).map_err(words)?;
                 let pre = linker.instantiate_pre(&module).map_err(words)?;
                 Ok(Code::Module(pre))
+            }
+            Self::Fledge(module) => {
+                fledge::fit(&module)?;
+                let linker = fledge::linker(engine, grants).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::Fledge(pre))
             }
         }
     }

@@ -17,6 +17,7 @@ use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::http::Client;
+use crate::capability::prompt::Prompter;
 use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
@@ -30,6 +31,7 @@ use crate::imports;
 use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
 use crate::notice;
+use crate::own_data;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
@@ -95,7 +97,8 @@ impl std::fmt::Debug for Shared {
 /// - plugins' own requests, likewise
 /// - no caches are kept between commands
 /// - lines that guests write into the log go nowhere
-/// - nobody is asked: what no rule matches is denied in `dev` mode too
+/// - nobody is asked: what no rule matches is denied in `dev` mode too, and plugins' own questions have their defaults for
+///   answers
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -114,6 +117,7 @@ pub struct HostBuilder {
     caches: Option<PathBuf>,
     state: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
+    prompter: Option<Arc<dyn Prompter>>,
     pub(crate) compilation: Compilation,
 }
 
@@ -208,7 +212,8 @@ impl HostBuilder {
         self
     }
 
-    /// A directory for the state of plugins whose [grants](portcullis_policy::Grants::kv) say that they keep some. It is
+    /// A directory for the state of plugins whose grants of [keys](portcullis_policy::Grants::kv) or
+    /// [files](portcullis_policy::Grants::data) say that they keep some. It is
     /// made (0700) when the first uses its own, and is among [the host's own](Self::own_state): no grant reaches it.
     /// Without one, plugins are told that their state cannot be used.
     #[must_use]
@@ -221,6 +226,13 @@ impl HostBuilder {
     #[must_use]
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
         self.consent = Some(consent);
+        self
+    }
+
+    /// Who is asked what plugins ask.
+    #[must_use]
+    pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
+        self.prompter = Some(prompter);
         self
     }
 
@@ -442,7 +454,7 @@ impl Host {
                 limit: MAX_BYTES,
             });
         }
-        let kind = code::kind(&plugin, &bytes)?;
+        let kind = code::kind(&grants, &bytes)?;
         let mut grants = with_repositories(grants)?;
         if kind == Kind::WasiCommand {
             // Afterwards it imports what it was made of.
@@ -451,6 +463,10 @@ impl Host {
         if kind == Kind::ClawftComponent {
             grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
             abi::clawft::fits(&grants, &bytes)?;
+        }
+        if kind == Kind::FledgeModule {
+            // fledge gives a plugin ten billion instructions.
+            grants.limits.fuel.get_or_insert(*Limits::FUEL.end());
         }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.
@@ -461,10 +477,12 @@ impl Host {
             return Err(LoadError::OwnState { plugin, reach });
         }
         // The spawn server starts while the plugin compiles.
-        let starting = grants.exec.as_ref().map(|exec| {
-            let (host, confinement) = (self.clone(), exec.confinement);
-            tokio::task::spawn_blocking(move || host.executor(confinement))
-        });
+        let starting = self
+            .confinement_of_commands(kind, &grants)
+            .map(|confinement| {
+                let host = self.clone();
+                tokio::task::spawn_blocking(move || host.executor(confinement))
+            });
         let digest = blake3::hash(&bytes).to_hex().to_string();
         let notices = notice::of_file(&plugin, kind, &bytes);
         let runtime = self.runtime(&grants)?;
@@ -488,6 +506,18 @@ impl Host {
         };
         let known = Known { digest, notices };
         self.assemble(runtime, (compiled, compilation), grants, known, executor)
+    }
+
+    /// How commands of a plugin are confined, and those that the host runs for it; `None` where there are none.
+    fn confinement_of_commands(&self, kind: Kind, grants: &Grants) -> Option<Confinement> {
+        let asks_git =
+            kind == Kind::FledgeModule && grants.metadata.iter().any(|key| key.is_of_git());
+        let of_host = match self.0.settings.compilation {
+            Compilation::Confined(confinement) => confinement,
+            Compilation::InProcess => Confinement::default(),
+        };
+        let own = grants.exec.as_ref().map(|exec| exec.confinement);
+        own.or(asks_git.then_some(of_host))
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -555,6 +585,16 @@ impl Host {
         let guest_env = host_env.with(&grants.given_env);
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
         wasi::context(&grants, &guest_env, &settings.stdio, &LastWords::default())?;
+        let own_data = match kind {
+            Kind::FledgeModule => own_data::make(settings.state.as_deref(), &grants),
+            _ => Ok(None),
+        };
+        let own_data = own_data.map_err(|why| LoadError::Preopen {
+            plugin: plugin.clone(),
+            path: "/plugin".into(),
+            why,
+        })?;
+        let aside = self.confinement_of_commands(kind, &grants);
         let place =
             Place::open(&shared.project, host_env.clone()).map_err(|error| LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -576,6 +616,9 @@ impl Host {
             stdio: settings.stdio.clone(),
             guest_log: settings.guest_log.clone(),
             asker: self.asker(),
+            prompter: settings.prompter.clone(),
+            own_data: own_data.clone(),
+            aside: aside.unwrap_or_default(),
             http: Arc::clone(&shared.http),
             secret_env: settings.host_env.clone(),
             guest_env: guest_env.clone(),
@@ -591,6 +634,7 @@ impl Host {
             digest,
             compilation,
             notices,
+            own_data,
         })))
     }
 

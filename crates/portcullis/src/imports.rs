@@ -1,6 +1,7 @@
 //! What a plugin imports, against what exists and what was granted.
 
 pub(crate) mod clawft;
+pub(crate) mod fledge;
 pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
@@ -148,9 +149,8 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Fs => ("a directory", "read <directory>"),
         Capability::Http => ("a host", "http <host>"),
         Capability::Kv => ("state of its own", "kv"),
-        Capability::Prompt | Capability::Metadata => {
-            return format!("needs the `{capability}` grant");
-        }
+        Capability::Metadata => ("a fact of the project", "metadata <key>"),
+        Capability::Prompt => return format!("needs the `{capability}` grant"),
     };
     let plugin = &grants.plugin;
     format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")

@@ -7,6 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
+use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
 use crate::abi::wasi_command;
 use crate::activity::Activity;
@@ -49,7 +50,7 @@ pub(crate) trait Call: Send + Sync {
 
     /// What is called, for messages.
     const EXPORT: &'static str;
-    /// Whether nothing is called after it, though it returns.
+    /// Whether its instance is of no use afterwards.
     const IS_LAST: bool = false;
 
     /// Whether plugins of this world have it.
@@ -80,6 +81,7 @@ pub(crate) enum Entry {
     Clawft(clawft::Entry),
     Command(wasi_command::Entry),
     Module(module::Entry),
+    Fledge(fledge::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -246,7 +248,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } | Code::Command { .. } => false,
+            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) => false,
         }
     }
 
@@ -258,7 +260,7 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) | Entry::Command(_) => {
+            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) => {
                 Err(wasmtime::Error::msg("the plugin is of another world"))
             }
         }
@@ -292,6 +294,7 @@ impl Entry {
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),
+            Code::Fledge(pre) => Ok(Self::Fledge(fledge::Entry::new(pre))),
         }
     }
 }
@@ -383,7 +386,9 @@ fn exhausted(
     let refused = state.limits.refused()?;
     let by_itself = || {
         let left = error.downcast_ref::<I32Exit>();
-        left.is_some_and(|I32Exit(status)| *status != 0) || error.is::<NoRoom>()
+        left.is_some_and(|I32Exit(status)| *status != 0)
+            || error.is::<NoRoom>()
+            || error.is::<NotMade>()
     };
     match trap {
         Some(trap) => is_want(*trap),

@@ -1,6 +1,7 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
 use crate::abi::clawft::{self, PLUGIN};
+use crate::abi::fledge;
 use crate::abi::wasi_command::is_run;
 use crate::outline::Outline;
 use crate::shape::Shape;
@@ -76,7 +77,7 @@ impl Kind {
         let shape = Shape::of(bytes);
         if shape.imports_from("extism") {
             Self::ExtismModule
-        } else if shape.imports_from("fledge") {
+        } else if shape.imports_from_module(fledge::MODULE) {
             Self::FledgeModule
         } else if shape.imports_from("reglet") {
             Self::RegletModule
@@ -116,6 +117,7 @@ impl Kind {
             Self::Component
                 | Self::ClawftComponent
                 | Self::PortcullisModule
+                | Self::FledgeModule
                 | Self::WasiComponent
                 | Self::WasiCommand
         )
@@ -160,13 +162,14 @@ impl Kind {
             Self::Component
             | Self::ClawftComponent
             | Self::PortcullisModule
+            | Self::FledgeModule
             | Self::WasiComponent
             | Self::WasiCommand => "it can be loaded",
             Self::ClawftDraft => {
                 "the draft was never released; rebuild it for the world `clawft:plugin/plugin@0.1.0`, whose `host` and `plugin` are plain names"
             }
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
-            Self::FledgeModule | Self::RegletModule => {
+            Self::RegletModule => {
                 "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
             }
             Self::WasiReactor => {

@@ -80,6 +80,11 @@ impl Shape {
             .any(|import| import.module.starts_with(prefix))
     }
 
+    /// Whether it imports anything from the module of this name.
+    pub(crate) fn imports_from_module(&self, name: &str) -> bool {
+        self.imports.iter().any(|import| import.module == name)
+    }
+
     /// The exports that it lacks to be a plugin.
     pub(crate) fn lacks(&self) -> Vec<&'static str> {
         let required = module::REQUIRED.into_iter();

@@ -27,6 +27,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         flags: args.permissions.flags(),
         dry_run: false,
         stdin: false,
+        answers: Default::default(),
         selector: &args.plugin,
         ask: tool(args.tool.clone(), params)?,
         is_call: true,
@@ -88,9 +89,14 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, target: &Target, selector: &str) -> 
             name: target.file_name(),
             args,
         }),
+        (Ask::Args(args), Kind::FledgeModule) => Ok(Ask::Start(args)),
         (
             Ask::Tool { .. },
-            Kind::Component | Kind::PortcullisModule | Kind::WasiComponent | Kind::WasiCommand,
+            Kind::Component
+            | Kind::PortcullisModule
+            | Kind::WasiComponent
+            | Kind::WasiCommand
+            | Kind::FledgeModule,
         ) => Err(Failure::usage(
             diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
                 .help(format!("portcullis run {selector} [args]")),

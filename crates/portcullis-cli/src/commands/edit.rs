@@ -180,6 +180,8 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Log => Right::Log,
         RightVerb::Http { host } => Right::Http(host.clone()),
         RightVerb::Kv => Right::Kv,
+        RightVerb::Data => Right::Data,
+        RightVerb::Metadata { key } => Right::Metadata((*key).into()),
     })
 }
 
@@ -263,6 +265,8 @@ fn words(right: &Right, change: Change) -> String {
         Right::Log => "write lines into your log".to_owned(),
         Right::Http(host) => format!("send HTTP requests to `{host}`"),
         Right::Kv => "keep state of its own".to_owned(),
+        Right::Data => "have a directory of its own".to_owned(),
+        Right::Metadata(key) => format!("be told `{key}` of the project"),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -293,7 +297,13 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
                 .map(|rule| &rule.origin)
         }
         Right::Kv => grants.kv.as_ref().map(|kv| &kv.origin),
-        Right::Net(_) | Right::Env(_) | Right::Log | Right::Answer(_) | Right::Rule(_) => None,
+        Right::Data => grants.data.as_ref().map(|data| &data.origin),
+        Right::Net(_)
+        | Right::Env(_)
+        | Right::Log
+        | Right::Metadata(_)
+        | Right::Answer(_)
+        | Right::Rule(_) => None,
     }
 }
 

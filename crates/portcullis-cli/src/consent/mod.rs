@@ -16,7 +16,7 @@ use crate::render::{Printer, line};
 
 pub(crate) use keep::Keeper;
 pub(crate) use terminal::Terminal;
-pub(crate) use text::wrapped;
+pub(crate) use text::{escaped, wrapped};
 pub(crate) use turn::take as turn;
 
 /// How long a plugin's output may take to be written before a question.

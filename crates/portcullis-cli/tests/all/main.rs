@@ -18,6 +18,7 @@ mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod fledge;
 mod held_children;
 mod installing;
 mod interrupted;

@@ -56,6 +56,11 @@ impl Document {
                 set(entry, "kv", true.into());
                 Ok(())
             }
+            Right::Data => {
+                set(entry, "data", true.into());
+                Ok(())
+            }
+            Right::Metadata(key) => add(entry, "metadata", key.name().into()),
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -87,13 +92,11 @@ impl Document {
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
-            Right::Log => {
-                let written = entry.get("log").and_then(Item::as_bool) == Some(true);
-                if written {
-                    set(entry, "log", false.into());
-                }
-                Ok(written)
-            }
+            Right::Log => Ok(take_bool(entry, "log")),
+            Right::Data => Ok(take_bool(entry, "data")),
+            Right::Metadata(key) => take(entry, &["metadata"], |_, item| {
+                text_or(item, "name") == Some(key.name())
+            }),
             Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
                 text_or(item, "host") == Some(host)
             }),
@@ -249,6 +252,15 @@ fn add_net(entry: &mut dyn TableLike, net: &str) -> Result<(), EditError> {
         set(entry, "net", Value::Array(Array::new()));
     }
     add(entry, "net", net.into())
+}
+
+/// Says no where it says yes. Returns whether it did.
+fn take_bool(entry: &mut dyn TableLike, key: &str) -> bool {
+    let written = entry.get(key).and_then(Item::as_bool) == Some(true);
+    if written {
+        set(entry, key, false.into());
+    }
+    written
 }
 
 /// Whether it is a whole network, and no host.

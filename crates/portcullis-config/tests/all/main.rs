@@ -8,6 +8,7 @@ mod ceiling;
 mod children;
 mod clawft;
 mod edits;
+mod fledge;
 mod http;
 mod installed;
 mod layers;

@@ -134,7 +134,9 @@ impl Call for Command<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Command { .. } => true,
-            Code::Component { .. } | Code::Clawft { .. } | Code::Module(_) => false,
+            Code::Component { .. } | Code::Clawft { .. } | Code::Module(_) | Code::Fledge(_) => {
+                false
+            }
         }
     }
 

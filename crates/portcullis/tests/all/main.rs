@@ -20,6 +20,7 @@ mod env;
 mod exec;
 mod files;
 mod fixture;
+mod fledge;
 mod fs_guard;
 mod fs_guard_random;
 mod fs_limits;
@@ -83,7 +84,14 @@ fn main() -> std::process::ExitCode {
         wasi_command::TESTS,
     ]
     .concat();
-    let tests = [tests, clawft::tests(), core_form::tests(), http::tests()].concat();
+    let tests = [
+        tests,
+        clawft::tests(),
+        core_form::tests(),
+        fledge::tests(),
+        http::tests(),
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

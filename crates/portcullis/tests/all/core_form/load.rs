@@ -78,10 +78,10 @@ fn a_module_of_another_kind_is_told_what_it_lacks() {
         notes.contains("lacks the exports `allocate`, `run`"),
         "{notes}"
     );
-    let fledge = r#"(module (import "fledge" "send" (func (param i32 i32))))"#;
-    let error = refused(fledge, none());
+    let reglet = r#"(module (import "reglet_host" "log_message" (func (param i64))))"#;
+    let error = refused(reglet, none());
     assert!(
-        error.to_string().contains("a core module for fledge"),
+        error.to_string().contains("a core module for Reglet"),
         "{error}"
     );
 }
