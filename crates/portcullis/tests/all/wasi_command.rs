@@ -433,7 +433,8 @@ fn a_module_says_nothing_of_itself_that_its_component_would_have() {
     let mut bytes = body("(call $exit (i32.const 4))");
     // A custom section by which interfaces are said, of what is no such thing.
     let name = b"component-type:x";
-    bytes.extend([0, (name.len() + 3) as u8, name.len() as u8]);
+    let length = u8::try_from(name.len()).unwrap();
+    bytes.extend([0, length + 3, length]);
     bytes.extend(name);
     bytes.extend([0xff, 0xff]);
     let (ended, ..) = Stage::new().run(bytes, none(), &[]);
