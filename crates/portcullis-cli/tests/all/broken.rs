@@ -183,9 +183,9 @@ const PLUGINS: &[Case] = &[
         "error[P0601]: cannot load plugin `p`: the file is a core module for Extism",
     ),
     plugin(
-        "a module for fledge",
+        "a module for fledge that imports what fledge has not",
         Assemble("(module (import \"fledge\" \"log\" (func)))"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module for fledge",
+        "error[P0603]: cannot load plugin `p`: it imports what it is not given",
     ),
     plugin(
         "a module for Reglet",

@@ -86,7 +86,7 @@ fn questions_are_answered_by_the_flag_or_their_default() {
         &context,
         &["--answer", "env", "tool", "--", "send", question],
     );
-    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(code, 125, "{stderr}");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_native_plugin_is_refused() {
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replace("\"wasm\"", "\"native\"")).unwrap();
     let (code, _, stderr) = run(&context, &["tool"]);
-    assert_eq!(code, 2, "{stderr}");
+    assert_eq!(code, 125, "{stderr}");
     assert!(stderr.contains("native plugins do not exist"), "{stderr}");
 }
 

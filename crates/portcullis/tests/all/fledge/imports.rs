@@ -14,8 +14,11 @@ portcullis_testkit::tests![
     with_late_what_was_not_granted_is_refused_when_called,
 ];
 
+/// A function, the line that grants it, and the same for a test.
+type Granted = (&'static str, &'static str, fn(&mut Grants));
+
 /// The functions that need a grant, and what grants each.
-const GRANTED: [(&str, &str, fn(&mut Grants)); 4] = [
+const GRANTED: [Granted; 4] = [
     ("exec", "portcullis grant guest exec <program>", |grants| {
         grants.exec = Some(exec_grant(&["true"]));
     }),

@@ -42,7 +42,11 @@ const READ: [&str; 18] = [
     "../../.ssh/id_ed25519",
 ];
 const LIST: [&str; 6] = ["/", "/tmp", "/home", "/Users", "/root", "/etc"];
-const WRITE: [&str; 3] = ["/tmp/canary-wasm-test", "canary-wasm-test", ".git/hooks/pre-commit"];
+const WRITE: [&str; 3] = [
+    "/tmp/canary-wasm-test",
+    "canary-wasm-test",
+    ".git/hooks/pre-commit",
+];
 const CONNECT: [&str; 2] = ["8.8.8.8:53", "1.1.1.1:443"];
 const SPAWN: [&[&str]; 4] = [
     &["echo"],
@@ -57,7 +61,10 @@ fn main() {
     let mut leaked = false;
     let mut probe = |name: String, got: bool| {
         leaked |= got;
-        output(&format!("{} {name}", if got { "LEAKED" } else { "BLOCKED" }));
+        output(&format!(
+            "{} {name}",
+            if got { "LEAKED" } else { "BLOCKED" }
+        ));
     };
     for name in VARIABLES {
         probe(format!("env {name}"), std::env::var_os(name).is_some());

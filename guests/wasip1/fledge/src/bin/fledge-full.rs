@@ -28,7 +28,10 @@ fn main() {
             }
             // Takes a part of what waits.
             "recv" => {
-                output(&format!("recv: {}", recv(request.parse().unwrap_or(0)).len()));
+                output(&format!(
+                    "recv: {}",
+                    recv(request.parse().unwrap_or(0)).len()
+                ));
                 continue;
             }
             // As its name says, and nothing of the answer is read.

@@ -43,7 +43,10 @@ fn main() -> Result<(), String> {
         ["fill", path, megabytes] => tell(path, fill(path, megabytes.parse().unwrap_or(0))),
         ["extend", path, bytes] => {
             let file = std::fs::File::create(path);
-            tell(path, file.and_then(|file| file.set_len(bytes.parse().unwrap_or(0))));
+            tell(
+                path,
+                file.and_then(|file| file.set_len(bytes.parse().unwrap_or(0))),
+            );
         }
         ["symlink", target, path] => tell(path, symlink(target, path)),
         ["hardlink", from, to] => tell(to, std::fs::hard_link(from, to)),
@@ -63,7 +66,10 @@ fn main() -> Result<(), String> {
         ["clock"] => {
             let now = std::time::SystemTime::now();
             let now = now.duration_since(std::time::UNIX_EPOCH);
-            output(&format!("{}", now.is_ok_and(|now| now.as_secs() > 1_700_000_000)));
+            output(&format!(
+                "{}",
+                now.is_ok_and(|now| now.as_secs() > 1_700_000_000)
+            ));
         }
         ["flood"] => loop {
             println!("{}", "x".repeat(64 * 1024));
@@ -95,7 +101,9 @@ fn main() -> Result<(), String> {
         }
         ["frames", count] => {
             for frame in 0..count.parse().unwrap_or(0) {
-                send(&format!("{{\"type\":\"output\",\"text\":\"\\u001b[2Kframe {frame}\\n\"}}"));
+                send(&format!(
+                    "{{\"type\":\"output\",\"text\":\"\\u001b[2Kframe {frame}\\n\"}}"
+                ));
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
         }
@@ -124,8 +132,13 @@ fn fill(path: &str, megabytes: usize) -> std::io::Result<usize> {
 fn symlink(target: &str, path: &str) -> std::io::Result<()> {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
-        fn path_symlink(old: *const u8, old_len: usize, fd: i32, new: *const u8, new_len: usize)
-        -> i32;
+        fn path_symlink(
+            old: *const u8,
+            old_len: usize,
+            fd: i32,
+            new: *const u8,
+            new_len: usize,
+        ) -> i32;
         fn fd_prestat_get(fd: i32, out: *mut [u32; 2]) -> i32;
         fn fd_prestat_dir_name(fd: i32, path: *mut u8, len: usize) -> i32;
     }
