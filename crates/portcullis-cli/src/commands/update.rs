@@ -51,7 +51,11 @@ async fn update_one(
 ) -> Result<Value> {
     let json = args.common.output.json;
     let source = args.source.as_deref().unwrap_or(&before.source);
-    let candidate = Candidate::read(settings, source, None).await?;
+    let manifest = match &args.manifest {
+        Some(file) => plugin::given(settings, file)?,
+        None => before.manifest.clone(),
+    };
+    let candidate = Candidate::read(settings, source, None, Some(manifest)).await?;
     is_same(before, &candidate, args.downgrade)?;
     let mut offer = Offer::new(settings, &candidate, Some(before))?;
     let after = &offer.record;
