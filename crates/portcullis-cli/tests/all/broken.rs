@@ -634,7 +634,7 @@ const USAGES: &[Case] = &[
         "a plugin to install that is not there",
         "install --yes gone",
         2,
-        "error[P0852]: failed to read `[DIR]/project/gone`",
+        "error[P0852]: cannot read `[DIR]/project/gone`",
     ),
     usage(
         "a plugin that is not installed",
