@@ -1,5 +1,7 @@
 //! The arguments of what is done with installed plugins.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::Common;
@@ -14,6 +16,9 @@ pub(crate) struct InstallArgs {
     /// The SHA-256 of what is expected there, where the source does not name it.
     #[arg(long, value_name = "SHA256")]
     pub(crate) digest: Option<String>,
+    /// The manifest of a plugin that comes without one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
     /// A plugin's directory, its `.wasm` file beside a manifest, `https://…#sha256=…`, or `oci://host/repository:tag`.
     pub(crate) source: String,
 }
@@ -31,6 +36,9 @@ pub(crate) struct UpdateArgs {
     /// Read this source instead of the one it was installed from.
     #[arg(long, value_name = "SOURCE", requires = "name")]
     pub(crate) source: Option<String>,
+    /// The manifest of a plugin that comes without one. Default: the one it was installed with.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub(crate) manifest: Option<PathBuf>,
     /// The installed plugin. Default: all of them.
     pub(crate) name: Option<String>,
 }

@@ -15,8 +15,13 @@ use crate::signals::Signals;
 pub(super) async fn install(args: &InstallArgs, env: Environment, out: Printer) -> Result<Exit> {
     let mut signals = Signals::install()?;
     let settings = Settings::load(&args.common, FlagSet::default(), env)?;
+    let manifest = args.manifest.as_deref();
+    let manifest = manifest
+        .map(|file| plugin::given(&settings, file))
+        .transpose()?;
+    let reading = Candidate::read(&settings, &args.source, args.digest.as_deref(), manifest);
     let candidate = tokio::select! {
-        read = Candidate::read(&settings, &args.source, args.digest.as_deref()) => read?,
+        read = reading => read?,
         exit = signals.next() => return Ok(exit),
     };
     is_free(&settings, &candidate)?;

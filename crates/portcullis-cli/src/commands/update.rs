@@ -9,7 +9,7 @@ use super::plugin::{self, Agreed, Candidate, Difference, Offer, Question};
 use crate::args::UpdateArgs;
 use crate::code;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::failure::{Failure, Result, Say, chain, diagnostic};
 use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
@@ -51,7 +51,11 @@ async fn update_one(
 ) -> Result<Value> {
     let json = args.common.output.json;
     let source = args.source.as_deref().unwrap_or(&before.source);
-    let candidate = Candidate::read(settings, source, None).await?;
+    let manifest = match &args.manifest {
+        Some(file) => plugin::given(settings, file)?,
+        None => before.manifest.clone(),
+    };
+    let candidate = Candidate::read(settings, source, None, Some(manifest)).await?;
     is_same(before, &candidate, args.downgrade)?;
     let mut offer = Offer::new(settings, &candidate, Some(before))?;
     let after = &offer.record;
@@ -145,5 +149,11 @@ fn is_same(before: &Record, candidate: &Candidate, downgrade: bool) -> Result<()
     if downgrade {
         return Ok(());
     }
-    Ok(may_replace(name, version, &manifest.version)?)
+    may_replace(name, version, &manifest.version).map_err(|error| Failure {
+        exit: Exit::NEGATIVE,
+        ..Failure::usage(
+            chain(error.code().as_str(), &error)
+                .help(format!("portcullis update --downgrade {name}")),
+        )
+    })
 }

@@ -92,7 +92,7 @@ fn described(dir: &Path, record: &Record) -> Result<portcullis_config::Installed
             record.name
         );
         let report = diagnostic(code::REGISTRY, message).note(why);
-        Failure::usage(report.help(format!("portcullis remove {}", record.name)))
+        Failure::usage(report.help(format!("move `{}` away, and install again", dir.display())))
     };
     let file = component_path(dir, &record.sha256);
     let beside = file.parent().unwrap_or(dir);

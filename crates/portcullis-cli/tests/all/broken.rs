@@ -632,6 +632,24 @@ const USAGES: &[Case] = &[
         "error[P0921]: there is no `portcullis.toml` of a working tree in `[DIR]/project` or above",
     ),
     usage(
+        "a plugin to install that says nothing of itself",
+        "install --yes p.wasm",
+        2,
+        "error[P0931]: `[DIR]/project/p.wasm` cannot be installed",
+    ),
+    usage(
+        "a plugin to install that is not there",
+        "install --yes gone",
+        2,
+        "error[P0852]: cannot read `[DIR]/project/gone`",
+    ),
+    usage(
+        "a plugin that is not installed",
+        "show nosuch",
+        1,
+        "error[P0932]: no plugin `nosuch` is installed",
+    ),
+    usage(
         "a code that is none",
         "explain P9",
         2,

@@ -67,13 +67,25 @@ impl Fault {
 }
 
 /// A machine on which the act is about to be done, and the other version lies where it is read.
-fn before(act: &Act) -> Context {
+fn prepared(act: &Act) -> Context {
     let context = context("");
     if !act.before.is_empty() {
         assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
         assert_eq!(context.ended(&["grant", "notes", "log"]).0, 0);
     }
     write(&context, "1.1.0", "", b'b');
+    context
+}
+
+/// A copy of it.
+fn copy(prepared: &Context) -> Context {
+    let context = Context::new();
+    for part in ["home", "project"] {
+        let mut copying = context.command("cp");
+        let to = context.root().join(part);
+        let copied = copying.arg("-aT").arg(prepared.root().join(part)).arg(to);
+        assert!(copied.status().unwrap().success());
+    }
     context
 }
 
@@ -85,18 +97,50 @@ fn may_trace(context: &Context) -> bool {
     tried.is_ok_and(|tried| tried.status.success())
 }
 
-/// The act with a fault at the n-th of its calls; `None` when it makes fewer.
-fn faulty(context: &Context, act: &Act, call: &str, fault: Fault, nth: usize) -> Option<Output> {
+/// The act under `strace`, with these options.
+fn traced(context: &Context, act: &Act, call: &str, options: &[&str]) -> (Output, String) {
     let log = context.root().join("log");
-    let inject = format!("inject={call}:{}:when={nth}", fault.inject());
     let mut strace = context.command("timeout");
+    strace.args([
+        "-s",
+        "KILL",
+        "60",
+        "strace",
+        "--kill-on-exit",
+        "-f",
+        "-y",
+        "-o",
+    ]);
     strace
-        .args(["60", "setsid", "--wait", "strace", "-f", "-o"])
-        .arg(&log);
-    strace.args(["-e", &format!("trace={call}"), "-e", &inject]);
+        .arg(&log)
+        .args(["-e", &format!("trace={call}")])
+        .args(options);
     strace.arg(env!("CARGO_BIN_EXE_portcullis")).args(act.args);
     let output = strace.output().unwrap();
-    let log = fs::read_to_string(&log).unwrap();
+    (output, fs::read_to_string(&log).unwrap())
+}
+
+/// Which calls of the first thread are about a file: what runs the others is told by descriptors that no disk has.
+fn on_files(context: &Context, act: &Act, call: &str) -> Vec<usize> {
+    let (output, log) = traced(context, act, call, &[]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let first = log.split(' ').next().unwrap().to_owned();
+    let calls = log
+        .lines()
+        .filter(|line| line.starts_with(&first) && line.contains(call));
+    let is_on_a_file = |line: &str| line.contains("</") || !call.contains("write");
+    let numbered = calls.enumerate().filter(|(_, line)| is_on_a_file(line));
+    numbered.map(|(at, _)| at + 1).collect()
+}
+
+/// The act with a fault at the n-th of its calls; `None` when it makes fewer.
+fn faulty(context: &Context, act: &Act, call: &str, fault: Fault, nth: usize) -> Option<Output> {
+    let inject = format!("inject={call}:{}:when={nth}", fault.inject());
+    let (output, log) = traced(context, act, call, &["-e", &inject]);
     let happened = log.contains("(INJECTED)") || log.contains("+++ killed by SIGKILL");
     happened.then_some(output)
 }
@@ -105,15 +149,23 @@ fn each(act: &Act, fault: Fault) {
     if !may_trace(&Context::new()) {
         return skip("`strace` is not installed, or may not trace");
     }
+    let prepared = prepared(act);
     let mut faults = 0;
     for (call, can_fail) in CALLS {
         if matches!(fault, Fault::Full) && !can_fail {
             continue;
         }
-        for nth in 1..=MOST {
-            let context = before(act);
+        let points = match fault {
+            Fault::Killed => (1..=MOST).collect(),
+            Fault::Full => on_files(&copy(&prepared), act, call),
+        };
+        for nth in points {
+            let context = copy(&prepared);
             let Some(output) = faulty(&context, act, call, fault, nth) else {
-                break;
+                match fault {
+                    Fault::Killed => break,
+                    Fault::Full => continue,
+                }
             };
             faults += 1;
             let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,5 +1,7 @@
 //! A plugin that was read and may be installed.
 
+use std::path::Path;
+
 use portcullis::{Inspection, Kind};
 use portcullis_config::{Ask, AskKind, Manifest, SelectError, read_manifest};
 use portcullis_fetch::{Evidence, FetchError, Limits, Options, Package, Source, evidence, read};
@@ -24,7 +26,7 @@ pub(in crate::commands) struct Candidate {
 }
 
 impl Candidate {
-    /// Reads a plugin, and looks whether it is one that could be run.
+    /// Reads a plugin, and looks whether it is one that could be run. A manifest that is `given` speaks for one that has none.
     ///
     /// # Errors
     /// It cannot be read, is no plugin, or does not say what it asks for.
@@ -32,6 +34,7 @@ impl Candidate {
         settings: &Settings,
         source: &str,
         digest: Option<&str>,
+        given: Option<ManifestText>,
     ) -> Result<Self> {
         let mut source = Source::parse(source)?;
         if let Some(digest) = digest {
@@ -53,10 +56,15 @@ impl Candidate {
         let package = reading
             .await
             .map_err(|error| Failure::unavailable(chain(code::HOST, &error)))??;
-        Self::of(package, again, &settings.provenance())
+        Self::of(package, again, given, &settings.provenance())
     }
 
-    fn of(package: Package, source: String, provenance: &Provenance) -> Result<Self> {
+    fn of(
+        package: Package,
+        source: String,
+        given: Option<ManifestText>,
+        provenance: &Provenance,
+    ) -> Result<Self> {
         let refuse = |why: String| {
             Failure::usage(
                 diagnostic(
@@ -87,16 +95,16 @@ impl Candidate {
         if let Some(export) = lacks.first() {
             return Err(refuse(format!("it exports no `{export}`")));
         }
-        let Some(file) = package.manifest() else {
-            return Err(refuse(
-                "it has no manifest: nobody could say what it asks for".to_owned(),
-            ));
-        };
-        let text = String::from_utf8(file.bytes.clone())
-            .map_err(|_| refuse(format!("its `{}` is no text", file.name)))?;
-        let text = ManifestText {
-            file: file.name.to_owned(),
-            text,
+        let text = match package.manifest() {
+            Some(file) => ManifestText {
+                file: file.name.to_owned(),
+                text: String::from_utf8(file.bytes.clone())
+                    .map_err(|_| refuse(format!("its `{}` is no text", file.name)))?,
+            },
+            None => given.ok_or_else(|| {
+                let why = "it has no manifest: nobody could say what it asks for; name one with `--manifest`";
+                refuse(why.to_owned())
+            })?,
         };
         let manifest = read_manifest(&text.file, "/".as_ref(), &text.text)?;
         if (*kind == Kind::ClawftComponent) != manifest.clawft.is_some() {
@@ -210,5 +218,108 @@ impl From<FetchError> for Failure {
             exit: Exit::USAGE,
             reports: vec![Report::Plain(chain(error.code().as_str(), &error))],
         }
+    }
+}
+
+/// A manifest that the operator names, which speaks for a plugin that has none.
+///
+/// # Errors
+/// It cannot be read.
+pub(in crate::commands) fn given(settings: &Settings, file: &Path) -> Result<ManifestText> {
+    let path = settings.env.cwd.join(file);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::unusable("read the manifest", file, &error))?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    Ok(ManifestText {
+        file: name.into_owned(),
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A plugin of clawft behind a URL on loopback, without a signature.
+    fn from_elsewhere() -> (Package, String) {
+        let component = std::fs::read(portcullis_testkit::guest("clawft")).unwrap();
+        let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&component));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!(
+            "http://{}/tool.wasm#sha256={digest}",
+            listener.local_addr().unwrap()
+        );
+        let serving = std::thread::spawn(move || {
+            for body in [Some(component), None] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                let status = if body.is_some() {
+                    "200 OK"
+                } else {
+                    "404 Not Found"
+                };
+                let body = body.unwrap_or_default();
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(&body).unwrap();
+            }
+        });
+        let options = Options {
+            plain_http: true,
+            ..Options::default()
+        };
+        let source = Source::parse(&url).unwrap();
+        let package = read(&source, &Limits::default(), &options).unwrap();
+        serving.join().unwrap();
+        (package, url)
+    }
+
+    fn manifest() -> ManifestText {
+        ManifestText {
+            file: portcullis_config::CLAWFT_MANIFEST_FILE.to_owned(),
+            text: r#"{ "id": "tool", "name": "T", "version": "1.0.0", "capabilities": ["tool"], "wasm_module": "t.wasm" }"#
+                .to_owned(),
+        }
+    }
+
+    #[test]
+    fn t37_a_plugin_of_clawft_from_elsewhere_has_to_be_signed() {
+        let (package, url) = from_elsewhere();
+        let content = package.digest();
+        let of = |provenance: &Provenance| {
+            Candidate::of(package.clone(), url.clone(), Some(manifest()), provenance)
+        };
+        let refused = of(&Provenance::default()).unwrap_err();
+        let [Report::Plain(report)] = &refused.reports[..] else {
+            panic!("{refused:?}")
+        };
+        assert!(report.message.contains("is not signed"), "{report:?}");
+        // Or known to the operator by its content.
+        let pinned = Provenance {
+            pinned: vec![content],
+            ..Provenance::default()
+        };
+        assert_eq!(of(&pinned).unwrap().evidence.tier, Tier::Pinned);
+        let revoked = Provenance {
+            revoked: vec![content],
+            ..pinned
+        };
+        assert!(of(&revoked).is_err());
+    }
+
+    #[test]
+    fn what_has_no_manifest_is_spoken_for_by_none_but_a_named_one() {
+        let (package, url) = from_elsewhere();
+        let refused = Candidate::of(package, url, None, &Provenance::default());
+        let Report::Plain(report) = &refused.unwrap_err().reports[0] else {
+            panic!("a report")
+        };
+        assert!(report.notes[0].contains("it has no manifest"), "{report:?}");
     }
 }
