@@ -368,6 +368,18 @@ fn rights_are_granted_to_the_content_and_revoked_from_it() {
     assert_eq!(code, 0, "{error}");
     assert!(out.contains("granted to plugin `notes`"), "{out}");
     assert!(runs(&context));
+    let (code, ..) = context.ended(&[
+        "run",
+        "--no-config",
+        "--confinement",
+        "limits",
+        "notes",
+        "exec",
+        "--",
+        "echo",
+        "ran",
+    ]);
+    assert_ne!(code, 0, "no policy, no grant");
     let own = fs::read_to_string(context.own_policy()).unwrap();
     assert_eq!(
         own, "confinement = \"limits\"\n",
@@ -383,8 +395,6 @@ fn rights_are_granted_to_the_content_and_revoked_from_it() {
             .0,
         0
     );
-    let (code, ..) = context.ended(&["run", "--no-config", "notes", "exec", "--", "echo", "ran"]);
-    assert_ne!(code, 0, "no policy, no grant");
 }
 
 #[test]

@@ -101,16 +101,7 @@ fn may_trace(context: &Context) -> bool {
 fn traced(context: &Context, act: &Act, call: &str, options: &[&str]) -> (Output, String) {
     let log = context.root().join("log");
     let mut strace = context.command("timeout");
-    strace.args([
-        "-s",
-        "KILL",
-        "60",
-        "strace",
-        "--kill-on-exit",
-        "-f",
-        "-y",
-        "-o",
-    ]);
+    strace.args(["60", "strace", "-f", "-y", "-o"]);
     strace
         .arg(&log)
         .args(["-e", &format!("trace={call}")])

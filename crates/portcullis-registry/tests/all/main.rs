@@ -78,7 +78,7 @@ fn what_is_installed_is_there_for_who_opens_it_next() {
     let one = record("one", b"1");
     fixture.open().write().unwrap().install(&one, b"1").unwrap();
     let registry = Registry::existing(&fixture.path()).unwrap().unwrap();
-    assert_eq!(registry.list().unwrap(), [one.clone()]);
+    assert_eq!(registry.list().unwrap(), std::slice::from_ref(&one));
     assert_eq!(fs::read(registry.component(&one)).unwrap(), b"1");
     registry.verify(&one).unwrap();
     registry.verify_rows().unwrap();
