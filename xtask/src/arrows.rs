@@ -44,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "portcullis",
             "portcullis-audit",
             "portcullis-config",
+            "portcullis-fetch",
             "portcullis-policy",
             "portcullis-private",
         ],

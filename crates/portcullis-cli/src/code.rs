@@ -1,6 +1,7 @@
 //! Codes of the errors that the command itself makes, and the pages of all codes.
 
 use portcullis_config::ConfigCode;
+use portcullis_fetch::FetchCode;
 use portcullis_policy::Code;
 
 /// Codes with their pages.
@@ -85,6 +86,11 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Plugins with `limits.fuel` have an engine of their own. Leave the limit out: `limits.call` bounds their time all the same.
     "P0613",
+    /// The plugin is revoked.
+    ///
+    /// Its SHA-256 is listed under `revoked` in a policy, in a file of the working tree or in `/etc/portcullis/ceiling.toml`.
+    /// Nothing of it has run. Get a version that is not revoked; nothing overrides the list.
+    "P0614",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///
     /// Everything it had started was killed. `limits.fuel` is counted afresh for each call, and for making the instance. Raise
@@ -287,8 +293,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let files = ConfigCode::ALL
         .iter()
         .map(|code| (code.as_str(), code.page()));
+    let sources = FetchCode::ALL
+        .iter()
+        .map(|code| (code.as_str(), code.page()));
     denials
         .chain(files)
+        .chain(sources)
         .chain(HOST_LIBRARY.iter().copied())
         .chain(OWN.iter().copied())
 }

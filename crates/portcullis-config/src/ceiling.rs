@@ -44,6 +44,8 @@ pub(crate) struct CeilingFile {
     http: Option<At<CeilingHttp>>,
     /// The most state of a plugin's own, or with `false` none.
     kv: Option<At<Kv>>,
+    /// The SHA-256 of plugins that are not loaded, and fingerprints of keys whose signatures count no more.
+    pub(crate) revoked: Option<Texts>,
 }
 
 /// What concerns commands.

@@ -12,6 +12,7 @@ mod http;
 mod layers;
 mod manifest;
 mod model;
+mod provenance;
 mod secrets;
 mod state;
 mod support;
