@@ -86,6 +86,11 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Plugins with `limits.fuel` have an engine of their own. Leave the limit out: `limits.call` bounds their time all the same.
     "P0613",
+    /// The plugin is revoked.
+    ///
+    /// Its SHA-256 is listed under `revoked` in a policy, in a file of the working tree or in `/etc/portcullis/ceiling.toml`.
+    /// Nothing of it has run. Get a version that is not revoked; nothing overrides the list.
+    "P0614",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///
     /// Everything it had started was killed. `limits.fuel` is counted afresh for each call, and for making the instance. Raise

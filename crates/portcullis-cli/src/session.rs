@@ -132,6 +132,7 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .own_state(settings.own_state())
         .caches(settings.directories.commands())
         .state(settings.directories.state())
+        .revoked(settings.policy.provenance().revoked.clone())
         .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();
     let host = match &network.upstream_proxy {

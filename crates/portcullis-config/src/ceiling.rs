@@ -50,6 +50,8 @@ pub(crate) struct CeilingFile {
     data: Option<At<bool>>,
     /// The only facts about projects that plugins are told.
     metadata: Option<At<Vec<At<MetadataWord>>>>,
+    /// The SHA-256 of plugins that are not loaded, and fingerprints of keys whose signatures count no more.
+    pub(crate) revoked: Option<Texts>,
 }
 
 /// What concerns commands.

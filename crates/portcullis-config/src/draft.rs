@@ -19,6 +19,7 @@ pub(crate) const VERB: &str = "exec";
 /// What the trusted files say for all plugins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
+    pub(crate) provenance: portcullis_policy::Provenance,
     pub(crate) mode: Option<Mode>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) exec_path: Option<Vec<PathBuf>>,

@@ -47,6 +47,7 @@ impl Reader<'_> {
         if let Some(audit) = &file.audit {
             self.audit(audit, &mut settings.audit);
         }
+        self.provenance(file, &mut settings.provenance);
         let mut trials = Vec::new();
         let mut seen = Vec::new();
         for entry in &file.plugins {

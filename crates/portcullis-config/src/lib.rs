@@ -44,6 +44,7 @@ mod manifest;
 mod narrowing;
 mod network;
 mod policy_set;
+mod provenance;
 mod raw;
 mod reader;
 mod rules;

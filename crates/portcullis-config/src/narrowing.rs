@@ -1,5 +1,5 @@
 //! Reads a file that nobody vouched for: found in the working tree, written by whoever wrote the tree. It can deny,
-//! lower limits and narrow the network, for plugins that a trusted file grants something, and nothing else.
+//! lower limits, revoke and narrow the network, for plugins that a trusted file grants something, and nothing else.
 
 use std::ops::Range;
 
@@ -23,6 +23,9 @@ impl Reader<'_> {
         self.only_narrows("exec_path", file.exec_path.as_ref());
         self.only_narrows("network", file.network.as_ref());
         self.only_narrows("audit", file.audit.as_ref());
+        self.only_narrows("signer", file.signer.first());
+        self.only_narrows("pinned", file.pinned.as_ref());
+        self.revoked(file.revoked.as_ref(), &mut drafts.settings.provenance);
         let mut seen = Vec::new();
         for entry in &file.plugins {
             self.refuse_grants(entry);

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{Confinement, Cut, Grants, InvalidPluginId, Mode, Origin, PluginId};
+use portcullis_policy::{
+    Confinement, Cut, Grants, InvalidPluginId, Mode, Origin, PluginId, Provenance,
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -189,6 +191,8 @@ impl PolicySet {
                         &mut report,
                         |reader, file: &CeilingFile| {
                             ceilings.push(reader.ceiling(file));
+                            let provenance = &mut drafts.settings.provenance;
+                            reader.revoked(file.revoked.as_ref(), provenance);
                         },
                     );
                 }
@@ -267,6 +271,12 @@ impl PolicySet {
     /// How the host itself reaches the network, as the trusted files have it.
     pub fn network(&self) -> &Network {
         &self.drafts.settings.network
+    }
+
+    /// What the layers hold of plugins by where they come from: signers and pins of the trusted files, and what any of
+    /// them, a ceiling or a file of the tree revokes.
+    pub fn provenance(&self) -> &Provenance {
+        &self.drafts.settings.provenance
     }
 
     /// The plugins that a trusted file names, each with the real path of its component; it need not be there. The entry

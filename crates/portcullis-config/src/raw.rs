@@ -29,9 +29,27 @@ pub(crate) struct PolicyFile {
     pub(crate) network: Option<At<Network>>,
     /// Where the audit trail is passed on to, besides being written.
     pub(crate) audit: Option<At<Audit>>,
+    /// Whose signatures count, and for which plugins. Those have to be signed then.
+    #[serde(default)]
+    pub(crate) signer: Vec<At<SignerTable>>,
+    /// The SHA-256 of plugins that are known, or of their manifests in a registry.
+    pub(crate) pinned: Option<Texts>,
+    /// The SHA-256 of plugins that are not loaded, and fingerprints of keys whose signatures count no more. Files of the
+    /// working tree may add to it.
+    pub(crate) revoked: Option<Texts>,
     /// One entry for each plugin.
     #[serde(default)]
     pub(crate) plugins: Vec<At<Plugin>>,
+}
+
+/// A key, and the plugins for which its signatures count. Only in files that are trusted.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct SignerTable {
+    /// The name of the plugins; with a `*` at its end, the beginning of their names.
+    pub(crate) name: Text,
+    /// The public key, of Ed25519 or P-256, in PEM or without the lines around it.
+    pub(crate) key: Text,
 }
 
 /// How the host itself reaches the network for commands that were granted hosts. Only in files that are trusted.

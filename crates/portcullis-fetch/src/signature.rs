@@ -20,8 +20,8 @@ const TYPE: &str = "cosign container image signature";
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Statement {
     critical: Critical,
-    #[serde(default)]
-    optional: Optional,
+    /// Other tools write `null` where they have nothing to say.
+    optional: Option<Optional>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -103,6 +103,7 @@ impl<'a> Subject<'a> {
             return Some("it signs something else than a plugin".to_owned());
         };
         let Statement { critical, optional } = statement;
+        let optional = optional.unwrap_or_default();
         let digest = |text: &str| Digest::parse(text).filter(|_| text.starts_with("sha256:"));
         if critical.kind != TYPE {
             return Some("it signs something else than a plugin".to_owned());
@@ -191,11 +192,11 @@ impl SigningKey {
                 },
                 kind: TYPE.to_owned(),
             },
-            optional: Optional {
+            optional: Some(Optional {
                 name: Some(subject.name.to_owned()),
                 version: Some(subject.version.to_owned()),
                 manifest: subject.manifest.map(|digest| digest.to_string()),
-            },
+            }),
         };
         let payload = serde_json::json!(statement).to_string().into_bytes();
         let signature = match self {

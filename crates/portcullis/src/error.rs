@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use portcullis_policy::{Confinement, PluginId};
+use portcullis_policy::{Confinement, Digest, PluginId};
 
 use crate::diagnostic::Diagnostic;
 use crate::exception::Exception;
@@ -73,6 +73,14 @@ pub enum LoadError {
         expected: String,
         /// Of the file.
         found: String,
+    },
+    /// The file is one that is never loaded.
+    #[error("cannot load plugin `{plugin}`: it is revoked ({digest})")]
+    Revoked {
+        /// The plugin.
+        plugin: PluginId,
+        /// Its SHA-256.
+        digest: Digest,
     },
     /// The file is something else than a plugin.
     #[error("cannot load plugin `{plugin}`: the file is {}", kind.describe())]
@@ -205,6 +213,7 @@ impl LoadError {
             Self::TooLarge { .. } => "P0605",
             Self::TooLargeForWorld { .. } => "P0511",
             Self::Digest { .. } => "P0606",
+            Self::Revoked { .. } => "P0614",
             Self::OwnState { .. } => "P0607",
             Self::Preopen { .. } => "P0608",
             Self::CompileTime { .. } => "P0609",
@@ -234,6 +243,9 @@ impl LoadError {
             Self::Digest { .. } => {
                 base.help("if the plugin was updated on purpose, write the new digest into the policy's `sha256`")
             }
+            Self::Revoked { .. } => base
+                .note("it is listed under `revoked` in a policy or a ceiling; nothing overrides the list")
+                .help("get a version of the plugin that is not revoked"),
             Self::NotAPlugin { kind, lacks, .. } => {
                 let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`, and commands of WASI 0.2 and preview 1");
                 let lacks: Vec<_> = lacks.iter().map(|name| format!("`{name}`")).collect();

@@ -7,11 +7,11 @@ use portcullis_exec::{
     CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
 };
 use portcullis_policy::{
-    Confinement, Decision, ExecRequest, Grants, HostEnvironment, Limits, SecretSource, Target,
-    decide,
+    Confinement, Decision, Digest, ExecRequest, Grants, HostEnvironment, Limits, PluginId,
+    SecretSource, Target, decide,
 };
 use portcullis_proxy::{Dial, Resolve};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -95,6 +95,7 @@ impl std::fmt::Debug for Shared {
 /// - instances are allocated on demand
 /// - commands reach hosts directly, and trust the certificates of the system
 /// - plugins' own requests, likewise
+/// - no plugin is revoked
 /// - no caches are kept between commands
 /// - lines that guests write into the log go nowhere
 /// - nobody is asked: what no rule matches is denied in `dev` mode too, and plugins' own questions have their defaults for
@@ -119,6 +120,7 @@ pub struct HostBuilder {
     consent: Option<Arc<dyn Consent>>,
     prompter: Option<Arc<dyn Prompter>>,
     pub(crate) compilation: Compilation,
+    pub(crate) revoked: Vec<Digest>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -157,6 +159,13 @@ impl HostBuilder {
     #[must_use]
     pub fn code_cache(mut self, cache: CodeCache) -> Self {
         self.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// The SHA-256 of plugins that are never loaded. Digests of anything else among them say nothing.
+    #[must_use]
+    pub fn revoked(mut self, digests: Vec<Digest>) -> Self {
+        self.revoked = digests;
         self
     }
 
@@ -437,6 +446,21 @@ impl Host {
         &self.0.project
     }
 
+    fn refuse_revoked(&self, plugin: &PluginId, bytes: &[u8]) -> Result<(), LoadError> {
+        let revoked = &self.0.settings.revoked;
+        if revoked.is_empty() {
+            return Ok(());
+        }
+        let digest = Digest::from(<[u8; 32]>::from(Sha256::digest(bytes)));
+        if revoked.contains(&digest) {
+            return Err(LoadError::Revoked {
+                plugin: plugin.clone(),
+                digest,
+            });
+        }
+        Ok(())
+    }
+
     /// Checks a plugin against its grants and compiles it, or takes it from the cache.
     ///
     /// # Authority
@@ -454,6 +478,7 @@ impl Host {
                 limit: MAX_BYTES,
             });
         }
+        self.refuse_revoked(&plugin, &bytes)?;
         let kind = code::kind(&grants, &bytes)?;
         let mut grants = with_repositories(grants)?;
         if kind == Kind::WasiCommand {

@@ -187,9 +187,9 @@ impl Settings {
         Ok((policy, context))
     }
 
-    /// Whose signatures count, and which contents do or never do. No policy file has a form for it yet.
-    pub(crate) fn provenance(&self) -> Provenance {
-        Provenance::default()
+    /// Whose signatures count, and which contents do or never do.
+    pub(crate) fn provenance(&self) -> &Provenance {
+        self.policy.provenance()
     }
 
     /// The certificates that commands trust, if they are not the system's.

@@ -14,6 +14,7 @@ mod installed;
 mod layers;
 mod manifest;
 mod model;
+mod provenance;
 mod secrets;
 mod state;
 mod support;

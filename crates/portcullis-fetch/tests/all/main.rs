@@ -6,4 +6,8 @@
 )]
 
 mod local;
+mod registry;
+mod server;
+mod signatures;
 mod sources;
+mod web;
