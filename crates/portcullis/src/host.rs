@@ -331,6 +331,7 @@ impl HostBuilder {
         abi::wasi_command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
         abi::log::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::prompt::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
         abi::http::link(&mut linker).map_err(BuildError::Engine)?;
         abi::keyvalue::link(&mut linker).map_err(BuildError::Engine)?;

@@ -16,6 +16,7 @@ use crate::abi::http::HTTP;
 use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
 use crate::abi::kv::KV;
 use crate::abi::log::LOG;
+use crate::abi::prompt::PROMPT;
 use crate::abi::wasi_http::{HANDLER, TYPES};
 use crate::error::MissingImport;
 
@@ -66,7 +67,7 @@ fn source(name: &str) -> Source {
         )
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
-    } else if is_wasi(name) {
+    } else if is_wasi(name) || is_ours(PROMPT) {
         Source::Linked
     } else {
         Source::Unknown

@@ -15,6 +15,7 @@ pub(crate) mod module;
 pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod preview1;
+pub(crate) mod prompt;
 pub(crate) mod streams;
 pub(crate) mod wasi_command;
 pub(crate) mod wasi_http;

@@ -8,7 +8,7 @@ use portcullis_audit::{Effect, Masked};
 use portcullis_policy::{Capability, PluginId};
 use serde_json::Value;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Refused};
 
 /// How often an answer that does not fit is asked for again.
 const TRIES: usize = 3;
@@ -92,7 +92,10 @@ pub(crate) enum Wanted {
     },
     One {
         options: Vec<String>,
+        /// What an empty line means.
         default: Option<usize>,
+        /// The answer where nobody can be asked.
+        unasked: Option<usize>,
     },
     Some {
         options: Vec<String>,
@@ -103,10 +106,11 @@ pub(crate) enum Wanted {
 impl Gate {
     /// Has a person asked, and gives the answer in the form of the question: a text, a truth, or a list of texts; `null`
     /// where there is none.
-    pub(crate) async fn prompt(&mut self, asked: &Asked) -> Value {
-        let Ok(used) = self.begin(Capability::Prompt, "ask", Masked::new(&asked.id)) else {
-            return Value::Null;
-        };
+    ///
+    /// # Errors
+    /// It is asked too often, or the trail cannot be written.
+    pub(crate) async fn prompt(&mut self, asked: &Asked) -> Result<Value, Refused> {
+        let used = self.begin(Capability::Prompt, "ask", Masked::new(&asked.id))?;
         let answer = match self.converse(asked).await {
             Ok(answer) => answer,
             Err(why) => {
@@ -126,10 +130,8 @@ impl Gate {
             failed: answer.is_null().then(|| Masked::new("nobody answered")),
             ..Effect::default()
         };
-        match self.told(&used, None, effect) {
-            Ok(()) => answer,
-            Err(_) => Value::Null,
-        }
+        self.told(&used, None, effect)?;
+        Ok(answer)
     }
 
     /// # Errors
@@ -207,7 +209,9 @@ impl Wanted {
                 "n" | "no" | "false" => Ok(false.into()),
                 _ => Err("answer y or n".to_owned()),
             },
-            Self::One { options, default } => match default.and_then(|place| options.get(place)) {
+            Self::One {
+                options, default, ..
+            } => match default.and_then(|place| options.get(place)) {
                 Some(default) if line.is_empty() => Ok(default.clone().into()),
                 _ => chosen(options, line).map(|option| option.to_owned().into()),
             },
@@ -221,12 +225,14 @@ impl Wanted {
         }
     }
 
-    /// The answer where nobody can be asked, as fledge has it.
+    /// The answer where nobody can be asked.
     fn unasked(&self) -> Value {
         match self {
             Self::Text { default, .. } => default.clone().into(),
             Self::Confirm { default } => (*default).into(),
-            Self::One { options, default } => options.get(default.unwrap_or(0)).cloned().into(),
+            Self::One {
+                options, unasked, ..
+            } => unasked.and_then(|place| options.get(place)).cloned().into(),
             Self::Some { options, defaults } => some(options, defaults),
         }
     }
@@ -235,7 +241,9 @@ impl Wanted {
         match self {
             Self::Text { default, .. } => default.clone(),
             Self::Confirm { default } => Some(if *default { "yes" } else { "no" }.to_owned()),
-            Self::One { options, default } => options.get((*default)?).cloned(),
+            Self::One {
+                options, default, ..
+            } => options.get((*default)?).cloned(),
             Self::Some { options, defaults } => {
                 let words = defaults.iter().filter_map(|place| options.get(*place));
                 let words: Vec<_> = words.map(String::as_str).collect();
@@ -302,6 +310,7 @@ mod tests {
         let one = |default| Wanted::One {
             options: options(),
             default,
+            unasked: None,
         };
         let many = Wanted::Some {
             options: options(),
@@ -339,10 +348,14 @@ mod tests {
     #[test]
     fn where_nobody_is_asked_the_default_is_the_answer() {
         let options = || texts(&["a", "b"]);
-        let one = |options, default| Wanted::One { options, default };
-        assert_eq!(one(options(), Some(1)).unasked(), json!("b"));
-        assert_eq!(one(options(), None).unasked(), json!("a"));
-        assert_eq!(one(Vec::new(), None).unasked(), Value::Null);
+        let one = |unasked| Wanted::One {
+            options: options(),
+            default: None,
+            unasked,
+        };
+        assert_eq!(one(Some(1)).unasked(), json!("b"));
+        assert_eq!(one(Some(2)).unasked(), Value::Null);
+        assert_eq!(one(None).unasked(), Value::Null);
         let text = Wanted::Text {
             default: None,
             validate: None,

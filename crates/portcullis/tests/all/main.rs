@@ -32,6 +32,7 @@ mod log;
 mod memory;
 mod native;
 mod paths;
+mod prompt;
 mod repeatable;
 mod resources;
 mod wasi;
@@ -78,6 +79,7 @@ fn main() -> std::process::ExitCode {
         paths::plain::TESTS,
         paths::races::TESTS,
         paths::wasi::TESTS,
+        prompt::TESTS,
         repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,

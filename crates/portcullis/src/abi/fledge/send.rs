@@ -114,7 +114,13 @@ async fn respond(state: &mut State, message: Message) -> (String, Value) {
             default,
         } => {
             let default = default.and_then(|place| usize::try_from(place).ok());
-            ask(state, id, message, Wanted::One { options, default }).await
+            let wanted = Wanted::One {
+                options,
+                default,
+                // As fledge has it.
+                unasked: default.or(Some(0)),
+            };
+            ask(state, id, message, wanted).await
         }
         Message::MultiSelect {
             id,
@@ -172,7 +178,7 @@ async fn ask(state: &mut State, id: String, message: String, wanted: Wanted) -> 
         message,
         wanted,
     };
-    let value = state.gate.prompt(&asked).await;
+    let value = state.gate.prompt(&asked).await.unwrap_or_default();
     (asked.id, value)
 }
 
