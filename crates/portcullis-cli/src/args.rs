@@ -13,7 +13,9 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
-pub(crate) use plugins::{InstallArgs, ListArgs, RemoveArgs, ShowArgs, SomeArgs, UpdateArgs};
+pub(crate) use plugins::{
+    InstallArgs, ListArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs, UpdateArgs,
+};
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -50,6 +52,10 @@ pub(crate) enum Verb {
     Remove(RemoveArgs),
     /// Check that installed plugins are what was installed.
     Verify(SomeArgs),
+    /// Publish a plugin in a registry.
+    Push(PushArgs),
+    /// Sign a plugin in files or in a registry: its name, its version and its content.
+    Sign(SignArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
     /// Explain an error code, or why a command would be allowed or denied.
@@ -588,6 +594,8 @@ impl Verb {
             Self::Review(args) | Self::Verify(args) => args.common.output,
             Self::Update(args) => args.common.output,
             Self::Remove(args) => args.common.output,
+            Self::Push(args) => args.common.output,
+            Self::Sign(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,
             Self::Grant(args) | Self::Revoke(args) => args.output,

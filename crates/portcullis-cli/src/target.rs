@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Result, Say, diagnostic};
-use crate::settings::{Environment, Role, Settings};
+use crate::settings::{Environment, Role, Settings, revoked};
 
 /// Bytes read of a plugin: one more than any plugin may have.
 const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) sha256: String,
     /// The same as bytes.
     pub(crate) digest: [u8; 32],
+    /// What of an installed plugin is revoked besides its content, which the host looks at itself.
+    revoked: Option<portcullis_policy::Digest>,
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
     /// What the plugin's relative paths begin at.
@@ -65,12 +67,16 @@ impl Target {
         entry.grants.plugin_sha256 = Some(digest);
         // What was trusted was trusted as it was.
         entry.sha256 = entry.sha256.or(settings.pin(&entry.path));
+        let record = settings.installed.get(entry.id.as_str());
+        let record = record.filter(|_| entry.installed);
+        let revoked = record.and_then(|record| revoked(record, settings.provenance()));
         let editing = Editing::of(&entry, settings);
         Ok(Self {
             entry,
             bytes,
             sha256: hex::encode(digest),
             digest,
+            revoked: revoked.map(|(_, digest)| digest),
             editing,
             project: settings.project.clone(),
         })
@@ -174,6 +180,10 @@ impl Target {
                 found: self.sha256.clone(),
             }
             .into());
+        }
+        if let Some(digest) = self.revoked {
+            let plugin = self.entry.id.clone();
+            return Err(LoadError::Revoked { plugin, digest }.into());
         }
         self.fits()?;
         Ok(Source {

@@ -50,6 +50,7 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     };
     let mut package = Package::new(Source::Path(real), bytes);
     package.manifest = manifest;
+    package.file = Some(dir.path.join(&component));
     let beside = PathBuf::from(format!("{}.sig", component.display()));
     if let Some(bytes) = dir.bytes(&beside, limits.signatures)? {
         package.signatures = detached::parse(&beside.to_string_lossy(), &bytes, limits)?;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::Digest;
@@ -92,6 +92,7 @@ pub struct Package {
     pub(crate) manifest: Option<ManifestFile>,
     pub(crate) version: Option<String>,
     pub(crate) signatures: Vec<Signature>,
+    pub(crate) file: Option<PathBuf>,
     digest: Digest,
     blake3: String,
 }
@@ -106,6 +107,7 @@ impl Package {
             manifest: None,
             version: None,
             signatures: Vec::new(),
+            file: None,
         }
     }
 
@@ -142,6 +144,11 @@ impl Package {
     /// The version that the source gives it; the manifest may say another.
     pub fn version_from_source(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// The file of the component, where it lies on this machine. Its signatures lie beside it, in one of that name and `.sig`.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// The signatures that lay beside it.

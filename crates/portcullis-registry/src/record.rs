@@ -36,6 +36,8 @@ pub struct Record {
     pub tier: String,
     /// The key that signed it, if a pinned one did.
     pub signer: Option<String>,
+    /// The signature of that key, as a line of a `.sig` file.
+    pub signature: Option<String>,
     /// What it imports.
     pub imports: BTreeSet<String>,
     /// What its manifest asks for, in words.

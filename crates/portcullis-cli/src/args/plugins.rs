@@ -78,3 +78,24 @@ pub(crate) struct SomeArgs {
     /// The installed plugin. Default: all of them.
     pub(crate) name: Option<String>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Under which name: `oci://host/repository:tag`.
+    pub(crate) to: String,
+    /// The plugin's directory, or its `.wasm` file beside a manifest.
+    pub(crate) plugin: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The private key: PEM of Ed25519 or P-256, without a password.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The plugin's directory, its `.wasm` file beside a manifest, or `oci://host/repository:tag`.
+    pub(crate) plugin: String,
+}

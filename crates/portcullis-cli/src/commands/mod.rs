@@ -18,11 +18,13 @@ mod kv;
 mod list;
 mod plan;
 mod plugin;
+mod push;
 mod remove;
 mod review;
 mod run;
 mod schema;
 mod show;
+mod sign;
 mod trust;
 mod update;
 mod verify;
@@ -47,6 +49,8 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Update(args) => update::update(args, env, out).await,
         Verb::Remove(args) => remove::remove(args, env, out).await,
         Verb::Verify(args) => verify::verify(args, env, out),
+        Verb::Push(args) => push::push(args, env, out),
+        Verb::Sign(args) => sign::sign(args, env, out),
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

@@ -1,10 +1,11 @@
 //! `portcullis verify`: whether installed plugins are what was installed.
 
 use portcullis_config::FlagSet;
-use portcullis_fetch::fingerprint;
-use portcullis_policy::{Digest, Provenance};
+use portcullis_fetch::{Subject, fingerprint, from_detached};
+use portcullis_policy::{Digest, Provenance, Tier};
 use portcullis_registry::{Record, Registry};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::plugin;
 use crate::args::SomeArgs;
@@ -12,7 +13,7 @@ use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Report, Result, Say, diagnostic};
 use crate::render::{Level, Printer, line};
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, revoked};
 
 pub(super) fn verify(args: &SomeArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load(&args.common, FlagSet::default(), env)?;
@@ -53,27 +54,54 @@ pub(super) fn verify(args: &SomeArgs, env: Environment, out: Printer) -> Result<
 /// # Errors
 /// Why not, as a clause.
 fn still_counts(record: &Record, provenance: &Provenance) -> Result<(), String> {
-    let revoked = |text: &str| {
-        let digest = Digest::parse(text.trim_start_matches("sha256:"));
-        digest.is_some_and(|digest| provenance.revoked.contains(&digest))
+    if let Some((what, digest)) = revoked(record, provenance) {
+        return Err(format!("{what} is revoked ({digest})"));
+    }
+    if record.tier == Tier::Pinned.name() {
+        let contents = [Some(&record.sha256), record.resolved.as_ref()];
+        let mut contents = contents.into_iter().flatten();
+        let is_pinned = contents.any(|text| {
+            Digest::parse(text).is_some_and(|digest| provenance.pinned.contains(&digest))
+        });
+        return is_pinned
+            .then_some(())
+            .ok_or_else(|| "the policy pins its content no more".to_owned());
+    }
+    match &record.signer {
+        Some(signer) => is_signed(record, signer, provenance),
+        None => Ok(()),
+    }
+}
+
+/// Whether the signature that was kept is one over what is kept, by a key that the policy has for this name.
+fn is_signed(record: &Record, signer: &str, provenance: &Provenance) -> Result<(), String> {
+    let mut signers = provenance.signers.iter();
+    let known =
+        signers.find(|known| known.is_for(&record.name) && fingerprint(&known.key).hex() == signer);
+    let Some(known) = known else {
+        return Err(format!(
+            "the policy has the key that signed it, `{signer}`, no more"
+        ));
     };
-    if revoked(&record.sha256) || record.resolved.as_deref().is_some_and(revoked) {
-        return Err("its content is revoked".to_owned());
-    }
-    let Some(signer) = &record.signer else {
-        return Ok(());
+    let wrong = |why: &str| format!("its signature by the key `{signer}` is wrong: {why}");
+    let signature = record.signature.as_deref().and_then(from_detached);
+    let signature = signature.ok_or_else(|| wrong("it is not there"))?;
+    let content = record.resolved.as_ref().unwrap_or(&record.sha256);
+    let digest = Digest::parse(content).ok_or_else(|| wrong("its content has no digest"))?;
+    let subject = |manifest| {
+        let subject = Subject {
+            name: &record.name,
+            version: &record.version,
+            digest,
+            manifest,
+        };
+        subject.is_signed(&known.key, &signature)
     };
-    if revoked(signer) {
-        return Err(format!("the key that signed it, `{signer}`, is revoked"));
-    }
-    let signers = provenance.signers.iter();
-    let mut keys = signers.filter(|known| known.is_for(&record.name));
-    if keys.any(|known| fingerprint(&known.key).hex() == *signer) {
-        return Ok(());
-    }
-    Err(format!(
-        "the policy has the key that signed it, `{signer}`, no more"
-    ))
+    // A manifest that was named by hand, or that is part of what a registry has, is not signed for itself.
+    let manifest: [u8; 32] = Sha256::digest(&record.manifest.text).into();
+    subject(None)
+        .or_else(|_| subject(Some(manifest.into())))
+        .map_err(|why| wrong(&why))
 }
 
 #[cfg(test)]
@@ -103,6 +131,7 @@ mod tests {
             resolved: Some(format!("sha256:{}", "b".repeat(64))),
             tier: String::new(),
             signer,
+            signature: None,
             imports: BTreeSet::new(),
             asks: BTreeSet::new(),
             programs: BTreeSet::new(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use portcullis_config::{Layer, Trust, edit};
-use portcullis_policy::PluginId;
+use portcullis_policy::{Digest, PluginId, Provenance};
 use portcullis_registry::{Record, Registry, RegistryError, component_path};
 
 use super::Directories;
@@ -82,6 +82,20 @@ impl Installed {
         };
         Ok(registry.write()?.replace(record, &after, None)?)
     }
+}
+
+/// What of an installed plugin is revoked, if anything is: its content, what its source stood for, or the key that signed it.
+pub(crate) fn revoked(record: &Record, provenance: &Provenance) -> Option<(&'static str, Digest)> {
+    let known = [
+        ("its content", Some(&record.sha256)),
+        ("its content", record.resolved.as_ref()),
+        ("the key that signed it", record.signer.as_ref()),
+    ];
+    known.into_iter().find_map(|(what, text)| {
+        let digest = Digest::parse(text?)?;
+        let is_revoked = provenance.revoked.contains(&digest);
+        is_revoked.then_some((what, digest))
+    })
 }
 
 /// An installed plugin as policies know it.

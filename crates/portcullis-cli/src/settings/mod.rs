@@ -21,6 +21,7 @@ use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Report, Result, Say, diagnostic};
 use installed::Installed;
+pub(crate) use installed::revoked;
 
 pub(crate) use directories::Directories;
 pub(crate) use environment::Environment;

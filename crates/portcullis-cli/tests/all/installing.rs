@@ -10,11 +10,11 @@ use crate::context::{Context, shows};
 use crate::session::Session;
 
 const AGREE: &str = "Agree? [";
-const ECHO: [&str; 5] = ["notes", "exec", "--", "echo", "ran"];
+pub(crate) const ECHO: [&str; 5] = ["notes", "exec", "--", "echo", "ran"];
 
 /// Asks of the plugin `notes`.
 const LOG: &str = "[[asks]]\ncapability = \"log\"\nreason = \"says what it does\"\n";
-const RUNS_ECHO: &str =
+pub(crate) const RUNS_ECHO: &str =
     "[[asks]]\ncapability = \"exec\"\nprogram = \"echo\"\nreason = \"prints what it found\"\n";
 const ANY_HOST: &str = "[[asks]]\ncapability = \"http\"\nreason = \"talks to its friends\"\n";
 
@@ -46,7 +46,7 @@ pub(crate) fn names(context: &Context) -> Vec<(String, String)> {
         .collect()
 }
 
-fn installed(version: &str) -> Vec<(String, String)> {
+pub(crate) fn installed(version: &str) -> Vec<(String, String)> {
     vec![("notes".to_owned(), version.to_owned())]
 }
 
@@ -56,11 +56,11 @@ fn answer(context: &Context, args: &[&str], typed: &str) -> (i32, String) {
     session.ends()
 }
 
-fn install(context: &Context, typed: &str) -> (i32, String) {
+pub(crate) fn install(context: &Context, typed: &str) -> (i32, String) {
     answer(context, &["install", "notes"], typed)
 }
 
-fn runs(context: &Context) -> bool {
+pub(crate) fn runs(context: &Context) -> bool {
     let (code, out, error) = context.ended(&[&["run"], &ECHO[..]].concat());
     assert!(
         code == 0 || error.contains("error[P0"),

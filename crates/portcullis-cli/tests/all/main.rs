@@ -29,6 +29,7 @@ mod policy;
 mod run;
 mod secrets;
 mod session;
+mod signed;
 mod stop;
 mod terminal;
 mod trust;

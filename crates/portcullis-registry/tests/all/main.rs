@@ -56,6 +56,7 @@ fn record(name: &str, content: &[u8]) -> Record {
         resolved: None,
         tier: "local".to_owned(),
         signer: None,
+        signature: None,
         imports: BTreeSet::new(),
         asks: BTreeSet::new(),
         programs: BTreeSet::new(),

@@ -96,11 +96,7 @@ impl Candidate {
             return Err(refuse(format!("it exports no `{export}`")));
         }
         let text = match package.manifest() {
-            Some(file) => ManifestText {
-                file: file.name.to_owned(),
-                text: String::from_utf8(file.bytes.clone())
-                    .map_err(|_| refuse(format!("its `{}` is no text", file.name)))?,
-            },
+            Some(_) => manifest_of(&package)?,
             None => given.ok_or_else(|| {
                 let why = "it has no manifest: nobody could say what it asks for; name one with `--manifest`";
                 refuse(why.to_owned())
@@ -194,7 +190,7 @@ impl Candidate {
 }
 
 /// The way to the network that the policy names, and where docker keeps credentials.
-fn options(settings: &Settings) -> Options {
+pub(in crate::commands) fn options(settings: &Settings) -> Options {
     let network = settings.policy.network();
     let docker = match settings.env.path("DOCKER_CONFIG") {
         Some(dir) => Some(dir.to_owned()),
@@ -219,6 +215,25 @@ impl From<FetchError> for Failure {
             reports: vec![Report::Plain(chain(error.code().as_str(), &error))],
         }
     }
+}
+
+/// The manifest of a package.
+///
+/// # Errors
+/// It has none, or one that is no text.
+pub(in crate::commands) fn manifest_of(package: &Package) -> Result<ManifestText> {
+    let refuse = |why: &str| {
+        let message = format!("`{}` says nothing of itself", package.source());
+        Failure::usage(diagnostic(code::NOT_INSTALLED, message).note(why))
+    };
+    let file = package
+        .manifest()
+        .ok_or_else(|| refuse("it has no manifest"))?;
+    let text = String::from_utf8(file.bytes.clone());
+    Ok(ManifestText {
+        file: file.name.to_owned(),
+        text: text.map_err(|_| refuse("its manifest is no text"))?,
+    })
 }
 
 /// A manifest that the operator names, which speaks for a plugin that has none.

@@ -17,7 +17,7 @@ use crate::session;
 use crate::settings::Settings;
 
 pub(super) use agreement::{Agreed, Question};
-pub(super) use candidate::{Candidate, given};
+pub(super) use candidate::{Candidate, given, manifest_of, options};
 pub(super) use difference::Difference;
 pub(super) use offer::Offer;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use portcullis_config::{Ask, AskKind, Context, edit};
+use portcullis_fetch::detached;
 use portcullis_policy::{Grants, Net, Tier};
 use portcullis_registry::Record;
 use sha2::{Digest as _, Sha256};
@@ -61,6 +62,7 @@ impl<'a> Offer<'a> {
             resolved: candidate.resolved(),
             tier: candidate.evidence.tier.name().to_owned(),
             signer: candidate.evidence.signer.map(|key| key.hex()),
+            signature: candidate.evidence.signature.as_ref().map(detached),
             imports: candidate.imports().collect(),
             asks: manifest
                 .asks
