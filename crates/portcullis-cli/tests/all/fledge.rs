@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use portcullis_testkit::{assemble, interpreted};
 
 use crate::context::{Context, skip};
+use crate::session::Session;
 
 /// A plugin in a directory of its own, with a manifest that asks for this, and a policy that gives that.
 fn context(bytes: &[u8], capabilities: &str, policy: &str) -> Context {
@@ -175,4 +176,19 @@ fn grants_are_written_and_taken_back_by_command() {
     assert!(edit("grant", &["data"]).contains("data = true"));
     assert!(edit("revoke", &["metadata", "git_log"]).contains("metadata = []"));
     assert!(edit("revoke", &["data"]).contains("data = false"));
+}
+
+#[test]
+fn one_that_is_installed_is_run_by_its_name() {
+    let context = context(&leaves_with(3), "store = true", "");
+    let mut session = Session::start(&context, &["install", "tool"]);
+    session.waits_for("asks for kv").waits_for("Agree? [");
+    session.waits_for("] ").types("yes\n");
+    let (code, text) = session.ends();
+    assert_eq!(code, 0, "{text}");
+    fs::remove_dir_all(context.project().join("tool")).unwrap();
+    let (code, _, stderr) = context.ended(&["run", "tool"]);
+    assert_eq!(code, 3, "{stderr}");
+    let listed = context.json(&["list", "--json"]);
+    assert_eq!(listed["plugins"][0]["name"], "tool", "{listed}");
 }
