@@ -88,8 +88,9 @@ const HOST_LIBRARY: Pages = pages! {
     "P0613",
     /// The plugin is revoked.
     ///
-    /// Its SHA-256 is listed under `revoked` in a policy, in a file of the working tree or in `/etc/portcullis/ceiling.toml`.
-    /// Nothing of it has run. Get a version that is not revoked; nothing overrides the list.
+    /// Its SHA-256, the digest that it has in a registry or the key that signed it is listed under `revoked` in a policy, in a
+    /// file of the working tree or in `/etc/portcullis/ceiling.toml`. Nothing of it has run. Get a version that is not revoked;
+    /// nothing overrides the list.
     "P0614",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///

@@ -131,6 +131,19 @@ impl Package {
         self.manifest.as_ref()
     }
 
+    /// The same, described by a manifest that came by another way. What is signed of it has to be that manifest too, unless it
+    /// comes from a registry.
+    #[must_use]
+    pub fn with_manifest(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        let name = if name == CLAWFT_MANIFEST {
+            CLAWFT_MANIFEST
+        } else {
+            MANIFEST
+        };
+        self.manifest = Some(ManifestFile { name, bytes });
+        self
+    }
+
     /// The SHA-256 of the component, by which it is stored, pinned and revoked.
     pub fn digest(&self) -> Digest {
         self.digest

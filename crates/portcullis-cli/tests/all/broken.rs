@@ -650,6 +650,18 @@ const USAGES: &[Case] = &[
         "error[P0932]: no plugin `nosuch` is installed",
     ),
     usage(
+        "a plugin that is pushed to no registry",
+        "push gone gone",
+        2,
+        "error[P0907]: `gone` is no place in a registry",
+    ),
+    usage(
+        "a key that signs nothing",
+        "sign --key policy.toml gone",
+        2,
+        "error[P0864]: the key is no private key of Ed25519 or P-256 in PEM without a password",
+    ),
+    usage(
         "a code that is none",
         "explain P9",
         2,

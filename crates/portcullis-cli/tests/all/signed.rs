@@ -292,6 +292,28 @@ fn a_signature_is_verified_again_over_what_is_kept() {
     });
 }
 
+#[test]
+fn a_key_that_the_policy_has_no_more_vouches_for_nothing() {
+    let context = context("");
+    policy(&context, "", &signer("notes", ED25519_PUBLIC));
+    sign(&context, ED25519, "notes");
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    assert_eq!(context.ended(&["verify"]).0, 0);
+    for tables in [
+        String::new(),
+        signer("other", ED25519_PUBLIC),
+        signer("notes", P256_PUBLIC),
+    ] {
+        policy(&context, "", &tables);
+        let (code, _, error) = context.ended(&["verify"]);
+        assert_eq!(code, 1, "{tables}");
+        assert!(
+            error.contains("the policy has the key that signed it"),
+            "{error}"
+        );
+    }
+}
+
 /// Debian's `docker-registry` on loopback, with a certificate of its own.
 struct Server {
     process: Child,

@@ -56,11 +56,11 @@ impl Candidate {
         let package = reading
             .await
             .map_err(|error| Failure::unavailable(chain(code::HOST, &error)))??;
-        Self::of(package, again, given, &settings.provenance())
+        Self::of(package, again, given, settings.provenance())
     }
 
     fn of(
-        package: Package,
+        mut package: Package,
         source: String,
         given: Option<ManifestText>,
         provenance: &Provenance,
@@ -102,6 +102,9 @@ impl Candidate {
                 refuse(why.to_owned())
             })?,
         };
+        if package.manifest().is_none() {
+            package = package.with_manifest(&text.file, text.text.clone().into_bytes());
+        }
         let manifest = read_manifest(&text.file, "/".as_ref(), &text.text)?;
         if (*kind == Kind::ClawftComponent) != manifest.clawft.is_some() {
             return Err(refuse(format!(
@@ -256,10 +259,13 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
+    use portcullis_fetch::{SigningKey, Subject, detached};
+    use portcullis_policy::Signer;
+
     use super::*;
 
-    /// A plugin of clawft behind a URL on loopback, without a signature.
-    fn from_elsewhere() -> (Package, String) {
+    /// A plugin of clawft behind a URL on loopback, and this in the file with its signatures, if there is one.
+    fn from_elsewhere(signatures: Option<String>) -> (Package, String) {
         let component = std::fs::read(portcullis_testkit::guest("clawft")).unwrap();
         let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&component));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -268,7 +274,7 @@ mod tests {
             listener.local_addr().unwrap()
         );
         let serving = std::thread::spawn(move || {
-            for body in [Some(component), None] {
+            for body in [Some(component), signatures.map(String::into_bytes)] {
                 let (mut stream, _) = listener.accept().unwrap();
                 let _ = stream.read(&mut [0; 4096]).unwrap();
                 let status = if body.is_some() {
@@ -305,7 +311,7 @@ mod tests {
 
     #[test]
     fn t37_a_plugin_of_clawft_from_elsewhere_has_to_be_signed() {
-        let (package, url) = from_elsewhere();
+        let (package, url) = from_elsewhere(None);
         let content = package.digest();
         let of = |provenance: &Provenance| {
             Candidate::of(package.clone(), url.clone(), Some(manifest()), provenance)
@@ -329,8 +335,37 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_that_is_named_has_to_be_the_one_that_was_signed() {
+        let pem = include_str!("../../../../portcullis-fetch/tests/all/keys/ed25519.pem");
+        let key = SigningKey::from_pem(pem).unwrap();
+        let (plain, _) = from_elsewhere(None);
+        let plain = plain.with_manifest(&manifest().file, manifest().text.into_bytes());
+        let signature = key.sign(&Subject::of(&plain, "tool", "1.0.0"), "tool");
+        let (package, url) = from_elsewhere(Some(detached(&signature)));
+        let provenance = Provenance {
+            signers: vec![Signer {
+                name: "tool".to_owned(),
+                key: key.public().unwrap(),
+            }],
+            ..Provenance::default()
+        };
+        let of = |text: ManifestText| {
+            Candidate::of(package.clone(), url.clone(), Some(text), &provenance)
+        };
+        assert_eq!(of(manifest()).unwrap().evidence.tier, Tier::Signed);
+        let mut other = manifest();
+        other.text = other.text.replace("\"tool\"]", "\"tool\"] ");
+        assert_ne!(other, manifest());
+        let refused = of(other).unwrap_err();
+        let Report::Plain(report) = &refused.reports[0] else {
+            panic!("a report")
+        };
+        assert_eq!(report.code, "P0861", "{report:?}");
+    }
+
+    #[test]
     fn what_has_no_manifest_is_spoken_for_by_none_but_a_named_one() {
-        let (package, url) = from_elsewhere();
+        let (package, url) = from_elsewhere(None);
         let refused = Candidate::of(package, url, None, &Provenance::default());
         let Report::Plain(report) = &refused.unwrap_err().reports[0] else {
             panic!("a report")
