@@ -671,7 +671,7 @@ fn a_plugin_is_called_by_its_commands_and_no_two_have_one_in_common() {
         0,
         "in itself it is none"
     );
-    let taken = format!("{other}").replace("1.0.0", "1.0.1");
+    let taken = other.replace("1.0.0", "1.0.1");
     context.write("other/plugin.toml", taken);
     let (code, _, error) = context.ended(&["update", "--yes", "other"]);
     assert!(
