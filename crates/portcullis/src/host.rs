@@ -11,7 +11,7 @@ use portcullis_policy::{
     SecretSource, Target, decide,
 };
 use portcullis_proxy::{Dial, Resolve};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
