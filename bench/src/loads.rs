@@ -66,6 +66,39 @@ pub(crate) async fn cold(bench: &Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long large plugins are compiled, and how large they are in the cache.
+pub(crate) async fn kept(bench: &Bench) -> anyhow::Result<()> {
+    let large = Hostile::Large.component();
+    // Its module twice.
+    let larger = [&large[..], &large[8..]].concat();
+    let mut plugins = vec![("functions of ordinary size", larger)];
+    if let Some(python) = portcullis_testkit::interpreted("python") {
+        plugins.push(("a Python plugin", std::fs::read(python)?));
+    }
+    for (at, (name, wasm)) in plugins.into_iter().enumerate() {
+        let mut row = [Row::new("compiled confined, into the cache", Goal::None)];
+        let mut bytes = 0;
+        for round in 0..3 {
+            let root = bench.dir.path().join(format!("kept-{at}-{round}"));
+            std::fs::create_dir(&root)?;
+            let (dir, key) = (root.join("cache"), root.join("data"));
+            let cache = CodeCache::open(&dir, &key, Default::default())?;
+            let host = Host::builder().project(bench.host.project());
+            let host = host.code_cache(cache).build()?;
+            let start = Instant::now();
+            compile(&host, &wasm).await?;
+            row[0].add(start.elapsed(), 1);
+            bytes = CodeCache::open(&dir, &key, Default::default())?
+                .stats()?
+                .bytes;
+        }
+        let (before, after) = (wasm.len() / 1000, bytes / 1000);
+        let title = format!("{name}: {before} KB of wasm, {after} KB in the cache");
+        print(&title, &row);
+    }
+    Ok(())
+}
+
 /// Loads it with nothing granted: what it lacks, it would be told at the call.
 async fn compile(host: &Host, wasm: &[u8]) -> anyhow::Result<()> {
     let mut grants = Grants::none(PluginId::new("bench")?);

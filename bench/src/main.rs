@@ -163,6 +163,7 @@ fn main() -> anyhow::Result<()> {
         if wanted("loads") {
             loads::all(&bench)?;
             loads::cold(&bench).await?;
+            loads::kept(&bench).await?;
         }
         if wanted("process") {
             process::all(&bench)?;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
@@ -16,6 +16,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("portcullis-config", &["portcullis-policy"]),
     ("portcullis-fetch", &["portcullis-policy"]),
     ("portcullis-kv", &["portcullis-private"]),
+    (
+        "portcullis-registry",
+        &["portcullis-kv", "portcullis-private"],
+    ),
     ("portcullis-proxy", &["portcullis-policy"]),
     (
         "portcullis-exec",
@@ -35,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "portcullis-exec",
             "portcullis-kv",
             "portcullis-policy",
+            "portcullis-private",
             "portcullis-proxy",
         ],
     ),
@@ -47,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "portcullis-fetch",
             "portcullis-policy",
             "portcullis-private",
+            "portcullis-registry",
         ],
     ),
     (

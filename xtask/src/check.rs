@@ -31,6 +31,7 @@ pub(crate) fn format(options: &Options, skips: &mut Skips) -> Result<()> {
     for manifest in [
         "Cargo.toml",
         "guests/Cargo.toml",
+        "guests/wasip1/Cargo.toml",
         "examples/repo-report/Cargo.toml",
     ] {
         if shell::run(shell::cargo().args(["fmt", "--all", "--check", "--manifest-path", manifest]))

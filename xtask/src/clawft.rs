@@ -22,21 +22,13 @@ struct List {
     others: &'static [(usize, &'static str)],
 }
 
-const INSTALLATION: &str = "with installation, which this release does not have";
-
 const LISTS: [List; 2] = [
     List {
         prefix: "t",
         shown: "T",
         rows: 45,
         title: "Rows of clawft's catalogue",
-        others: &[
-            (37, INSTALLATION),
-            (38, INSTALLATION),
-            (39, INSTALLATION),
-            (40, INSTALLATION),
-            (41, INSTALLATION),
-        ],
+        others: &[],
     },
     List {
         prefix: "weak_",

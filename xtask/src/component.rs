@@ -15,6 +15,23 @@ pub(crate) fn componentize(module: &[u8]) -> Result<Vec<u8>> {
     encoder.encode()
 }
 
+/// Whether a core module is a command of WASI as it is.
+///
+/// # Errors
+/// The bytes are not a well-formed WebAssembly binary.
+pub(crate) fn is_command(module: &[u8]) -> Result<bool> {
+    for payload in Parser::new(0).parse_all(module) {
+        if let Payload::ExportSection(exports) = payload? {
+            for export in exports {
+                if export?.name == "_start" {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// What a component wants, offers and was made with.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Shape {
@@ -114,6 +131,13 @@ mod tests {
         );
         assert_eq!(shape.exports, ["run".to_owned()].into());
         assert_eq!(shape.rustc, None);
+    }
+
+    #[test]
+    fn a_command_is_known_by_its_start() {
+        let is = |text: &str| is_command(&wat::parse_str(text).unwrap()).unwrap();
+        assert!(is(r#"(module (func (export "_start")))"#));
+        assert!(!is(r#"(module (func (export "start")))"#));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::skips::Skips;
 use crate::tally::Tally;
-use crate::toolchain::{self, TARGET, Toolchain};
+use crate::toolchain::{self, TARGET, Toolchain, WASI};
 use crate::{Options, component, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
@@ -14,6 +14,8 @@ use std::process::Stdio;
 
 /// The cargo workspaces that hold guests, from the repository's root.
 const WORKSPACES: [&str; 2] = ["guests", "examples/repo-report"];
+/// The one whose guests stay core modules.
+const CORE: &str = "guests/wasip1";
 
 /// Returns the directory of built guests. Not under `CARGO_TARGET_DIR`: tests look for it from the root.
 pub(crate) fn directory() -> PathBuf {
@@ -43,20 +45,32 @@ pub(crate) fn run(options: &Options, skips: &mut Skips) -> Result<()> {
         .with_context(|| format!("guests not built: {}", WORKSPACES.join(", ")))?;
     eprintln!("guests: {}", toolchain.describe());
     for workspace in WORKSPACES {
-        let key = key(workspace, &toolchain)?;
-        let stamp = directory.join(format!(".{}.stamp", workspace.replace('/', "-")));
-        if is_current(&stamp, &key) {
-            eprintln!("guests: {workspace} is up to date");
-            continue;
-        }
-        let names = build(workspace, &toolchain, options)?;
-        fs::write(stamp, format!("{key}\n{}\n", names.join("\n")))?;
+        update(workspace, &toolchain, TARGET, options)?;
+    }
+    match toolchain::find_wasi() {
+        Ok(toolchain) => update(CORE, &toolchain, WASI, options)?,
+        Err(why) => skips.add(
+            CORE,
+            format!("no compiler here builds for `{WASI}`: {why:#}"),
+        ),
     }
     interpreted::run(options, skips)?;
     if options.bless {
         rebuild::bless()?;
     }
     Ok(())
+}
+
+/// Builds a workspace if it is not up to date.
+fn update(workspace: &str, toolchain: &Toolchain, target: &str, options: &Options) -> Result<()> {
+    let key = key(workspace, toolchain)?;
+    let stamp = directory().join(format!(".{}.stamp", workspace.replace('/', "-")));
+    if is_current(&stamp, &key) {
+        eprintln!("guests: {workspace} is up to date");
+        return Ok(());
+    }
+    let names = build(workspace, toolchain, target, options)?;
+    Ok(fs::write(stamp, format!("{key}\n{}\n", names.join("\n")))?)
 }
 
 /// Whether the stamp has the key and every guest it names is there, unchanged since.
@@ -108,7 +122,10 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if entry.file_type()?.is_dir() {
-            if entry.file_name() != "target" && entry.file_name() != "interpreted" {
+            if !["target", "interpreted", "wasip1"]
+                .iter()
+                .any(|name| entry.file_name() == *name)
+            {
                 walk(&path, files)?;
             }
         } else if !built {
@@ -119,7 +136,12 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Builds a workspace and returns a line of digest and file name for each guest.
-fn build(workspace: &str, toolchain: &Toolchain, options: &Options) -> Result<Vec<String>> {
+fn build(
+    workspace: &str,
+    toolchain: &Toolchain,
+    target: &str,
+    options: &Options,
+) -> Result<Vec<String>> {
     let manifest = format!("{workspace}/Cargo.toml");
     let locked = if options.ci { &["--locked"][..] } else { &[] };
     // First, so that the registry's directories exist when the flags name them.
@@ -135,7 +157,7 @@ fn build(workspace: &str, toolchain: &Toolchain, options: &Options) -> Result<Ve
             "build",
             "--release",
             "--target",
-            TARGET,
+            target,
             "--manifest-path",
             &manifest,
         ])
@@ -147,8 +169,11 @@ fn build(workspace: &str, toolchain: &Toolchain, options: &Options) -> Result<Ve
     shell::show(&cargo);
     let mut lines = Vec::new();
     for (name, module) in artifacts(&shell::output(&mut cargo)?)? {
-        let bytes = component::componentize(&fs::read(&module)?)
-            .with_context(|| format!("cannot make a component of guest `{name}`"))?;
+        let mut bytes = fs::read(&module)?;
+        if target != WASI && !component::is_command(&bytes)? {
+            bytes = component::componentize(&bytes)
+                .with_context(|| format!("cannot make a component of guest `{name}`"))?;
+        }
         let file = format!("{name}.wasm");
         // Replaced in one step: a test that runs meanwhile sees the old or the new one.
         let partial = directory().join(format!(".{file}"));

@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 /// The target of all guests: components without WASI underneath, so no adapter.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+/// The target of guests that are core modules on WASI preview 1.
+pub(crate) const WASI: &str = "wasm32-wasip1";
 
 /// A way to get the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,8 +140,8 @@ pub(crate) fn find(options: &Options) -> Result<Toolchain> {
     let mut tried = String::new();
     for &route in routes {
         let found = match route {
-            Route::Installed => installed(route),
-            Route::Rustup => rustup(),
+            Route::Installed => installed(route, TARGET),
+            Route::Rustup => rustup(TARGET),
             Route::Debian => debian(options),
         };
         match found {
@@ -150,12 +152,20 @@ pub(crate) fn find(options: &Options) -> Result<Toolchain> {
     bail!("no compiler here builds for `{TARGET}`; tried{tried}")
 }
 
-fn installed(route: Route) -> Result<Toolchain> {
+/// Finds a compiler with the target of WASI preview 1. Debian's packages have none that suffices.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_wasi() -> Result<Toolchain> {
+    installed(Route::Installed, WASI).or_else(|_| rustup(WASI))
+}
+
+fn installed(route: Route, target: &str) -> Result<Toolchain> {
     let rustc = PathBuf::from(shell::env("RUSTC").unwrap_or_else(|| "rustc".to_owned()));
     let sysroot = shell::output(shell::command(&rustc).args(["--print", "sysroot"]))?;
     let std = Path::new(sysroot.trim())
         .join("lib/rustlib")
-        .join(TARGET)
+        .join(target)
         .join("lib");
     let has_std = std::fs::read_dir(&std).is_ok_and(|mut entries| {
         entries.any(|entry| {
@@ -176,12 +186,12 @@ fn installed(route: Route) -> Result<Toolchain> {
     })
 }
 
-fn rustup() -> Result<Toolchain> {
+fn rustup(target: &str) -> Result<Toolchain> {
     if !shell::succeeds(shell::command("rustup").arg("--version")) {
         bail!("rustup is not installed");
     }
-    shell::run(shell::command("rustup").args(["target", "add", TARGET]))?;
-    installed(Route::Rustup)
+    shell::run(shell::command("rustup").args(["target", "add", target]))?;
+    installed(Route::Rustup, target)
 }
 
 /// The packages of the third route.

@@ -24,6 +24,8 @@ pub enum Event {
     Asked(Asked),
     /// A policy of a working tree is trusted, or no longer.
     TrustChanged(TrustChanged),
+    /// A plugin is installed, updated or removed.
+    PluginChanged(PluginChanged),
     /// The policy decided on a request.
     Decision(Decision),
     /// What came of a request that was allowed.
@@ -119,6 +121,23 @@ pub struct TrustChanged {
     pub sha256: Option<String>,
     /// The plugins that it names, each with the SHA-256 of its file; empty where nothing is there.
     pub plugins: Vec<(String, String)>,
+}
+
+/// A plugin is installed, updated or removed. It is written before that is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginChanged {
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The SHA-256 of the content that it had, hex; `None` when it is installed.
+    pub from: Option<String>,
+    /// The SHA-256 of the content that it gets, hex; `None` when it is removed.
+    pub to: Option<String>,
+    /// Where it came from.
+    pub source: String,
+    /// How its origin is vouched for, such as `signed`.
+    pub tier: String,
+    /// Whether a person agreed at a terminal.
+    pub agreed: bool,
 }
 
 /// What a person answered.

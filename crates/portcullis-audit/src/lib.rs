@@ -27,7 +27,7 @@ pub use chain::{Head, InvalidHead, RecordHash, SCHEMA_VERSION};
 pub use digest::{DigestKey, Digester, KeyedDigest};
 pub use event::{
     Answer, Asked, Connection, Decision, DenialsFolded, Done, Effect, Ended, Event, Exhausted,
-    Opened, Outcome, Rule, RunEnded, RunStarted, TrustChanged, Verdict,
+    Opened, Outcome, PluginChanged, Rule, RunEnded, RunStarted, TrustChanged, Verdict,
 };
 pub use fold::{FoldOptions, Folding};
 pub use forward::{Destination, Forward, Forwarding, Lost, Select};

@@ -2,16 +2,20 @@
 
 mod call;
 mod exec;
+mod plugins;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portcullis_config::{AllowExec, FlagSet};
-use portcullis_policy::{Confinement, Mode};
+use portcullis_policy::{Confinement, MetadataKey, Mode};
 
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
+pub(crate) use plugins::{
+    InstallArgs, ListArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs, UpdateArgs,
+};
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -34,6 +38,24 @@ pub(crate) enum Verb {
     Call(CallArgs),
     /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it, unless `--describe` says so.
     Inspect(InspectArgs),
+    /// Install a plugin: shows what it is and asks for, and asks at the terminal. Runs nothing of it.
+    Install(InstallArgs),
+    /// List the installed plugins.
+    List(ListArgs),
+    /// Show what is known of an installed plugin, and what it may do.
+    Show(ShowArgs),
+    /// Show what installed plugins may do, and what of it they ever did.
+    Review(SomeArgs),
+    /// Read the sources of installed plugins again. What asks for more than before is asked about.
+    Update(UpdateArgs),
+    /// Remove an installed plugin, what was granted to it and what it has kept.
+    Remove(RemoveArgs),
+    /// Check that installed plugins are what was installed.
+    Verify(SomeArgs),
+    /// Publish a plugin in a registry.
+    Push(PushArgs),
+    /// Sign a plugin in files or in a registry: its name, its version and its content.
+    Sign(SignArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
     /// Explain an error code, or why a command would be allowed or denied.
@@ -103,9 +125,11 @@ pub(crate) struct Output {
 /// What `--allow-exec` without a list stands for. No argument can have a NUL, so nobody can write it.
 const ALL: &str = "\0";
 
+const PERMISSIONS: &str = "Permissions for this run";
+
 /// Permissions on the command line.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Permissions for this run")]
+#[command(next_help_heading = PERMISSIONS)]
 pub(crate) struct Permissions {
     /// Allow commands: these programs with any arguments, or without a list any program.
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = ALL)]
@@ -239,15 +263,35 @@ pub(crate) struct RunArgs {
     /// Load and check the plugin, say what it would be allowed, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Let the plugin read standard input; without this it is at its end.
+    /// Let the plugin read standard input; without this it is at its end. Commands of WASI always read it.
     #[arg(long)]
     pub(crate) stdin: bool,
+    /// The answer to a question of the plugin, by the name it gives the question. May be given several times.
+    #[arg(long, value_name = "ID=VALUE")]
+    pub(crate) answer: Vec<String>,
     #[command(flatten)]
-    pub(crate) permissions: Permissions,
+    permissions: Permissions,
+    /// Let the plugin and its commands read and write a directory. The plugin sees it by its second name, or else by the one
+    /// that is written.
+    #[arg(short = 'D', long = "dir", value_name = "HOST[::GUEST]", help_heading = PERMISSIONS)]
+    dirs: Vec<String>,
+    /// Tell the plugin itself a variable: your value of it, or this one.
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = PERMISSIONS)]
+    env: Vec<String>,
     /// The plugin (an id of the policy, a `.wasm` file or the directory of a plugin), and what is passed to it. A `--` between
     /// them is not passed on.
     #[arg(required = true, trailing_var_arg = true, value_names = ["PLUGIN", "ARGS"])]
     pub(crate) plugin: Vec<String>,
+}
+
+impl RunArgs {
+    pub(crate) fn flags(&self) -> FlagSet {
+        FlagSet {
+            dirs: self.dirs.clone(),
+            env: self.env.clone(),
+            ..self.permissions.flags()
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -306,9 +350,12 @@ pub(crate) struct EditArgs {
     /// The project directory, for `${project}` in the file. Default: the working directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) project: Option<PathBuf>,
+    /// Where installed plugins are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// An id of the policy, a `.wasm` file or the directory of a plugin.
+    /// The name of an installed plugin, an id of the policy, a `.wasm` file or the directory of a plugin.
     pub(crate) plugin: String,
     #[command(subcommand)]
     pub(crate) right: RightVerb,
@@ -355,6 +402,40 @@ pub(crate) enum RightVerb {
     /// State of its own: 256 keys and 1 MiB. For other sizes write `kv` into the policy file. What is kept stays when it
     /// is revoked.
     Kv,
+    /// A directory of its own, for a plugin of fledge: `/plugin`. What lies there stays when it is revoked.
+    Data,
+    /// What a plugin of fledge may be told of the project.
+    Metadata {
+        /// The fact.
+        key: MetadataWord,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum MetadataWord {
+    /// What `fledge.toml` says.
+    FledgeConfig,
+    /// Tags of the repository.
+    GitTags,
+    /// What is changed in the working tree; also its branch and remote.
+    GitStatus,
+    /// The last commits.
+    GitLog,
+    /// The variables that `env` grants.
+    Env,
+}
+
+impl From<MetadataWord> for MetadataKey {
+    fn from(word: MetadataWord) -> Self {
+        match word {
+            MetadataWord::FledgeConfig => Self::FledgeConfig,
+            MetadataWord::GitTags => Self::GitTags,
+            MetadataWord::GitStatus => Self::GitStatus,
+            MetadataWord::GitLog => Self::GitLog,
+            MetadataWord::Env => Self::Env,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -507,6 +588,14 @@ impl Verb {
             Self::Exec(args) => args.output,
             Self::Call(args) => args.output(),
             Self::Inspect(args) => args.common.output,
+            Self::Install(args) => args.common.output,
+            Self::List(args) => args.common.output,
+            Self::Show(args) => args.common.output,
+            Self::Review(args) | Self::Verify(args) => args.common.output,
+            Self::Update(args) => args.common.output,
+            Self::Remove(args) => args.common.output,
+            Self::Push(args) => args.common.output,
+            Self::Sign(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,
             Self::Grant(args) | Self::Revoke(args) => args.output,

@@ -30,7 +30,7 @@ const HOST_LIBRARY: Pages = pages! {
     "P0600",
     /// The file is not a WebAssembly component.
     ///
-    /// A plugin is a component for the world `portcullis:cli/plugin@0.1.0`. Build with `--target wasm32-wasip2`, or turn
+    /// A plugin is a component for the world `portcullis:cli/plugin@0.1.0`, or a command of WASI. Build with `--target wasm32-wasip2`, or turn
     /// a core module into a component with `wasm-tools component new`.
     "P0601",
     /// The component is damaged.
@@ -88,8 +88,9 @@ const HOST_LIBRARY: Pages = pages! {
     "P0613",
     /// The plugin is revoked.
     ///
-    /// Its SHA-256 is listed under `revoked` in a policy, in a file of the working tree or in `/etc/portcullis/ceiling.toml`.
-    /// Nothing of it has run. Get a version that is not revoked; nothing overrides the list.
+    /// Its SHA-256, the digest that it has in a registry or the key that signed it is listed under `revoked` in a policy, in a
+    /// file of the working tree or in `/etc/portcullis/ceiling.toml`. Nothing of it has run. Get a version that is not revoked;
+    /// nothing overrides the list.
     "P0614",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///
@@ -170,6 +171,11 @@ const HOST_LIBRARY: Pages = pages! {
     /// It was emptied, and the next command fills it anew. `exec.cache` says how much is kept in each cache; `portcullis
     /// cache list` shows them.
     "P0807",
+    /// A command of WASI preview 1 imports what sockets are used by, and preview 1 opens none.
+    ///
+    /// It runs all the same; each such call answers that it is not supported. Requests over HTTP are there for components
+    /// that import `wasi:http` or `portcullis:cli/http`.
+    "P0808",
 };
 
 codes! {
@@ -274,6 +280,29 @@ codes! {
     /// `portcullis trust` is about a `portcullis.toml` found from the project upwards. It is refused without a terminal,
     /// where a ceiling forbids it, and where you do not type `yes`.
     TRUST = "P0921",
+    /// What is installed cannot be looked at or changed.
+    ///
+    /// It lies in `plugins` in the data directory, which must be yours alone (0700, its files 0600). What was not changed whole is
+    /// as it was. The content of a plugin that is not what was installed is never run: remove the plugin and install it again.
+    REGISTRY = "P0930",
+    /// The plugin was not installed or updated.
+    ///
+    /// Everything is as it was. Without a terminal nobody can be asked: `--yes` installs a plugin with nothing but what your
+    /// policy gives it, and never answers for an update that asks for more than before.
+    NOT_INSTALLED = "P0931",
+    /// There is no installed plugin of this name.
+    ///
+    /// `portcullis list` shows what is installed.
+    NO_SUCH_PLUGIN = "P0932",
+    /// Nobody vouches for this plugin.
+    ///
+    /// It is not signed by a key that your policy has for its name, and your policy does not name its digest. It can do no more
+    /// than you grant; whether it is what its author wrote, nobody knows.
+    UNSIGNED = "P0933",
+    /// An installed plugin is not as it should be.
+    ///
+    /// `portcullis verify` says of each whether its content is what was installed, and whether what vouched for it still does.
+    NOT_VERIFIED = "P0934",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

@@ -8,6 +8,7 @@ mod dual_use;
 mod exit;
 mod failure;
 mod lint;
+mod questions;
 mod render;
 mod session;
 mod settings;

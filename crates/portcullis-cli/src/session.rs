@@ -16,6 +16,7 @@ use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
+use crate::questions::Questions;
 use crate::render::guest_log::ShownLog;
 use crate::render::{Printer, count, line};
 use crate::settings::{Directories, Settings};
@@ -40,6 +41,24 @@ pub(crate) fn open_trail(
         trail,
         portcullis_audit::FoldOptions::default(),
     )))
+}
+
+/// Writes one event down that is about no run. What is not written down is not done.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write_down(
+    directories: &Directories,
+    forwards: &AuditForwards,
+    event: &Event,
+    out: Printer,
+) -> Result<()> {
+    let trail = open_trail(directories, forwards)?;
+    trail
+        .append(Timestamp::now(), event)
+        .map_err(|error| Failure::audit(&error))?;
+    settle(&trail, out);
+    Ok(())
 }
 
 /// Waits until the trail is passed on, and says what could not be.
@@ -83,6 +102,7 @@ pub(crate) fn host(
     stdio: GuestStdio,
     log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,
+    questions: Option<Questions>,
 ) -> Result<Host> {
     let directories = &settings.directories;
     let key =
@@ -90,6 +110,9 @@ pub(crate) fn host(
     let mut host = builder(settings);
     if let Some(log) = log {
         host = host.guest_log(log);
+    }
+    if let Some(questions) = questions {
+        host = host.prompter(Arc::new(questions));
     }
     let host = host
         .code_cache(open_cache(directories)?)

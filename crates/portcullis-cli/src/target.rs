@@ -6,13 +6,15 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, LoadError, Source};
-use portcullis_config::{LocateError, Manifest, PluginEntry, SelectError};
+use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
 use portcullis_policy::{Code, Denial, Grants, HTTP_METHODS, HttpUrl, Origin, ProgramRule};
+use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
 
+use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Result, Say, diagnostic};
-use crate::settings::{Role, Settings};
+use crate::settings::{Environment, Role, Settings, revoked};
 
 /// Bytes read of a plugin: one more than any plugin may have.
 const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
@@ -25,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) sha256: String,
     /// The same as bytes.
     pub(crate) digest: [u8; 32],
+    /// What of an installed plugin is revoked besides its content, which the host looks at itself.
+    revoked: Option<portcullis_policy::Digest>,
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
     /// What the plugin's relative paths begin at.
@@ -34,7 +38,7 @@ pub(crate) struct Target {
 /// How `grant` and `revoke` have to be told which plugin is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Editing {
-    /// By its id, in the user's own file.
+    /// By its id: in the user's own file, or with the plugin where that is installed.
     Own,
     /// By its id, in the file that has its entry.
     File(PathBuf),
@@ -63,15 +67,41 @@ impl Target {
         entry.grants.plugin_sha256 = Some(digest);
         // What was trusted was trusted as it was.
         entry.sha256 = entry.sha256.or(settings.pin(&entry.path));
+        let record = settings.installed.get(entry.id.as_str());
+        let record = record.filter(|_| entry.installed);
+        let revoked = record.and_then(|record| revoked(record, settings.provenance()));
         let editing = Editing::of(&entry, settings);
         Ok(Self {
             entry,
             bytes,
             sha256: hex::encode(digest),
             digest,
+            revoked: revoked.map(|(_, digest)| digest),
             editing,
             project: settings.project.clone(),
         })
+    }
+
+    /// The settings, and what `selector` means under them. An installed plugin that is updated or removed meanwhile is looked
+    /// for again.
+    pub(crate) fn load(
+        common: &Common,
+        flags: &FlagSet,
+        env: &Environment,
+        selector: &str,
+    ) -> Result<(Settings, Self)> {
+        let mut settings = Settings::load(common, flags.clone(), env.clone())?;
+        loop {
+            let failure = match Self::find(&settings, selector) {
+                Ok(target) => return Ok((settings, target)),
+                Err(failure) => failure,
+            };
+            let now = Settings::load(common, flags.clone(), env.clone())?;
+            if now.installed.records == settings.installed.records {
+                return Err(failure);
+            }
+            settings = now;
+        }
     }
 
     /// What it may do: what was granted and asked for, two keys to one door.
@@ -81,6 +111,12 @@ impl Target {
             Some(manifest) => manifest.restrict(grants),
             None => grants,
         }
+    }
+
+    /// The name of its file: what a command is called by.
+    pub(crate) fn file_name(&self) -> String {
+        let name = self.entry.path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
@@ -129,6 +165,14 @@ impl Target {
         if let Some(expected) = self.entry.sha256.map(hex::encode)
             && expected != self.sha256
         {
+            if self.entry.installed {
+                return Err(RegistryError::Tampered {
+                    name: self.entry.id.to_string(),
+                    expected,
+                    found: self.sha256.clone(),
+                }
+                .into());
+            }
             let plugin = self.entry.id.clone();
             return Err(LoadError::Digest {
                 plugin,
@@ -136,6 +180,10 @@ impl Target {
                 found: self.sha256.clone(),
             }
             .into());
+        }
+        if let Some(digest) = self.revoked {
+            let plugin = self.entry.id.clone();
+            return Err(LoadError::Revoked { plugin, digest }.into());
         }
         self.fits()?;
         Ok(Source {
@@ -206,6 +254,9 @@ impl Target {
 
 impl Editing {
     fn of(entry: &PluginEntry, settings: &Settings) -> Self {
+        if entry.installed {
+            return Self::Own;
+        }
         match &entry.origin {
             Some(Origin::File { file, .. }) => {
                 let known = settings.files.iter().find(|known| known.path == *file);

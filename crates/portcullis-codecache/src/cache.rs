@@ -10,6 +10,7 @@ use wasmtime::{Engine, Module};
 use crate::entry::{HEADER, Keys, MAC, Mac, PREAMBLE, Subject};
 use crate::evict::{self, Stats};
 use crate::load::{Artifact, Authenticated};
+use crate::order::Maker;
 use portcullis_private::{PrivateDir, PrivateError, io_error, read_some, write_all};
 
 const KEY_FILE: &str = "cache.key";
@@ -117,8 +118,8 @@ pub enum Origin {
 
 /// Compiled code in a directory, authenticated under a key in another.
 ///
-/// An entry is found by what was compiled (component or module), the engine with all its settings that
-/// shape code, and the BLAKE3 digest of the WebAssembly bytes. So another engine, another setting or
+/// An entry is found by what was compiled (component, module, or component made of a module, and how), the engine with
+/// all its settings that shape code, and the BLAKE3 digest of the WebAssembly bytes. So another engine, another setting or
 /// a changed file is a miss, never an error.
 ///
 /// Any number of processes may use one cache at once.
@@ -178,6 +179,33 @@ impl CodeCache {
     /// [`LoadError`] if there is an entry that may not be used.
     pub fn get_module(&self, engine: &Engine, wasm: &[u8]) -> Result<Option<Module>, LoadError> {
         self.get(engine, &Subject::new(Module::KIND, engine, wasm))
+    }
+
+    /// The component that was made of this core module and compiled by this engine; `None` if it is not in the cache.
+    ///
+    /// # Errors
+    /// [`LoadError`] if there is an entry that may not be used.
+    pub fn get_made(
+        &self,
+        engine: &Engine,
+        maker: &Maker,
+        wasm: &[u8],
+    ) -> Result<Option<Component>, LoadError> {
+        self.get(engine, &Subject::made(engine, &maker.recipe, wasm))
+    }
+
+    /// Stores a component that this process made of this core module and compiled.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be stored. Nothing of it is left then.
+    pub fn put_made(
+        &self,
+        maker: &Maker,
+        wasm: &[u8],
+        component: &Component,
+    ) -> Result<(), StoreError> {
+        let subject = Subject::made(component.engine(), &maker.recipe, wasm);
+        self.put(&subject, component)
     }
 
     /// Stores a component that this process compiled from these bytes.

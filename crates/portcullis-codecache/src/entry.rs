@@ -20,11 +20,13 @@ pub(crate) const PREAMBLE: usize = HEADER + MAC;
 pub(crate) enum Kind {
     Component = 1,
     Module = 2,
+    /// A component that a [`Maker`](crate::Maker) makes of a core module first.
+    Made = 3,
 }
 
 impl Kind {
     pub(crate) fn of(byte: Option<u8>) -> Option<Self> {
-        [Self::Component, Self::Module]
+        [Self::Component, Self::Module, Self::Made]
             .into_iter()
             .find(|kind| byte == Some(*kind as u8))
     }
@@ -50,20 +52,29 @@ impl Keys {
 /// What an entry is for: this kind of code, by this engine with these settings, from these bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
-    kind: Kind,
+    pub(crate) kind: Kind,
     engine: [u8; 32],
     wasm: [u8; 32],
 }
 
 impl Subject {
     pub(crate) fn new(kind: Kind, engine: &Engine, wasm: &[u8]) -> Self {
+        Self::of(kind, engine, blake3::hash(wasm))
+    }
+
+    /// A component that is made of these bytes first, as the recipe says.
+    pub(crate) fn made(engine: &Engine, recipe: &[u8; 32], wasm: &[u8]) -> Self {
+        Self::of(Kind::Made, engine, blake3::keyed_hash(recipe, wasm))
+    }
+
+    fn of(kind: Kind, engine: &Engine, wasm: blake3::Hash) -> Self {
         let mut settings = Digest(blake3::Hasher::new());
         engine.precompile_compatibility_hash().hash(&mut settings);
         let engine = *settings.0.finalize().as_bytes();
         Subject {
             kind,
             engine,
-            wasm: *blake3::hash(wasm).as_bytes(),
+            wasm: *wasm.as_bytes(),
         }
     }
 

@@ -37,5 +37,5 @@ mod order;
 
 pub use cache::{CodeCache, Fetched, LoadError, OpenError, Options, Origin, StoreError};
 pub use evict::Stats;
-pub use order::{AnswerError, Compiled, Order, serve};
+pub use order::{AnswerError, Compiled, Maker, Order, serve};
 pub use portcullis_private::PrivateError;

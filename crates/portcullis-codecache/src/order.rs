@@ -35,7 +35,7 @@ const MAX_REASON: usize = 4096;
 /// let engine = Engine::default();
 /// let order = Order::component(&engine, wat::parse_str("(component)")?)?;
 /// let mut answer = Vec::new();
-/// serve(&engine, order.message(), &mut answer)?; // in another process, over pipes
+/// serve(&engine, None, order.message(), &mut answer)?; // in another process, over pipes
 /// let component = order.accept(answer)?.component()?;
 /// # let _ = component;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -45,6 +45,15 @@ pub struct Order {
     subject: Subject,
     keys: Keys,
     message: Vec<u8>,
+}
+
+/// How a component is made of a core module that is none yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker {
+    /// Stands for everything that shapes the result besides the module: what is made by another recipe is something else.
+    pub recipe: [u8; 32],
+    /// Makes the component, or says why there is none.
+    pub make: fn(&[u8]) -> Result<Vec<u8>, String>,
 }
 
 /// Why an answer is not used.
@@ -90,7 +99,15 @@ impl Order {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn component(engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
-        Self::new(Component::KIND, engine, wasm)
+        Self::new(Subject::new(Component::KIND, engine, &wasm), engine, wasm)
+    }
+
+    /// Orders the component that `maker` makes of the core module with these bytes, for this engine.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn made(engine: &Engine, maker: &Maker, wasm: Vec<u8>) -> io::Result<Self> {
+        Self::new(Subject::made(engine, &maker.recipe, &wasm), engine, wasm)
     }
 
     /// Orders the core module with these bytes, for this engine.
@@ -98,15 +115,14 @@ impl Order {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn module(engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
-        Self::new(Module::KIND, engine, wasm)
+        Self::new(Subject::new(Module::KIND, engine, &wasm), engine, wasm)
     }
 
-    fn new(kind: Kind, engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
+    fn new(subject: Subject, engine: &Engine, wasm: Vec<u8>) -> io::Result<Self> {
         let mut secret = [0; SECRET];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let subject = Subject::new(kind, engine, &wasm);
         let mut message = wasm;
-        message.push(kind as u8);
+        message.push(subject.kind as u8);
         message.extend_from_slice(&secret);
         Ok(Self {
             engine: engine.clone(),
@@ -197,11 +213,17 @@ impl CodeCache {
 
 /// Compiles what is ordered on `input`, which is read to its end, and writes the answer to `output`.
 ///
-/// The engine must have the settings of the one that ordered, as far as they shape code.
+/// The engine must have the settings of the one that ordered, as far as they shape code, and so must the maker. Without a
+/// maker nothing is made.
 ///
 /// # Errors
 /// When `input` or `output` fails, or `input` is no order. That something cannot be compiled is an answer.
-pub fn serve(engine: &Engine, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+pub fn serve(
+    engine: &Engine,
+    maker: Option<&Maker>,
+    mut input: impl Read,
+    mut output: impl Write,
+) -> io::Result<()> {
     let mut wasm = Vec::new();
     input.read_to_end(&mut wasm)?;
     let length = wasm.len().checked_sub(SECRET);
@@ -209,13 +231,8 @@ pub fn serve(engine: &Engine, mut input: impl Read, mut output: impl Write) -> i
     let mut secret = [0; SECRET];
     secret.copy_from_slice(&wasm.split_off(length));
     let kind = Kind::of(wasm.pop()).ok_or(io::ErrorKind::InvalidData)?;
-    let compiled = match kind {
-        Kind::Component => engine.precompile_component(&wasm),
-        Kind::Module => engine.precompile_module(&wasm),
-    };
-    match compiled {
-        Ok(code) => {
-            let subject = Subject::new(kind, engine, &wasm);
+    match compile(engine, maker, kind, &wasm)? {
+        Ok((subject, code)) => {
             let header = subject.header(code.len() as u64);
             let mac = Mac::new(&Keys::new(&secret), &header).of(&code);
             output.write_all(&code)?;
@@ -223,10 +240,37 @@ pub fn serve(engine: &Engine, mut input: impl Read, mut output: impl Write) -> i
             output.write_all(mac.as_bytes())?;
             output.write_all(&[CODE])?;
         }
-        Err(error) => {
-            output.write_all(format!("{error:#}").as_bytes())?;
+        Err(why) => {
+            output.write_all(why.as_bytes())?;
             output.write_all(&[REFUSAL])?;
         }
     }
     output.flush()
+}
+
+type Served = Result<(Subject, Vec<u8>), String>;
+
+fn compile(engine: &Engine, maker: Option<&Maker>, kind: Kind, wasm: &[u8]) -> io::Result<Served> {
+    let (subject, code) = match kind {
+        Kind::Component => (
+            Subject::new(kind, engine, wasm),
+            engine.precompile_component(wasm),
+        ),
+        Kind::Module => (
+            Subject::new(kind, engine, wasm),
+            engine.precompile_module(wasm),
+        ),
+        Kind::Made => {
+            let maker = maker.ok_or(io::ErrorKind::InvalidData)?;
+            match (maker.make)(wasm) {
+                Ok(made) => (
+                    Subject::made(engine, &maker.recipe, wasm),
+                    engine.precompile_component(&made),
+                ),
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+    };
+    let code = code.map_err(|error| format!("{error:#}"));
+    Ok(code.map(|code| (subject, code)))
 }

@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
-use crate::raw::{ConfinementWord, HttpEntry, Kv, Limits, ModeWord, Net, Rule, Texts};
+use crate::raw::{
+    ConfinementWord, HttpEntry, Kv, Limits, MetadataWord, ModeWord, Net, Rule, Texts,
+};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -44,6 +46,10 @@ pub(crate) struct CeilingFile {
     http: Option<At<CeilingHttp>>,
     /// The most state of a plugin's own, or with `false` none.
     kv: Option<At<Kv>>,
+    /// With `false` no plugin has a directory of its own.
+    data: Option<At<bool>>,
+    /// The only facts about projects that plugins are told.
+    metadata: Option<At<Vec<At<MetadataWord>>>>,
     /// The SHA-256 of plugins that are not loaded, and fingerprints of keys whose signatures count no more.
     pub(crate) revoked: Option<Texts>,
 }
@@ -104,6 +110,7 @@ impl Reader<'_> {
         };
         let no_trust = written_false(&file.trust);
         let no_log = written_false(&file.log);
+        let no_data = written_false(&file.data);
         let no_inherit_env = exec.and_then(|exec| written_false(&exec.inherit_env));
         let ceiling = Ceiling {
             mode: file.mode.as_ref().map(|word| (**word).into()),
@@ -141,6 +148,11 @@ impl Reader<'_> {
             kv: file.kv.as_ref().map(|kv| Bounded {
                 most: self.kv(kv),
                 origin: self.origin(kv),
+            }),
+            no_data,
+            metadata: file.metadata.as_ref().map(|facts| Bounded {
+                most: facts.iter().map(|word| (**word).into()).collect(),
+                origin: self.origin(facts),
             }),
         };
         Read { ceiling, no_trust }

@@ -243,8 +243,11 @@ impl ClawftManifest {
             world: "clawft:plugin/plugin@0.1.0".to_owned(),
             description: Some(self.name.clone()),
             component: self.wasm_module.clone(),
+            minimum_host: None,
+            commands: Vec::new(),
             asks: self.asks(),
             clawft: Some(Box::new(self)),
+            fledge: None,
         })
     }
 
@@ -318,7 +321,7 @@ fn both(grant: &FsGrant, asked: &[PathBuf]) -> Vec<FsGrant> {
 }
 
 /// Whether a path stays below the directory that it is relative to, as it is written.
-fn is_below(path: &str) -> bool {
+pub(crate) fn is_below(path: &str) -> bool {
     use std::path::Component;
     let mut parts = Path::new(path).components().peekable();
     !path.contains('\0')

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::clawft::{CLAWFT_MANIFEST_FILE, ClawftManifest, beneath};
 use crate::context;
 use crate::error::{ConfigCode, ConfigErrors, Report};
+use crate::fledge;
 use crate::manifest::Manifest;
 use crate::source::Source;
 
@@ -51,7 +52,7 @@ pub enum LocateError {
 
 /// Finds the component that a path means: a file, or the directory of a plugin.
 ///
-/// In a directory it is the file that `component` in `plugin.toml` names, or `wasm_module` in `clawft.plugin.json` where
+/// In a directory it is the file that `component` in `plugin.toml` names, the first command where that is one of fledge, or `wasm_module` in `clawft.plugin.json` where
 /// there is no `plugin.toml`, or the one called like the directory, with `.wasm`. A manifest speaks for no other file than that one. What is not there is taken for a file.
 ///
 /// # Errors
@@ -78,6 +79,12 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
         .file_name()
         .map(|name| format!("{}.wasm", name.to_string_lossy()));
     let component = context::real(&dir.join(named.or(by_dir).unwrap_or_default()));
+    if let Some((path, manifest)) = &manifest
+        && manifest.fledge.is_some()
+        && fledge::first(dir, manifest).is_none()
+    {
+        return Err(leads_out(path));
+    }
     if is_dir {
         return Ok(Component {
             file: component,
@@ -85,7 +92,7 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
         });
     }
     let manifest = manifest
-        .filter(|_| component == real)
+        .filter(|(_, manifest)| component == real || fledge::names(dir, manifest, &real))
         .or_else(|| above(&real));
     Ok(Component {
         file: real,
@@ -93,17 +100,47 @@ pub fn locate(path: &Path) -> Result<Component, LocateError> {
     })
 }
 
-/// The manifest of clawft that names a file some directories below it. One with mistakes speaks for nothing.
+/// Reads the text of a manifest that is called `name`: of clawft, or else one of ours or of fledge. It is that of a plugin whose
+/// files are in `dir`.
+///
+/// # Errors
+/// All mistakes of the text.
+pub fn manifest(name: &str, dir: &Path, text: &str) -> Result<Manifest, ConfigErrors> {
+    let path = dir.join(name);
+    if name == CLAWFT_MANIFEST_FILE {
+        of_clawft(&path, text, dir)
+    } else {
+        Manifest::parse(&path, text)
+    }
+}
+
+/// The manifest of clawft or fledge that names a file some directories below it. One with mistakes speaks for nothing.
 fn above(file: &Path) -> Option<(PathBuf, Manifest)> {
     const LEVELS: usize = 8;
     let dirs = file.ancestors().skip(2).take(LEVELS);
     let mut found = dirs.filter_map(|dir| {
+        if let Ok(Some((path, manifest))) = read(&dir.join(MANIFEST_FILE), Manifest::parse)
+            && fledge::names(dir, &manifest, file)
+        {
+            return Some((path, manifest));
+        }
         let parse = |path: &Path, text: &str| of_clawft(path, text, dir);
         let (path, manifest) = read(&dir.join(CLAWFT_MANIFEST_FILE), parse).ok()??;
         let component = beneath(dir, manifest.component.as_deref()?)?;
         (component == file).then_some((path, manifest))
     });
     found.next()
+}
+
+/// A link in the place of a command of fledge leads elsewhere.
+fn leads_out(path: &Path) -> LocateError {
+    LocateError::Unreadable {
+        path: path.to_owned(),
+        source: io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the `binary` of its first command leads out of the plugin's directory",
+        ),
+    }
 }
 
 /// The file of [`locate`] alone: beside a file no manifest is read, so that a broken one is no mistake of the policy.

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use portcullis_policy::{FileId, FsAccess, FsKind};
+use portcullis_policy::{FileId, FsAccess, FsKind, PluginId};
+
+use crate::manifest::Manifest;
 
 /// The directories that paths and variables of a policy stand for.
 #[derive(Clone, Debug)]
@@ -17,6 +19,23 @@ pub struct Context {
     pub home: Option<PathBuf>,
     /// Files and directories of Portcullis that no grant may reach. Trusted policy files are added by themselves.
     pub own_state: Vec<OwnState>,
+    /// The plugins that are installed. An entry without `path` is about the one of its name, and names its content.
+    pub installed: Vec<Installed>,
+}
+
+/// An installed plugin.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The name it goes by.
+    pub id: PluginId,
+    /// Where its component is kept, by its real path.
+    pub file: PathBuf,
+    /// What the component has to be.
+    pub sha256: [u8; 32],
+    /// What it says of itself, as it was agreed to. The path is for messages.
+    pub manifest: (PathBuf, Manifest),
+    /// What its state belongs to: the same as long as it is installed, whatever is updated.
+    pub record: String,
 }
 
 /// A file or directory of Portcullis itself.
@@ -37,6 +56,7 @@ impl Context {
             project,
             home: None,
             own_state: Vec::new(),
+            installed: Vec::new(),
         }
     }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule, HttpSecret,
-    KvGrant, KvOwner, KvSize, Limits, Mode, Net, Origin, PluginId, ProgramRule, Protect,
-    Provenance,
+    Confinement, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule,
+    HttpSecret, KvGrant, KvOwner, KvSize, Limits, MetadataKey, Mode, Net, Origin, PluginId,
+    ProgramRule, Protect,
 };
 
 use crate::audit::AuditForwards;
@@ -35,8 +35,12 @@ pub(crate) struct Draft {
     /// The real path of the component, or where it will be.
     pub(crate) path: PathBuf,
     pub(crate) sha256: Option<[u8; 32]>,
+    /// Of an installed plugin: what its state belongs to.
+    pub(crate) record: Option<String>,
     pub(crate) late: bool,
     pub(crate) env: Vec<String>,
+    /// Variables that flags give a value.
+    pub(crate) given_env: Vec<(String, String)>,
     pub(crate) log: bool,
     pub(crate) clock: Option<Duration>,
     pub(crate) random: Option<u64>,
@@ -51,6 +55,9 @@ pub(crate) struct Draft {
     pub(crate) http: Vec<HttpRule>,
     pub(crate) http_secrets: Vec<HttpSecret>,
     pub(crate) kv: Option<KvDraft>,
+    /// A directory of its own: the line that grants it, and the file that vouches for the plugin's name.
+    pub(crate) data: Option<(Origin, PathBuf)>,
+    pub(crate) metadata: Vec<MetadataKey>,
 }
 
 /// How much state a plugin keeps.
@@ -112,8 +119,10 @@ impl Draft {
             origin,
             path,
             sha256: None,
+            record: None,
             late: false,
             env: Vec::new(),
+            given_env: Vec::new(),
             log: false,
             clock: None,
             random: None,
@@ -126,6 +135,8 @@ impl Draft {
             http: Vec::new(),
             http_secrets: Vec::new(),
             kv: None,
+            data: None,
+            metadata: Vec::new(),
         }
     }
 
@@ -209,6 +220,7 @@ impl Draft {
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),
+            given_env: self.given_env.clone(),
             log: self.log,
             clock: self.clock,
             random: self.random,
@@ -222,12 +234,28 @@ impl Draft {
             },
             kv: self.kv.as_ref().map(|kv| KvGrant {
                 size: kv.size,
-                owner: KvOwner::Policy {
-                    policy: kv.policy.clone(),
-                    file: self.path.clone(),
-                },
+                owner: self.owner(&kv.policy),
                 origin: kv.origin.clone(),
             }),
+            data: self.data.as_ref().map(|(origin, policy)| DataGrant {
+                owner: self.owner(policy),
+                origin: origin.clone(),
+            }),
+            metadata: self.metadata.clone(),
+            fledge: None,
+        }
+    }
+
+    /// Whose what is kept is, by the word of a policy file.
+    fn owner(&self, policy: &Path) -> KvOwner {
+        match &self.record {
+            Some(record) => KvOwner::Installed {
+                record: record.clone(),
+            },
+            None => KvOwner::Policy {
+                policy: policy.to_owned(),
+                file: self.path.clone(),
+            },
         }
     }
 

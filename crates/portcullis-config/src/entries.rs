@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use portcullis_policy::{KV_VALUE, KvSize, PluginId, ProgramRule};
 
 use crate::component;
+use crate::context::Installed;
 use crate::draft::{Draft, ExecDraft, KvDraft, Settings, VERB, directories, unite};
 use crate::error::ConfigCode;
 use crate::network;
@@ -86,10 +87,19 @@ impl Reader<'_> {
     }
 
     fn draft(&mut self, id: PluginId, entry: &At<Plugin>, drafts: &Drafts) -> Option<Draft> {
+        let installed = &self.base.context.installed;
+        if let Some(installed) = installed.iter().find(|installed| installed.id == id) {
+            return self.of_installed(installed, entry, drafts);
+        }
         let before = drafts.plugins.get(&id);
         let Some(text) = &entry.path else {
             if before.is_none() && id.as_str() == VERB {
                 return Some(Draft::of_the_verb(id, self.origin(entry)));
+            }
+            if let (None, Some(sha256)) = (before, &entry.sha256) {
+                // It is about a content that is not installed here.
+                self.sha256(sha256);
+                return None;
             }
             if before.is_none() {
                 let error = self.error(
@@ -98,7 +108,7 @@ impl Reader<'_> {
                     format!("plugin `{id}` has no key `path`"),
                 );
                 self.report
-                    .push(error.label("expected the wasm file, relative to this file"));
+                    .push(error.label("expected the wasm file, relative to this file, or the `sha256` of an installed plugin"));
             }
             return before.cloned();
         };
@@ -120,6 +130,51 @@ impl Reader<'_> {
             .unwrap_or_else(|| Draft::new(id, self.origin(entry), path.clone()));
         draft.path = path;
         Some(draft)
+    }
+
+    /// An entry under the name of an installed plugin: it is about that one, or about a content that is not installed. What is
+    /// granted to a content is not granted to what comes after it under the same name.
+    fn of_installed(
+        &mut self,
+        installed: &Installed,
+        entry: &At<Plugin>,
+        drafts: &Drafts,
+    ) -> Option<Draft> {
+        let id = &installed.id;
+        match (&entry.path, &entry.sha256) {
+            (Some(text), _) => {
+                let path = self.component(text)?;
+                if path != installed.file {
+                    let message = format!(
+                        "plugin `{id}` is also installed; two plugins cannot have one name"
+                    );
+                    let error = self.error(ConfigCode::Duplicate, text, message);
+                    let help = format!("give this one another id, or: portcullis remove {id}");
+                    self.report.push(error.help(help));
+                    return None;
+                }
+            }
+            (None, Some(sha256)) => {
+                if self.sha256(sha256)? != installed.sha256 {
+                    return None;
+                }
+            }
+            (None, None) => {
+                let message = format!(
+                    "plugin `{id}` is installed, and this entry does not say which content of it is meant"
+                );
+                let sha256 = hex::encode(installed.sha256);
+                let error = self.error(ConfigCode::Value, &entry.id, message);
+                let help = format!("to mean the one that is installed now: sha256 = \"{sha256}\"");
+                self.report.push(error.help(help));
+                return None;
+            }
+        }
+        Some(drafts.plugins.get(id).cloned().unwrap_or_else(|| Draft {
+            sha256: Some(installed.sha256),
+            record: Some(installed.record.clone()),
+            ..Draft::new(id.clone(), self.origin(entry), installed.file.clone())
+        }))
     }
 
     /// The component that an entry's path means. It need not be there yet: a policy can be older than a build.
@@ -184,14 +239,20 @@ impl Reader<'_> {
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
+        let policy = inner.base.context.cwd.join(inner.source.path);
         if let Some(kv) = &entry.kv {
-            let policy = inner.base.context.cwd.join(inner.source.path);
             draft.kv = inner.kv(kv).map(|size| KvDraft {
                 size,
                 origin: inner.origin(kv),
                 policy: crate::context::real(&policy),
             });
         }
+        if let Some(data) = &entry.data {
+            let place = || (inner.origin(data), crate::context::real(&policy));
+            draft.data = data.then(place);
+        }
+        let facts = entry.metadata.iter().flat_map(|facts| facts.iter());
+        unite(&mut draft.metadata, facts.map(|word| (**word).into()));
         if let Some(exec) = &entry.exec {
             inner.exec(exec, draft);
             inner.limit_aliases(entry, exec, draft);

@@ -81,6 +81,11 @@ codes! {
     /// directory in which the file is may be granted to the same plugin, and the variable stands neither in its `env` nor in
     /// its `exec.pass_env`. Move the file, or take the grant away.
     Secret = "P0111",
+    /// The plugin needs a later Portcullis than this one.
+    ///
+    /// Its manifest names the oldest that can run it, in `minimum_host`. Update Portcullis, or take an older version of the
+    /// plugin.
+    Host = "P0112",
 }
 
 impl fmt::Display for ConfigCode {

@@ -33,6 +33,12 @@ pub struct FlagSet {
     pub allow_read: Vec<String>,
     /// `--allow-write`: directories and files, relative to the working directory, to read and write.
     pub allow_write: Vec<String>,
+    /// `--dir`: directories to read and write, as `--allow-write`, each with the name that the guest sees: `host::guest`, or the
+    /// name that is written. A single file is refused.
+    pub dirs: Vec<String>,
+    /// `--env`: variables that the guest is told, `NAME` with the host's value or `NAME=value` with this one. Commands are not
+    /// started with them.
+    pub env: Vec<String>,
     /// `--allow-net`: what commands may reach, `host:port` each, `loopback` or `open`.
     pub allow_net: Vec<String>,
     /// `--allow-http`: hosts that the plugin itself may send requests to.
@@ -81,6 +87,7 @@ pub(crate) struct Flags {
     allow: Vec<ProgramRule>,
     deny: Vec<ProgramRule>,
     env: Vec<String>,
+    given_env: Vec<(String, String)>,
     log: bool,
     fs: Vec<FsGrant>,
     net: Option<Net>,
@@ -137,6 +144,12 @@ impl Flags {
                 report,
             ));
         }
+        for text in &set.dirs {
+            flags.fs.extend(mapped(text, &base, report));
+        }
+        for text in &set.env {
+            flags.variable(text, report);
+        }
         if set.spelling == Spelling::Command {
             // There is no guest that would see the directories under other names.
             for grant in &mut flags.fs {
@@ -164,6 +177,23 @@ impl Flags {
             ));
         }
         flags
+    }
+
+    /// Takes one `--env`. Of one name the last value counts.
+    fn variable(&mut self, text: &str, report: &mut Report) {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        if !Names::Exact.has(name) {
+            let message = format!("`{name}` is not {}", Names::Exact.describe());
+            report.push(error(ConfigCode::Pattern, "--env", message));
+            return;
+        }
+        unite(&mut self.env, [name.to_owned()]);
+        self.given_env.retain(|(other, _)| other != name);
+        let given = value.map(|value| (name.to_owned(), value.to_owned()));
+        self.given_env.extend(given);
     }
 
     /// Puts the flags on top of the files.
@@ -200,6 +230,7 @@ impl Flags {
         }
         unite(&mut draft.deny, self.deny.iter().cloned());
         unite(&mut draft.env, self.env.iter().cloned());
+        draft.given_env.clone_from(&self.given_env);
         draft.log |= self.log;
         if let Some(prefixes) = &mut draft.env_allow_prefixes {
             unite(
@@ -312,6 +343,26 @@ fn directory(
         access,
         origin: origin(flag),
     })
+}
+
+/// One `--dir`: a directory, and the name that the guest sees.
+fn mapped(text: &str, base: &Base<'_>, report: &mut Report) -> Option<FsGrant> {
+    let flag = format!("--dir {text}");
+    let (host, guest) = match text.split_once("::") {
+        Some((host, guest)) => (host, Some(guest)),
+        None => (text, None),
+    };
+    let grant = directory(&flag, host, FsAccess::ReadWrite, base, report)?;
+    let wrong = if !grant.kind.is_directory() {
+        format!("`{}` is not a directory", grant.host.display())
+    } else if guest == Some("") {
+        "the name that the plugin sees is empty".to_owned()
+    } else {
+        let guest = guest.map_or(grant.guest, str::to_owned);
+        return Some(FsGrant { guest, ..grant });
+    };
+    report.push(error(ConfigCode::Path, &flag, wrong));
+    None
 }
 
 fn http_rule(host: &str, report: &mut Report) -> Option<HttpRule> {

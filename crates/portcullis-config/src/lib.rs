@@ -30,6 +30,7 @@
 mod audit;
 mod ceiling;
 mod clawft;
+mod commands;
 mod component;
 mod context;
 mod draft;
@@ -37,6 +38,7 @@ pub mod edit;
 mod entries;
 mod error;
 mod flags;
+mod fledge;
 mod http;
 mod manifest;
 mod narrowing;
@@ -58,10 +60,12 @@ pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
     ClawftResources, directory_size,
 };
-pub use component::{Component, LocateError, MANIFEST_FILE, locate};
-pub use context::{Context, OwnState};
+pub use commands::PluginCommand;
+pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};
+pub use context::{Context, Installed, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use flags::{AllowExec, FlagSet, Spelling};
+pub use fledge::{FledgeCapabilities, FledgeCommand, FledgeManifest};
 pub use manifest::{Ask, AskKind, Manifest};
 pub use network::Network;
 pub use policy_set::{Layer, PluginEntry, PolicySet, SelectError, Trust, VerbEntry};

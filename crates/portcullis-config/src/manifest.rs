@@ -7,11 +7,14 @@ use portcullis_policy::{
     ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::clawft::ClawftManifest;
+use crate::commands::{CommandTable, PluginCommand};
 use crate::context::{Base, Context};
 use crate::error::{ConfigCode, ConfigErrors, Report};
+use crate::fledge::{self, FledgeManifest};
 use crate::raw::{Text, Texts};
 use crate::reader::{Names, Reader};
 use crate::shape;
@@ -31,6 +34,11 @@ pub(crate) struct ManifestFile {
     description: Option<Text>,
     /// The file name of the component, beside this file. Default: the name of the directory and `.wasm`.
     component: Option<Text>,
+    /// The oldest Portcullis that can run it, such as `0.1.0`. Default: any.
+    minimum_host: Option<Text>,
+    /// What it does, by the names under which it is called. Default: one thing, by its id.
+    #[serde(default)]
+    commands: Vec<At<CommandTable>>,
     /// What it asks for, and why.
     #[serde(default)]
     asks: Vec<At<AskTable>>,
@@ -54,7 +62,7 @@ pub(crate) struct AskTable {
     name: Option<Text>,
     /// For `http`: the host it talks to. Absent: any.
     host: Option<Text>,
-    /// Why, for the person who decides.
+    /// Why, for the person who decides: at most 140 characters.
     reason: Text,
 }
 
@@ -103,11 +111,18 @@ pub struct Manifest {
     pub description: Option<String>,
     /// The file name of the component, if it is not that of the directory.
     pub component: Option<String>,
+    /// The oldest host that can run it; `None`: any.
+    pub minimum_host: Option<Version>,
+    /// What it does, by the names under which it is called; without any, one thing, by its id.
+    pub commands: Vec<PluginCommand>,
     /// What it asks for.
     pub asks: Vec<Ask>,
     /// The same as clawft has it, of a plugin of clawft.
     #[serde(skip)]
     pub clawft: Option<Box<ClawftManifest>>,
+    /// The same as fledge has it, of a plugin of fledge.
+    #[serde(skip)]
+    pub fledge: Option<Box<FledgeManifest>>,
 }
 
 /// One thing a plugin asks for, and why.
@@ -175,11 +190,14 @@ impl AskKind {
 }
 
 impl Manifest {
-    /// Reads a manifest. `path` is for messages only.
+    /// Reads a manifest, ours or that of fledge: the latter has a table `plugin`. `path` is for messages only.
     ///
     /// # Errors
     /// All mistakes of the text.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigErrors> {
+        if fledge::is_of_fledge(text) {
+            return FledgeManifest::parse(path, text).map(FledgeManifest::into_manifest);
+        }
         let mut report = Report::default();
         let source = Source { path, text };
         // A manifest has no paths of the host.
@@ -216,7 +234,10 @@ impl Manifest {
     pub fn asks_not_granted(&self, grants: &Grants) -> Vec<&Ask> {
         self.asks
             .iter()
-            .filter(|ask| !granted(&ask.kind, grants))
+            .filter(|ask| match &self.fledge {
+                Some(_) => !FledgeManifest::is_granted(&ask.kind, grants),
+                None => !granted(&ask.kind, grants),
+            })
             .collect()
     }
 
@@ -229,6 +250,9 @@ impl Manifest {
     pub fn restrict(&self, mut grants: Grants) -> Grants {
         if let Some(clawft) = &self.clawft {
             return clawft.restrict(grants);
+        }
+        if let Some(fledge) = &self.fledge {
+            return fledge.restrict(grants);
         }
         let asked = |capability| {
             self.asks
@@ -245,6 +269,9 @@ impl Manifest {
         self.restrict_http(&mut grants);
         if !asked(Capability::Kv) {
             grants.kv = None;
+        }
+        if !asked(Capability::Metadata) {
+            grants.metadata.clear();
         }
         if !asked(Capability::Exec) {
             grants.exec = None;
@@ -422,6 +449,9 @@ impl Reader<'_> {
                 );
             }
         }
+        let minimum_host = file.minimum_host.as_ref();
+        let minimum_host = minimum_host.and_then(|version| self.minimum_host(version));
+        let commands = self.commands(&file.commands);
         let asks = file.asks.iter().filter_map(|ask| self.ask(ask)).collect();
         let owned = |text: &Text| (**text).clone();
         Some(Manifest {
@@ -430,8 +460,11 @@ impl Reader<'_> {
             world: owned(&file.world),
             description: file.description.as_ref().map(owned),
             component: file.component.as_ref().map(owned),
+            minimum_host,
+            commands,
             asks,
             clawft: None,
+            fledge: None,
         })
     }
 
@@ -476,9 +509,7 @@ impl Reader<'_> {
             CapabilityWord::Prompt => AskKind::Prompt,
             CapabilityWord::Metadata => AskKind::Metadata,
         };
-        if ask.reason.trim().is_empty() {
-            self.wrong(ConfigCode::Value, &ask.reason, "`reason` is empty");
-        }
+        self.reason(&ask.reason);
         Some(Ask {
             kind,
             reason: owned(&ask.reason),

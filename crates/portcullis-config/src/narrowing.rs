@@ -100,6 +100,8 @@ impl Reader<'_> {
         self.only_narrows("fs", entry.fs.as_ref());
         self.only_narrows("http", entry.http.as_ref());
         self.only_narrows("kv", entry.kv.as_ref());
+        self.only_narrows("data", entry.data.as_ref());
+        self.only_narrows("metadata", entry.metadata.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::audit::AuditForwards;
 use crate::ceiling::{self, CeilingFile, Read};
 use crate::component::{self, Component, LocateError};
-use crate::context::{Base, Context, OwnState};
+use crate::context::{Base, Context, Installed, OwnState};
 use crate::draft::{Draft, ExecDraft, VERB};
 use crate::entries::Drafts;
 use crate::error::{ConfigErrors, Report};
@@ -64,6 +64,7 @@ pub struct PolicySet {
     ceilings: Vec<Read>,
     /// The plugins that each trusted file names.
     named: Vec<(PathBuf, Vec<PluginId>)>,
+    installed: Vec<Installed>,
     cwd: PathBuf,
     home: Option<PathBuf>,
     tests: usize,
@@ -86,6 +87,8 @@ pub struct PluginEntry {
     pub manifest: Option<(PathBuf, Manifest)>,
     /// What was granted besides and is above the ceiling.
     pub cut: Vec<Cut>,
+    /// Whether it is an installed plugin, which is meant by its name wherever it is named.
+    pub installed: bool,
 }
 
 /// What was granted to commands that are run without a plugin.
@@ -235,6 +238,7 @@ impl PolicySet {
             flags,
             ceilings,
             named,
+            installed: context.installed.clone(),
             cwd: context.cwd.clone(),
             home: context.home.clone(),
             tests,
@@ -316,7 +320,7 @@ impl PolicySet {
             .ok()
             .and_then(|id| self.drafts.plugins.get(&id))
         {
-            if draft.is_of_the_verb() {
+            if draft.is_of_the_verb() || draft.record.is_some() {
                 return self.entry(draft, true, Component::default());
             }
             return self.entry(draft, true, component::locate(&draft.path)?);
@@ -418,15 +422,22 @@ impl PolicySet {
         let mut grants = draft.grants(&settings);
         let cut = self.meet_ceiling(&mut grants);
         secrets::kept(&grants, &mut report);
+        let mut installed = self.installed.iter();
+        let installed = installed.find(|installed| installed.file == draft.path);
+        // Nothing that lies beside an installed component speaks for it.
+        let manifest = match installed {
+            Some(installed) => Some(installed.manifest.clone()),
+            None => component.manifest,
+        };
         let entry = PluginEntry {
+            installed: installed.is_some(),
             grants,
             cut,
             id: draft.id,
             path: draft.path,
             sha256: draft.sha256,
             origin: named.then_some(draft.origin),
-            manifest: component
-                .manifest
+            manifest: manifest
                 .map(|(path, manifest)| (path, manifest.at_home(self.home.as_deref()))),
         };
         Ok(report.finish(entry)?)

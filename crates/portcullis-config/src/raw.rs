@@ -173,6 +173,38 @@ pub(crate) struct Plugin {
     pub(crate) http: Option<At<Http>>,
     /// State of its own that is kept: `true`, or how much. Default: none.
     pub(crate) kv: Option<At<Kv>>,
+    /// Whether a plugin of fledge has a directory of its own, `/plugin`, which is kept. Default: `false`.
+    pub(crate) data: Option<At<bool>>,
+    /// What a plugin of fledge may be told of the project. Default: nothing.
+    pub(crate) metadata: Option<At<Vec<At<MetadataWord>>>>,
+}
+
+/// What a plugin of fledge may be told.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MetadataWord {
+    /// What `fledge.toml` in the project says.
+    FledgeConfig,
+    /// Tags of the repository.
+    GitTags,
+    /// What is changed in the working tree; also its branch and remote.
+    GitStatus,
+    /// The last commits.
+    GitLog,
+    /// The variables that `env` names.
+    Env,
+}
+
+impl From<MetadataWord> for portcullis_policy::MetadataKey {
+    fn from(word: MetadataWord) -> Self {
+        match word {
+            MetadataWord::FledgeConfig => Self::FledgeConfig,
+            MetadataWord::GitTags => Self::GitTags,
+            MetadataWord::GitStatus => Self::GitStatus,
+            MetadataWord::GitLog => Self::GitLog,
+            MetadataWord::Env => Self::Env,
+        }
+    }
 }
 
 /// The HTTP requests that a plugin itself may send.

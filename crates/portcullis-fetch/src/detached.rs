@@ -32,16 +32,18 @@ pub(crate) fn parse(
     if lines.len() > limits.signature_count {
         return Err(wrong("it has too many signatures"));
     }
-    let decoded = lines.into_iter().map(|line| {
-        let line: Line = serde_json::from_str(line).ok()?;
-        Some(Signature {
-            payload: STANDARD.decode(line.payload).ok()?,
-            signature: STANDARD.decode(line.signature).ok()?,
-        })
-    });
-    let decoded: Option<Vec<_>> = decoded.collect();
+    let decoded: Option<Vec<_>> = lines.into_iter().map(from_detached).collect();
     decoded.ok_or_else(|| {
         wrong("a signature is a line of JSON with `payload` and `signature`, both in base64")
+    })
+}
+
+/// The signature in a line; `None` for any other text.
+pub fn from_detached(line: &str) -> Option<Signature> {
+    let line: Line = serde_json::from_str(line).ok()?;
+    Some(Signature {
+        payload: STANDARD.decode(line.payload).ok()?,
+        signature: STANDARD.decode(line.signature).ok()?,
     })
 }
 

@@ -1,17 +1,19 @@
 use portcullis_policy::{Digest, Provenance, Tier};
 
 use crate::error::FetchError;
-use crate::package::Package;
+use crate::package::{Package, Signature};
 use crate::signature::{Subject, fingerprint, is_by};
 use crate::source::Source;
 
 /// What is known about where a package comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     /// How much that is.
     pub tier: Tier,
     /// The fingerprint of the key that has signed it, if one that counts has.
     pub signer: Option<Digest>,
+    /// The signature of that key.
+    pub signature: Option<Signature>,
 }
 
 /// Judges a package that is about to be used under a name and as a version, both of which its manifest says.
@@ -44,13 +46,20 @@ pub fn evidence(
         });
     }
     let signed = signed(package, &Subject::of(package, name, version), provenance);
-    if let Ok(signer) = signed {
+    if let Ok((signer, signature)) = signed {
         return Ok(Evidence {
             tier: Tier::Signed,
             signer: Some(signer),
+            signature: Some(signature.clone()),
         });
     }
-    let unsigned = |tier| Ok(Evidence { tier, signer: None });
+    let unsigned = |tier| {
+        Ok(Evidence {
+            tier,
+            signer: None,
+            signature: None,
+        })
+    };
     if among(&provenance.pinned).is_some() {
         return unsigned(Tier::Pinned);
     }
@@ -71,12 +80,12 @@ fn contents(package: &Package) -> Vec<Digest> {
     contents
 }
 
-/// The key that has signed the package; else what is wrong with that, if it has to be signed.
-fn signed(
-    package: &Package,
+/// The key that has signed the package, and its signature; else what is wrong with that, if it has to be signed.
+fn signed<'a>(
+    package: &'a Package,
     subject: &Subject<'_>,
     provenance: &Provenance,
-) -> Result<Digest, Option<FetchError>> {
+) -> Result<(Digest, &'a Signature), Option<FetchError>> {
     let mut wrong = None;
     let signers = provenance
         .signers
@@ -103,7 +112,7 @@ fn signed(
                         digest: known,
                     });
                 }
-                None => return Ok(known),
+                None => return Ok((known, signature)),
                 Some(why) => wrong = Some(unsigned(why)),
             }
         }

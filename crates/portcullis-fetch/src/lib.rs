@@ -42,7 +42,7 @@ mod signature;
 mod source;
 mod version;
 
-pub use detached::detached;
+pub use detached::{detached, from_detached};
 pub use error::{FetchCode, FetchError};
 pub use evidence::{Evidence, evidence};
 pub use package::{

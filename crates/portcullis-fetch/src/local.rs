@@ -28,21 +28,20 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     };
     let dir = Directory::open(dir)?;
     let manifest = dir.manifest(limits)?;
-    let named = match &manifest {
+    let mut named = match &manifest {
         Some(manifest) => named(manifest).map_err(|why| dir.wrong(why))?,
-        None => None,
+        None => Vec::new(),
     };
-    let named = match named {
-        Some(named) => PathBuf::from(named),
-        None => dir.default_name(),
-    };
+    if named.is_empty() {
+        named.push(dir.default_name());
+    }
     let (component, manifest) = match file {
-        // A manifest speaks for no other file than the one that it names.
+        // A manifest speaks for no other file than those that it names.
         Some(file) => (
             PathBuf::from(file),
-            manifest.filter(|_| named == Path::new(file)),
+            manifest.filter(|_| named.iter().any(|named| named == Path::new(file))),
         ),
-        None => (named, manifest),
+        None => (named.swap_remove(0), manifest),
     };
     let Some(bytes) = dir.bytes(&component, limits.component)? else {
         let why = format!("the plugin's file `{}` is not there", component.display());
@@ -50,6 +49,7 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     };
     let mut package = Package::new(Source::Path(real), bytes);
     package.manifest = manifest;
+    package.file = Some(dir.path.join(&component));
     let beside = PathBuf::from(format!("{}.sig", component.display()));
     if let Some(bytes) = dir.bytes(&beside, limits.signatures)? {
         package.signatures = detached::parse(&beside.to_string_lossy(), &bytes, limits)?;
@@ -57,26 +57,38 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     Ok(package)
 }
 
-/// The file that a manifest is about. The rest of it is read by others.
-fn named(manifest: &ManifestFile) -> Result<Option<String>, String> {
+/// The files that a manifest is about: one, or one for each command of a plugin of fledge. The rest of it is read by others.
+fn named(manifest: &ManifestFile) -> Result<Vec<PathBuf>, String> {
+    /// Ours, or fledge's, which has a table `plugin`.
     #[derive(Deserialize)]
-    struct Ours {
-        component: Option<String>,
+    struct Toml {
+        component: Option<PathBuf>,
+        plugin: Option<toml::Table>,
+        #[serde(default)]
+        commands: Vec<Command>,
+    }
+    #[derive(Deserialize)]
+    struct Command {
+        binary: Option<PathBuf>,
     }
     #[derive(Deserialize)]
     struct Clawft {
-        wasm_module: Option<String>,
+        wasm_module: Option<PathBuf>,
     }
     let wrong = |error: String| format!("`{}` cannot be read: {error}", manifest.name);
     if manifest.name == CLAWFT_MANIFEST {
         let read: Result<Clawft, _> = serde_json::from_slice(&manifest.bytes);
         return read
-            .map(|read| read.wasm_module)
+            .map(|read| read.wasm_module.into_iter().collect())
             .map_err(|error| wrong(error.to_string()));
     }
-    let read: Result<Ours, _> = toml::from_slice(&manifest.bytes);
-    read.map(|read| read.component)
-        .map_err(|error| wrong(error.message().to_owned()))
+    let read: Result<Toml, _> = toml::from_slice(&manifest.bytes);
+    let read = read.map_err(|error| wrong(error.message().to_owned()))?;
+    let binaries = read.commands.into_iter().map(|command| command.binary);
+    Ok(match read.plugin {
+        Some(_) => binaries.flatten().collect(),
+        None => read.component.into_iter().collect(),
+    })
 }
 
 /// An open directory: whatever takes its name later, what is read is read in it.

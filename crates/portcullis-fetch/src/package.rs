@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::Digest;
@@ -92,6 +92,7 @@ pub struct Package {
     pub(crate) manifest: Option<ManifestFile>,
     pub(crate) version: Option<String>,
     pub(crate) signatures: Vec<Signature>,
+    pub(crate) file: Option<PathBuf>,
     digest: Digest,
     blake3: String,
 }
@@ -106,6 +107,7 @@ impl Package {
             manifest: None,
             version: None,
             signatures: Vec::new(),
+            file: None,
         }
     }
 
@@ -129,6 +131,19 @@ impl Package {
         self.manifest.as_ref()
     }
 
+    /// The same, described by a manifest that came by another way. What is signed of it has to be that manifest too, unless it
+    /// comes from a registry.
+    #[must_use]
+    pub fn with_manifest(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        let name = if name == CLAWFT_MANIFEST {
+            CLAWFT_MANIFEST
+        } else {
+            MANIFEST
+        };
+        self.manifest = Some(ManifestFile { name, bytes });
+        self
+    }
+
     /// The SHA-256 of the component, by which it is stored, pinned and revoked.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -142,6 +157,11 @@ impl Package {
     /// The version that the source gives it; the manifest may say another.
     pub fn version_from_source(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// The file of the component, where it lies on this machine. Its signatures lie beside it, in one of that name and `.sig`.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// The signatures that lay beside it.

@@ -83,7 +83,7 @@ impl<'a> Subject<'a> {
     }
 
     /// What has to be signed of a package.
-    pub(crate) fn of(package: &Package, name: &'a str, version: &'a str) -> Self {
+    pub fn of(package: &Package, name: &'a str, version: &'a str) -> Self {
         match package.source() {
             Source::Registry(reference) => Self {
                 name,
@@ -95,6 +95,17 @@ impl<'a> Subject<'a> {
                 Self::of_files(name, version, package.component(), package.manifest())
             }
         }
+    }
+
+    /// Whether this is a signature of a key over this plugin.
+    ///
+    /// # Errors
+    /// Why not, as a clause.
+    pub fn is_signed(&self, key: &PublicKey, signature: &Signature) -> Result<(), String> {
+        if !is_by(key, signature) {
+            return Err("it is not by that key".to_owned());
+        }
+        self.differs(&signature.payload).map_or(Ok(()), Err)
     }
 
     /// How a statement is about something else, if it is.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::paths::covers;
 use crate::{
-    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpPlace, HttpRule, KvSize, Limits, Mode,
-    Net, Origin, ProgramRule, Protect,
+    Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpPlace, HttpRule, KvSize, Limits,
+    MetadataKey, Mode, Net, Origin, ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -46,6 +46,10 @@ pub struct Ceiling {
     pub http: Option<Bounded<Vec<HttpRule>>>,
     /// The most state; with `None` inside, no plugin keeps any.
     pub kv: Option<Bounded<Option<KvSize>>>,
+    /// Where it is written that no plugin has a directory of its own.
+    pub no_data: Option<Origin>,
+    /// The only facts about projects that plugins are told.
+    pub metadata: Option<Bounded<Vec<MetadataKey>>>,
     /// The only places that secrets are sent to.
     pub http_secrets: Option<Bounded<Vec<HttpPlace>>>,
 }
@@ -154,7 +158,30 @@ impl Ceiling {
                 (None, _) => {}
             }
         }
+        self.meet_fledge(grants, &mut cuts);
         cuts
+    }
+
+    /// What only plugins of fledge have.
+    fn meet_fledge(&self, grants: &mut Grants, cuts: &mut Vec<Cut>) {
+        if let Some(ceiling) = &self.no_data
+            && let Some(data) = grants.data.take()
+        {
+            cuts.push(Cut {
+                what: "have a directory of its own".to_owned(),
+                granted: Some(data.origin),
+                ceiling: ceiling.clone(),
+            });
+        }
+        if let Some(bound) = &self.metadata {
+            grants.metadata.retain(|key| {
+                let kept = bound.most.contains(key);
+                if !kept {
+                    cuts.push(bound.cut(format!("be told `{key}` of the project"), None));
+                }
+                kept
+            });
+        }
     }
 
     fn meet_exec(&self, exec: &mut ExecGrant, cuts: &mut Vec<Cut>) {
@@ -377,6 +404,27 @@ mod tests {
         let once = grants.clone();
         assert_eq!(ceiling.meet(&mut grants), []);
         assert_eq!(grants, once);
+    }
+
+    #[test]
+    fn a_ceiling_cuts_what_plugins_of_fledge_have() {
+        let mut grants = Grants::none(PluginId::new("p").unwrap());
+        grants.metadata = vec![MetadataKey::GitLog, MetadataKey::Env];
+        grants.data = Some(crate::DataGrant {
+            owner: crate::KvOwner::Application {
+                name: String::new(),
+            },
+            origin: Origin::Code,
+        });
+        let ceiling = Ceiling {
+            no_data: Some(Origin::Code),
+            metadata: at(vec![MetadataKey::GitLog]),
+            ..Ceiling::default()
+        };
+        assert_eq!(ceiling.meet(&mut grants).len(), 2);
+        assert_eq!(grants.metadata, [MetadataKey::GitLog]);
+        assert_eq!(grants.data, None);
+        assert_eq!(ceiling.meet(&mut grants), []);
     }
 
     #[test]

@@ -214,6 +214,11 @@ codes! {
     /// Raise `kv.keys` or `kv.bytes`, or have the plugin delete something. What is there can still be read and made
     /// smaller.
     KvFull = "P0443",
+    /// The plugin was not granted this fact about the project. It is told `null` instead.
+    ///
+    /// Name it in `metadata`: `fledge_config`, `git_tags`, `git_status`, `git_log` or `env`. With `env` it is told the
+    /// variables that its `env` grant names, and no others.
+    MetadataNotGranted = "P0461",
 }
 
 impl fmt::Display for Code {

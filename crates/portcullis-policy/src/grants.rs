@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    Capability, Confinement, ExecCeiling, FsCeiling, HttpGrant, KvGrant, Limits, Net, Origin,
-    PluginId, ProgramRule, Protect,
+    Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
+    Limits, MetadataKey, Net, Origin, PluginId, ProgramRule, Protect,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -41,6 +41,9 @@ pub struct Grants {
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
+    /// Variables that the guest is told besides, with these values, over those of the host. Each has to be in `env` too.
+    /// Its commands are not started with them.
+    pub given_env: Vec<(String, String)>,
     /// Whether the guest may write lines into the operator's log.
     pub log: bool,
     /// The time of day that the guest is told, since the Unix epoch, for runs that can be repeated; `None`: the real one.
@@ -57,6 +60,12 @@ pub struct Grants {
     pub http: HttpGrant,
     /// Keys and values that it may keep; `None` means none.
     pub kv: Option<KvGrant>,
+    /// A directory of its own; `None` means none. Only plugins of fledge have a name for it.
+    pub data: Option<DataGrant>,
+    /// Facts about the project that it may be told.
+    pub metadata: Vec<MetadataKey>,
+    /// What the manifest of a plugin of fledge says; `None` where there is none.
+    pub fledge: Option<FledgePlugin>,
 }
 
 impl Grants {
@@ -72,6 +81,7 @@ impl Grants {
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
+            given_env: Vec::new(),
             log: false,
             clock: None,
             random: None,
@@ -80,6 +90,9 @@ impl Grants {
             env_asked: None,
             http: HttpGrant::default(),
             kv: None,
+            data: None,
+            metadata: Vec::new(),
+            fledge: None,
         }
     }
 
@@ -92,7 +105,8 @@ impl Grants {
             Capability::Http => !self.http.allow.is_empty(),
             Capability::Log => self.log,
             Capability::Kv => self.kv.is_some(),
-            Capability::Prompt | Capability::Metadata => false,
+            Capability::Metadata => !self.metadata.is_empty(),
+            Capability::Prompt => false,
         }
     }
 

@@ -77,6 +77,18 @@ impl HostEnvironment {
         )
     }
 
+    /// The same with these variables, which take the place of others of their names.
+    #[must_use]
+    pub fn with(&self, more: &[(String, String)]) -> Self {
+        if more.is_empty() {
+            return self.clone();
+        }
+        let is_new = |name: &str| more.iter().all(|(new, _)| new != name);
+        let kept = self.0.iter().filter(|var| is_new(&var.name));
+        let kept = kept.map(|var| (var.name.clone(), var.value.clone()));
+        Self::new(kept.chain(more.iter().cloned()).collect())
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(|var| var.value.as_str())

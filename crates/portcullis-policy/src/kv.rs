@@ -77,6 +77,11 @@ pub enum KvOwner {
         /// The plugin's file, by its real path.
         file: PathBuf,
     },
+    /// An installation, which has one plugin of each name: what it keeps outlives an update.
+    Installed {
+        /// Made at random when the plugin is installed, and gone when it is removed.
+        record: String,
+    },
     /// An application that embeds the library, and vouches for the names it gives.
     Application {
         /// What it calls itself; its own plugins share nothing but this.
@@ -99,6 +104,10 @@ impl KvOwner {
             Self::Policy { policy, file } => {
                 let (file, policy) = (path(file), path(policy));
                 format!("plugin {plugin} at \"{file}\" by policy \"{policy}\"")
+            }
+            Self::Installed { record } => {
+                let record = record.as_bytes().escape_ascii();
+                format!("plugin {plugin} installed as \"{record}\"")
             }
             Self::Application { name } => {
                 let name = name.as_bytes().escape_ascii();

@@ -104,8 +104,12 @@ impl Host {
             trail: self.trail(),
             stdio: GuestStdio::default(),
             asker: self.asker(),
+            prompter: None,
+            own_data: None,
+            aside: confinement.unwrap_or_default(),
             http: Arc::clone(self.http()),
             secret_env: settings.host_env.clone(),
+            guest_env: settings.host_env.clone(),
         };
         let mut gate = Gate::new(Arc::new(parts), run.into());
         let ending = match gate.command(ask.into(), stdio).await {

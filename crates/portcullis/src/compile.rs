@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
 use crate::code::Compiled as Code;
+use crate::componentize::COMMAND;
 use crate::engine::{self, Metering};
 use crate::error::LoadError;
 use crate::gate::with_causes;
@@ -77,7 +78,14 @@ pub fn enter() {
     };
     let compiled = Engine::new(&engine::config(metering, false))
         .map_err(io::Error::other)
-        .and_then(|engine| serve(&engine, io::stdin().lock(), io::stdout().lock()));
+        .and_then(|engine| {
+            serve(
+                &engine,
+                Some(&COMMAND),
+                io::stdin().lock(),
+                io::stdout().lock(),
+            )
+        });
     #[expect(
         clippy::exit,
         reason = "a second copy of an application must not run on"
@@ -185,7 +193,8 @@ impl Host {
         let engine = engine.clone();
         let order = plugin.blocking(move || {
             Ok(match kind {
-                Kind::PortcullisModule => Order::module(&engine, bytes),
+                Kind::PortcullisModule | Kind::FledgeModule => Order::module(&engine, bytes),
+                Kind::WasiCommand => Order::made(&engine, &COMMAND, bytes),
                 _ => Order::component(&engine, bytes),
             })
         });
@@ -263,7 +272,7 @@ fn load(kind: Kind, answer: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime
         not_cached(&error);
     }
     Ok(match kind {
-        Kind::PortcullisModule => Code::Module(answer.module()?),
+        Kind::PortcullisModule | Kind::FledgeModule => Code::of_module(kind, answer.module()?),
         _ => Code::of_component(kind, answer.component()?),
     })
 }

@@ -196,7 +196,7 @@ pub enum LoadError {
 
 const fn what(kind: Kind) -> &'static str {
     match kind {
-        Kind::Component | Kind::ClawftComponent => "component",
+        Kind::Component | Kind::ClawftComponent | Kind::WasiComponent => "component",
         _ => "module",
     }
 }
@@ -247,7 +247,7 @@ impl LoadError {
                 .note("it is listed under `revoked` in a policy or a ceiling; nothing overrides the list")
                 .help("get a version of the plugin that is not revoked"),
             Self::NotAPlugin { kind, lacks, .. } => {
-                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`");
+                let base = base.note("this host runs components for the world `portcullis:cli/plugin@0.1.0`, and commands of WASI 0.2 and preview 1");
                 let lacks: Vec<_> = lacks.iter().map(|name| format!("`{name}`")).collect();
                 match lacks.as_slice() {
                     [] => base,
@@ -263,7 +263,10 @@ impl LoadError {
             Self::Interface { kind, why, .. } => {
                 base.note(why).help(match kind {
                     Kind::ClawftComponent => "build it for the world `clawft:plugin/plugin@0.1.0`",
+                    Kind::WasiComponent => "build it for the world `wasi:cli/command` in version 0.2",
+                    Kind::WasiCommand => "build it as a command that exports `_start` alone, or as a plugin of `docs/interfaces.md`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
+                    Kind::FledgeModule => "`docs/fledge.md` has the types of all functions",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })
             }

@@ -3,6 +3,7 @@
 //! Each kind of request is one method with the same steps: resolve, decide, write the decision down, act, write the
 //! outcome down. An ABI adapter decodes, asks the gate and encodes; it decides nothing.
 
+mod aside;
 mod begun;
 mod beside;
 mod consent;
@@ -11,6 +12,7 @@ mod limits;
 mod records;
 mod used;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,13 +22,14 @@ use portcullis_exec::{
     Sharer, Stdio, resolve,
 };
 use portcullis_policy::{
-    Authorized, ChangeRequest, Code, Decision, Denial, ExecRequest, ExecTerms, Grants, GuestError,
-    HostEnvironment, Limits, Program, decide,
+    Authorized, ChangeRequest, Code, Confinement, Decision, Denial, ExecRequest, ExecTerms, Grants,
+    GuestError, HostEnvironment, Limits, Program, decide,
 };
 
 use crate::activity::{Activity, Command};
 use crate::capability::fs::{NamedByGit, Roots, Total};
 use crate::capability::http::{Client, Requests};
+use crate::capability::prompt::Whom;
 use crate::clock::CallClock;
 use crate::consent::Asker;
 use crate::digest;
@@ -62,10 +65,18 @@ pub(crate) struct GateParts {
     /// Where the lines go that the guest writes into the log.
     pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pub(crate) asker: Asker,
+    /// Whom the guest may ask something.
+    pub(crate) prompter: Whom,
     /// What the guest's own requests are sent with.
     pub(crate) http: Arc<Client>,
     /// The environment the host was started with, secrets that only the host uses included. A guest has that of `place`.
     pub(crate) secret_env: HostEnvironment,
+    /// What the guest itself may be told of.
+    pub(crate) guest_env: HostEnvironment,
+    /// The directory that only this plugin of fledge has.
+    pub(crate) own_data: Option<PathBuf>,
+    /// How commands are confined that the host runs for itself.
+    pub(crate) aside: Confinement,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -285,9 +296,9 @@ impl Gate {
         self.parts.secret_env.clone()
     }
 
-    /// The environment the host was started with, as far as it may be granted.
+    /// The environment that the guest itself may be told of, as far as it may be granted.
     pub(crate) fn host_env(&self) -> HostEnvironment {
-        self.parts.place.host_env().clone()
+        self.parts.guest_env.clone()
     }
 
     /// The real path of the project directory.
@@ -308,6 +319,11 @@ impl Gate {
     /// What the guest's own requests are sent with.
     pub(crate) fn http_client(&self) -> Arc<Client> {
         Arc::clone(&self.parts.http)
+    }
+
+    /// The directory of its own, if it has one.
+    pub(crate) fn own_data(&self) -> Option<PathBuf> {
+        self.parts.own_data.clone()
     }
 
     /// The plugin's own state.

@@ -17,21 +17,27 @@ use wasmtime::component::Linker;
 
 use crate::abi;
 use crate::capability::http::Client;
+use crate::capability::prompt::Prompter;
 use crate::capability::{fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
+use crate::diagnostic::Diagnostic;
 use crate::engine::{self, Metering, Ticker};
 use crate::error::{BuildError, LoadError};
 use crate::gate::{GateParts, with_causes};
 use crate::guest_log::GuestLog;
+use crate::imports;
 use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
+use crate::notice;
+use crate::own_data;
 use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
 use crate::recognize::Kind;
 use crate::repositories::with_repositories;
+use crate::shape::Shape;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 use crate::trail::{Nowhere, Trail};
@@ -92,7 +98,8 @@ impl std::fmt::Debug for Shared {
 /// - no plugin is revoked
 /// - no caches are kept between commands
 /// - lines that guests write into the log go nowhere
-/// - nobody is asked: what no rule matches is denied in `dev` mode too
+/// - nobody is asked: what no rule matches is denied in `dev` mode too, and plugins' own questions have their defaults for
+///   answers
 #[derive(Default)]
 pub struct HostBuilder {
     project: Option<PathBuf>,
@@ -111,6 +118,7 @@ pub struct HostBuilder {
     caches: Option<PathBuf>,
     state: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
+    prompter: Option<Arc<dyn Prompter>>,
     pub(crate) compilation: Compilation,
     pub(crate) revoked: Vec<Digest>,
 }
@@ -213,7 +221,8 @@ impl HostBuilder {
         self
     }
 
-    /// A directory for the state of plugins whose [grants](portcullis_policy::Grants::kv) say that they keep some. It is
+    /// A directory for the state of plugins whose grants of [keys](portcullis_policy::Grants::kv) or
+    /// [files](portcullis_policy::Grants::data) say that they keep some. It is
     /// made (0700) when the first uses its own, and is among [the host's own](Self::own_state): no grant reaches it.
     /// Without one, plugins are told that their state cannot be used.
     #[must_use]
@@ -226,6 +235,13 @@ impl HostBuilder {
     #[must_use]
     pub fn consent(mut self, consent: Arc<dyn Consent>) -> Self {
         self.consent = Some(consent);
+        self
+    }
+
+    /// Who is asked what plugins ask.
+    #[must_use]
+    pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
+        self.prompter = Some(prompter);
         self
     }
 
@@ -312,8 +328,10 @@ impl HostBuilder {
         abi::streams::link(&mut linker).map_err(BuildError::Engine)?;
         abi::command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::env::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::wasi_command::link(&mut linker).map_err(BuildError::Engine)?;
         abi::clawft::link(&mut linker).map_err(BuildError::Engine)?;
         abi::log::link(&mut linker).map_err(BuildError::Engine)?;
+        abi::prompt::link(&mut linker).map_err(BuildError::Engine)?;
         abi::fs::link(&mut linker).map_err(BuildError::Engine)?;
         abi::http::link(&mut linker).map_err(BuildError::Engine)?;
         abi::keyvalue::link(&mut linker).map_err(BuildError::Engine)?;
@@ -361,6 +379,19 @@ fn project_directory(wanted: Option<&Path>, env: &HostEnvironment) -> Result<Pat
     Ok(real)
 }
 
+/// # Errors
+/// A core module imports what is not there.
+fn imports_there(grants: &Grants, bytes: &[u8]) -> Result<(), LoadError> {
+    let missing = imports::module::missing(&Shape::of(bytes).imports, grants);
+    match missing.as_slice() {
+        [] => Ok(()),
+        _ => Err(LoadError::Imports {
+            plugin: grants.plugin.clone(),
+            missing,
+        }),
+    }
+}
+
 /// Whose caches the commands of a plugin have, if any are kept.
 pub(crate) fn caches_of(grants: &Grants, digest: &str) -> Option<CacheOwner> {
     let kept = grants.exec.as_ref().and_then(|exec| exec.cache);
@@ -377,6 +408,12 @@ pub struct Source {
     pub bytes: Vec<u8>,
     /// What it may do.
     pub grants: Grants,
+}
+
+/// What is known of a plugin by its bytes.
+struct Known {
+    digest: String,
+    notices: Vec<Diagnostic>,
 }
 
 impl Host {
@@ -443,11 +480,19 @@ impl Host {
             });
         }
         self.refuse_revoked(&plugin, &bytes)?;
-        let kind = code::kind(&plugin, &bytes)?;
+        let kind = code::kind(&grants, &bytes)?;
         let mut grants = with_repositories(grants)?;
+        if kind == Kind::WasiCommand {
+            // Afterwards it imports what it was made of.
+            imports_there(&grants, &bytes)?;
+        }
         if kind == Kind::ClawftComponent {
             grants.limits.fuel.get_or_insert(Limits::FUEL_DEFAULT);
             abi::clawft::fits(&grants, &bytes)?;
+        }
+        if kind == Kind::FledgeModule {
+            // fledge gives a plugin ten billion instructions.
+            grants.limits.fuel.get_or_insert(*Limits::FUEL.end());
         }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.
@@ -458,11 +503,14 @@ impl Host {
             return Err(LoadError::OwnState { plugin, reach });
         }
         // The spawn server starts while the plugin compiles.
-        let starting = grants.exec.as_ref().map(|exec| {
-            let (host, confinement) = (self.clone(), exec.confinement);
-            tokio::task::spawn_blocking(move || host.executor(confinement))
-        });
+        let starting = self
+            .confinement_of_commands(kind, &grants)
+            .map(|confinement| {
+                let host = self.clone();
+                tokio::task::spawn_blocking(move || host.executor(confinement))
+            });
         let digest = blake3::hash(&bytes).to_hex().to_string();
+        let notices = notice::of_file(&plugin, kind, &bytes);
         let runtime = self.runtime(&grants)?;
         let engine = &runtime.engine;
         let (compiled, compilation) = self.compile(kind, &grants, engine, bytes).await?;
@@ -482,7 +530,20 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        self.assemble(runtime, (compiled, compilation), grants, digest, executor)
+        let known = Known { digest, notices };
+        self.assemble(runtime, (compiled, compilation), grants, known, executor)
+    }
+
+    /// How commands of a plugin are confined, and those that the host runs for it; `None` where there are none.
+    fn confinement_of_commands(&self, kind: Kind, grants: &Grants) -> Option<Confinement> {
+        let asks_git =
+            kind == Kind::FledgeModule && grants.metadata.iter().any(|key| key.is_of_git());
+        let of_host = match self.0.settings.compilation {
+            Compilation::Confined(confinement) => confinement,
+            Compilation::InProcess => Confinement::default(),
+        };
+        let own = grants.exec.as_ref().map(|exec| exec.confinement);
+        own.or(asks_git.then_some(of_host))
     }
 
     /// Answers what a plugin with these grants would be told, without running anything.
@@ -531,7 +592,7 @@ impl Host {
         runtime: &Runtime,
         (compiled, compilation): Ready,
         grants: Grants,
-        digest: String,
+        Known { digest, notices }: Known,
         executor: Option<Executor>,
     ) -> Result<Plugin, LoadError> {
         let shared = &self.0;
@@ -547,8 +608,19 @@ impl Host {
         let settings = &shared.settings;
         // What the host adds to requests is in no environment that a guest or a command could be given.
         let host_env = settings.host_env.without(&secret_names(&grants));
+        let guest_env = host_env.with(&grants.given_env);
         // Opened once here, so that a directory that is missing is an error at load and not at the first call.
-        wasi::context(&grants, &host_env, &settings.stdio, &LastWords::default())?;
+        wasi::context(&grants, &guest_env, &settings.stdio, &LastWords::default())?;
+        let own_data = match kind {
+            Kind::FledgeModule => own_data::make(settings.state.as_deref(), &grants),
+            _ => Ok(None),
+        };
+        let own_data = own_data.map_err(|why| LoadError::Preopen {
+            plugin: plugin.clone(),
+            path: "/plugin".into(),
+            why,
+        })?;
+        let aside = self.confinement_of_commands(kind, &grants);
         let place =
             Place::open(&shared.project, host_env.clone()).map_err(|error| LoadError::Preopen {
                 plugin: plugin.clone(),
@@ -570,8 +642,12 @@ impl Host {
             stdio: settings.stdio.clone(),
             guest_log: settings.guest_log.clone(),
             asker: self.asker(),
+            prompter: settings.prompter.clone(),
+            own_data: own_data.clone(),
+            aside: aside.unwrap_or_default(),
             http: Arc::clone(&shared.http),
             secret_env: settings.host_env.clone(),
+            guest_env: guest_env.clone(),
         });
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
@@ -579,10 +655,12 @@ impl Host {
             code,
             grants,
             gate,
-            host_env,
+            guest_env,
             stdio: settings.stdio.clone(),
             digest,
             compilation,
+            notices,
+            own_data,
         })))
     }
 

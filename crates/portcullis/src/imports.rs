@@ -1,6 +1,7 @@
 //! What a plugin imports, against what exists and what was granted.
 
 pub(crate) mod clawft;
+pub(crate) mod fledge;
 pub(crate) mod module;
 
 use portcullis_policy::{Capability, Grants};
@@ -15,6 +16,7 @@ use crate::abi::http::HTTP;
 use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
 use crate::abi::kv::KV;
 use crate::abi::log::LOG;
+use crate::abi::prompt::PROMPT;
 use crate::abi::wasi_http::{HANDLER, TYPES};
 use crate::error::MissingImport;
 
@@ -65,7 +67,7 @@ fn source(name: &str) -> Source {
         )
     } else if name.starts_with("wasi:") && name.contains("@0.3.") {
         Source::NotYet("WASI 0.3 is not supported; build for WASI 0.2")
-    } else if is_wasi(name) {
+    } else if is_wasi(name) || is_ours(PROMPT) {
         Source::Linked
     } else {
         Source::Unknown
@@ -80,10 +82,13 @@ fn is_outgoing(name: &str) -> bool {
     let Some((interface, version)) = name.split_once('@') else {
         return false;
     };
+    [HANDLER, TYPES].contains(&interface) && is_released(version)
+}
+
+/// Whether it is a version of WASI 0.2 that was released.
+pub(crate) fn is_released(version: &str) -> bool {
     let patch = version.strip_prefix("0.2.").unwrap_or_default();
-    [HANDLER, TYPES].contains(&interface)
-        && !patch.is_empty()
-        && patch.bytes().all(|byte| byte.is_ascii_digit())
+    !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether it is an interface of WASI 0.2 that every component has, and that is of no effect without grants.
@@ -145,9 +150,8 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Fs => ("a directory", "read <directory>"),
         Capability::Http => ("a host", "http <host>"),
         Capability::Kv => ("state of its own", "kv"),
-        Capability::Prompt | Capability::Metadata => {
-            return format!("needs the `{capability}` grant");
-        }
+        Capability::Metadata => ("a fact of the project", "metadata <key>"),
+        Capability::Prompt => return format!("needs the `{capability}` grant"),
     };
     let plugin = &grants.plugin;
     format!("needs the `{capability}` grant; to allow {what}: portcullis grant {plugin} {example}")

@@ -5,12 +5,14 @@ use wasmparser::{Parser, Payload};
 
 use portcullis_policy::{Capability, Grants};
 
-use crate::abi::clawft;
+use crate::abi::{clawft, fledge};
+use crate::diagnostic::Diagnostic;
 use crate::error::MissingImport;
 use crate::imports;
+use crate::notice;
 use crate::outline::Outline;
 use crate::recognize::Kind;
-use crate::shape::Shape;
+use crate::shape::{ModuleImport, Shape};
 
 /// What every component exports that is a plugin.
 const RUN: &str = "run";
@@ -33,6 +35,8 @@ pub struct Inspection {
     pub lacks: Vec<&'static str>,
     /// Where reading it stopped, if it is malformed.
     pub malformed: Option<String>,
+    /// What the operator should know of it before it is run.
+    pub notices: Vec<Diagnostic>,
 }
 
 /// What a plugin imports: an interface, or a function of a module.
@@ -52,14 +56,24 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
     let (imports, exports, malformed) = match kind {
         Kind::Component => of_component(bytes, |names| imports::missing(names, grants)),
         Kind::ClawftComponent => of_component(bytes, imports::clawft::missing),
-        Kind::PortcullisModule => of_module(bytes, grants),
+        Kind::WasiComponent => of_component(bytes, |names| imports::missing(names, grants)),
+        Kind::PortcullisModule | Kind::WasiCommand => {
+            of_module(bytes, imports::module::needs, |imports| {
+                imports::module::missing(imports, grants)
+            })
+        }
+        Kind::FledgeModule => of_module(bytes, imports::fledge::needs, |imports| {
+            imports::fledge::missing(imports, grants)
+        }),
         _ => (Vec::new(), Vec::new(), None),
     };
     let lacks = match kind {
         Kind::Component if exports.iter().any(|export| export == RUN) => Vec::new(),
         Kind::Component => vec![RUN],
         Kind::ClawftComponent => clawft::lacks(bytes),
-        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiCommand => Shape::of(bytes).lacks(),
+        Kind::FledgeModule if exports.iter().any(|export| export == fledge::START) => Vec::new(),
+        Kind::FledgeModule => vec![fledge::START],
+        Kind::PortcullisModule | Kind::CoreModule | Kind::WasiReactor => Shape::of(bytes).lacks(),
         _ => Vec::new(),
     };
     Inspection {
@@ -70,6 +84,7 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
         exports,
         lacks,
         malformed,
+        notices: notice::of_file(&grants.plugin, kind, bytes),
     }
 }
 
@@ -91,14 +106,18 @@ fn of_component(bytes: &[u8], missing: impl Fn(&[String]) -> Vec<MissingImport>)
     (imports, exports.collect(), outline.malformed)
 }
 
-fn of_module(bytes: &[u8], grants: &Grants) -> Interface {
+fn of_module(
+    bytes: &[u8],
+    needs: impl Fn(&ModuleImport) -> Option<Capability>,
+    missing: impl Fn(&[ModuleImport]) -> Vec<MissingImport>,
+) -> Interface {
     let shape = Shape::of(bytes);
-    let missing = imports::module::missing(&shape.imports, grants);
+    let missing = missing(&shape.imports);
     let imports = shape
         .imports
         .iter()
         .map(|import| Import {
-            needs: imports::module::needs(import),
+            needs: needs(import),
             missing: why(&missing, &import.shown()),
             name: import.shown(),
         })

@@ -7,7 +7,9 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
+use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
+use crate::abi::wasi_command;
 use crate::activity::Activity;
 use crate::clock::CallClock;
 use crate::engine::{Active, HOST_CALL_BYTES, TICK};
@@ -48,6 +50,8 @@ pub(crate) trait Call: Send + Sync {
 
     /// What is called, for messages.
     const EXPORT: &'static str;
+    /// Whether its instance is of no use afterwards.
+    const IS_LAST: bool = false;
 
     /// Whether plugins of this world have it.
     fn fits(code: &Code) -> bool;
@@ -75,7 +79,9 @@ pub(crate) struct Run<'a>(pub(crate) &'a [String]);
 pub(crate) enum Entry {
     Component(RunExport),
     Clawft(clawft::Entry),
+    Command(wasi_command::Entry),
     Module(module::Entry),
+    Fledge(fledge::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -163,7 +169,7 @@ impl Instance {
         self.end(bounds).await;
         match outcome {
             Ok(answer) => {
-                self.entry = Some(entry);
+                self.entry = Some(entry).filter(|_| !C::IS_LAST);
                 Ok(answer)
             }
             Err(stopped) => Err(self.explain(stopped, C::EXPORT)),
@@ -242,7 +248,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } => false,
+            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) => false,
         }
     }
 
@@ -254,7 +260,9 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) => {
+                Err(wasmtime::Error::msg("the plugin is of another world"))
+            }
         }
     }
 }
@@ -280,9 +288,13 @@ impl Entry {
             Code::Clawft { pre, exports } => clawft::Entry::start(pre, exports, store, step)
                 .await
                 .map(Self::Clawft),
+            Code::Command { pre, run, .. } => wasi_command::Entry::start(pre, *run, store)
+                .await
+                .map(Self::Command),
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),
+            Code::Fledge(pre) => Ok(Self::Fledge(fledge::Entry::new(pre))),
         }
     }
 }
@@ -374,7 +386,9 @@ fn exhausted(
     let refused = state.limits.refused()?;
     let by_itself = || {
         let left = error.downcast_ref::<I32Exit>();
-        left.is_some_and(|I32Exit(status)| *status != 0) || error.is::<NoRoom>()
+        left.is_some_and(|I32Exit(status)| *status != 0)
+            || error.is::<NoRoom>()
+            || error.is::<NotMade>()
     };
     match trap {
         Some(trap) => is_want(*trap),

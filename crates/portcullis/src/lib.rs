@@ -35,6 +35,7 @@ mod clock;
 mod code;
 mod command;
 mod compile;
+mod componentize;
 mod consent;
 mod diagnostic;
 mod digest;
@@ -53,6 +54,7 @@ mod kept;
 mod last_words;
 mod notice;
 mod outline;
+mod own_data;
 mod own_state;
 mod plugin;
 mod rates;
@@ -64,8 +66,9 @@ mod state;
 mod stdio;
 mod trail;
 
-pub use abi::clawft::{Description, Tool};
+pub use abi::clawft::{Description, Tool, fits as clawft_size};
 pub use activity::{Activity, Command};
+pub use capability::prompt::{Prompt, PromptKind, Prompter, Reply};
 pub use command::{Ending, Native, Ran};
 pub use compile::{Compilation, enter};
 pub use consent::{Answer, Consent, Question};
@@ -94,6 +97,12 @@ pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use session::Session;
 pub use stdio::GuestStdio;
+
+/// The messages of plugins of fledge, for fuzzing: no part of the interface of this crate.
+#[doc(hidden)]
+pub mod fledge_messages {
+    pub use crate::abi::fledge::message::Message;
+}
 
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
 #[doc(hidden)]

@@ -1,10 +1,35 @@
-//! What the operator should know after a command, though nothing was denied.
+//! What the operator should know, though nothing was denied: of a plugin before it runs, and after a command.
 
 use portcullis_audit::Masked;
 use portcullis_exec::care::{Change, TreeNote};
 use portcullis_policy::PluginId;
 
 use crate::Diagnostic;
+use crate::recognize::Kind;
+use crate::shape::Shape;
+
+/// What the operator should know of a plugin's file before it is run.
+pub(crate) fn of_file(plugin: &PluginId, kind: Kind, bytes: &[u8]) -> Vec<Diagnostic> {
+    if kind != Kind::WasiCommand {
+        return Vec::new();
+    }
+    let imports = Shape::of(bytes).imports.into_iter();
+    let sockets = imports
+        .map(|import| import.name)
+        .filter(|name| name.starts_with("sock_"));
+    let sockets: Vec<_> = sockets.map(|name| format!("`{name}`")).collect();
+    if sockets.is_empty() {
+        return Vec::new();
+    }
+    let message = format!("plugin `{plugin}` cannot use sockets: WASI preview 1 opens none");
+    let notice = Diagnostic::new("P0808", message)
+        .note(format!(
+            "it imports {}; each such call answers that it is not supported",
+            sockets.join(", ")
+        ))
+        .help("for requests over HTTP build it as a component that imports `wasi:http`, or use another tool");
+    vec![notice]
+}
 
 /// What a note about a working tree says to a person; nothing for what was asked for and is harmless.
 pub(crate) fn of_tree(plugin: &PluginId, program: &str, note: &TreeNote) -> Option<Diagnostic> {

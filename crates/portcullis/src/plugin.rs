@@ -1,14 +1,19 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_policy::{Grants, HostEnvironment, PluginId};
 use wasmtime::component::{self, ComponentExportIndex};
 use wasmtime::{Engine, InstancePre};
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use crate::abi::clawft;
+use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
+use crate::abi::preview1;
 use crate::capability::wasi;
 use crate::compile::Compilation;
+use crate::diagnostic::Diagnostic;
 use crate::engine::Ticker;
 use crate::error::{CallError, LoadError};
 use crate::gate::{Gate, GateParts};
@@ -31,10 +36,14 @@ pub(crate) struct Loaded {
     pub(crate) code: Code,
     pub(crate) grants: Arc<Grants>,
     pub(crate) gate: Arc<GateParts>,
-    pub(crate) host_env: HostEnvironment,
+    /// What the guest may be told of, which is not what its commands are started with.
+    pub(crate) guest_env: HostEnvironment,
     pub(crate) stdio: GuestStdio,
     pub(crate) digest: String,
     pub(crate) compilation: Option<Compilation>,
+    pub(crate) notices: Vec<Diagnostic>,
+    /// The directory that only the plugin of fledge has.
+    pub(crate) own_data: Option<PathBuf>,
 }
 
 /// Code that is compiled and linked.
@@ -48,8 +57,16 @@ pub(crate) enum Code {
         pre: component::InstancePre<State>,
         exports: clawft::Exports,
     },
+    /// A command of WASI: what it is run by, and which kind it was before it was compiled.
+    Command {
+        pre: component::InstancePre<State>,
+        run: ComponentExportIndex,
+        kind: Kind,
+    },
     /// A core module in the form of [`abi::module`](crate::abi::module).
     Module(InstancePre<State>),
+    /// A core module for the world of [`abi::fledge`](crate::abi::fledge).
+    Fledge(InstancePre<State>),
 }
 
 /// The exports a host calls, looked up once.
@@ -79,7 +96,9 @@ impl Plugin {
         match self.0.code {
             Code::Component { .. } => Kind::Component,
             Code::Clawft { .. } => Kind::ClawftComponent,
+            Code::Command { kind, .. } => kind,
             Code::Module(_) => Kind::PortcullisModule,
+            Code::Fledge(_) => Kind::FledgeModule,
         }
     }
 
@@ -96,6 +115,11 @@ impl Plugin {
     /// Where it was compiled when it was loaded; `None` if it came from the cache.
     pub fn compilation(&self) -> Option<Compilation> {
         self.0.compilation
+    }
+
+    /// What the operator should know of it before it is run.
+    pub fn notices(&self) -> &[Diagnostic] {
+        &self.0.notices
     }
 
     /// Makes an instance with a memory of its own, and asks it for its environment overlay if it exports one.
@@ -127,14 +151,18 @@ impl Plugin {
 pub(crate) struct Context {
     wasi: WasiCtx,
     words: LastWords,
+    p1: Option<Box<WasiP1Ctx>>,
     module: Option<Box<ModuleState>>,
+    fledge: Option<Box<FledgeState>>,
     output: Option<clawft::Output>,
 }
 
 impl Context {
     pub(crate) fn state(self, grants: &Grants, gate: Gate) -> State {
         State {
+            p1: self.p1,
             module: self.module,
+            fledge: self.fledge,
             output: self.output,
             ..State::new(self.wasi, grants, gate, self.words)
         }
@@ -149,29 +177,43 @@ impl Loaded {
     pub(crate) fn context(&self) -> Result<Context, LoadError> {
         let Loaded {
             grants,
-            host_env,
+            guest_env,
             stdio,
             ..
         } = self;
         let words = LastWords::default();
-        let mut output = None;
-        let (wasi, module) = match &self.code {
-            Code::Component { .. } => (wasi::context(grants, host_env, stdio, &words)?, None),
+        let mut context = Context {
+            wasi: WasiCtxBuilder::new().build(),
+            words: words.clone(),
+            p1: None,
+            module: None,
+            fledge: None,
+            output: None,
+        };
+        match &self.code {
+            Code::Component { .. } | Code::Command { .. } => {
+                context.wasi = wasi::context(grants, guest_env, stdio, &words)?;
+            }
             Code::Clawft { .. } => {
-                let output = output.insert(clawft::Output::default());
-                (wasi::nothing(grants, output, &words), None)
+                let output = context.output.insert(clawft::Output::default());
+                context.wasi = wasi::nothing(grants, output, &words);
             }
             Code::Module(_) => {
-                let preview1 = wasi::preview1(grants, host_env, stdio, &words)?;
-                let module = ModuleState::new(preview1, grants.fs.len(), stdio.stderr_of_command());
-                (WasiCtxBuilder::new().build(), Some(Box::new(module)))
+                let mut p1 = wasi::preview1(grants, guest_env, stdio, &words)?;
+                preview1::bound(&mut p1, grants.fs.len());
+                context.p1 = Some(Box::new(p1));
+                let module = ModuleState::new(stdio.stderr_of_command());
+                context.module = Some(Box::new(module));
             }
-        };
-        Ok(Context {
-            wasi,
-            words,
-            module,
-            output,
-        })
+            Code::Fledge(_) => {
+                let project = self.gate.place.project();
+                let own = self.own_data.as_deref();
+                let mut p1 = wasi::fledge(grants, project, own, stdio, &words)?;
+                preview1::bound(&mut p1, wasi::FLEDGE_DIRECTORIES);
+                context.p1 = Some(Box::new(p1));
+                context.fledge = Some(Box::new(FledgeState::new(grants, stdio)));
+            }
+        }
+        Ok(context)
     }
 }

@@ -1,6 +1,8 @@
 //! What a file is, by its bytes and shape, and how to build the right one.
 
 use crate::abi::clawft::{self, PLUGIN};
+use crate::abi::fledge;
+use crate::abi::wasi_command::is_run;
 use crate::outline::Outline;
 use crate::shape::Shape;
 use serde::Serialize;
@@ -23,8 +25,12 @@ pub enum Kind {
     FledgeModule,
     /// A core module for Reglet.
     RegletModule,
-    /// A core module with a `_start` on WASI preview 1.
+    /// A component for the world of WASI's commands, `wasi:cli/command`.
+    WasiComponent,
+    /// A core module with a `_start`, a command on WASI preview 1.
     WasiCommand,
+    /// A core module with an `_initialize` on WASI preview 1, which does nothing by itself.
+    WasiReactor,
     /// Any other core module.
     CoreModule,
     /// Code compiled ahead of time by some Wasmtime; it is native code and would have all our rights.
@@ -71,14 +77,16 @@ impl Kind {
         let shape = Shape::of(bytes);
         if shape.imports_from("extism") {
             Self::ExtismModule
-        } else if shape.imports_from("fledge") {
+        } else if shape.imports_from_module(fledge::MODULE) {
             Self::FledgeModule
         } else if shape.imports_from("reglet") {
             Self::RegletModule
         } else if shape.imports_from(OURS) || shape.lacks().is_empty() {
             Self::PortcullisModule
-        } else if shape.imports_from("wasi_snapshot_preview1") && shape.exports("_start") {
+        } else if shape.exports("_start") {
             Self::WasiCommand
+        } else if shape.exports("_initialize") {
+            Self::WasiReactor
         } else {
             Self::CoreModule
         }
@@ -88,10 +96,13 @@ impl Kind {
         let outline = Outline::of(bytes);
         let exports = outline.exports.iter().map(|export| &export.name);
         let mut names = outline.imports.iter().chain(exports);
+        let mut exports = outline.exports.iter();
         if outline.exports(RUN) {
             Self::Component
         } else if outline.exports_instance(PLUGIN) {
             Self::ClawftComponent
+        } else if exports.any(|export| export.is_instance && is_run(&export.name)) {
+            Self::WasiComponent
         } else if names.any(|name| name.starts_with(clawft::NAMED)) {
             Self::ClawftDraft
         } else {
@@ -103,8 +114,18 @@ impl Kind {
     pub const fn is_plugin(self) -> bool {
         matches!(
             self,
-            Self::Component | Self::ClawftComponent | Self::PortcullisModule
+            Self::Component
+                | Self::ClawftComponent
+                | Self::PortcullisModule
+                | Self::FledgeModule
+                | Self::WasiComponent
+                | Self::WasiCommand
         )
+    }
+
+    /// Whether it is a command of WASI, which has arguments, input and an exit code.
+    pub const fn is_command(self) -> bool {
+        matches!(self, Self::WasiComponent | Self::WasiCommand)
     }
 
     /// What it is, as a noun.
@@ -119,7 +140,11 @@ impl Kind {
             Self::ExtismModule => "a core module for Extism",
             Self::FledgeModule => "a core module for fledge",
             Self::RegletModule => "a core module for Reglet",
-            Self::WasiCommand => "a core module for WASI preview 1, with a `_start`",
+            Self::WasiComponent => "a component that is a command of WASI 0.2",
+            Self::WasiCommand => "a core module that is a command of WASI preview 1",
+            Self::WasiReactor => {
+                "a core module that is a reactor of WASI preview 1, and does nothing by itself"
+            }
             Self::CoreModule => "a core module, and not in the form of plugins",
             Self::Precompiled => "native code compiled ahead of time (`.cwasm`)",
             Self::Text => "WebAssembly in the text format",
@@ -134,15 +159,23 @@ impl Kind {
     /// How to get a plugin from it.
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::Component | Self::ClawftComponent | Self::PortcullisModule => "it can be loaded",
+            Self::Component
+            | Self::ClawftComponent
+            | Self::PortcullisModule
+            | Self::FledgeModule
+            | Self::WasiComponent
+            | Self::WasiCommand => "it can be loaded",
             Self::ClawftDraft => {
                 "the draft was never released; rebuild it for the world `clawft:plugin/plugin@0.1.0`, whose `host` and `plugin` are plain names"
             }
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
-            Self::FledgeModule | Self::RegletModule => {
+            Self::RegletModule => {
                 "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
             }
-            Self::WasiCommand | Self::CoreModule => {
+            Self::WasiReactor => {
+                "build it as a command, with a `_start`, or have it export `memory`, `allocate` and `run` as the core-module form of `docs/interfaces.md` says"
+            }
+            Self::CoreModule => {
                 "build with `--target wasm32-wasip2`, or turn it into a component with `wasm-tools component new`"
             }
             Self::Precompiled => {

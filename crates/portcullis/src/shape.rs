@@ -3,6 +3,9 @@
 use crate::abi::module;
 use wasmparser::{Parser, Payload, TypeRef};
 
+/// The custom section that Go's compiler leaves in everything.
+const GO: &str = "go:buildid";
+
 /// Imports, exports and memories of a core module.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
@@ -10,6 +13,8 @@ pub(crate) struct Shape {
     pub(crate) exports: Vec<String>,
     /// Memories, those that are imported included.
     pub(crate) memories: usize,
+    /// Whether Go's compiler made it.
+    pub(crate) is_of_go: bool,
     /// Where reading it stopped, if it is malformed.
     pub(crate) malformed: Option<String>,
 }
@@ -55,6 +60,7 @@ impl Shape {
                     });
                 }
             }
+            Payload::CustomSection(section) => self.is_of_go |= section.name() == GO,
             Payload::MemorySection(section) => self.memories += section.count() as usize,
             Payload::ExportSection(section) => {
                 for export in section {
@@ -72,6 +78,11 @@ impl Shape {
         self.imports
             .iter()
             .any(|import| import.module.starts_with(prefix))
+    }
+
+    /// Whether it imports anything from the module of this name.
+    pub(crate) fn imports_from_module(&self, name: &str) -> bool {
+        self.imports.iter().any(|import| import.module == name)
     }
 
     /// The exports that it lacks to be a plugin.

@@ -1,9 +1,11 @@
 use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::abi::clawft;
+use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
 use crate::abi::streams::Streams;
 use crate::abi::wasi_http::FIELDS_BYTES;
@@ -24,7 +26,11 @@ pub(crate) struct State {
     pub(crate) context_bytes: usize,
     /// Present in an instance of a plugin of clawft.
     pub(crate) output: Option<clawft::Output>,
-    /// Present in an instance of a core module.
+    /// WASI preview 1: present in an instance of any core module.
+    pub(crate) p1: Option<Box<WasiP1Ctx>>,
+    /// Present in an instance of a plugin of fledge.
+    pub(crate) fledge: Option<Box<FledgeState>>,
+    /// Present in an instance of a core module in our form.
     pub(crate) module: Option<Box<ModuleState>>,
     /// Streams of commands, by their place in the table.
     pub(crate) streams: Streams,
@@ -32,6 +38,8 @@ pub(crate) struct State {
     pub(crate) http: WasiHttpCtx,
     /// What it holds of files by WASI.
     pub(crate) handles: Handles,
+    /// What a command of WASI is called with.
+    pub(crate) args: Vec<String>,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -48,10 +56,13 @@ impl State {
             table,
             context_bytes: 0,
             output: None,
+            p1: None,
+            fledge: None,
             module: None,
             streams: Streams::default(),
             http,
             handles: Handles::default(),
+            args: Vec::new(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,
@@ -76,7 +87,21 @@ impl State {
         }
     }
 
-    /// What a core module has. Only linkers for core modules have functions that call this.
+    /// WASI preview 1. Only linkers for core modules have functions that call this.
+    pub(crate) fn p1(&mut self) -> &mut WasiP1Ctx {
+        self.p1
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("an instance of a core module is made with it"))
+    }
+
+    /// What a plugin of fledge has. Only linkers for them have functions that call this.
+    pub(crate) fn fledge(&mut self) -> &mut FledgeState {
+        self.fledge
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("an instance of a plugin of fledge is made with it"))
+    }
+
+    /// What a core module in our form has. Only linkers for core modules have functions that call this.
     pub(crate) fn module(&mut self) -> &mut ModuleState {
         self.module
             .as_mut()

@@ -61,6 +61,14 @@ impl GuestStdio {
         self
     }
 
+    /// The same, with the guest's input at its end.
+    pub(crate) fn without_input(&self) -> Self {
+        Self {
+            stdin: None,
+            ..self.clone()
+        }
+    }
+
     /// Standard output as a command gets it that inherits it; `None` when it goes nowhere.
     pub(crate) fn stdout_of_command(&self) -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
         self.stdout.as_deref().map(of_command)

@@ -225,6 +225,7 @@ const fn is_denial(event: &Event) -> bool {
         | Event::RunEnded(_)
         | Event::Asked(_)
         | Event::TrustChanged(_)
+        | Event::PluginChanged(_)
         | Event::Outcome(_)
         | Event::Done(_)
         | Event::Exhausted(_) => false,
@@ -239,6 +240,7 @@ const fn kind(event: &Event) -> &'static str {
         Event::RunEnded(_) => "run_ended",
         Event::Asked(_) => "asked",
         Event::TrustChanged(_) => "trust_changed",
+        Event::PluginChanged(_) => "plugin_changed",
         Event::Decision(_) => "decision",
         Event::Outcome(_) => "outcome",
         Event::Done(_) => "done",

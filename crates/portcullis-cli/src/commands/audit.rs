@@ -5,7 +5,8 @@ mod clawft;
 use std::path::Path;
 
 use portcullis_audit::{
-    self as audit, Answer, Decision, Effect, Ended, Entry, Event, Evidence, Head, Outcome, Verdict,
+    self as audit, Answer, Decision, Effect, Ended, Entry, Event, Evidence, Head, Outcome,
+    PluginChanged, Verdict,
 };
 use serde_json::json;
 
@@ -135,6 +136,7 @@ fn summary(event: &Event) -> String {
             Some(sha256) => format!("policy `{}` is trusted with sha256 {sha256}", event.file),
             None => format!("policy `{}` is no longer trusted", event.file),
         },
+        Event::PluginChanged(event) => plugin(event),
         Event::Decision(event) => decision(event),
         Event::Outcome(event) => {
             format!(
@@ -171,6 +173,26 @@ fn summary(event: &Event) -> String {
             event.limit
         ),
         _ => "a record of a later version".to_owned(),
+    }
+}
+
+fn plugin(event: &PluginChanged) -> String {
+    let PluginChanged {
+        plugin,
+        source,
+        tier,
+        ..
+    } = event;
+    match (&event.from, &event.to) {
+        (None, Some(to)) => {
+            format!("plugin `{plugin}` is installed from `{source}` ({tier}) with sha256 {to}")
+        }
+        (Some(from), Some(to)) => {
+            format!(
+                "plugin `{plugin}` is updated from `{source}` ({tier}): sha256 {from} becomes {to}"
+            )
+        }
+        (_, None) => format!("plugin `{plugin}` is removed"),
     }
 }
 

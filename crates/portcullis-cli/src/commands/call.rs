@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::render::Printer;
 use crate::settings::Environment;
+use crate::target::Target;
 
 /// Bytes of parameters; a guest could not be passed more in one call.
 const MAX_PARAMS: u64 = 16 * 1024 * 1024;
@@ -26,6 +27,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         flags: args.permissions.flags(),
         dry_run: false,
         stdin: false,
+        answers: Default::default(),
         selector: &args.plugin,
         ask: tool(args.tool.clone(), params)?,
         is_call: true,
@@ -67,7 +69,7 @@ pub(super) fn tool(name: String, params: String) -> Result<Ask> {
 ///
 /// # Errors
 /// A plugin of clawft is not named a tool, or another one is.
-pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
+pub(super) fn of_kind(ask: Ask, kind: Kind, target: &Target, selector: &str) -> Result<Ask> {
     match (ask, kind) {
         (Ask::Args(args), Kind::ClawftComponent) => match &args[..] {
             [name] => tool(name.clone(), "{}".to_owned()),
@@ -83,7 +85,19 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, selector: &str) -> Result<Ask> {
                 )),
             )),
         },
-        (Ask::Tool { .. }, Kind::Component | Kind::PortcullisModule) => Err(Failure::usage(
+        (Ask::Args(args), Kind::WasiComponent | Kind::WasiCommand) => Ok(Ask::Command {
+            name: target.file_name(),
+            args,
+        }),
+        (Ask::Args(args), Kind::FledgeModule) => Ok(Ask::Start(args)),
+        (
+            Ask::Tool { .. },
+            Kind::Component
+            | Kind::PortcullisModule
+            | Kind::WasiComponent
+            | Kind::WasiCommand
+            | Kind::FledgeModule,
+        ) => Err(Failure::usage(
             diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
                 .help(format!("portcullis run {selector} [args]")),
         )),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_config::edit::{self, Edit, EditError, Right, StoreError};
 use portcullis_config::{Context, Layer, PluginEntry, PolicySet, SelectError, Trust};
-use portcullis_policy::{FsAccess, Grants, Origin};
+use portcullis_policy::{FsAccess, Grants, Origin, PluginId};
 use serde_json::json;
 
 use crate::args::{Common, EditArgs, RightVerb};
@@ -14,11 +14,12 @@ use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Report, Result, Say, chain, diagnostic};
 use crate::render::{Printer, line};
+use crate::settings::installed::Installed;
 use crate::settings::{self, Environment, Role};
 
 /// The direction of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Grant,
     Revoke,
 }
@@ -31,10 +32,30 @@ pub(super) fn edit(
 ) -> Result<Exit> {
     let common = Common {
         project: args.project.clone(),
+        data_dir: args.data_dir.clone(),
         ..Common::default()
     };
     let (project, directories) = settings::places(&common, env)?;
-    let context = settings::context(&project, &directories, env);
+    let installed = Installed::read(&directories, true)?;
+    let context = settings::context(&project, &directories, env, &installed)?;
+    if let (None, Some(record)) = (&args.config, installed.get(&args.plugin)) {
+        let edit = Edit {
+            plugin: PluginId::new(&record.name).map_err(SelectError::from)?,
+            path: None,
+            right: right(&args.right, env)?,
+        };
+        let (changed, after) = edit_installed(&installed, &context, &edit, change)?;
+        let file = installed.file(&record.name);
+        let done = Changed {
+            change,
+            changed,
+            edit: &edit,
+            file: &file,
+            after: &after,
+        };
+        report(&done, args.output.json, out)?;
+        return Ok(Exit::OK);
+    }
     let file = match &args.config {
         Some(file) => env.cwd.join(file),
         None => directories.policy.clone(),
@@ -74,6 +95,34 @@ pub(super) fn edit(
     Ok(Exit::OK)
 }
 
+/// Changes what was granted to the content of an installed plugin. Whether that was a change, and the entry afterwards.
+pub(crate) fn edit_installed(
+    installed: &Installed,
+    context: &Context,
+    edit: &Edit,
+    change: Change,
+) -> Result<(bool, PluginEntry)> {
+    let name = edit.plugin.as_str();
+    let unknown = || {
+        Failure::usage(diagnostic(
+            code::NO_PLUGIN,
+            format!("plugin `{name}` is not installed"),
+        ))
+    };
+    let record = installed.get(name).ok_or_else(unknown)?;
+    let file = installed.file(name);
+    let edited = match change {
+        Change::Grant => edit::grant(&record.grants, edit, &file, context),
+        Change::Revoke => edit::revoke(&record.grants, edit, &file, context),
+    };
+    let edited = edited.map_err(StoreError::from)?;
+    let after = policy_of(&file, edited.text.clone(), context)?.plugin(name)?;
+    if edited.changed {
+        installed.regrant(record, edited.text)?;
+    }
+    Ok((edited.changed, after))
+}
+
 /// The user's own file is made when there is none, and refused when others can write it.
 pub(crate) fn prepare(file: &Path, env: &Environment) -> Result<()> {
     if file.exists() {
@@ -92,6 +141,10 @@ pub(crate) fn load(file: &Path, context: &Context) -> Result<PolicySet> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(|error| Failure::unusable("read the policy file", file, &error))?,
     };
+    policy_of(file, text, context)
+}
+
+fn policy_of(file: &Path, text: String, context: &Context) -> Result<PolicySet> {
     let layer = Layer::File {
         path: file.to_owned(),
         text,
@@ -127,6 +180,8 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Log => Right::Log,
         RightVerb::Http { host } => Right::Http(host.clone()),
         RightVerb::Kv => Right::Kv,
+        RightVerb::Data => Right::Data,
+        RightVerb::Metadata { key } => Right::Metadata((*key).into()),
     })
 }
 
@@ -210,6 +265,8 @@ fn words(right: &Right, change: Change) -> String {
         Right::Log => "write lines into your log".to_owned(),
         Right::Http(host) => format!("send HTTP requests to `{host}`"),
         Right::Kv => "keep state of its own".to_owned(),
+        Right::Data => "have a directory of its own".to_owned(),
+        Right::Metadata(key) => format!("be told `{key}` of the project"),
         Right::Answer(rule) => format!("what rule `{}` says", rule.id),
         Right::Rule(rule) => format!("do what rule `{rule}` allows"),
     }
@@ -240,7 +297,13 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
                 .map(|rule| &rule.origin)
         }
         Right::Kv => grants.kv.as_ref().map(|kv| &kv.origin),
-        Right::Net(_) | Right::Env(_) | Right::Log | Right::Answer(_) | Right::Rule(_) => None,
+        Right::Data => grants.data.as_ref().map(|data| &data.origin),
+        Right::Net(_)
+        | Right::Env(_)
+        | Right::Log
+        | Right::Metadata(_)
+        | Right::Answer(_)
+        | Right::Rule(_) => None,
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         GuestStdio::default(),
         None,
         consent,
+        None,
     )?;
     // No component of a plugin is run, so there is no digest of one.
     let run = Run::start(&settings, trail, &asked.grants.plugin, "", &args.command)?;

@@ -12,7 +12,7 @@ use crate::args::InspectArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::render::{Printer, line, shell};
-use crate::settings::{Environment, Settings};
+use crate::settings::Environment;
 use crate::target::Target;
 
 /// What a plugin has to export.
@@ -29,8 +29,8 @@ struct Facts<'a> {
 }
 
 pub(super) async fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
-    let target = Target::find(&settings, &args.plugin)?;
+    let flags = args.permissions.flags();
+    let (settings, target) = Target::load(&args.common, &flags, &env, &args.plugin)?;
     out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);
@@ -139,6 +139,10 @@ impl Facts<'_> {
                 .iter()
                 .map(|export| format!("exports `{export}`")),
         );
+        for notice in &found.notices {
+            lines.push(format!("note: {}", notice.message));
+            lines.extend(notice.notes.iter().cloned());
+        }
         self.asks(&mut lines);
         if let Some(Ok(described)) = &self.described {
             lines.extend(describe::words(described));
@@ -227,7 +231,7 @@ impl Facts<'_> {
     }
 }
 
-fn ask_words(kind: &AskKind) -> String {
+pub(super) fn ask_words(kind: &AskKind) -> String {
     let detail = match kind {
         AskKind::Exec { program, sub } => {
             let program = program.as_ref().map_or_else(

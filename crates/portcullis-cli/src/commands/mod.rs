@@ -13,11 +13,21 @@ pub(crate) mod edit;
 mod exec;
 mod explain;
 mod inspect;
+mod install;
 mod kv;
+mod list;
 mod plan;
+mod plugin;
+mod push;
+mod remove;
+mod review;
 mod run;
 mod schema;
+mod show;
+mod sign;
 mod trust;
+mod update;
+mod verify;
 
 use crate::args::Verb;
 use crate::exit::Exit;
@@ -32,6 +42,15 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Exec(args) => exec::exec(args, env, out).await,
         Verb::Call(args) => call::call(args, env, out).await,
         Verb::Inspect(args) => inspect::inspect(args, env, out).await,
+        Verb::Install(args) => install::install(args, env, out).await,
+        Verb::List(args) => list::list(args, env, out),
+        Verb::Show(args) => show::show(args, env, out),
+        Verb::Review(args) => review::review(args, env, out),
+        Verb::Update(args) => update::update(args, env, out).await,
+        Verb::Remove(args) => remove::remove(args, env, out).await,
+        Verb::Verify(args) => verify::verify(args, env, out),
+        Verb::Push(args) => push::push(args, env, out),
+        Verb::Sign(args) => sign::sign(args, env, out),
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

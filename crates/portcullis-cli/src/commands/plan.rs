@@ -138,6 +138,11 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             quoted(names)
         )),
     }
+    for (name, _) in &grants.given_env {
+        words.push(format!(
+            "is told a value of `{name}` that is not yours (--env)"
+        ));
+    }
     if grants.log {
         words.push("may write lines into your log".to_owned());
     }
@@ -166,6 +171,13 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             "may keep state: {} keys, values of {} bytes, {} bytes in all ({})",
             kv.size.keys, kv.size.value, kv.size.bytes, kv.origin
         ));
+    }
+    if let Some(data) = &grants.data {
+        words.push(format!("may have a directory of its own ({})", data.origin));
+    }
+    if !grants.metadata.is_empty() {
+        let facts: Vec<_> = grants.metadata.iter().map(|key| key.name()).collect();
+        words.push(format!("may be told {} of the project", quoted(&facts)));
     }
     words.push(limits(&grants.limits));
     if let Some(exec) = &grants.exec {
@@ -316,7 +328,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

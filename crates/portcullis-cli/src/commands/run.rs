@@ -1,6 +1,8 @@
 //! `portcullis run`
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +17,14 @@ use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
 use crate::failure::{Report, Result, diagnostic};
+use crate::questions::{self, Questions};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
-use crate::settings::{Environment, Settings};
+use crate::settings::Environment;
 use crate::signals::Signals;
 use crate::target::Target;
 
@@ -32,14 +35,23 @@ impl Ask {
     /// What is passed to the plugin.
     fn words(&self) -> Vec<String> {
         match self {
-            Self::Args(args) => args.clone(),
+            Self::Args(args) | Self::Command { args, .. } | Self::Start(args) => args.clone(),
             Self::Tool { name, params } => vec![name.clone(), params.clone()],
         }
     }
 }
 
-/// What the guest gave back: text for standard output, or for standard error.
-type Answer = Result<Result<String, String>, CallError>;
+/// What the guest gave back.
+enum Answered {
+    /// Text for standard output, or for standard error.
+    Text(Result<String, String>),
+    /// The exit code of a command of WASI, which has written what it says.
+    Code(u8),
+    /// The code that a plugin of fledge left with.
+    Left(i32),
+}
+
+type Answer = Result<Answered, CallError>;
 
 /// A call that returned, or stopped by itself.
 struct Returned {
@@ -60,6 +72,10 @@ enum Ended {
 pub(super) enum Ask {
     /// Its `run`, with these arguments.
     Args(Vec<String>),
+    /// A command of WASI, with the name that it is called by and these arguments.
+    Command { name: String, args: Vec<String> },
+    /// The `_start` of a plugin of fledge, which is told these arguments.
+    Start(Vec<String>),
     /// A tool of a plugin of clawft.
     Tool { name: String, params: String },
 }
@@ -70,6 +86,7 @@ pub(super) struct Job<'a> {
     pub(super) flags: FlagSet,
     pub(super) dry_run: bool,
     pub(super) stdin: bool,
+    pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
     pub(super) ask: Ask,
     /// Whether it ends as other verbs do: 1 for an answer that is no.
@@ -88,9 +105,10 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     };
     let job = Job {
         common: &args.common,
-        flags: args.permissions.flags(),
+        flags: args.flags(),
         dry_run: args.dry_run,
         stdin: args.stdin,
+        answers: questions::answers(&args.answer)?,
         selector,
         ask: Ask::Args(guest_args.to_vec()),
         is_call: false,
@@ -101,11 +119,12 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
 pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Result<Exit> {
     let mut signals = Signals::install()?;
     let json = job.common.output.json;
-    let settings = Settings::load(job.common, job.flags, env)?;
-    let mut target = Target::find(&settings, job.selector)?;
+    let (settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
     asks::warn(&target, out);
+    // What is a command has its input wherever it is run.
+    let stdin = job.stdin || Kind::of(&target.bytes).is_command();
     let screen = Screen::default();
     let channel = if json {
         Channel::Stderr
@@ -114,10 +133,18 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     };
     let stdout = GuestOutput::new(channel, &screen);
     let stderr = GuestOutput::new(Channel::Stderr, &screen);
+    let typed_for_the_plugin = job.stdin && std::io::stdin().is_terminal();
+    let questions = Questions {
+        answers: job.answers,
+        screen: screen.clone(),
+        typed_for_the_plugin,
+        data: settings.directories.data.clone(),
+        out,
+    };
     let consent = AtTheTerminal {
         screen,
         keeper: Some(Keeper::new(&settings, &target, !job.common.no_config)),
-        typed_for_the_plugin: job.stdin && std::io::stdin().is_terminal(),
+        typed_for_the_plugin,
         data: settings.directories.data.clone(),
         out,
     };
@@ -126,9 +153,10 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let host = session::host(
         &settings,
         trail.clone(),
-        stdio(job.stdin, &stdout, &stderr),
+        stdio(stdin, &stdout, &stderr),
         Some(Arc::clone(&log)),
         consent,
+        Some(questions),
     )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);
@@ -137,11 +165,14 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         exit = signals.next() => return Ok(exit),
     };
     plan::compiled(&plugin, out);
+    for notice in plugin.notices() {
+        out.report(Level::Warning, &Report::Plain(notice.clone()));
+    }
     if job.dry_run {
         plan::print(&settings, &target, &plugin, json, out)?;
         return Ok(Exit::OK);
     }
-    let ask = call::of_kind(job.ask, plugin.kind(), job.selector)?;
+    let ask = call::of_kind(job.ask, plugin.kind(), &target, job.selector)?;
     let args = ask.words();
     let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), &args)?;
     let ended = called(&plugin, &run.id, ask, signals, &stdout).await;
@@ -186,8 +217,15 @@ async fn called(
     let session = plugin.session(run);
     let mut task = tokio::spawn(async move {
         let answer = match &ask {
-            Ask::Args(args) => session.run(args).await,
-            Ask::Tool { name, params } => session.execute_tool(name, params).await,
+            Ask::Args(args) => session.run(args).await.map(Answered::Text),
+            Ask::Command { name, args } => {
+                let args = [slice::from_ref(name), args].concat();
+                session.command(&args).await.map(Answered::Code)
+            }
+            Ask::Start(args) => session.start_fledge(args).await.map(Answered::Left),
+            Ask::Tool { name, params } => {
+                session.execute_tool(name, params).await.map(Answered::Text)
+            }
         };
         (answer, session.take_activity().await)
     });
@@ -249,8 +287,15 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
         ))?;
     } else {
         match &answer {
-            Ok(Ok(text)) => ending.stdout.paragraph(text)?,
-            Ok(Err(text)) => ending.stderr.paragraph(text)?,
+            Ok(Answered::Text(Ok(text))) => ending.stdout.paragraph(text)?,
+            Ok(Answered::Text(Err(text))) => ending.stderr.paragraph(text)?,
+            Ok(Answered::Code(_) | Answered::Left(0)) => {}
+            Ok(Answered::Left(code)) => {
+                let plugin = ending.plugin.id();
+                ending
+                    .out
+                    .tell(&format!("plugin `{plugin}` exited with code {code}"));
+            }
             Err(error) => {
                 if let Some(text) = tool_error(ending, error) {
                     ending.stderr.paragraph(&text)?;
@@ -271,16 +316,27 @@ fn tool_error(ending: &Ending<'_>, error: &CallError) -> Option<String> {
 
 fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
     match answer {
-        Ok(Ok(_)) => Exit::OK,
-        Ok(Err(_)) if activity.denials.is_empty() => Exit::NEGATIVE,
-        Ok(Err(_)) => Exit::DENIED,
+        Ok(Answered::Text(Ok(_))) => Exit::OK,
+        Ok(Answered::Text(Err(_))) if activity.denials.is_empty() => Exit::NEGATIVE,
+        Ok(Answered::Text(Err(_))) => Exit::DENIED,
+        // A command says more by its code than that it was denied something.
+        Ok(Answered::Code(code)) => Exit(*code),
+        Ok(Answered::Left(code)) => left(*code),
         Err(_) => Exit::OURS,
     }
 }
 
+/// A code as a process can have it: what is none of those is no success.
+fn left(code: i32) -> Exit {
+    u8::try_from(code).map_or(Exit::NEGATIVE, Exit)
+}
+
 /// What the operator has to know: what was denied, what failed, and what the children were.
 fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer) {
-    let level = if matches!(answer, Ok(Ok(_))) {
+    let level = if matches!(
+        answer,
+        Ok(Answered::Text(Ok(_)) | Answered::Code(0) | Answered::Left(0))
+    ) {
         Level::Warning
     } else {
         Level::Error
@@ -323,8 +379,10 @@ fn document(
     ending: &Ending<'_>,
 ) -> Value {
     let (result, error) = match answer {
-        Ok(Ok(text)) => (json!({ "ok": text }), None),
-        Ok(Err(text)) => (json!({ "err": text }), None),
+        Ok(Answered::Text(Ok(text))) => (json!({ "ok": text }), None),
+        Ok(Answered::Text(Err(text))) => (json!({ "err": text }), None),
+        Ok(Answered::Code(code)) => (json!({ "code": code }), None),
+        Ok(Answered::Left(code)) => (json!({ "code": code }), None),
         Err(error) => {
             let told = tool_error(ending, error).map(|text| json!({ "err": text }));
             (told.unwrap_or_default(), Some(error.diagnostic()))

@@ -1,10 +1,8 @@
 //! `portcullis trust`: a policy found in a working tree counts as one's own, as it is now and no longer.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use jiff::Timestamp;
-use portcullis_audit::{Event, Sink, TrustChanged};
+use portcullis_audit::{Event, TrustChanged};
 use portcullis_config::{AuditForwards, FlagSet};
 use serde_json::json;
 use similar::TextDiff;
@@ -12,7 +10,7 @@ use similar::TextDiff;
 use super::plan;
 use crate::args::{Common, TrustArgs, TrustVerb};
 use crate::code;
-use crate::consent::{self, Terminal};
+use crate::consent::{self, Terminal, wrapped};
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::render::{Printer, count, line};
@@ -21,8 +19,6 @@ use crate::settings::trusted::{Named, Record, Store};
 use crate::settings::{self, Directories, Environment, Settings};
 use crate::signals::Signals;
 
-/// Characters of a line, before it is continued on the next.
-const WIDTH: usize = 200;
 /// Lines around a difference that are shown with it.
 const AROUND: usize = 3;
 
@@ -129,17 +125,6 @@ impl Offer {
         );
         Ok(lines.iter().flat_map(|text| wrapped(text)).collect())
     }
-}
-
-/// All of a text, escaped: nobody agrees to what was cut off.
-fn wrapped(text: &str) -> Vec<String> {
-    let escaped: Vec<char> = consent::escaped(text).chars().collect();
-    let chunks = escaped.chunks(WIDTH).enumerate();
-    let wrapped = chunks.map(|(at, chunk)| {
-        let begin = if at == 0 { "" } else { "      " };
-        format!("{begin}{}", chunk.iter().collect::<String>())
-    });
-    wrapped.collect()
 }
 
 /// What is different between two states of a policy.
@@ -309,7 +294,6 @@ fn write_down(
     record: Option<&Record>,
     out: Printer,
 ) -> Result<()> {
-    let trail = session::open_trail(directories, forwards)?;
     let event = Event::TrustChanged(TrustChanged {
         file: path.display().to_string(),
         sha256: record.map(|record| record.sha256.clone()),
@@ -319,9 +303,5 @@ fn write_down(
             .map(|(id, named)| (id.clone(), named.sha256.clone().unwrap_or_default()))
             .collect(),
     });
-    Arc::clone(&trail)
-        .append(Timestamp::now(), &event)
-        .map_err(|error| Failure::audit(&error))?;
-    session::settle(&trail, out);
-    Ok(())
+    session::write_down(directories, forwards, &event, out)
 }

@@ -6,9 +6,10 @@ use portcullis_config::edit::{self, Edit, Right};
 use portcullis_config::{Context, Manifest};
 use portcullis_policy::{Decision, ExecRequest, Grants, PluginId, ProgramRule, decide};
 
-use crate::commands::edit::{load, prepare};
+use crate::commands::edit::{Change, edit_installed, load, prepare};
 use crate::failure::{Failure, Report, Result};
-use crate::settings::{self, Environment, Settings};
+use crate::settings::installed::Installed;
+use crate::settings::{Environment, Settings};
 use crate::target::Target;
 
 /// Where answers of one plugin are kept.
@@ -22,6 +23,8 @@ pub(crate) struct Keeper {
     manifest: Option<Manifest>,
     /// The user's own policy file, if this run reads it.
     file: Option<PathBuf>,
+    /// Of an installed plugin: what is installed.
+    installed: Option<Installed>,
     context: Context,
     env: Environment,
 }
@@ -37,14 +40,19 @@ impl Keeper {
             grants: target.entry.grants.clone(),
             manifest: target.manifest().cloned(),
             file: reads_own.then(|| directories.policy.clone()),
-            context: settings::context(&settings.project, directories, &settings.env),
+            installed: target.entry.installed.then(|| settings.installed.clone()),
+            context: settings.context.clone(),
             env: settings.env.clone(),
         }
     }
 
-    /// The file that an answer would be written to.
-    pub(super) fn file(&self) -> Option<&PathBuf> {
-        self.file.as_ref()
+    /// Where an answer would be kept, in words.
+    pub(super) fn place(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(match &self.installed {
+            Some(_) => "with the installed plugin".to_owned(),
+            None => format!("in {}", file.display()),
+        })
     }
 
     /// Whether the plugin itself asked for it: what its manifest does not name, no answer gives it.
@@ -72,6 +80,19 @@ impl Keeper {
     }
 
     fn write(&self, file: &Path, rule: &ProgramRule) -> Result<()> {
+        let right = Right::Answer(Box::new(ProgramRule {
+            plugin_sha256: Some(self.sha256),
+            ..rule.clone()
+        }));
+        if let Some(installed) = &self.installed {
+            let id = self.plugin.clone();
+            let edit = Edit {
+                plugin: id,
+                path: None,
+                right,
+            };
+            return edit_installed(installed, &self.context, &edit, Change::Grant).map(drop);
+        }
         prepare(file, &self.env)?;
         // By its path: another plugin may have the same id there.
         let entry = load(file, &self.context)?.plugin(&self.path.display().to_string())?;
@@ -85,10 +106,7 @@ impl Keeper {
                 .origin
                 .is_none()
                 .then(|| self.path.display().to_string()),
-            right: Right::Answer(Box::new(ProgramRule {
-                plugin_sha256: Some(self.sha256),
-                ..rule.clone()
-            })),
+            right,
         };
         edit::update(file, |text| edit::grant(text, &edit, file, &self.context))?;
         Ok(())

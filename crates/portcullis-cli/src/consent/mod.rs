@@ -16,7 +16,7 @@ use crate::render::{Printer, line};
 
 pub(crate) use keep::Keeper;
 pub(crate) use terminal::Terminal;
-pub(crate) use text::escaped;
+pub(crate) use text::{escaped, wrapped};
 pub(crate) use turn::take as turn;
 
 /// How long a plugin's output may take to be written before a question.
@@ -121,22 +121,22 @@ impl AtTheTerminal {
 
     fn keys(&self) -> Keys {
         match &self.keeper {
-            Some(keeper) if keeper.file().is_some() => Keys::All,
+            Some(keeper) if keeper.place().is_some() => Keys::All,
             Some(_) => Keys::Run,
             None => Keys::Once,
         }
     }
 
     fn words(&self, keys: &Keys, columns: usize) -> String {
-        let file = self.keeper.as_ref().and_then(|keeper| keeper.file());
-        match (keys, file) {
+        let place = self.keeper.as_ref().and_then(Keeper::place);
+        match (keys, place) {
             (Keys::Incomplete, _) => "  s: show all of it   n: no\n".to_owned(),
             (Keys::Once, _) => "  o: once   n: no\n".to_owned(),
             (Keys::Run, _) | (Keys::All, None) => {
                 "  o: once   r: for this run   n: no\n".to_owned()
             }
-            (Keys::All, Some(file)) => {
-                let always = format!("  a: always, exactly this; kept in {}", file.display());
+            (Keys::All, Some(place)) => {
+                let always = format!("  a: always, exactly this; kept {place}");
                 let always = text::middle(&text::escaped(&always), columns.saturating_sub(1));
                 format!("  o: once   r: for this run   n: no\n{always}\n")
             }

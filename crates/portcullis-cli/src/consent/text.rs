@@ -142,6 +142,20 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
+/// Characters of a line, before it is continued on the next.
+const WIDTH: usize = 200;
+
+/// All of a text, escaped: nobody agrees to what was cut off.
+pub(crate) fn wrapped(text: &str) -> Vec<String> {
+    let escaped: Vec<char> = escaped(text).chars().collect();
+    let chunks = escaped.chunks(WIDTH).enumerate();
+    let wrapped = chunks.map(|(at, chunk)| {
+        let begin = if at == 0 { "" } else { "      " };
+        format!("{begin}{}", chunk.iter().collect::<String>())
+    });
+    wrapped.collect()
+}
+
 /// The beginning and the end of a text that is wider than the room for it.
 pub(super) fn middle(text: &str, room: usize) -> String {
     // A letter beyond ASCII takes two columns at most.

@@ -34,6 +34,11 @@ impl Directories {
         self.data.join("caches")
     }
 
+    /// The installed plugins: below the data directory, which no grant reaches.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.data.join("plugins")
+    }
+
     /// The state of plugins: below the data directory, which no grant reaches.
     pub(crate) fn state(&self) -> PathBuf {
         self.data.join("kv")

@@ -4,6 +4,7 @@ mod ceiling;
 mod directories;
 mod environment;
 mod found;
+pub(crate) mod installed;
 mod trust;
 pub(crate) mod trusted;
 
@@ -12,11 +13,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::{ConfigCode, Context, FlagSet, Layer, OwnState, PolicySet, Trust};
+use portcullis_policy::Provenance;
+use portcullis_registry::Record;
 use sha2::{Digest, Sha256};
 
 use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Report, Result, Say, diagnostic};
+use installed::Installed;
+pub(crate) use installed::revoked;
 
 pub(crate) use directories::Directories;
 pub(crate) use environment::Environment;
@@ -33,6 +38,9 @@ pub(crate) struct Settings {
     /// The policy files that were read, in order.
     pub(crate) files: Vec<PolicyFile>,
     pub(crate) policy: PolicySet,
+    /// What policy files are read against.
+    pub(crate) context: Context,
+    pub(crate) installed: Installed,
     /// What plugins of a trusted file have to be.
     pins: BTreeMap<PathBuf, Option<[u8; 32]>>,
 }
@@ -78,37 +86,31 @@ impl Settings {
     /// # Errors
     /// Every mistake of the environment, of a file or of a flag.
     pub(crate) fn load(common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
-        let (project, directories) = places(common, &env)?;
-        let files = policy_files(common, &env, &project, &directories)?;
+        let (place, files) = Place::of(common, env)?;
         let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
-            return Self::with_files(project, directories, files, flags, env);
+            return Self::with_files(place, files, flags);
         };
-        let path = real(&env.cwd.join(&files[at].path));
-        let Some(record) = trusted::Store::read(&directories.data)?.files.remove(&path) else {
-            return Self::with_files(project, directories, files, flags, env);
+        let path = real(&place.env.cwd.join(&files[at].path));
+        let store = trusted::Store::read(&place.directories.data)?;
+        let Some(record) = store.files.get(&path) else {
+            return Self::with_files(place, files, flags);
         };
         let mut believed = files.clone();
         believed[at].role = Role::Trusted;
         let is_same = record.sha256 == hex::encode(Sha256::digest(&files[at].text));
         if is_same {
-            let mut settings = Self::with_files(
-                project.clone(),
-                directories.clone(),
-                believed,
-                flags.clone(),
-                env.clone(),
-            )?;
+            let mut settings = Self::with_files(place.clone(), believed, flags.clone())?;
             // What is hashed is what was parsed; what is loaded later is held to it once more.
             if settings.policy.forbids_trust().is_some() {
-                return Self::with_files(project, directories, files, flags, env);
+                return Self::with_files(place, files, flags);
             }
             let now = settings.record(at)?;
-            if now == record {
+            if now == *record {
                 settings.pins = now.pins();
                 return Ok(settings);
             }
         }
-        Self::with_files(project, directories, files, flags, env).map_err(was_trusted)
+        Self::with_files(place, files, flags).map_err(was_trusted)
     }
 
     /// As [`Self::load`], as if the policy of the working tree were trusted. The second is its place among the files.
@@ -120,13 +122,12 @@ impl Settings {
         flags: FlagSet,
         env: Environment,
     ) -> Result<(Self, usize)> {
-        let (project, directories) = places(common, &env)?;
-        let mut files = policy_files(common, &env, &project, &directories)?;
+        let (place, mut files) = Place::of(common, env)?;
         let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
-            return Err(nothing_found(&project));
+            return Err(nothing_found(&place.project));
         };
         files[at].role = Role::Trusted;
-        let settings = Self::with_files(project, directories, files, flags, env)?;
+        let settings = Self::with_files(place, files, flags)?;
         Ok((settings, at))
     }
 
@@ -148,27 +149,48 @@ impl Settings {
             .iter()
             .map(|path| PolicyFile::read(path, Role::Named, &env))
             .collect::<Result<_>>()?;
-        Self::with_files(project, directories, files, FlagSet::default(), env)
+        let installed = Installed::read(&directories, false)?;
+        let place = Place {
+            project,
+            directories,
+            installed,
+            env,
+        };
+        Self::with_files(place, files, FlagSet::default())
     }
 
-    fn with_files(
-        project: PathBuf,
-        directories: Directories,
-        files: Vec<PolicyFile>,
-        flags: FlagSet,
-        env: Environment,
-    ) -> Result<Self> {
-        let files_as_layers = files.iter().map(PolicyFile::layer);
-        let layers: Vec<_> = files_as_layers.chain([Layer::Flags(flags)]).collect();
-        let policy = PolicySet::load(&layers, &context(&project, &directories, &env))?;
+    fn with_files(place: Place, files: Vec<PolicyFile>, flags: FlagSet) -> Result<Self> {
+        let Place {
+            project,
+            directories,
+            installed,
+            env,
+        } = place;
+        let context = context(&project, &directories, &env, &installed)?;
+        let policy = policy(&files, &installed, flags, &context)?;
         Ok(Self {
             env,
             project,
             directories,
             files,
             policy,
+            context,
+            installed,
             pins: BTreeMap::new(),
         })
+    }
+
+    /// The policy, and what it was read against, as if this were installed besides, or instead of what has its name.
+    pub(crate) fn with_installed(&self, record: &Record) -> Result<(PolicySet, Context)> {
+        let installed = self.installed.with(record);
+        let context = context(&self.project, &self.directories, &self.env, &installed)?;
+        let policy = policy(&self.files, &installed, FlagSet::default(), &context)?;
+        Ok((policy, context))
+    }
+
+    /// Whose signatures count, and which contents do or never do.
+    pub(crate) fn provenance(&self) -> &Provenance {
+        self.policy.provenance()
     }
 
     /// The certificates that commands trust, if they are not the system's.
@@ -203,6 +225,44 @@ impl Settings {
     }
 }
 
+/// Where a verb is, before anything of the policy is understood.
+#[derive(Clone)]
+struct Place {
+    project: PathBuf,
+    directories: Directories,
+    installed: Installed,
+    env: Environment,
+}
+
+impl Place {
+    /// The place, and the policy files there.
+    fn of(common: &Common, env: Environment) -> Result<(Self, Vec<PolicyFile>)> {
+        let (project, directories) = places(common, &env)?;
+        let files = policy_files(common, &env, &project, &directories)?;
+        let installed = Installed::read(&directories, !common.no_config)?;
+        let place = Self {
+            project,
+            directories,
+            installed,
+            env,
+        };
+        Ok((place, files))
+    }
+}
+
+/// All layers: what was granted to installed plugins comes first, so that files can say more of it.
+fn policy(
+    files: &[PolicyFile],
+    installed: &Installed,
+    flags: FlagSet,
+    context: &Context,
+) -> Result<PolicySet> {
+    let files = files.iter().map(PolicyFile::layer);
+    let layers = installed.layers().chain(files);
+    let layers: Vec<_> = layers.chain([Layer::Flags(flags)]).collect();
+    Ok(PolicySet::load(&layers, context)?)
+}
+
 /// The project directory and our own.
 pub(crate) fn places(common: &Common, env: &Environment) -> Result<(PathBuf, Directories)> {
     let project = common.project.as_deref().unwrap_or(&env.cwd);
@@ -222,7 +282,15 @@ pub(crate) fn places(common: &Common, env: &Environment) -> Result<(PathBuf, Dir
 }
 
 /// What policy files are read against.
-pub(crate) fn context(project: &Path, directories: &Directories, env: &Environment) -> Context {
+///
+/// # Errors
+/// What an installed plugin says of itself cannot be understood.
+pub(crate) fn context(
+    project: &Path,
+    directories: &Directories,
+    env: &Environment,
+    installed: &Installed,
+) -> Result<Context> {
     let Directories {
         home,
         policy,
@@ -232,7 +300,8 @@ pub(crate) fn context(project: &Path, directories: &Directories, env: &Environme
         audit,
     } = directories.clone();
     let own = |path: PathBuf, secret| OwnState { path, secret };
-    Context {
+    Ok(Context {
+        installed: installed.described()?,
         cwd: env.cwd.clone(),
         home,
         own_state: vec![
@@ -243,7 +312,7 @@ pub(crate) fn context(project: &Path, directories: &Directories, env: &Environme
             own(audit, true),
         ],
         ..Context::new(project)
-    }
+    })
 }
 
 fn policy_files(

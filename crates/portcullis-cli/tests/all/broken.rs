@@ -166,9 +166,16 @@ const PLUGINS: &[Case] = &[
         "error[P0601]: cannot load plugin `p`: the file is a core module, and not in the form of plugins",
     ),
     plugin(
-        "a WASI preview 1 command",
-        Wat("core-hello"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module for WASI preview 1, with a `_start`",
+        "a WASI preview 1 reactor",
+        Assemble("(module (func (export \"_initialize\")))"),
+        "error[P0601]: cannot load plugin `p`: the file is a core module that is a reactor of WASI preview 1, and does nothing by itself",
+    ),
+    plugin(
+        "a module that is a WASI command and a reactor",
+        Assemble(
+            "(module (memory (export \"memory\") 1) (func (export \"_start\")) (func (export \"_initialize\")))",
+        ),
+        "error[P0604]: cannot load plugin `p`: its interface does not fit",
     ),
     plugin(
         "a module for Extism",
@@ -176,9 +183,9 @@ const PLUGINS: &[Case] = &[
         "error[P0601]: cannot load plugin `p`: the file is a core module for Extism",
     ),
     plugin(
-        "a module for fledge",
+        "a module for fledge that imports what fledge has not",
         Assemble("(module (import \"fledge\" \"log\" (func)))"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module for fledge",
+        "error[P0603]: cannot load plugin `p`: it imports what it is not given",
     ),
     plugin(
         "a module for Reglet",
@@ -623,6 +630,36 @@ const USAGES: &[Case] = &[
         "trust",
         2,
         "error[P0921]: there is no `portcullis.toml` of a working tree in `[DIR]/project` or above",
+    ),
+    usage(
+        "a plugin to install that says nothing of itself",
+        "install --yes p.wasm",
+        2,
+        "error[P0931]: `[DIR]/project/p.wasm` cannot be installed",
+    ),
+    usage(
+        "a plugin to install that is not there",
+        "install --yes gone",
+        2,
+        "error[P0852]: cannot read `[DIR]/project/gone`",
+    ),
+    usage(
+        "a plugin that is not installed",
+        "show nosuch",
+        1,
+        "error[P0932]: no plugin `nosuch` is installed",
+    ),
+    usage(
+        "a plugin that is pushed to no registry",
+        "push gone gone",
+        2,
+        "error[P0907]: `gone` is no place in a registry",
+    ),
+    usage(
+        "a key that signs nothing",
+        "sign --key policy.toml gone",
+        2,
+        "error[P0864]: the key is no private key of Ed25519 or P-256 in PEM without a password",
     ),
     usage(
         "a code that is none",

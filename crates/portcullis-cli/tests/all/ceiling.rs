@@ -21,7 +21,7 @@ const CAT: [&str; 8] = [
 const BELOW: &str = "mount -t overlay -o \"lowerdir=$1:/etc\" overlay /etc && shift && exec \"$@\"";
 
 /// A machine with this ceiling. `None` where nobody can make one here.
-fn below(test: &str, context: Context, ceiling: &str) -> Option<Below> {
+pub(crate) fn below(test: &str, context: Context, ceiling: &str) -> Option<Below> {
     let etc = context.root().join("etc");
     fs::create_dir_all(etc.join("portcullis")).unwrap();
     for dir in [&etc, &etc.join("portcullis")] {
@@ -42,7 +42,7 @@ fn below(test: &str, context: Context, ceiling: &str) -> Option<Below> {
     Some(below)
 }
 
-struct Below(Context);
+pub(crate) struct Below(pub(crate) Context);
 
 impl Below {
     fn etc(&self) -> String {
@@ -68,11 +68,11 @@ impl Below {
         self.unshared(&[&[env!("CARGO_BIN_EXE_portcullis")], args].concat())
     }
 
-    fn code(&self, args: &[&str]) -> i32 {
+    pub(crate) fn code(&self, args: &[&str]) -> i32 {
         self.output(args).status.code().unwrap()
     }
 
-    fn stderr(&self, args: &[&str]) -> String {
+    pub(crate) fn stderr(&self, args: &[&str]) -> String {
         String::from_utf8(self.output(args).stderr).unwrap()
     }
 

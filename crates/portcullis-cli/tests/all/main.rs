@@ -5,6 +5,7 @@
 
 mod audit;
 mod broken;
+mod cache_attacks;
 mod ceiling;
 mod children;
 mod clawft;
@@ -17,7 +18,10 @@ mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod fledge;
 mod held_children;
+mod installing;
+mod interrupted;
 mod kv;
 mod languages;
 mod log;
@@ -25,7 +29,9 @@ mod policy;
 mod run;
 mod secrets;
 mod session;
+mod signed;
 mod stop;
 mod terminal;
 mod trust;
 mod trusting;
+mod wasi_command;

@@ -16,7 +16,7 @@ fn mistakes_are_shown_where_they_are() {
      --> policy.toml:6:1
       |
     6 | alow = 1
-      | ^^^^ expected one of `clock`, `env`, `env_allow_prefixes`, `exec`, `fs`, `http`, `id`, `kv`, `late`, `limits`, `log`, `net`, `path`, `random`, `sha256`
+      | ^^^^ expected one of `clock`, `data`, `env`, `env_allow_prefixes`, `exec`, `fs`, `http`, `id`, `kv`, `late`, `limits`, `log`, `metadata`, `net`, `path`, `random`, `sha256`
     error[P0109]: `2 days` is not a time
      --> policy.toml:7:15
       |
@@ -227,12 +227,13 @@ fn inspect_shows_a_plugin_and_runs_none_of_it() {
 #[test]
 fn inspect_says_what_a_file_is_that_is_no_plugin() {
     let context = Context::new();
-    context.write("p.wasm", portcullis_testkit::wat("core-hello"));
+    context.write("p.wasm", portcullis_testkit::wat("empty-module"));
     let output = context.output(&["inspect", "p.wasm"]);
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stdout.contains("a core module for WASI preview 1") && stdout.contains("wasm32-wasip2"),
+        stdout.contains("a core module, and not in the form of plugins")
+            && stdout.contains("wasm32-wasip2"),
         "{stdout}"
     );
 }

@@ -1,9 +1,18 @@
 //! Code compiled by somebody else is used only if it is what was ordered, whole.
 
-use portcullis_codecache::{AnswerError, Order, serve};
+use portcullis_codecache::{AnswerError, Maker, Order, serve};
 use wasmtime::{Config, Engine};
 
 use crate::{Place, component_wasm, module_wasm, run, run_module};
+
+/// Makes a component of whatever it is given, but of nothing.
+const MAKER: Maker = Maker {
+    recipe: [1; 32],
+    make: |wasm| match wasm {
+        [] => Err("nothing comes of nothing".to_owned()),
+        _ => Ok(component_wasm(7)),
+    },
+};
 
 fn order(engine: &Engine, answer: u32) -> Order {
     Order::component(engine, component_wasm(answer)).unwrap()
@@ -11,7 +20,7 @@ fn order(engine: &Engine, answer: u32) -> Order {
 
 fn answer(engine: &Engine, order: &Order) -> Vec<u8> {
     let mut answer = Vec::new();
-    serve(engine, order.message(), &mut answer).unwrap();
+    serve(engine, Some(&MAKER), order.message(), &mut answer).unwrap();
     answer
 }
 
@@ -53,6 +62,54 @@ fn a_core_module_is_ordered_in_the_same_way_and_is_no_component() {
     let other = answer(&engine, &Order::module(&engine, module_wasm(7)).unwrap());
     assert!(matches!(
         order.accept(other),
+        Err(AnswerError::NotAuthentic)
+    ));
+}
+
+#[test]
+fn a_component_that_is_made_first_is_kept_for_its_module_and_recipe() {
+    let (place, engine) = (Place::new(), Engine::default());
+    let cache = place.cache();
+    let order = Order::made(&engine, &MAKER, module_wasm(3)).unwrap();
+    let answer = answer(&engine, &order);
+    let compiled = order.accept(answer).unwrap();
+    cache.put_compiled(&compiled).unwrap();
+    assert_eq!(run(&engine, &compiled.component().unwrap()), 7);
+    let get = |maker: &Maker, module: u32| {
+        let cached = cache.get_made(&engine, maker, &module_wasm(module));
+        cached.unwrap().map(|component| run(&engine, &component))
+    };
+    assert_eq!(get(&MAKER, 3), Some(7));
+    assert_eq!(get(&MAKER, 4), None, "another module");
+    let other = Maker {
+        recipe: [2; 32],
+        ..MAKER
+    };
+    assert_eq!(get(&other, 3), None, "another recipe");
+    let as_module = cache.get_module(&engine, &module_wasm(3)).unwrap();
+    assert!(as_module.is_none(), "the module itself was not compiled");
+}
+
+#[test]
+fn what_cannot_be_made_is_refused_and_who_makes_nothing_serves_no_such_order() {
+    let engine = Engine::default();
+    let order = Order::made(&engine, &MAKER, Vec::new()).unwrap();
+    let answer = answer(&engine, &order);
+    let Err(AnswerError::Refused(why)) = order.accept(answer) else {
+        panic!("made");
+    };
+    assert_eq!(why, "nothing comes of nothing");
+    let order = Order::made(&engine, &MAKER, module_wasm(3)).unwrap();
+    assert!(serve(&engine, None, order.message(), Vec::new()).is_err());
+    // A server with another recipe makes something else.
+    let other = Maker {
+        recipe: [2; 32],
+        ..MAKER
+    };
+    let mut answer = Vec::new();
+    serve(&engine, Some(&other), order.message(), &mut answer).unwrap();
+    assert!(matches!(
+        order.accept(answer),
         Err(AnswerError::NotAuthentic)
     ));
 }
@@ -137,7 +194,7 @@ fn what_is_no_order_is_not_served() {
     let mut output = Vec::new();
     let engine = Engine::default();
     let of_no_kind = [&module_wasm(7)[..], &[3], &[0; 32]].concat();
-    assert!(serve(&engine, &b"short"[..], &mut output).is_err());
-    assert!(serve(&engine, &of_no_kind[..], &mut output).is_err());
+    assert!(serve(&engine, None, &b"short"[..], &mut output).is_err());
+    assert!(serve(&engine, None, &of_no_kind[..], &mut output).is_err());
     assert_eq!(output, b"");
 }

@@ -1,5 +1,6 @@
 //! Changes to a policy file that keep its comments and layout, and are proved before they are handed back.
 
+mod installed;
 mod list;
 mod store;
 mod table;
@@ -7,8 +8,8 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
-    FsAccess, Grants, HostRule, HttpHosts, HttpRule, Narrowing, Net, PluginId, ProgramRef,
-    ProgramRule, RuleId,
+    FsAccess, Grants, HostRule, HttpHosts, HttpRule, MetadataKey, Narrowing, Net, PluginId,
+    ProgramRef, ProgramRule, RuleId,
 };
 
 use crate::context::{Base, Context};
@@ -17,6 +18,7 @@ use crate::network;
 use crate::policy_set::{Layer, PolicySet, SelectError, Trust};
 use crate::trial;
 
+pub use installed::{grant_asked, of_content, rebind};
 pub use store::{StoreError, update, write};
 
 /// One change to one plugin's grants.
@@ -54,6 +56,10 @@ pub enum Right {
     Http(String),
     /// State of its own, as much as is the default.
     Kv,
+    /// A directory of its own, for a plugin of fledge.
+    Data,
+    /// A fact that a plugin of fledge may be told.
+    Metadata(MetadataKey),
     /// A program with exactly these arguments, as somebody answered who was asked: with the variables, the input and the
     /// plugin's SHA-256 of the rule. Its name and place do not matter.
     Answer(Box<ProgramRule>),
@@ -131,6 +137,8 @@ pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<
         | Right::Env(_)
         | Right::Log
         | Right::Kv
+        | Right::Data
+        | Right::Metadata(_)
         | Right::Answer(_)
         | Right::Rule(_) => {}
     }
@@ -301,6 +309,10 @@ impl Place<'_> {
             }
             Right::Kv if grants.kv.is_some() => Ok(()),
             Right::Kv => Err("there is no `kv`".to_owned()),
+            Right::Data if grants.data.is_some() => Ok(()),
+            Right::Data => Err("`data` is not `true`".to_owned()),
+            Right::Metadata(key) if grants.metadata.contains(key) => Ok(()),
+            Right::Metadata(key) => Err(format!("`metadata` has no `{key}`")),
             Right::Rule(_) => Err("a rule is not a right".to_owned()),
         }
     }
@@ -363,6 +375,14 @@ impl Place<'_> {
                 let kv = grants.kv.as_ref()?;
                 Some(format!("`kv` is granted at {}", kv.origin))
             }
+            Right::Data => {
+                let data = grants.data.as_ref()?;
+                Some(format!("`data` is granted at {}", data.origin))
+            }
+            Right::Metadata(key) => grants
+                .metadata
+                .contains(key)
+                .then(|| format!("`metadata` has `{key}`")),
             Right::Answer(_) | Right::Rule(_) => None,
         }
     }
@@ -378,6 +398,8 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Log
         | Right::Http(_)
         | Right::Kv
+        | Right::Data
+        | Right::Metadata(_)
         | Right::Answer(_)
         | Right::Rule(_) => FsAccess::Read,
     }

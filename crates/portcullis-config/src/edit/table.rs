@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use portcullis_policy::{ArgToken, ProgramRule};
+use portcullis_policy::{ArgToken, PluginId, ProgramRule};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
+use super::installed::{Grant, What};
 use super::{Edit, EditError, Right, list};
 
 /// The text of a policy file, open for changes.
@@ -55,6 +56,11 @@ impl Document {
                 set(entry, "kv", true.into());
                 Ok(())
             }
+            Right::Data => {
+                set(entry, "data", true.into());
+                Ok(())
+            }
+            Right::Metadata(key) => add(entry, "metadata", key.name().into()),
             Right::Rule(_) => Err(EditError::RuleByName),
         }
     }
@@ -86,13 +92,11 @@ impl Document {
             Right::Env(name) => take(entry, &["env"], |_, item| {
                 text_or(item, "name") == Some(name)
             }),
-            Right::Log => {
-                let written = entry.get("log").and_then(Item::as_bool) == Some(true);
-                if written {
-                    set(entry, "log", false.into());
-                }
-                Ok(written)
-            }
+            Right::Log => Ok(take_bool(entry, "log")),
+            Right::Data => Ok(take_bool(entry, "data")),
+            Right::Metadata(key) => take(entry, &["metadata"], |_, item| {
+                text_or(item, "name") == Some(key.name())
+            }),
             Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
                 text_or(item, "host") == Some(host)
             }),
@@ -125,6 +129,35 @@ impl Document {
                     rule: id.clone(),
                 };
                 if removed { Ok(true) } else { Err(missing()) }
+            }
+        }
+    }
+
+    /// Puts a text in the place of another one, in a plugin's entry.
+    pub(super) fn set_text(
+        &mut self,
+        plugin: &PluginId,
+        key: &str,
+        text: &str,
+    ) -> Result<(), EditError> {
+        let entry = self.entry(plugin.as_str());
+        let entry = entry.ok_or_else(|| EditError::NoEntry(plugin.clone()))?;
+        set(entry, key, text.into());
+        Ok(())
+    }
+
+    /// Writes a grant into a plugin's entry.
+    pub(super) fn add_value(&mut self, plugin: &PluginId, grant: Grant) -> Result<(), EditError> {
+        let entry = self.entry(plugin.as_str());
+        let mut entry = entry.ok_or_else(|| EditError::NoEntry(plugin.clone()))?;
+        if let Some(table) = grant.table {
+            entry = child(entry, table)?;
+        }
+        match grant.what {
+            What::Item(value) => add(entry, grant.key, value),
+            What::Is(value) => {
+                set(entry, grant.key, value);
+                Ok(())
             }
         }
     }
@@ -219,6 +252,15 @@ fn add_net(entry: &mut dyn TableLike, net: &str) -> Result<(), EditError> {
         set(entry, "net", Value::Array(Array::new()));
     }
     add(entry, "net", net.into())
+}
+
+/// Says no where it says yes. Returns whether it did.
+fn take_bool(entry: &mut dyn TableLike, key: &str) -> bool {
+    let written = entry.get(key).and_then(Item::as_bool) == Some(true);
+    if written {
+        set(entry, key, false.into());
+    }
+    written
 }
 
 /// Whether it is a whole network, and no host.

@@ -318,3 +318,44 @@ fn a_file_of_the_tree_lets_no_output_past_a_plugin() {
             .inherit_output
     );
 }
+
+#[test]
+fn directories_and_variables_of_commands_are_grants_like_others() {
+    let project = Project::new();
+    let read = |dirs: &[&str], env: &[&str]| {
+        let own = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let set = FlagSet {
+            dirs: own(dirs),
+            env: own(env),
+            ..flags()
+        };
+        let layers = [project.trusted(HEAD), Layer::Flags(set)];
+        let set = portcullis_config::PolicySet::load(&layers, &project.context);
+        Some(set.ok()?.plugin("p").ok()?.grants)
+    };
+    let grants = read(&["out::/data", "notes"], &["LANG", "A=1", "A=b=c"]).unwrap();
+    let seen: Vec<_> = grants
+        .fs
+        .iter()
+        .map(|grant| (grant.guest.as_str(), grant.access, grant.origin.to_string()))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (
+                "/data",
+                FsAccess::ReadWrite,
+                "`--dir out::/data`".to_owned()
+            ),
+            ("notes", FsAccess::ReadWrite, "`--dir notes`".to_owned()),
+        ]
+    );
+    assert_eq!(grants.env, ["LANG", "A"]);
+    assert_eq!(grants.given_env, [("A".to_owned(), "b=c".to_owned())]);
+    for dir in ["gone", "gone::/x", "out::", "::/x"] {
+        assert!(read(&[dir], &[]).is_none(), "{dir}");
+    }
+    for name in ["", "=x", "A B", "A*"] {
+        assert!(read(&[], &[name]).is_none(), "{name}");
+    }
+}

@@ -103,7 +103,7 @@ fn the_mistakes_of_a_manifest_are_told_together() {
     assert_eq!(
         errors,
         "\
-plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `component`, `description`, `id`, `version`, `world`
+plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `commands`, `component`, `description`, `id`, `minimum_host`, `version`, `world`
 plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expected one of `exec`, `fs`, `http`, `env`, `kv`, `log`, `prompt`, `metadata`"
     );
     let errors = Manifest::parse(
@@ -118,8 +118,77 @@ plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expecte
 plugin.toml:1:6: error[P0102]: `a b` is not a plugin id: 1 to 128 letters, digits, `.`, `_` or `-`, starting with a letter or digit
 plugin.toml:3:9: error[P0102]: `world` is one word of at most 256 bytes
 plugin.toml:4:13: error[P0102]: `component` is the name of a file beside this one
-plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `component`, `description`, `id`, `version`, `world`
+plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `commands`, `component`, `description`, `id`, `minimum_host`, `version`, `world`
 plugin.toml:8:8: error[P0102]: `path` belongs to the capability `fs`, not to `exec`
 plugin.toml:9:10: error[P0102]: `reason` is empty"
     );
+}
+
+const HEAD: &str = "id = \"p\"\nversion = \"1\"\nworld = \"w\"\n";
+
+fn mistakes(text: &str) -> String {
+    let parsed = Manifest::parse(Path::new("plugin.toml"), text);
+    parsed.map_or_else(|errors| errors.to_string(), |_| String::new())
+}
+
+#[test]
+fn commands_have_names_and_arguments_of_their_own() {
+    let manifest = parse(&format!(
+        "{HEAD}[[commands]]\nname = \"report\"\ndescription = \"Reports\"\n[[commands]]\nname = \"short-report\"\nargs = [\"--short\"]\n"
+    ));
+    let commands: Vec<_> = manifest
+        .commands
+        .iter()
+        .map(|command| (command.name.as_str(), command.args.concat()))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            ("report", String::new()),
+            ("short-report", "--short".to_owned())
+        ]
+    );
+    assert_eq!(manifest.commands[0].description.as_deref(), Some("Reports"));
+    let two = format!("{HEAD}[[commands]]\nname = \"x\"\n[[commands]]\nname = \"x\"\n");
+    assert_eq!(
+        mistakes(&two),
+        "plugin.toml:7:8: error[P0103]: two commands are called `x`"
+    );
+    for name in ["", "-x", "../x", "a b", "x\\n", &"x".repeat(65)] {
+        let text = format!("{HEAD}[[commands]]\nname = \"{name}\"\n");
+        assert!(
+            mistakes(&text).contains("is no name of a command"),
+            "{name}"
+        );
+    }
+    let longest = format!("{HEAD}[[commands]]\nname = \"{}\"\n", "x".repeat(64));
+    assert_eq!(mistakes(&longest), "");
+}
+
+#[test]
+fn a_plugin_that_needs_a_later_host_is_refused() {
+    let needs = |version: &str| mistakes(&format!("{HEAD}minimum_host = \"{version}\"\n"));
+    let this = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        (needs(this), needs("0.0.1")),
+        (String::new(), String::new())
+    );
+    assert_eq!(
+        needs("99.0.0"),
+        format!(
+            "plugin.toml:4:16: error[P0112]: the plugin needs Portcullis 99.0.0 or later, and this is {this}"
+        )
+    );
+    assert!(needs("1").contains("is no version such as `0.1.0`"));
+}
+
+#[test]
+fn a_reason_is_one_line_that_a_person_reads() {
+    let asks = |reason: &str| {
+        mistakes(&format!(
+            "{HEAD}[[asks]]\ncapability = \"log\"\nreason = \"{reason}\"\n"
+        ))
+    };
+    assert_eq!(asks(&"\u{e9}".repeat(140)), "");
+    assert!(asks(&"x".repeat(141)).contains("`reason` has 141 characters, and may have 140"));
 }

@@ -77,6 +77,22 @@ fn a_directory_has_the_component_that_its_manifest_names() {
     let package = read_at(&clawft.path().join("notes")).unwrap();
     assert_eq!(package.manifest().unwrap().name, CLAWFT_MANIFEST);
 
+    let fledge = b"[plugin]\nname = 'n'\n[[commands]]\nname = 'a'\nbinary = 'bin/a.wasm'\n[[commands]]\nname = 'b'\nbinary = 'b.wasm'";
+    let fledge = plugin(&[
+        (MANIFEST, fledge),
+        ("bin/a.wasm", WASM),
+        ("b.wasm", b"\0asm\x01\0\0\0"),
+        ("c.wasm", WASM),
+    ]);
+    let dir = fledge.path().join("notes");
+    let first = read_at(&dir).unwrap();
+    assert_eq!(
+        (first.component(), first.manifest().is_some()),
+        (WASM, true)
+    );
+    assert!(read_at(&dir.join("b.wasm")).unwrap().manifest().is_some());
+    assert!(read_at(&dir.join("c.wasm")).unwrap().manifest().is_none());
+
     let unnamed = plugin(&[(MANIFEST, b"id = 'n'"), ("notes.wasm", WASM)]);
     let package = read_at(&unnamed.path().join("notes")).unwrap();
     assert_eq!(

@@ -217,7 +217,7 @@ fn a_signature_in_the_registry_makes_it_signed() {
 /// T37: what comes from a registry without a valid signature of the key that is pinned for its name is refused.
 #[test]
 fn t37_a_registry_plugin_without_a_valid_signature_is_refused() {
-    let server = Server::plain(|asked| honest(asked));
+    let server = Server::plain(honest);
     let package = pull(&format!("oci://{}/notes:1", server.host), &server.options()).unwrap();
     let key = SigningKey::from_pem(include_str!("keys/ed25519.pem")).unwrap();
     let signer = Signer {

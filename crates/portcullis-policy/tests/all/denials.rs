@@ -360,6 +360,7 @@ fn every_denial_reads_as_it_should() {
         Code::KvNotGranted,
         Code::KvTooLarge,
         Code::KvFull,
+        Code::MetadataNotGranted,
     ]);
     // Decided while a command runs, by whoever counts.
     codes.extend([

@@ -5,5 +5,7 @@ pub(crate) mod fs;
 pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
+pub(crate) mod metadata;
+pub(crate) mod prompt;
 mod repeatable;
 pub(crate) mod wasi;

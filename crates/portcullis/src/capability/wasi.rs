@@ -3,6 +3,8 @@
 
 use std::os::fd::AsRawFd;
 
+use std::path::Path;
+
 use portcullis_policy::{
     Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
 };
@@ -63,6 +65,46 @@ pub(crate) fn preview1(
     builder(grants, host, stdio, words, reading).map(|mut wasi| wasi.build_p1())
 }
 
+/// Directories that a plugin of fledge has at most.
+pub(crate) const FLEDGE_DIRECTORIES: usize = 2;
+
+/// Builds the context of a plugin of fledge: no variables, no arguments, an input at its end, the project to read where
+/// that is granted, and the directory of its own.
+///
+/// # Errors
+/// As [`context`].
+pub(crate) fn fledge(
+    grants: &Grants,
+    project: &Path,
+    own: Option<&Path>,
+    stdio: &GuestStdio,
+    words: &LastWords,
+) -> Result<WasiP1Ctx, LoadError> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    let asked = grants.fledge.as_ref().map(|plugin| plugin.files);
+    let granted = grants.fs_grant(project, FsAccess::Read);
+    if asked.unwrap_or_default().wants_project()
+        && let Some(grant) = granted.filter(|grant| grant.kind.is_directory())
+        && let Decision::Allow(_authorized) = decide(
+            grants,
+            PreopenRequest {
+                grant: grant.clone(),
+            },
+        )
+    {
+        open(&mut wasi, grants, project, "/project", FsPerms::ReadOnly)?;
+    }
+    if let Some(own) = own {
+        open(&mut wasi, grants, own, "/plugin", FsPerms::ReadWrite)?;
+    }
+    repeatable::fix(&mut wasi, grants);
+    stdio.without_input().attach(&mut wasi, words);
+    Ok(wasi.build_p1())
+}
+
 fn builder(
     grants: &Grants,
     host: &HostEnvironment,
@@ -106,16 +148,26 @@ fn preopen(
         FsAccess::Read => FsPerms::ReadOnly,
         FsAccess::ReadWrite => FsPerms::ReadWrite,
     };
+    open(wasi, grants, &grant.host, &grant.guest, permissions)
+}
+
+fn open(
+    wasi: &mut WasiCtxBuilder,
+    grants: &Grants,
+    host: &Path,
+    guest: &str,
+    permissions: FsPerms,
+) -> Result<(), LoadError> {
     let fails = |why: String| LoadError::Preopen {
         plugin: grants.plugin.clone(),
-        path: grant.host.clone(),
+        path: host.to_owned(),
         why,
     };
-    let opened = real_directory(&grant.host);
+    let opened = real_directory(host);
     let opened = opened.map_err(|errno| fails(std::io::Error::from(errno).to_string()))?;
     // By its path it could be another directory by now.
     let opened_itself = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    wasi.preopened_dir(opened_itself, &grant.guest, permissions)
+    wasi.preopened_dir(opened_itself, guest, permissions)
         .map_err(|error| fails(format!("{error:#}")))?;
     Ok(())
 }

@@ -4,13 +4,12 @@ use portcullis_policy::{Capability, Grants};
 
 use super::grant_of;
 use crate::abi::module::{ALWAYS, EXEC, MODULE};
+use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
 
-const PREVIEW1: &str = "wasi_snapshot_preview1";
-
 /// The functions of WASI preview 1.
-const PREVIEW1_FUNCTIONS: [&str; 46] = [
+pub(super) const PREVIEW1_FUNCTIONS: [&str; 46] = [
     "args_get",
     "args_sizes_get",
     "clock_res_get",

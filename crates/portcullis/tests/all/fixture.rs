@@ -6,7 +6,7 @@ use portcullis::audit::Memory;
 use portcullis::policy::{
     Confinement, ExecGrant, Grants, HostEnvironment, Mode, PluginId, ProgramRule,
 };
-use portcullis::{Host, Instance, LoadError, Plugin, Source};
+use portcullis::{Host, HostBuilder, Instance, LoadError, Plugin, Prompter, Source};
 
 /// Runs a test's future to its end.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -62,17 +62,23 @@ impl Fixture {
     }
 
     pub(crate) fn with_env(env: &[(&str, &str)]) -> Self {
-        let project = tempfile::tempdir().unwrap();
-        let trail = Arc::new(Memory::new());
         let env = env
             .iter()
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
+        Self::of(Host::builder().host_env(HostEnvironment::new(env)))
+    }
+
+    /// With somebody who answers plugins.
+    pub(crate) fn asking(person: impl Prompter + 'static) -> Self {
+        Self::of(Host::builder().prompter(Arc::new(person)))
+    }
+
+    fn of(host: HostBuilder) -> Self {
+        let project = tempfile::tempdir().unwrap();
+        let trail = Arc::new(Memory::new());
         let sink: Arc<dyn portcullis::audit::Sink> = trail.clone();
-        let host = Host::builder()
-            .project(project.path())
-            .audit(sink)
-            .host_env(HostEnvironment::new(env));
+        let host = host.project(project.path()).audit(sink);
         Self {
             host: host.build().unwrap(),
             trail,

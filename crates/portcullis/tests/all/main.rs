@@ -20,6 +20,7 @@ mod env;
 mod exec;
 mod files;
 mod fixture;
+mod fledge;
 mod fs_guard;
 mod fs_guard_random;
 mod fs_limits;
@@ -31,9 +32,11 @@ mod log;
 mod memory;
 mod native;
 mod paths;
+mod prompt;
 mod repeatable;
 mod resources;
 mod wasi;
+mod wasi_command;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -76,12 +79,21 @@ fn main() -> std::process::ExitCode {
         paths::plain::TESTS,
         paths::races::TESTS,
         paths::wasi::TESTS,
+        prompt::TESTS,
         repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,
+        wasi_command::TESTS,
     ]
     .concat();
-    let tests = [tests, clawft::tests(), core_form::tests(), http::tests()].concat();
+    let tests = [
+        tests,
+        clawft::tests(),
+        core_form::tests(),
+        fledge::tests(),
+        http::tests(),
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, run)| {
         Trial::test(name, move || {
             run();

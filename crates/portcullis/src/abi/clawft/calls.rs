@@ -120,16 +120,17 @@ struct Description;
 fn is_of_clawft(code: &Code) -> bool {
     match code {
         Code::Clawft { .. } => true,
-        Code::Component { .. } | Code::Module(_) => false,
+        Code::Component { .. } | Code::Command { .. } | Code::Module(_) | Code::Fledge(_) => false,
     }
 }
 
 fn of(entry: &AnyEntry) -> wasmtime::Result<&Entry> {
     match entry {
         AnyEntry::Clawft(entry) => Ok(entry),
-        AnyEntry::Component(_) | AnyEntry::Module(_) => {
-            Err(wasmtime::Error::msg("the plugin is of another world"))
-        }
+        AnyEntry::Component(_)
+        | AnyEntry::Command(_)
+        | AnyEntry::Module(_)
+        | AnyEntry::Fledge(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) use calls::{Entry, Exports};
 pub use description::{Description, Tool};
 pub(crate) use host::link;
 pub(crate) use output::Output;
-pub(crate) use size::fits;
+pub use size::fits;
 
 /// What it imports. Functions that it does not call are missing from it, and it may be missing altogether.
 pub(crate) const HOST: &str = "host";

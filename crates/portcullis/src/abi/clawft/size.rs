@@ -12,7 +12,7 @@ use crate::error::LoadError;
 ///
 /// # Errors
 /// [`LoadError::TooLargeForWorld`]
-pub(crate) fn fits(grants: &Grants, bytes: &[u8]) -> Result<(), LoadError> {
+pub fn fits(grants: &Grants, bytes: &[u8]) -> Result<(), LoadError> {
     let limits = &grants.limits;
     let within = |packed, bytes, limit| {
         if bytes <= limit {

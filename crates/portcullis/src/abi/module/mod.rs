@@ -7,16 +7,15 @@ mod answer;
 mod children;
 mod entry;
 mod log;
-mod preview1;
 pub(crate) mod wire;
 
 use portcullis_audit::Masked;
 use portcullis_policy::Grants;
 use tokio::io::AsyncWrite;
 use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
-use wasmtime_wasi::p1::WasiP1Ctx;
 
 use super::packed::{self, Packed};
+use super::preview1;
 use crate::gate::Wish;
 use crate::state::State;
 use answer::{Error, Output, encode};
@@ -38,7 +37,6 @@ pub(crate) const EXEC: [&str; 5] = [
 
 /// What an instance of a core module has besides what every instance has.
 pub(crate) struct ModuleState {
-    pub(crate) p1: WasiP1Ctx,
     /// Where `log` writes.
     log: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     pub(crate) children: Numbered,
@@ -47,15 +45,8 @@ pub(crate) struct ModuleState {
 }
 
 impl ModuleState {
-    /// `preopened`: how many directories it was given.
-    pub(crate) fn new(
-        mut p1: WasiP1Ctx,
-        preopened: usize,
-        log: Option<Box<dyn AsyncWrite + Send + Unpin>>,
-    ) -> Self {
-        preview1::bound(&mut p1, preopened);
+    pub(crate) fn new(log: Option<Box<dyn AsyncWrite + Send + Unpin>>) -> Self {
         Self {
-            p1,
             log,
             children: Numbered::default(),
             answering: false,

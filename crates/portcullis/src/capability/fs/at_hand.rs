@@ -22,7 +22,8 @@ impl Held {
         let place = places.first()?;
         let (root, device) = roots.local(&place.grant)?;
         let path = plain(place)?;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // A link in the last place is refused too, as it is not with `NOFOLLOW`.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
         let rest = place.rest.as_str();
         let fd = rustix::fs::openat2(&root, rest, flags, Mode::empty(), resolve).ok()?;

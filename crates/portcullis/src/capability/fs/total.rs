@@ -41,7 +41,7 @@ impl Total {
     }
 
     /// As [`take`](Self::take), for a call of WASI: the operator is told when the guest's call is over.
-    pub(super) fn take_or_tell(&self, bytes: u64) -> Result<(), Spent> {
+    pub(crate) fn take_or_tell(&self, bytes: u64) -> Result<(), Spent> {
         self.take(bytes).map_err(|Spent| self.tell())
     }
 
@@ -52,8 +52,17 @@ impl Total {
     }
 
     /// Gives back what was taken and not written.
-    pub(super) fn give_back(&self, bytes: u64) {
+    pub(crate) fn give_back(&self, bytes: u64) {
         self.0.left.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Counts what was there before: it takes what is left, and no more.
+    pub(crate) fn fill(&self, bytes: u64) {
+        let filled = |left: u64| Some(left.saturating_sub(bytes));
+        let _ = self
+            .0
+            .left
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, filled);
     }
 
     pub(super) fn left(&self) -> u64 {

@@ -64,7 +64,7 @@ impl World {
             .iter()
             .filter_map(|path| path.strip_prefix("@/"));
         for name in plain {
-            let path = inside.join(name);
+            let path = inside.join(name.trim_start_matches('/'));
             // Those that a link leads to are there.
             if !path.exists() {
                 says_where(&path);

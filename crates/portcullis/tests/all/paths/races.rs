@@ -69,7 +69,7 @@ fn race(world: &World, grants: &Grants, swap: impl Fn() + Sync, act_again: &[&st
         let mut instance = world.fixture.instance("files", grants.clone()).await;
         let mut answers = BTreeSet::new();
         // How the two fall together is the machine's; one of these times they do.
-        for _ in 0..40 {
+        for _ in 0..200 {
             let run = || meanwhile(said(&mut instance, &acts));
             let (said, swaps) = swapping(&swap, run);
             assert!(swaps > 0);

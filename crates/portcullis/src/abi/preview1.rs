@@ -1,6 +1,6 @@
-//! WASI preview 1: Wasmtime's, with two bounds of the guard that stands in front of 0.2.
+//! WASI preview 1 of core modules: Wasmtime's, with two bounds of the guard that stands in front of 0.2.
 //!
-//! Nothing is written by it, since what was granted can be read only. Opening a pipe would wait for somebody at its other
+//! What was granted can be read only; what a plugin of fledge writes into a directory of its own is counted by its world. Opening a pipe would wait for somebody at its other
 //! end, beyond every deadline; so what a path stands for is looked at first. Whoever swaps it meanwhile gains a
 //! thread that waits, and nothing else.
 
@@ -12,7 +12,7 @@ use wiggle::GuestMemory;
 use crate::capability::fs::guard::OPEN;
 use crate::state::State;
 
-const MODULE: &str = "wasi_snapshot_preview1";
+pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 
 /// What an instance holds besides what it opens: streams, and a listing while it is read.
 const BESIDES: usize = 16;
@@ -30,8 +30,8 @@ const FILETYPE: usize = 16;
 type Open = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
 
 /// Makes it known to the linker.
-pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
-    p1::add_to_linker_async(linker, |state: &mut State| &mut state.module().p1)?;
+pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
+    p1::add_to_linker_async(linker, |state: &mut State| state.p1())?;
     linker.allow_shadowing(true);
     linker.func_wrap_async(MODULE, "path_open", |mut caller, open: Open| {
         Box::new(async move { path_open(&mut caller, open).await })
@@ -41,7 +41,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
 }
 
 /// Bounds what an instance opens, besides the directories that it was given.
-pub(super) fn bound(p1: &mut WasiP1Ctx, preopened: usize) {
+pub(crate) fn bound(p1: &mut WasiP1Ctx, preopened: usize) {
     use wasmtime_wasi::WasiView;
     p1.ctx().table.set_max_capacity(OPEN + preopened + BESIDES);
 }
@@ -52,7 +52,7 @@ async fn path_open(caller: &mut Caller<'_, State>, open: Open) -> Result<i32> {
         return Err(wasmtime::Error::msg("missing required memory export"));
     };
     let (memory, state) = memory.data_and_store_mut(caller);
-    let p1 = &mut state.module().p1;
+    let p1 = state.p1();
     let (fd, flags, path, length, how, rights, inherited, fdflags, out) = open;
     // A path that does not lie in its memory is refused when it is opened.
     if let Some(path) = slice(memory, path, length)

@@ -1,0 +1,101 @@
+//! The arguments of what is done with installed plugins.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Common;
+
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Install without being asked. The plugin can do what your policy gives to its content, and nothing that it asks for besides.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The SHA-256 of what is expected there, where the source does not name it.
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) digest: Option<String>,
+    /// The manifest of a plugin that comes without one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// A plugin's directory, its `.wasm` file beside a manifest, `https://…#sha256=…`, or `oci://host/repository:tag`.
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Update without being asked where nothing grew. What asks for more than before is asked about all the same.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Take a lower version too.
+    #[arg(long)]
+    pub(crate) downgrade: bool,
+    /// Read this source instead of the one it was installed from.
+    #[arg(long, value_name = "SOURCE", requires = "name")]
+    pub(crate) source: Option<String>,
+    /// The manifest of a plugin that comes without one. Default: the one it was installed with.
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// The installed plugin. Default: all of them.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Also throw away the state that it has kept, without being asked.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// The installed plugin.
+    pub(crate) name: String,
+}
+
+/// A verb about all installed plugins.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// A verb about one installed plugin.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The installed plugin.
+    pub(crate) name: String,
+}
+
+/// A verb about one installed plugin, or all of them.
+#[derive(Debug, Args)]
+pub(crate) struct SomeArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The installed plugin. Default: all of them.
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Under which name: `oci://host/repository:tag`.
+    pub(crate) to: String,
+    /// The plugin's directory, or its `.wasm` file beside a manifest.
+    pub(crate) plugin: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The private key: PEM of Ed25519 or P-256, without a password.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The plugin's directory, its `.wasm` file beside a manifest, or `oci://host/repository:tag`.
+    pub(crate) plugin: String,
+}

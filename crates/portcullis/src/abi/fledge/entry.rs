@@ -1,0 +1,143 @@
+//! A plugin of fledge from the host's side: what it has to export, how it is started, and how it ends.
+
+use wasmtime::{ExternType, InstancePre, Module, Result, Store, Trap, ValType};
+use wasmtime_wasi::I32Exit;
+
+use super::{Exited, FUNCTIONS, Function, MODULE, init};
+use crate::error::CallError;
+use crate::instance::{Call, Entry as AnyEntry};
+use crate::own_data;
+use crate::plugin::Code;
+use crate::session::Session;
+use crate::state::State;
+
+/// The export that does the plugin's work.
+pub(crate) const START: &str = "_start";
+
+/// Whether a module has the world's types.
+///
+/// # Errors
+/// All that does not fit.
+pub(crate) fn fit(module: &Module) -> Result<(), String> {
+    let mut problems = Vec::new();
+    match module.get_export(START) {
+        Some(ExternType::Func(start)) if start.params().len() + start.results().len() == 0 => {}
+        Some(_) => problems.push(format!("its export `{START}` is not `()`")),
+        None => problems.push(format!("it exports no function `{START}: ()`")),
+    }
+    for import in module.imports().filter(|import| import.module() == MODULE) {
+        let known = FUNCTIONS
+            .iter()
+            .find(|function| function.name == import.name());
+        // What is unknown is missing, and was told before.
+        if let Some(function) = known.filter(|function| !function.is(&import.ty())) {
+            let Function { name, words, .. } = function;
+            let problem = format!("its import `{MODULE}.{name}` is not `{words}`");
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
+}
+
+impl Function {
+    fn is(&self, ty: &ExternType) -> bool {
+        let same = |types: &mut dyn ExactSizeIterator<Item = ValType>, wanted: &[ValType]| {
+            types.len() == wanted.len()
+                && types
+                    .zip(wanted)
+                    .all(|(is, wanted)| ValType::eq(&is, wanted))
+        };
+        matches!(ty, ExternType::Func(ty)
+            if same(&mut ty.params(), self.params) && same(&mut ty.results(), self.results))
+    }
+}
+
+/// A plugin of which nothing has run: what it is told first has the arguments of the call in it, and a start section may
+/// read that already.
+pub(crate) struct Entry(InstancePre<State>);
+
+impl Entry {
+    pub(crate) fn new(pre: &InstancePre<State>) -> Self {
+        Self(pre.clone())
+    }
+}
+
+/// The engine does not make an instance of it.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be instantiated")]
+pub(crate) struct NotMade;
+
+/// The `_start` of a plugin.
+struct Start<'a>(&'a [String]);
+
+impl Call for Start<'_> {
+    type Answer = i32;
+
+    const EXPORT: &'static str = START;
+
+    const IS_LAST: bool = true;
+
+    fn fits(code: &Code) -> bool {
+        match code {
+            Code::Fledge(_) => true,
+            Code::Component { .. }
+            | Code::Clawft { .. }
+            | Code::Command { .. }
+            | Code::Module(_) => false,
+        }
+    }
+
+    async fn make(&self, entry: &AnyEntry, store: &mut Store<State>) -> Result<i32> {
+        let AnyEntry::Fledge(Entry(pre)) = entry else {
+            return Err(wasmtime::Error::msg("the plugin is of another world"));
+        };
+        own_data::count(store.data_mut()).await;
+        let first = init::message(store.data_mut(), self.0).await?;
+        store.data_mut().fledge().slot.put(first);
+        let ended = match pre.instantiate_async(&mut *store).await {
+            Ok(instance) => {
+                let start = instance.get_typed_func::<(), ()>(&mut *store, START)?;
+                start.call_async(&mut *store, ()).await
+            }
+            // A start section may end the plugin as well.
+            Err(error) if left(&error).is_some() || error.is::<Trap>() => Err(error),
+            Err(error) => Err(error.context(NotMade)),
+        };
+        if let Some(dropped) = store.data_mut().fledge().take_dropped() {
+            store.data_mut().gate.activity.failure(dropped);
+        }
+        match ended {
+            Ok(()) => Ok(0),
+            Err(error) => left(&error).ok_or(error),
+        }
+    }
+}
+
+/// The code that a guest left with, by either way.
+fn left(error: &wasmtime::Error) -> Option<i32> {
+    let exited = error.downcast_ref().map(|Exited(code)| *code);
+    exited.or_else(|| error.downcast_ref().map(|I32Exit(code)| *code))
+}
+
+impl Session {
+    /// Runs a plugin of fledge to its end, on an instance of its own.
+    ///
+    /// # Shapes and units
+    /// `args` is what the plugin is told with its first `recv`. The answer is the code that it left with: 0 where it
+    /// returned.
+    ///
+    /// # Errors
+    /// [`CallError`] when it does not come to an end, traps, or the plugin is of another world.
+    ///
+    /// # Cancellation
+    /// Dropping the future ends the plugin and every command that it had started.
+    pub async fn start_fledge(&self, args: &[String]) -> std::result::Result<i32, CallError> {
+        self.call(&Start(args)).await
+    }
+}

@@ -1,0 +1,120 @@
+//! What a plugin of fledge imports, against what exists and what was granted.
+
+use portcullis_policy::{Capability, Grants};
+
+use super::grant_of;
+use super::module::PREVIEW1_FUNCTIONS;
+use crate::abi::fledge::{FUNCTIONS, MODULE};
+use crate::abi::preview1::MODULE as PREVIEW1;
+use crate::error::MissingImport;
+use crate::shape::ModuleImport;
+
+/// What stands behind an import.
+enum Source {
+    Linked,
+    Needs(Capability),
+    Missing(String),
+}
+
+fn source(import: &ModuleImport) -> Source {
+    let missing = |why: &str| Source::Missing(why.to_owned());
+    let name = import.name.as_str();
+    if !import.is_function {
+        return missing(
+            "only functions can be imported; a plugin has its memory and tables itself",
+        );
+    }
+    match import.module.as_str() {
+        MODULE => match FUNCTIONS.iter().find(|function| function.name == name) {
+            Some(function) => function.needs.map_or(Source::Linked, Source::Needs),
+            None => {
+                let known = FUNCTIONS.map(|function| format!("`{}`", function.name));
+                Source::Missing(format!(
+                    "there is no such function; there are {}",
+                    known.join(", ")
+                ))
+            }
+        },
+        PREVIEW1 if PREVIEW1_FUNCTIONS.contains(&name) => Source::Linked,
+        PREVIEW1 => missing("WASI preview 1 has no such function"),
+        "wasi_unstable" => missing("this is older than WASI preview 1; build for `wasm32-wasip1`"),
+        _ => missing("a plugin of fledge has `fledge` and WASI preview 1 only"),
+    }
+}
+
+/// Imports that keep a plugin from being loaded: all of them, each once.
+pub(crate) fn missing(imports: &[ModuleImport], grants: &Grants) -> Vec<MissingImport> {
+    let mut missing: Vec<MissingImport> = Vec::new();
+    for import in imports {
+        let why = match source(import) {
+            Source::Linked => continue,
+            Source::Needs(capability) if grants.has(capability) || grants.late => continue,
+            Source::Needs(capability) => grant_of(capability, grants),
+            Source::Missing(why) => why,
+        };
+        let name = import.shown();
+        if missing.iter().all(|other| other.name != name) {
+            missing.push(MissingImport { name, why });
+        }
+    }
+    missing
+}
+
+/// The capability that an import needs, if it needs one.
+pub(crate) fn needs(import: &ModuleImport) -> Option<Capability> {
+    match source(import) {
+        Source::Needs(capability) => Some(capability),
+        Source::Linked | Source::Missing(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_policy::{ExecGrant, MetadataKey, PluginId};
+
+    fn import(module: &str, name: &str) -> ModuleImport {
+        ModuleImport {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            is_function: true,
+        }
+    }
+
+    #[test]
+    fn all_missing_imports_are_named_at_once_with_what_supplies_each() {
+        let none = Grants::none(PluginId::new("p").unwrap());
+        let imports = [
+            (MODULE, "send", ""),
+            (MODULE, "recv", ""),
+            (MODULE, "exit", ""),
+            (PREVIEW1, "sock_recv", ""),
+            (MODULE, "exec", "portcullis grant p exec <program>"),
+            (MODULE, "store_set", "portcullis grant p kv"),
+            (MODULE, "store_get", "portcullis grant p kv"),
+            (MODULE, "metadata", "portcullis grant p metadata <key>"),
+            (MODULE, "Send", "there are `send`"),
+            ("env", "foo", "only"),
+            ("wasi_unstable", "fd_write", "wasm32-wasip1"),
+        ];
+        let given: Vec<_> = imports
+            .iter()
+            .map(|(module, name, _)| import(module, name))
+            .collect();
+        let wanted = imports.iter().filter(|(.., why)| !why.is_empty());
+        let found = missing(&given, &none);
+        assert_eq!(found.len(), 7, "{found:?}");
+        for (found, (module, name, why)) in found.iter().zip(wanted) {
+            assert_eq!(found.name, format!("{module}.{name}"));
+            assert!(found.why.contains(why), "{found:?}");
+        }
+        let granted = Grants {
+            exec: Some(ExecGrant::default()),
+            metadata: vec![MetadataKey::Env],
+            ..none.clone()
+        };
+        assert_eq!(missing(&given, &granted).len(), 5);
+        let late = Grants { late: true, ..none };
+        assert_eq!(missing(&given, &late).len(), 3);
+    }
+}
