@@ -24,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) exec_path: Option<Vec<PathBuf>>,
     pub(crate) network: Network,
     pub(crate) audit: AuditForwards,
-    pub(crate) provenance: Provenance,
+    pub(crate) provenance: portcullis_policy::Provenance,
 }
 
 /// What the layers read so far say about one plugin.

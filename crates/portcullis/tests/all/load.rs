@@ -3,6 +3,7 @@
 use portcullis::policy::{Digest, ExecGrant, FsAccess, Grants};
 use portcullis::{Host, LoadError, OwnState, Source};
 use portcullis_testkit::{assemble, guest_bytes, tests, wat};
+use sha2::{Digest as _, Sha256};
 
 use crate::fixture::{Fixture, block_on, directory, none, programs};
 
