@@ -1,4 +1,4 @@
-//! The programs that the tests of dual-use programs and of recipes start: which are missing, and getting them.
+//! The programs that tests start, those of dual-use programs and of recipes above all: which are missing, and getting them.
 
 use crate::{Options, packages, shell};
 use anyhow::{Context, Result};
@@ -11,6 +11,8 @@ use std::path::Path;
 const TABLE: &str = "crates/portcullis-cli/tests/dual_use/programs";
 /// The table of the latter.
 const RECIPES: &str = "crates/portcullis-cli/tests/recipes/programs.toml";
+/// What other tests start, by package: a registry on loopback.
+const OTHERS: [(&str, &str); 1] = [("docker-registry", "docker-registry")];
 /// Where the tests look for a program.
 const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
 
@@ -26,13 +28,11 @@ pub(crate) fn install(options: &Options) -> Result<()> {
     }
     for path in tables {
         let text = fs::read_to_string(&path)?;
-        let found = packages_of(&text, |program| {
-            DIRECTORIES
-                .iter()
-                .any(|directory| Path::new(directory).join(program).is_file())
-        });
+        let found = packages_of(&text, is_installed);
         missing.extend(found.with_context(|| format!("cannot read {}", path.display()))?);
     }
+    let others = OTHERS.iter().filter(|(program, _)| !is_installed(program));
+    missing.extend(others.map(|(_, package)| (*package).to_owned()));
     if missing.is_empty() {
         return Ok(());
     }
@@ -44,6 +44,12 @@ pub(crate) fn install(options: &Options) -> Result<()> {
         }
         result => result,
     }
+}
+
+fn is_installed(program: &str) -> bool {
+    DIRECTORIES
+        .iter()
+        .any(|directory| Path::new(directory).join(program).is_file())
 }
 
 /// The packages of the programs in a part of the table that are not there, without those that are marked as heavy: they

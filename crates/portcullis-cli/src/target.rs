@@ -31,6 +31,8 @@ pub(crate) struct Target {
     revoked: Option<portcullis_policy::Digest>,
     /// Where `grant` would have to write for this plugin.
     pub(crate) editing: Editing,
+    /// Arguments that the command it was called by puts before all others.
+    pub(crate) first_args: Vec<String>,
     /// What the plugin's relative paths begin at.
     project: PathBuf,
 }
@@ -49,7 +51,7 @@ pub(crate) enum Editing {
 impl Target {
     /// Finds and reads what `selector` means.
     pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
-        let mut entry = settings.policy.plugin(selector)?;
+        let (mut entry, first_args) = called_by(settings, selector)?;
         if entry.path.as_os_str().is_empty() {
             return Err(Failure::usage(
                 diagnostic(code::NO_PLUGIN, format!("`{selector}` is no plugin"))
@@ -78,6 +80,7 @@ impl Target {
             digest,
             revoked: revoked.map(|(_, digest)| digest),
             editing,
+            first_args,
             project: settings.project.clone(),
         })
     }
@@ -191,6 +194,25 @@ impl Target {
             grants: self.grants(),
         })
     }
+}
+
+/// What a selector means: a plugin of the policy, or of what is installed by the name of one of its commands. Also the
+/// arguments that such a command puts first.
+fn called_by(settings: &Settings, selector: &str) -> Result<(PluginEntry, Vec<String>)> {
+    let unknown = match settings.policy.plugin(selector) {
+        Err(unknown @ SelectError::Unknown { .. }) => unknown,
+        found => return Ok((found?, Vec::new())),
+    };
+    let mut records = settings.installed.records.iter();
+    let Some(record) = records.find(|record| record.commands.contains(selector)) else {
+        return Err(unknown.into());
+    };
+    let entry = settings.policy.plugin(&record.name)?;
+    let manifest = entry.manifest.as_ref().map(|(_, manifest)| manifest);
+    let mut commands = manifest.into_iter().flat_map(|manifest| &manifest.commands);
+    let args = commands.find(|command| command.name == selector);
+    let args = args.map(|command| command.args.clone()).unwrap_or_default();
+    Ok((entry, args))
 }
 
 /// Why a plugin's file was not read. Where its manifest is there and it is not, somebody has to build it first.

@@ -102,7 +102,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     name.len() <= MAX_NAME
         && name.chars().all(plain)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::clawft::{beneath, is_below};
+use crate::commands::{PluginCommand, is_name};
 use crate::error::{ConfigCode, ConfigErrors, Report};
 use crate::manifest::{Ask, AskKind, Manifest};
 use crate::source::Source;
@@ -163,12 +164,22 @@ impl FledgeManifest {
             description: self.description.clone(),
             component: self.commands.first().map(|first| first.binary.clone()),
             minimum_host: None,
-            // Each has a file of its own, and is a plugin of its own.
-            commands: Vec::new(),
+            commands: self.first_command().into_iter().collect(),
             asks: self.asks(),
             clawft: None,
             fledge: Some(Box::new(self)),
         }
+    }
+
+    /// The command whose file it is run from, by its own name. The others have files of their own.
+    fn first_command(&self) -> Option<PluginCommand> {
+        let first = self.commands.first()?;
+        let is_another = first.name != self.name.as_str() && is_name(&first.name);
+        is_another.then(|| PluginCommand {
+            name: first.name.clone(),
+            description: None,
+            args: Vec::new(),
+        })
     }
 
     /// Whether a file is one of its commands, links followed.

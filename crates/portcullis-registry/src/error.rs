@@ -41,9 +41,13 @@ pub enum RegistryError {
         /// Where it was kept.
         path: PathBuf,
     },
-    /// There is a plugin of this name already, in whatever case it is written.
-    #[error("plugin `{other}` is installed from `{source_of}`; two plugins cannot have one name")]
+    /// A plugin is called by this already, by its name or by that of a command, in whatever case it is written.
+    #[error(
+        "plugin `{other}`, installed from `{source_of}`, is called by `{name}`; two plugins cannot have one name"
+    )]
     Taken {
+        /// What both are called by.
+        name: String,
         /// The one that is there.
         other: String,
         /// Where it came from.

@@ -44,6 +44,9 @@ pub struct Record {
     pub asks: BTreeSet<String>,
     /// The programs that its manifest names.
     pub programs: BTreeSet<String>,
+    /// The names of its commands, by which it is called besides its own.
+    #[serde(default)]
+    pub commands: BTreeSet<String>,
     /// What was granted to this content: the text of a policy with one entry.
     pub grants: String,
     /// What it was given in all when it was agreed to, in words.
@@ -91,6 +94,18 @@ impl Record {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| RegistryError::Random(error.to_string()))?;
         Ok(hex::encode(random))
+    }
+
+    /// Everything it is called by.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name)
+            .chain(&self.commands)
+            .map(String::as_str)
+    }
+
+    /// Whether it is called by this, in whatever case.
+    pub fn goes_by(&self, name: &str) -> bool {
+        self.names().any(|own| own.eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, RegistryError> {

@@ -33,14 +33,7 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// [`RegistryError::Taken`], or it cannot be written; then nothing is installed.
     pub fn install(&self, record: &Record, component: &[u8]) -> Result<(), RegistryError> {
-        let taken = self.registry.list()?.into_iter();
-        let mut taken = taken.filter(|other| other.name.eq_ignore_ascii_case(&record.name));
-        if let Some(other) = taken.next() {
-            return Err(RegistryError::Taken {
-                other: other.name,
-                source_of: other.source,
-            });
-        }
+        self.is_free(record, None)?;
         self.registry.contents().keep(&record.sha256, component)?;
         self.put(&Expected::Nothing, record)
     }
@@ -49,7 +42,7 @@ impl<'a> Writer<'a> {
     /// another one.
     ///
     /// # Errors
-    /// [`RegistryError::Changed`], or it cannot be written; then everything is as it was.
+    /// [`RegistryError::Changed`], [`RegistryError::Taken`], or it cannot be written; then everything is as it was.
     pub fn replace(
         &self,
         before: &Record,
@@ -57,6 +50,7 @@ impl<'a> Writer<'a> {
         component: Option<&[u8]>,
     ) -> Result<(), RegistryError> {
         self.expect(before)?;
+        self.is_free(after, Some(&before.name))?;
         if let Some(component) = component {
             self.registry.contents().keep(&after.sha256, component)?;
         }
@@ -77,6 +71,23 @@ impl<'a> Writer<'a> {
     /// Throws away content that no row names.
     pub(crate) fn sweep(&self) -> Result<(), RegistryError> {
         self.registry.contents().sweep(&self.registry.digests()?)
+    }
+
+    /// Whether nothing else is called by any of its names.
+    fn is_free(&self, record: &Record, but: Option<&str>) -> Result<(), RegistryError> {
+        for other in self.registry.list()? {
+            if but == Some(other.name.as_str()) {
+                continue;
+            }
+            if let Some(name) = record.names().find(|name| other.goes_by(name)) {
+                return Err(RegistryError::Taken {
+                    name: name.to_owned(),
+                    other: other.name,
+                    source_of: other.source,
+                });
+            }
+        }
+        Ok(())
     }
 
     fn expect(&self, record: &Record) -> Result<(), RegistryError> {

@@ -70,6 +70,10 @@ pub(super) fn tool(name: String, params: String) -> Result<Ask> {
 /// # Errors
 /// A plugin of clawft is not named a tool, or another one is.
 pub(super) fn of_kind(ask: Ask, kind: Kind, target: &Target, selector: &str) -> Result<Ask> {
+    let ask = match ask {
+        Ask::Args(args) => Ask::Args([target.first_args.clone(), args].concat()),
+        ask => ask,
+    };
     match (ask, kind) {
         (Ask::Args(args), Kind::ClawftComponent) => match &args[..] {
             [name] => tool(name.clone(), "{}".to_owned()),

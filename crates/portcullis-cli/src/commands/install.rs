@@ -78,13 +78,22 @@ fn question<'a>(settings: &Settings, offer: &'a Offer<'_>, args: &InstallArgs) -
 
 /// Whether nothing else goes by the plugin's name, in whatever case.
 fn is_free(settings: &Settings, candidate: &Candidate) -> Result<()> {
-    let name = candidate.manifest.id.as_str();
+    let own = candidate.manifest.id.as_str();
+    let names: Vec<_> = candidate.commands().chain([own.to_owned()]).collect();
+    for name in &names {
+        is_free_for(settings, candidate, name)?;
+    }
+    Ok(())
+}
+
+fn is_free_for(settings: &Settings, candidate: &Candidate, name: &str) -> Result<()> {
+    let own = candidate.manifest.id.as_str();
     let taken = |other: &str, what: String, help: String| {
         let message = format!(
-            "plugin `{name}` from `{}` is not installed: the name is taken",
+            "plugin `{own}` from `{}` is not installed: the name `{name}` is taken",
             candidate.source
         );
-        let note = format!("`{other}` is {what}; two plugins cannot have one name");
+        let note = format!("`{other}` is {what}; two plugins cannot be called by one name");
         Failure {
             exit: Exit::NEGATIVE,
             ..Failure::usage(
@@ -95,7 +104,7 @@ fn is_free(settings: &Settings, candidate: &Candidate) -> Result<()> {
         }
     };
     let mut records = settings.installed.records.iter();
-    if let Some(other) = records.find(|other| other.name.eq_ignore_ascii_case(name)) {
+    if let Some(other) = records.find(|other| other.goes_by(name)) {
         let what = format!("installed from `{}`", other.source);
         return Err(taken(
             &other.name,

@@ -631,3 +631,51 @@ fn t41_an_upgrade_that_wants_a_host_more_is_asked_about_that_one_alone() {
     rewrite_clawft(&context, &json!({}), "1.2.0", 2);
     assert_eq!(context.ended(&["update", "tool"]).0, 0);
 }
+
+#[test]
+fn a_plugin_is_called_by_its_commands_and_no_two_have_one_in_common() {
+    let command = "[[commands]]\nname = \"say\"\nargs = [\"exec\", \"--\", \"echo\"]\n";
+    let context = context(&format!("{command}{RUNS_ECHO}"));
+    let (code, text) = install(&context, "grant\n");
+    assert_eq!(code, 0, "{text}");
+    let (code, out, error) = context.ended(&["run", "say", "ran"]);
+    assert!(code == 0 && out.contains("ran"), "{code} {out} {error}");
+    assert_ne!(context.ended(&["run", "sai", "ran"]).0, 0);
+
+    let manifest = fs::read_to_string(context.project().join("notes/plugin.toml")).unwrap();
+    let other = manifest.replace("\"notes\"", "\"other\"");
+    let without = other.replace(command, "");
+    for (manifest, name) in [
+        (other.replace("\"say\"", "\"Say\""), "Say"),
+        (without.replace("\"other\"", "\"say\""), "say"),
+        (other.replace("\"say\"", "\"Notes\""), "Notes"),
+    ] {
+        context.write("other/plugin.toml", manifest);
+        fs::copy(
+            guest("exec-args"),
+            context.project().join("other/other.wasm"),
+        )
+        .unwrap();
+        let (code, _, error) = context.ended(&["install", "--yes", "other"]);
+        assert_eq!(code, 1, "{error}");
+        assert!(
+            error.contains(&format!("the name `{name}` is taken")),
+            "{error}"
+        );
+        assert!(error.contains("`notes` is installed from"), "{error}");
+    }
+    assert_eq!(names(&context), installed("1.0.0"));
+    context.write("other/plugin.toml", without);
+    assert_eq!(
+        context.ended(&["install", "--yes", "other"]).0,
+        0,
+        "in itself it is none"
+    );
+    let taken = format!("{other}").replace("1.0.0", "1.0.1");
+    context.write("other/plugin.toml", taken);
+    let (code, _, error) = context.ended(&["update", "--yes", "other"]);
+    assert!(
+        code != 0 && error.contains("is called by `say`"),
+        "{code} {error}"
+    );
+}

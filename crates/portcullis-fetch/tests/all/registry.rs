@@ -54,7 +54,7 @@ impl Drop for Registry {
 fn registry(test: &str) -> Option<Registry> {
     const PROGRAM: &str = "/usr/bin/docker-registry";
     if !Path::new(PROGRAM).exists() {
-        println!("skipped: {test}: `docker-registry` is not installed");
+        println!("SKIP {test}: `docker-registry` is not installed");
         return None;
     }
     let storage = tempfile::tempdir().unwrap();

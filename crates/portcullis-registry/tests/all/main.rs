@@ -60,6 +60,7 @@ fn record(name: &str, content: &[u8]) -> Record {
         imports: BTreeSet::new(),
         asks: BTreeSet::new(),
         programs: BTreeSet::new(),
+        commands: BTreeSet::new(),
         grants: String::new(),
         gives: BTreeSet::new(),
         policy_sha256: String::new(),

@@ -174,6 +174,12 @@ impl Candidate {
         })
     }
 
+    /// The names of its commands.
+    pub(in crate::commands) fn commands(&self) -> impl Iterator<Item = String> {
+        let commands = self.manifest.commands.iter();
+        commands.map(|command| command.name.clone())
+    }
+
     /// What it imports and needs a right for that it does not ask for.
     pub(in crate::commands) fn unasked(&self) -> Vec<String> {
         let asks = |capability| {

@@ -70,6 +70,7 @@ impl<'a> Offer<'a> {
                 .map(|ask| ask_words(&ask.kind))
                 .collect(),
             programs: candidate.programs().collect(),
+            commands: candidate.commands().collect(),
             grants,
             gives: BTreeSet::new(),
             policy_sha256: String::new(),
