@@ -19,12 +19,12 @@ pub(crate) const VERB: &str = "exec";
 /// What the trusted files say for all plugins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) provenance: portcullis_policy::Provenance,
     pub(crate) mode: Option<Mode>,
     pub(crate) confinement: Option<Confinement>,
     pub(crate) exec_path: Option<Vec<PathBuf>>,
     pub(crate) network: Network,
     pub(crate) audit: AuditForwards,
+    pub(crate) provenance: portcullis_policy::Provenance,
 }
 
 /// What the layers read so far say about one plugin.

@@ -59,8 +59,8 @@ codes! {
     Test = "P0106",
     /// A file that is not trusted says more than it may.
     ///
-    /// A file found in the working tree may deny, lower limits and narrow `net`, for plugins that a trusted file grants
-    /// something; nothing else. Name the file with `--config` to use it as the policy.
+    /// A file found in the working tree may revoke, and deny, lower limits and narrow `net` for plugins that a trusted
+    /// file grants something; nothing else. Name the file with `--config` to use it as the policy.
     Untrusted = "P0107",
     /// The file is not TOML.
     ///

@@ -277,7 +277,7 @@ impl Reader<'_> {
         let error = self
             .source
             .error(ConfigCode::Untrusted, span, message)
-            .note("this file was found, not named; it may only hold `exec.deny`, lower `limits` and a narrower `net`")
+            .note("this file was found, not named; it may only hold `exec.deny`, `revoked`, lower `limits` and a narrower `net`")
             .help(format!(
                 "look at what it would give, and trust it as it is: portcullis trust; or for once: --config {file}"
             ));

@@ -1,8 +1,9 @@
 //! What is loaded, what is refused, and what is said about it.
 
-use portcullis::policy::{ExecGrant, FsAccess, Grants};
+use portcullis::policy::{Digest, ExecGrant, FsAccess, Grants};
 use portcullis::{Host, LoadError, OwnState, Source};
 use portcullis_testkit::{assemble, guest_bytes, tests, wat};
+use sha2::{Digest as _, Sha256};
 
 use crate::fixture::{Fixture, block_on, directory, none, programs};
 
@@ -12,9 +13,30 @@ tests![
     late_turns_a_refusal_at_load_into_a_denial_at_the_call,
     a_plugin_that_needs_nothing_is_loaded_with_nothing,
     grants_that_reach_own_files_are_refused,
+    what_is_revoked_is_not_loaded,
     a_grant_that_is_gone_is_refused,
     homes_and_roots_are_no_projects,
 ];
+
+fn what_is_revoked_is_not_loaded() {
+    let guest = guest_bytes("noop");
+    let digest = |bytes: &[u8]| Digest::from(<[u8; 32]>::from(Sha256::digest(bytes)));
+    let load = |revoked: Vec<Digest>| {
+        let project = tempfile::tempdir().unwrap();
+        let host = Host::builder().project(project.path()).revoked(revoked);
+        let host = host.build().unwrap();
+        let source = Source {
+            bytes: guest.clone(),
+            grants: none(),
+        };
+        block_on(async { host.load(source).await.map(drop) })
+    };
+    load(Vec::new()).unwrap();
+    load(vec![digest(b"another")]).unwrap();
+    let error = load(vec![digest(b"another"), digest(&guest)]).unwrap_err();
+    assert!(matches!(error, LoadError::Revoked { .. }), "{error}");
+    assert_eq!(error.diagnostic().code, "P0614");
+}
 
 fn refused(bytes: Vec<u8>, grants: Grants) -> LoadError {
     block_on(async {
