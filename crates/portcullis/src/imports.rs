@@ -19,6 +19,7 @@ use crate::abi::log::LOG;
 use crate::abi::prompt::PROMPT;
 use crate::abi::wasi_http::{HANDLER, TYPES};
 use crate::error::MissingImport;
+use crate::shape::ModuleImport;
 
 /// Every import of a component, by name.
 pub(crate) fn names(engine: &Engine, component: &Component) -> Vec<String> {
@@ -139,6 +140,47 @@ pub(crate) fn missing(names: &[String], grants: &Grants) -> Vec<MissingImport> {
             })
         })
         .collect()
+}
+
+/// What stands behind an import of a core module.
+enum ModuleSource {
+    /// Linked, and of no effect without grants.
+    Linked,
+    /// Needs something of this capability to be granted.
+    Needs(Capability),
+    /// Not there, for this reason.
+    Missing(String),
+}
+
+impl ModuleSource {
+    fn needs(self) -> Option<Capability> {
+        match self {
+            Self::Needs(capability) => Some(capability),
+            Self::Linked | Self::Missing(_) => None,
+        }
+    }
+}
+
+/// As [`missing`], of a core module, whose imports may be repeated: each once.
+fn missing_of_module(
+    imports: &[ModuleImport],
+    grants: &Grants,
+    source: fn(&ModuleImport) -> ModuleSource,
+) -> Vec<MissingImport> {
+    let mut missing: Vec<MissingImport> = Vec::new();
+    for import in imports {
+        let why = match source(import) {
+            ModuleSource::Linked => continue,
+            ModuleSource::Needs(capability) if grants.has(capability) || grants.late => continue,
+            ModuleSource::Needs(capability) => grant_of(capability, grants),
+            ModuleSource::Missing(why) => why,
+        };
+        let name = import.shown();
+        if missing.iter().all(|other| other.name != name) {
+            missing.push(MissingImport { name, why });
+        }
+    }
+    missing
 }
 
 /// What would supply an import that needs a grant.

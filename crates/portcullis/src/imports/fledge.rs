@@ -2,19 +2,12 @@
 
 use portcullis_policy::{Capability, Grants};
 
-use super::grant_of;
+use super::ModuleSource as Source;
 use super::module::PREVIEW1_FUNCTIONS;
 use crate::abi::fledge::{FUNCTIONS, MODULE};
 use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
-
-/// What stands behind an import.
-enum Source {
-    Linked,
-    Needs(Capability),
-    Missing(String),
-}
 
 fn source(import: &ModuleImport) -> Source {
     let missing = |why: &str| Source::Missing(why.to_owned());
@@ -44,28 +37,12 @@ fn source(import: &ModuleImport) -> Source {
 
 /// Imports that keep a plugin from being loaded: all of them, each once.
 pub(crate) fn missing(imports: &[ModuleImport], grants: &Grants) -> Vec<MissingImport> {
-    let mut missing: Vec<MissingImport> = Vec::new();
-    for import in imports {
-        let why = match source(import) {
-            Source::Linked => continue,
-            Source::Needs(capability) if grants.has(capability) || grants.late => continue,
-            Source::Needs(capability) => grant_of(capability, grants),
-            Source::Missing(why) => why,
-        };
-        let name = import.shown();
-        if missing.iter().all(|other| other.name != name) {
-            missing.push(MissingImport { name, why });
-        }
-    }
-    missing
+    super::missing_of_module(imports, grants, source)
 }
 
 /// The capability that an import needs, if it needs one.
 pub(crate) fn needs(import: &ModuleImport) -> Option<Capability> {
-    match source(import) {
-        Source::Needs(capability) => Some(capability),
-        Source::Linked | Source::Missing(_) => None,
-    }
+    source(import).needs()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use portcullis_policy::{Capability, Grants};
 
-use super::grant_of;
+use super::ModuleSource as Source;
 use crate::abi::module::{ALWAYS, EXEC, MODULE};
 use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
@@ -58,13 +58,6 @@ pub(super) const PREVIEW1_FUNCTIONS: [&str; 46] = [
     "sock_shutdown",
 ];
 
-/// What stands behind an import.
-enum Source {
-    Linked,
-    Exec,
-    Missing(String),
-}
-
 fn source(import: &ModuleImport) -> Source {
     let name = import.name.as_str();
     let missing = |why: &str| Source::Missing(why.to_owned());
@@ -75,7 +68,7 @@ fn source(import: &ModuleImport) -> Source {
     }
     match import.module.as_str() {
         MODULE if ALWAYS.contains(&name) => Source::Linked,
-        MODULE if EXEC.contains(&name) => Source::Exec,
+        MODULE if EXEC.contains(&name) => Source::Needs(Capability::Exec),
         MODULE => Source::Missing(format!("there is no such function{}", hint(name))),
         PREVIEW1 if PREVIEW1_FUNCTIONS.contains(&name) => Source::Linked,
         PREVIEW1 => missing("WASI preview 1 has no such function"),
@@ -113,35 +106,19 @@ fn hint(name: &str) -> String {
 
 /// Imports that keep a module from being loaded: all of them, each once.
 pub(crate) fn missing(imports: &[ModuleImport], grants: &Grants) -> Vec<MissingImport> {
-    let mut missing: Vec<MissingImport> = Vec::new();
-    for import in imports {
-        let why = match source(import) {
-            Source::Linked => continue,
-            Source::Exec if grants.exec.is_some() || grants.late => continue,
-            Source::Exec => grant_of(Capability::Exec, grants),
-            Source::Missing(why) => why,
-        };
-        let name = import.shown();
-        if missing.iter().all(|other| other.name != name) {
-            missing.push(MissingImport { name, why });
-        }
-    }
-    missing
+    super::missing_of_module(imports, grants, source)
 }
 
 /// The capability that an import needs, if it needs one.
 pub(crate) fn needs(import: &ModuleImport) -> Option<Capability> {
-    match source(import) {
-        Source::Exec => Some(Capability::Exec),
-        Source::Linked | Source::Missing(_) => None,
-    }
+    source(import).needs()
 }
 
 /// Whether any import needs the `exec` grant.
 pub(crate) fn wants_exec(imports: &[ModuleImport]) -> bool {
     imports
         .iter()
-        .any(|import| matches!(source(import), Source::Exec))
+        .any(|import| needs(import) == Some(Capability::Exec))
 }
 
 #[cfg(test)]
