@@ -7,6 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
+use crate::abi::core_command;
 use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
 use crate::abi::wasi_command;
@@ -80,6 +81,7 @@ pub(crate) enum Entry {
     Component(RunExport),
     Clawft(clawft::Entry),
     Command(wasi_command::Entry),
+    CoreCommand(core_command::Entry),
     Module(module::Entry),
     Fledge(fledge::Entry),
 }
@@ -248,7 +250,9 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) => false,
+            Code::Clawft { .. } | Code::Command { .. } | Code::CoreCommand(_) | Code::Fledge(_) => {
+                false
+            }
         }
     }
 
@@ -260,7 +264,7 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) => {
+            Entry::Clawft(_) | Entry::Command(_) | Entry::CoreCommand(_) | Entry::Fledge(_) => {
                 Err(wasmtime::Error::msg("the plugin is of another world"))
             }
         }
@@ -291,6 +295,9 @@ impl Entry {
             Code::Command { pre, run, .. } => wasi_command::Entry::start(pre, *run, store)
                 .await
                 .map(Self::Command),
+            Code::CoreCommand(pre) => core_command::Entry::start(pre, store)
+                .await
+                .map(Self::CoreCommand),
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),

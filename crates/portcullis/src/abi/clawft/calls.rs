@@ -120,7 +120,11 @@ struct Description;
 fn is_of_clawft(code: &Code) -> bool {
     match code {
         Code::Clawft { .. } => true,
-        Code::Component { .. } | Code::Command { .. } | Code::Module(_) | Code::Fledge(_) => false,
+        Code::Component { .. }
+        | Code::Command { .. }
+        | Code::CoreCommand(_)
+        | Code::Module(_)
+        | Code::Fledge(_) => false,
     }
 }
 
@@ -129,6 +133,7 @@ fn of(entry: &AnyEntry) -> wasmtime::Result<&Entry> {
         AnyEntry::Clawft(entry) => Ok(entry),
         AnyEntry::Component(_)
         | AnyEntry::Command(_)
+        | AnyEntry::CoreCommand(_)
         | AnyEntry::Module(_)
         | AnyEntry::Fledge(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
     }

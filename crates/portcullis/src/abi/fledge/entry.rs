@@ -89,6 +89,7 @@ impl Call for Start<'_> {
             Code::Component { .. }
             | Code::Clawft { .. }
             | Code::Command { .. }
+            | Code::CoreCommand(_)
             | Code::Module(_) => false,
         }
     }

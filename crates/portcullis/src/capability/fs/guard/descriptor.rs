@@ -1,6 +1,7 @@
 //! The calls of a descriptor: those that change something ask first, the others go straight on.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use portcullis_policy::FsAct;
@@ -11,7 +12,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntryStream, ErrorCode,
     Filesize, HostDescriptor, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, StreamError};
 
 use super::handles::{LISTED, OPEN, STREAMS, Stream, names};
 use super::open::{How, Opened, open};
@@ -80,6 +81,30 @@ impl FsGuard<'_> {
             _counted: counted,
         });
         Ok(self.inner.table.push(stream)?)
+    }
+}
+
+impl FsGuard<'_> {
+    /// Writes bytes to the end of a file, and says how many.
+    ///
+    /// # Errors
+    /// The file may not be written, or no more of it.
+    pub(crate) async fn append(&mut self, fd: Fd, mut bytes: Vec<u8>) -> FsResult<usize> {
+        bytes.truncate(most(self.gate.limits().file_write));
+        let made = self.append_via_stream(fd)?;
+        let mut stream = self.inner.table.delete(made)?;
+        let length = bytes.len();
+        match stream.blocking_write_and_flush(bytes.into()).await {
+            Ok(()) => Ok(length),
+            Err(StreamError::Closed) => Err(ErrorCode::Io.into()),
+            Err(StreamError::Trap(error)) => Err(FsError::trap(error)),
+            Err(StreamError::LastOperationFailed(error)) if error.is::<Spent>() => {
+                Err(ErrorCode::Quota.into())
+            }
+            Err(StreamError::LastOperationFailed(error)) => {
+                Err(error.downcast().unwrap_or_else(io::Error::other).into())
+            }
+        }
     }
 }
 
@@ -284,12 +309,8 @@ impl HostDescriptor for FsGuard<'_> {
             Descriptor::File(_) | Descriptor::Dir(_) => None,
         };
         if let Some(opened) = opened {
-            let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
-            let find = move || {
-                let spot = Spot::of(&opened)?;
-                let request = spot.request(FsAct::SetTimes, &grants.protect);
-                Ok(by_git.with(&grants, request))
-            };
+            let asked = self.asked();
+            let find = move || Spot::of(&opened).map(|spot| asked.request(&spot, FsAct::SetTimes));
             match blocking(find).await? {
                 Ok(request) => {
                     let asked = self.gate.change(request);
