@@ -43,7 +43,7 @@ pub(crate) struct State {
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
-const MAX_RESOURCES: usize = 10_000;
+pub(crate) const MAX_RESOURCES: usize = 10_000;
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {

@@ -11,7 +11,7 @@ use wasmtime_wasi::p1::types::{
 };
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, HostDescriptor as _,
+    DescriptorFlags, DescriptorType, HostDescriptor,
 };
 use wiggle::{GuestMemory, GuestPtr};
 
@@ -103,8 +103,7 @@ impl State {
         if let Some(listing) = listing {
             listing.end(&mut guard)?;
         }
-        wasmtime_wasi::p2::bindings::filesystem::types::HostDescriptor::drop(&mut guard, fd)
-            .map_err(Error::trap)
+        HostDescriptor::drop(&mut guard, fd).map_err(Error::trap)
     }
 
     /// Reads from a place in a file into the guest's memory.
@@ -134,12 +133,19 @@ impl State {
         let parts = parts.iter().map(|part| to_take(memory, part));
         let bytes = self.preview1().first(parts)?;
         let bytes = memory.to_vec(bytes)?;
+        let asked = bytes.len();
         let append = self.opened(fd)?.file()?.append;
         let (file, mut guard) = self.guarded(fd)?;
-        if append {
-            return Ok(Size::try_from(guard.append(file, bytes).await?)?);
+        let written = if append {
+            Size::try_from(guard.append(file, bytes).await?)?
+        } else {
+            Size::try_from(guard.write(file, bytes, at).await?)?
+        };
+        if written == 0 && asked > 0 {
+            // One that writes until all is written would never come to an end.
+            return Err(Errno::Dquot.into());
         }
-        Ok(Size::try_from(guard.write(file, bytes, at).await?)?)
+        Ok(written)
     }
 
     /// Writes to a standard stream, of which a plugin of fledge may write so much.
@@ -386,8 +392,13 @@ impl WasiSnapshotPreview1 for State {
         let begun = self.opened(fd)?.directory()?.listing.take();
         let (dir, mut guard) = self.guarded(fd)?;
         let mut listing = Listing::at(begun, cookie, &dir, &mut guard).await?;
-        let told = listing.tell(&dir, &mut guard, memory, (start, room)).await;
-        // It goes on, or ends with the directory.
+        let told = listing
+            .tell(cookie, &dir, &mut guard, memory, (start, room))
+            .await;
+        if told.is_err() {
+            listing.end(&mut guard)?;
+            return told;
+        }
         self.opened(fd)?.directory()?.listing = Some(listing);
         told
     }

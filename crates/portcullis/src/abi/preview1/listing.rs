@@ -2,10 +2,11 @@
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p1::types::{Dircookie, Dirent, Filetype, Size};
+use wasmtime_wasi::p1::types::{Dircookie, Dirent, Error, Filetype, Size};
+use wasmtime_wasi::p2::FsError;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DirectoryEntry, DirectoryEntryStream, ErrorCode, HostDescriptor as _,
-    HostDirectoryEntryStream as _, PathFlags,
+    DirectoryEntry, DirectoryEntryStream, ErrorCode, HostDescriptor as _, HostDirectoryEntryStream,
+    PathFlags,
 };
 use wiggle::{GuestMemory, GuestPtr, GuestType as _};
 
@@ -43,40 +44,38 @@ impl Listing {
         dir: &Resource<Descriptor>,
         guard: &mut FsGuard<'_>,
     ) -> Result<Self> {
-        let mut listing = match begun {
+        match begun {
             // From its beginning a directory is listed as it is now.
-            Some(begun) if begun.next <= number && number > 0 => begun,
-            begun => {
-                if let Some(begun) = begun {
-                    begun.end(guard)?;
-                }
-                Self {
-                    names: guard.read_directory(borrow(dir)).await?,
-                    next: 0,
-                    kept: None,
-                }
-            }
-        };
-        while listing.next < number {
-            if listing.next >= FIRST.len() as u64 && listing.take(guard).await?.is_none() {
-                break;
-            }
-            listing.next += 1;
+            Some(begun) if begun.next <= number && number > 0 => return Ok(begun),
+            Some(begun) => begun.end(guard)?,
+            None => {}
         }
-        Ok(listing)
+        Ok(Self {
+            names: guard.read_directory(borrow(dir)).await?,
+            next: 0,
+            kept: None,
+        })
     }
 
-    /// Fills the guest's room with names. The last may be cut off: it is told again when it is asked for.
+    /// Fills the guest's room with names, from that of a number on. The last may be cut off: it is told again when it is
+    /// asked for.
     ///
     /// # Errors
     /// A name is no text, or the room does not lie in the guest's memory.
     pub(super) async fn tell(
         &mut self,
+        number: Dircookie,
         dir: &Resource<Descriptor>,
         guard: &mut FsGuard<'_>,
         memory: &mut GuestMemory<'_>,
         room: (GuestPtr<u8>, Size),
     ) -> Result<Size> {
+        while self.next < number {
+            if self.next >= FIRST.len() as u64 && self.take(guard).await?.is_none() {
+                return Ok(0);
+            }
+            self.next += 1;
+        }
         let (mut at, mut left) = room;
         while left > 0 {
             let first = usize::try_from(self.next)
@@ -94,7 +93,7 @@ impl Listing {
                 };
                 let name = entry.name.clone();
                 let hash = guard.metadata_hash_at(borrow(dir), PathFlags::empty(), name);
-                let inode = match hash.await.map_err(wasmtime_wasi::p2::FsError::downcast) {
+                let inode = match hash.await.map_err(FsError::downcast) {
                     Ok(hash) => hash.lower,
                     // It has gone meanwhile.
                     Err(Ok(ErrorCode::NoEntry)) => {
@@ -102,7 +101,7 @@ impl Listing {
                         continue;
                     }
                     Err(Ok(code)) => return Err(code.into()),
-                    Err(Err(trap)) => return Err(super::Error::trap(trap)),
+                    Err(Err(trap)) => return Err(Error::trap(trap)),
                 };
                 let told = Told {
                     name: entry.name.clone(),
@@ -138,10 +137,7 @@ impl Listing {
     /// # Errors
     /// None that a guest could cause.
     pub(super) fn end(self, guard: &mut FsGuard<'_>) -> Result<()> {
-        let ended = wasmtime_wasi::p2::bindings::filesystem::types::HostDirectoryEntryStream::drop(
-            guard, self.names,
-        );
-        ended.map_err(super::Error::trap)
+        HostDirectoryEntryStream::drop(guard, self.names).map_err(Error::trap)
     }
 }
 

@@ -11,12 +11,13 @@ mod numbers;
 mod poll;
 
 use wasmtime::Linker;
+use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi::p1::types::{Ciovec, Errno, Error, Iovec};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1 as _};
 use wasmtime_wasi::p1::{WasiP1Ctx, types};
 use wiggle::{GuestError, GuestMemory, GuestPtr};
 
-use crate::state::State;
+use crate::state::{MAX_RESOURCES, State};
 use numbers::Numbers;
 
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -35,7 +36,8 @@ pub(crate) struct Preview1 {
 
 impl Preview1 {
     /// `rest` must have no directories.
-    pub(crate) fn new(rest: WasiP1Ctx) -> Self {
+    pub(crate) fn new(mut rest: WasiP1Ctx) -> Self {
+        rest.ctx().table.set_max_capacity(MAX_RESOURCES);
         Self {
             rest,
             numbers: None,
