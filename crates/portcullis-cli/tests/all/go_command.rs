@@ -98,7 +98,7 @@ fn it_reaches_files_as_far_as_they_were_granted() {
         "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\nfs.read = [{ path = \"read\", as = \"/read\" }]\n\
          fs.write = [{ path = \"write\", as = \"/data\" }]\n",
     );
-    let denied = "operation not permitted";
+    let denied = "Operation not permitted";
     let acts = [
         ("read /data/file", "text"),
         ("read /read/file", "kept"),

@@ -196,7 +196,9 @@ fn a_directory_of_its_own_is_there_only_where_it_is_granted() {
     let mut granted = may_write(&[]);
     assert!(denied(&granted, own("/state/files/x/.envrc")).is_some());
     granted.data = Some(DataGrant {
-        owner: KvOwner::Plugin,
+        owner: KvOwner::Application {
+            name: "test".to_owned(),
+        },
         origin: Origin::Code,
     });
     assert!(denied(&granted, own("/state/files/x/.envrc")).is_none());

@@ -412,7 +412,7 @@ fn a_command_made_by_go_stays_a_core_module() {
         r#"(module (@custom "go:buildid" "x") (import "env" "f" (func)) (memory (export "memory") 1) (func (export "_start")))"#,
     );
     let error = refused(wants_more);
-    assert_eq!(error.code(), "P0602", "{error}");
+    assert_eq!(error.code(), "P0603", "{error}");
     let no_start = module(
         r#"(module (@custom "go:buildid" "x") (memory (export "memory") 1) (func (export "_start") (param i32)))"#,
     );
@@ -454,7 +454,7 @@ fn all_that_is_not_there_is_told_before_it_runs() {
         r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i64)))
             (memory (export "memory") 1) (func (export "_start")))"#,
     ));
-    assert_eq!(error.code(), "P0602", "{error}");
+    assert_eq!(error.code(), "P0603", "{error}");
 }
 
 fn a_module_says_nothing_of_itself_that_its_component_would_have() {
