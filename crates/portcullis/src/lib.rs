@@ -98,12 +98,6 @@ pub use repositories::with_repositories;
 pub use session::Session;
 pub use stdio::GuestStdio;
 
-/// The messages of plugins of fledge, for fuzzing: no part of the interface of this crate.
-#[doc(hidden)]
-pub mod fledge_messages {
-    pub use crate::abi::fledge::message::Message;
-}
-
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
 #[doc(hidden)]
 pub mod core_form {
