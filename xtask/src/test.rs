@@ -65,6 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("skips", skips.settle(options.ci));
 
     skips.print();
+    tally.print_failures();
     for fault in &faults {
         println!("failed: {fault}");
     }

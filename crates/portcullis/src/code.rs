@@ -6,7 +6,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::{clawft, core_command, fledge, module, wasi_command};
+use crate::abi::{clawft, core_command, fledge, module, reglet, wasi_command};
 use crate::componentize::COMMAND;
 use crate::error::{LoadError, MissingImport};
 use crate::imports::{self, INCOMING};
@@ -51,7 +51,7 @@ pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
             "its components lie more than 100 deep in one another"
         }
         // Many small memories take as much address space as many large ones.
-        Kind::PortcullisModule | Kind::FledgeModule | Kind::WasiCommand
+        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule | Kind::WasiCommand
             if Shape::of(bytes).memories > 1 =>
         {
             "it has more than one memory"
@@ -91,7 +91,7 @@ pub(crate) enum Form {
 impl Form {
     pub(crate) fn of(kind: Kind, bytes: &[u8]) -> Self {
         match kind {
-            Kind::PortcullisModule | Kind::FledgeModule => Self::Module,
+            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => Self::Module,
             // It would write over what the adapter keeps in its memory.
             Kind::WasiCommand if Shape::of(bytes).is_of_go => Self::Module,
             Kind::WasiCommand => Self::Made,
@@ -110,6 +110,7 @@ pub(crate) enum Compiled {
     CoreCommand(Module),
     Module(Module),
     Fledge(Module),
+    Reglet(Module),
 }
 
 impl Compiled {
@@ -142,6 +143,7 @@ impl Compiled {
         match kind {
             Kind::FledgeModule => Self::Fledge(module),
             Kind::WasiCommand => Self::CoreCommand(module),
+            Kind::RegletModule => Self::Reglet(module),
             _ => Self::Module(module),
         }
     }
@@ -173,9 +175,10 @@ impl Compiled {
             Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
                 cache.put_component(bytes, component)
             }
-            Self::CoreCommand(module) | Self::Module(module) | Self::Fledge(module) => {
-                cache.put_module(bytes, module)
-            }
+            Self::CoreCommand(module)
+            | Self::Module(module)
+            | Self::Fledge(module)
+            | Self::Reglet(module) => cache.put_module(bytes, module),
         }
     }
 
@@ -187,6 +190,7 @@ impl Compiled {
             Self::CoreCommand(_) => Kind::WasiCommand,
             Self::Module(_) => Kind::PortcullisModule,
             Self::Fledge(_) => Kind::FledgeModule,
+            Self::Reglet(_) => Kind::RegletModule,
         }
     }
 
@@ -201,6 +205,7 @@ impl Compiled {
                 imports::module::missing(&of_module(module), grants)
             }
             Self::Fledge(module) => imports::fledge::missing(&of_module(module), grants),
+            Self::Reglet(module) => imports::reglet::missing(&of_module(module), grants),
         }
     }
 
@@ -214,6 +219,7 @@ impl Compiled {
             // By a message it may want one as well.
             Self::Fledge(_) => true,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
+            Self::Reglet(module) => imports::reglet::wants_exec(&of_module(module)),
         }
     }
 
@@ -262,6 +268,12 @@ impl Compiled {
                 let linker = fledge::linker(engine, grants).map_err(words)?;
                 let pre = linker.instantiate_pre(&module).map_err(words)?;
                 Ok(Code::Fledge(pre))
+            }
+            Self::Reglet(module) => {
+                reglet::fit(&module)?;
+                let linker = reglet::linker(engine, grants).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::Reglet(pre))
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::abi::clawft;
 use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
 use crate::abi::preview1::Preview1;
+use crate::abi::reglet::RegletState;
 use crate::capability::wasi::{self, CoreModule};
 use crate::compile::Compilation;
 use crate::diagnostic::Diagnostic;
@@ -68,6 +69,8 @@ pub(crate) enum Code {
     Module(InstancePre<State>),
     /// A core module for the world of [`abi::fledge`](crate::abi::fledge).
     Fledge(InstancePre<State>),
+    /// A core module for the world of [`abi::reglet`](crate::abi::reglet).
+    Reglet(InstancePre<State>),
 }
 
 /// The exports a host calls, looked up once.
@@ -101,6 +104,7 @@ impl Plugin {
             Code::CoreCommand(_) => Kind::WasiCommand,
             Code::Module(_) => Kind::PortcullisModule,
             Code::Fledge(_) => Kind::FledgeModule,
+            Code::Reglet(_) => Kind::RegletModule,
         }
     }
 
@@ -156,6 +160,7 @@ pub(crate) struct Context {
     preview1: Option<Box<Preview1>>,
     module: Option<Box<ModuleState>>,
     fledge: Option<Box<FledgeState>>,
+    reglet: Option<Box<RegletState>>,
     output: Option<clawft::Output>,
 }
 
@@ -170,6 +175,7 @@ impl Context {
             preview1: self.preview1,
             module: self.module,
             fledge: self.fledge,
+            reglet: self.reglet,
             output: self.output,
             ..State::new(self.wasi, grants, gate, self.words)
         }
@@ -195,6 +201,7 @@ impl Loaded {
             preview1: None,
             module: None,
             fledge: None,
+            reglet: None,
             output: None,
         };
         match &self.code {
@@ -212,6 +219,11 @@ impl Loaded {
                 context.surround(wasi::core_module(grants, guest_env, stdio, &words)?);
                 let module = ModuleState::new(stdio.stderr_of_command());
                 context.module = Some(Box::new(module));
+            }
+            Code::Reglet(_) => {
+                context.surround(wasi::core_module(grants, guest_env, stdio, &words)?);
+                let reglet = RegletState::new(stdio.stderr_of_command());
+                context.reglet = Some(Box::new(reglet));
             }
             Code::Fledge(_) => {
                 let project = self.gate.place.project();

@@ -130,14 +130,18 @@ impl Call for Command<'_> {
     type Answer = u8;
 
     const EXPORT: &'static str = FUNCTION;
-    const IS_LAST: bool = true;
+    fn is_last(&self) -> bool {
+        true
+    }
 
     fn fits(code: &Code) -> bool {
         match code {
             Code::Command { .. } | Code::CoreCommand(_) => true,
-            Code::Component { .. } | Code::Clawft { .. } | Code::Module(_) | Code::Fledge(_) => {
-                false
-            }
+            Code::Component { .. }
+            | Code::Clawft { .. }
+            | Code::Module(_)
+            | Code::Fledge(_)
+            | Code::Reglet(_) => false,
         }
     }
 
@@ -152,7 +156,8 @@ impl Call for Command<'_> {
             AnyEntry::Component(_)
             | AnyEntry::Clawft(_)
             | AnyEntry::Module(_)
-            | AnyEntry::Fledge(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+            | AnyEntry::Fledge(_)
+            | AnyEntry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
         };
         ended.or_else(|error| match error.downcast_ref() {
             Some(I32Exit(status)) if !error.is::<OutOfMemory>() => {

@@ -34,6 +34,7 @@ mod native;
 mod paths;
 mod preview1;
 mod prompt;
+mod reglet;
 mod repeatable;
 mod resources;
 mod wasi;
@@ -97,6 +98,7 @@ fn main() -> std::process::ExitCode {
         core_form::tests(),
         fledge::tests(),
         http::tests(),
+        reglet::tests(),
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, run)| {

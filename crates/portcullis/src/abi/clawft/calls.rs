@@ -124,7 +124,8 @@ fn is_of_clawft(code: &Code) -> bool {
         | Code::Command { .. }
         | Code::CoreCommand(_)
         | Code::Module(_)
-        | Code::Fledge(_) => false,
+        | Code::Fledge(_)
+        | Code::Reglet(_) => false,
     }
 }
 
@@ -135,7 +136,8 @@ fn of(entry: &AnyEntry) -> wasmtime::Result<&Entry> {
         | AnyEntry::Command(_)
         | AnyEntry::CoreCommand(_)
         | AnyEntry::Module(_)
-        | AnyEntry::Fledge(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+        | AnyEntry::Fledge(_)
+        | AnyEntry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
     }
 }
 

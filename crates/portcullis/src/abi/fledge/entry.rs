@@ -81,7 +81,9 @@ impl Call for Start<'_> {
 
     const EXPORT: &'static str = START;
 
-    const IS_LAST: bool = true;
+    fn is_last(&self) -> bool {
+        true
+    }
 
     fn fits(code: &Code) -> bool {
         match code {
@@ -90,7 +92,8 @@ impl Call for Start<'_> {
             | Code::Clawft { .. }
             | Code::Command { .. }
             | Code::CoreCommand(_)
-            | Code::Module(_) => false,
+            | Code::Module(_)
+            | Code::Reglet(_) => false,
         }
     }
 

@@ -8,7 +8,7 @@ mod entry;
 mod exec;
 mod init;
 mod line;
-pub(crate) mod message;
+mod message;
 mod said;
 mod send;
 mod slot;

@@ -89,11 +89,14 @@ impl FsGuard<'_> {
     ///
     /// # Errors
     /// The file may not be written, or no more of it.
-    pub(crate) async fn append(&mut self, fd: Fd, mut bytes: Vec<u8>) -> FsResult<usize> {
+    pub(crate) async fn append(&mut self, fd: Fd, mut bytes: Vec<u8>) -> FsResult<Filesize> {
         bytes.truncate(most(self.gate.limits().file_write));
+        let length = bytes.len() as u64;
+        if let Some(file) = self.written(&fd)? {
+            self.fits(&file, |end| end.saturating_add(length)).await?;
+        }
         let made = self.append_via_stream(fd)?;
         let mut stream = self.inner.table.delete(made)?;
-        let length = bytes.len();
         match stream.blocking_write_and_flush(bytes.into()).await {
             Ok(()) => Ok(length),
             Err(StreamError::Closed) => Err(ErrorCode::Io.into()),
@@ -139,6 +142,7 @@ impl HostDescriptor for FsGuard<'_> {
             if spot.kind.is_none() && !how.create {
                 return Err(ErrorCode::NoEntry.into());
             }
+            self.count_name(&spot, &request).await?;
             self.decide(&spot, request)?;
             spot
         } else {
@@ -352,7 +356,10 @@ impl HostDescriptor for FsGuard<'_> {
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
         let grows = match self.written(&fd)? {
-            Some(file) => blocking(move || gap(&file, size)).await??,
+            Some(file) => {
+                self.fits(&file, |_| size).await?;
+                blocking(move || gap(&file, size)).await??
+            }
             None => 0,
         };
         let total = self.gate.written.clone();
@@ -382,6 +389,7 @@ impl HostDescriptor for FsGuard<'_> {
             return self.inner.write(fd, bytes, offset).await;
         };
         let length = bytes.len() as u64;
+        self.fits(&file, |_| offset.saturating_add(length)).await?;
         let gap = blocking(move || gap(&file, offset)).await??;
         let cost = gap.saturating_add(length);
         let total = self.gate.written.clone();

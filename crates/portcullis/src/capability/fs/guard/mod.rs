@@ -8,6 +8,7 @@
 mod descriptor;
 mod handles;
 mod open;
+mod room;
 mod streams;
 
 use std::path::PathBuf;
@@ -127,6 +128,7 @@ impl FsGuard<'_> {
     /// Finds where a change takes place, and asks whether it may.
     async fn ask(&mut self, dir: &Dir, named: Named) -> FsResult<Allowed> {
         let (spot, request) = self.look(dir, named).await?;
+        self.count_name(&spot, &request).await?;
         self.allow(dir, spot, request)
     }
 
