@@ -275,6 +275,22 @@ fn what_grew_is_asked_about_and_stays_as_it_was_until_somebody_agrees() {
 }
 
 #[test]
+fn a_directory_that_is_to_be_written_and_not_only_read_is_growth() {
+    let asks = |access: &str| {
+        format!(
+            "[[asks]]\ncapability = \"fs\"\npath = \"data\"\naccess = \"{access}\"\nreason = \"keeps them\"\n"
+        )
+    };
+    let context = context(&asks("read"));
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    write(&context, "1.1.0", &asks("write"), b'b');
+    let (code, text) = answer(&context, &["update", "notes"], "\n");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("+ new: asks for fs write `data`"), "{text}");
+    assert_eq!(names(&context), installed("1.0.0"));
+}
+
+#[test]
 fn another_world_is_growth() {
     let context = context("");
     assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
