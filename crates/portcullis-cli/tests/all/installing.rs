@@ -1,6 +1,7 @@
 //! The life of a plugin: what is shown before it is installed, what it is given, and what ends it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use portcullis_testkit::guest;
@@ -477,6 +478,25 @@ fn no_grant_reaches_what_is_installed() {
         }
     }
     assert_eq!(context.ended(&["grant", "notes", "read", "."]).0, 0);
+}
+
+#[test]
+fn a_verb_that_is_about_no_plugin_does_not_look_at_what_is_installed_unless_the_policy_does() {
+    let context = context("");
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    let plugins = context.home().join(".local/share/portcullis/plugins");
+    fs::set_permissions(plugins, fs::Permissions::from_mode(0o777)).unwrap();
+    let exec = ["exec", "--", "true"];
+    let looks = |args: &[&str]| context.ended(args).2.contains("P0930");
+    assert!(looks(&["list"]) && looks(&["run", "notes"]));
+    let (code, _, error) = context.ended(&exec);
+    assert_eq!(code, 0, "{error}");
+    let entry = format!(
+        "[[plugins]]\nid = \"notes\"\nsha256 = \"{}\"\n",
+        "a".repeat(64)
+    );
+    fs::write(context.own_policy(), entry).unwrap();
+    assert!(looks(&exec), "whether it is the one that is meant");
 }
 
 #[test]
