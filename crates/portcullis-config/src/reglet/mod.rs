@@ -103,7 +103,7 @@ pub(crate) fn command(pattern: &str) -> Mapped {
 const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 fn program(text: &str) -> Result<ProgramRef, String> {
-    let plain = !text.split('/').any(|part| matches!(part, "." | ".."));
+    let plain = !text.contains(GLOB) && !text.split('/').any(|part| matches!(part, "." | ".."));
     let program = ProgramRef::parse(text).filter(|_| plain);
     program.ok_or_else(|| {
         format!(
