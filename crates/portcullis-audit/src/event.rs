@@ -171,6 +171,9 @@ pub struct Decision {
     pub function: Option<String>,
     /// What it was asked for: a program with its arguments, a path, an address.
     pub object: Masked,
+    /// What the guest itself calls the work that it asked this for, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Masked>,
     /// The answer.
     pub verdict: Verdict,
     /// The rule that decided; `None` if none matched and the default did.

@@ -113,6 +113,8 @@ pub(crate) struct Gate {
     pub(crate) written: Total,
     /// Requests beside the guest.
     pub(crate) requests: Requests,
+    /// What the guest calls the work that it asks for now.
+    request_id: Option<Masked>,
 }
 
 /// Failed commands of one call that are explained.
@@ -137,6 +139,7 @@ impl Gate {
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
+            request_id: None,
         }
     }
 
@@ -167,7 +170,7 @@ impl Gate {
             inherit_output: false,
         };
         self.make_room().await;
-        let admitted = self.admit(wish.ask, streams).await?;
+        let admitted = self.admit(wish.ask, wish.request_id, streams).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
             return self.ended(admitted.begun.failed(no_server()));
@@ -191,8 +194,20 @@ impl Gate {
         [self.clock.end(), own].into_iter().flatten().min()
     }
 
-    /// Resolves and decides, asks if that is the decision, and writes it down.
-    async fn admit(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
+    /// Resolves and decides, asks if that is the decision, and writes it down, with the guest's own name for it.
+    async fn admit(
+        &mut self,
+        ask: ExecAsk,
+        request_id: Option<String>,
+        streams: Asked,
+    ) -> Result<Admitted, Refused> {
+        self.request_id = request_id.as_deref().map(Masked::new);
+        let admitted = self.decided(ask, streams).await;
+        self.request_id = None;
+        admitted
+    }
+
+    async fn decided(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
         self.collect();
         self.calls += 1;
         let call = self.calls;
@@ -242,6 +257,7 @@ impl Gate {
             parts: Arc::clone(&self.parts),
             run: Arc::clone(&self.run),
             call,
+            request_id: self.request_id.clone(),
         }
     }
 
@@ -472,11 +488,16 @@ pub(crate) struct Wish {
     pub(crate) ask: ExecAsk,
     /// Only less than policy gives.
     pub(crate) timeout: Option<Duration>,
+    /// What the guest calls the work that this is for: a line in the trail, and nothing else.
+    pub(crate) request_id: Option<String>,
 }
 
 impl From<ExecAsk> for Wish {
     fn from(ask: ExecAsk) -> Self {
-        Self { ask, timeout: None }
+        Self {
+            ask,
+            ..Self::default()
+        }
     }
 }
 

@@ -41,6 +41,7 @@ impl Request {
                 stdin,
             },
             timeout: self.timeout.map(Duration::from_nanos),
+            request_id: None,
         }
     }
 }
