@@ -144,7 +144,7 @@ fn what_is_no_request_is_invalid_whatever_the_function() {
 
 fn files(stage: &Stage, access: FsAccess) -> Grants {
     Grants {
-        fs: vec![directory(stage.project.path(), "data", access)],
+        fs: vec![directory(stage.project.path(), "/data", access)],
         ..none()
     }
 }
@@ -154,22 +154,22 @@ fn files_are_read_and_written_where_granted() {
     let grants = files(&stage, FsAccess::ReadWrite);
     let ask = |function, request: &str| stage.asked(grants.clone(), function, request);
     let done = json!({"ok": null});
-    assert_eq!(ask("fs_make_directory", r#"{"path":"data/d"}"#), done);
-    let write = r#"{"path":"data/d/f","content":"AP9oaQ=="}"#;
+    assert_eq!(ask("fs_make_directory", r#"{"path":"/data/d"}"#), done);
+    let write = r#"{"path":"/data/d/f","content":"AP9oaQ=="}"#;
     assert_eq!(ask("fs_write", write), done);
     assert_eq!(
         std::fs::read(stage.project.path().join("d/f")).unwrap(),
         b"\x00\xffhi"
     );
     assert_eq!(
-        ask("fs_read", r#"{"path":"data/d/f"}"#),
+        ask("fs_read", r#"{"path":"/data/d/f"}"#),
         json!({"ok": "AP9oaQ=="})
     );
     assert_eq!(
-        ask("fs_entries", r#"{"path":"data/d"}"#),
+        ask("fs_entries", r#"{"path":"/data/d"}"#),
         json!({"ok": [{"name": "f", "kind": "file"}]})
     );
-    let stat = ask("fs_stat", r#"{"path":"data/d/f"}"#);
+    let stat = ask("fs_stat", r#"{"path":"/data/d/f"}"#);
     assert_eq!(
         (&stat["ok"]["kind"], &stat["ok"]["size"]),
         (&json!("file"), &json!(4))
@@ -179,23 +179,23 @@ fn files_are_read_and_written_where_granted() {
         "nanoseconds: {stat}"
     );
     assert_eq!(
-        ask("fs_rename", r#"{"from":"data/d/f","to":"data/g"}"#),
+        ask("fs_rename", r#"{"from":"/data/d/f","to":"/data/g"}"#),
         done
     );
-    assert_eq!(ask("fs_read", r#"{"path":"data/d/f"}"#), kind("not-found"));
-    assert_eq!(ask("fs_read", r#"{"path":"data/d"}"#), kind("not-a-file"));
+    assert_eq!(ask("fs_read", r#"{"path":"/data/d/f"}"#), kind("not-found"));
+    assert_eq!(ask("fs_read", r#"{"path":"/data/d"}"#), kind("not-a-file"));
     assert_eq!(
-        ask("fs_entries", r#"{"path":"data/g"}"#),
+        ask("fs_entries", r#"{"path":"/data/g"}"#),
         kind("not-a-directory")
     );
     assert_eq!(
-        ask("fs_make_directory", r#"{"path":"data/d"}"#),
+        ask("fs_make_directory", r#"{"path":"/data/d"}"#),
         kind("exists")
     );
-    assert_eq!(ask("fs_write", r#"{"path":"data/d/h","content":""}"#), done);
-    assert_eq!(ask("fs_remove", r#"{"path":"data/d"}"#), kind("not-empty"));
-    assert_eq!(ask("fs_remove", r#"{"path":"data/d/h"}"#), done);
-    assert_eq!(ask("fs_remove", r#"{"path":"data/d"}"#), done);
+    assert_eq!(ask("fs_write", r#"{"path":"/data/d/h","content":""}"#), done);
+    assert_eq!(ask("fs_remove", r#"{"path":"/data/d"}"#), kind("not-empty"));
+    assert_eq!(ask("fs_remove", r#"{"path":"/data/d/h"}"#), done);
+    assert_eq!(ask("fs_remove", r#"{"path":"/data/d"}"#), done);
     assert!(!stage.project.path().join("d").exists());
 }
 
@@ -208,13 +208,13 @@ fn files_elsewhere_are_denied_and_nothing_is_changed() {
     let grants = files(&stage, FsAccess::Read);
     let ask = |function, request: &str| stage.asked(grants.clone(), function, request);
     assert_eq!(
-        ask("fs_read", r#"{"path":"data/kept"}"#),
+        ask("fs_read", r#"{"path":"/data/kept"}"#),
         json!({"ok": "eA=="})
     );
     let secret = outside.path().join("secret").display().to_string();
     for path in [
-        "data/out/secret",
-        "data/../secret",
+        "/data/out/secret",
+        "/data/../secret",
         "/etc/passwd",
         secret.as_str(),
         "",
@@ -230,11 +230,11 @@ fn files_elsewhere_are_denied_and_nothing_is_changed() {
         }
     }
     for (function, request) in [
-        ("fs_write", r#"{"path":"data/kept","content":""}"#),
-        ("fs_write", r#"{"path":"data/new","content":""}"#),
-        ("fs_make_directory", r#"{"path":"data/new"}"#),
-        ("fs_remove", r#"{"path":"data/kept"}"#),
-        ("fs_rename", r#"{"from":"data/kept","to":"data/new"}"#),
+        ("fs_write", r#"{"path":"/data/kept","content":""}"#),
+        ("fs_write", r#"{"path":"/data/new","content":""}"#),
+        ("fs_make_directory", r#"{"path":"/data/new"}"#),
+        ("fs_remove", r#"{"path":"/data/kept"}"#),
+        ("fs_rename", r#"{"from":"/data/kept","to":"/data/new"}"#),
     ] {
         assert_eq!(ask(function, request), kind("denied"), "{function}");
     }
@@ -258,13 +258,13 @@ fn a_file_that_is_too_large_is_not_given() {
         ..files(&stage, FsAccess::ReadWrite)
     };
     let ask = |function, request: &str| stage.asked(grants.clone(), function, request);
-    assert_eq!(ask("fs_read", r#"{"path":"data/f"}"#), kind("too-large"));
-    let write = r#"{"path":"data/f","content":"eHh4eHg="}"#;
+    assert_eq!(ask("fs_read", r#"{"path":"/data/f"}"#), kind("too-large"));
+    let write = r#"{"path":"/data/f","content":"eHh4eHg="}"#;
     assert_eq!(ask("fs_write", write), kind("too-large"));
-    let write = r#"{"path":"data/f","content":"eHh4eA=="}"#;
+    let write = r#"{"path":"/data/f","content":"eHh4eA=="}"#;
     assert_eq!(ask("fs_write", write), json!({"ok": null}));
     assert_eq!(
-        ask("fs_read", r#"{"path":"data/f"}"#),
+        ask("fs_read", r#"{"path":"/data/f"}"#),
         json!({"ok": "eHh4eA=="})
     );
 }
@@ -494,9 +494,9 @@ fn no_answer_is_made_while_room_is_made() {
         let guest = Guest {
             allocate: r#"(global $inner (mut i64) (i64.const -1))
                 (func (export "allocate") (param $length i32) (result i32)
-                    (global.set $inner (call $asked (i64.const 0x400_0000_0011)))
+                    (global.set $inner (call $asked (i64.const 0x400_0000_0012)))
                     (i32.const 32768))"#,
-            ..Guest::asks("fs_read", r#"{"path":"data/f"}"#)
+            ..Guest::asks("fs_read", r#"{"path":"/data/f"}"#)
         };
         let run = format!(
             "(if (i64.ne (global.get $inner) (i64.const 0)) (then unreachable)) {}",
