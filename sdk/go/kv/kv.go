@@ -32,7 +32,7 @@ func (s *Store) CompareAndSwap(key string, expected, value []byte) (bool, error)
 }
 
 // page is how many keys are asked for at once.
-const page = 256
+const page = 100
 
 // Keys gives all keys that begin with a prefix, in the order of their bytes. An error is the last.
 func (s *Store) Keys(prefix string) iter.Seq2[string, error] {
