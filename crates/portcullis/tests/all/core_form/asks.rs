@@ -192,7 +192,10 @@ fn files_are_read_and_written_where_granted() {
         ask("fs_make_directory", r#"{"path":"/data/d"}"#),
         kind("exists")
     );
-    assert_eq!(ask("fs_write", r#"{"path":"/data/d/h","content":""}"#), done);
+    assert_eq!(
+        ask("fs_write", r#"{"path":"/data/d/h","content":""}"#),
+        done
+    );
     assert_eq!(ask("fs_remove", r#"{"path":"/data/d"}"#), kind("not-empty"));
     assert_eq!(ask("fs_remove", r#"{"path":"/data/d/h"}"#), done);
     assert_eq!(ask("fs_remove", r#"{"path":"/data/d"}"#), done);
