@@ -1,49 +1,70 @@
-//! The modules in Go: their format, `go vet` for each host that they are built for, and their tests.
+//! Guests in Go: `guests/reglet`, once for each generation of Reglet's plugins.
+//!
+//! They are built again only when their sources, the compiler or the way of building changed.
 
-use crate::shell;
 use crate::skips::Skips;
-use anyhow::{Result, bail};
+use crate::{guests, shell};
+use anyhow::Result;
+use std::fs;
 use std::process::Command;
 
-/// Where the modules are.
-const MODULES: [&str; 3] = [
-    "sdk/go",
-    "sdk/go-aliases/reglet",
-    "sdk/go-aliases/reglet-sdk",
+/// Where the sources are, from the repository's root.
+const DIRECTORY: &str = "guests/reglet";
+
+/// Each guest by its name, with the tags that make it.
+const GUESTS: [(&str, &str); 4] = [
+    ("reglet-1a", "gen1a"),
+    ("reglet-1b", "gen1b"),
+    ("reglet-2", "gen2"),
+    ("reglet-http", "gen2,http"),
 ];
 
-/// Looks over every module and runs its tests; without Go it is skipped.
+/// Builds what is not up to date. Without a compiler it is named as skipped, and so are its tests.
 ///
 /// # Errors
-/// A file is not formatted, `go vet` finds something, or a test fails.
-pub(crate) fn check(skips: &mut Skips) -> Result<()> {
-    if !shell::succeeds(shell::command("go").arg("version")) {
-        skips.add("go-sdk", "go is not installed");
+/// A guest does not build.
+pub(crate) fn run(skips: &mut Skips) -> Result<()> {
+    let Ok(version) = shell::output(Command::new("go").arg("version")) else {
+        skips.add(DIRECTORY, "no compiler for Go: `go` is not there");
+        return Ok(());
+    };
+    let directory = shell::root().join(DIRECTORY);
+    let mut files = Vec::new();
+    guests::walk(&directory, &mut files)?;
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(version.as_bytes());
+    hasher.update(include_str!("go.rs").as_bytes());
+    for file in files {
+        hasher.update(file.display().to_string().as_bytes());
+        hasher.update(&fs::read(&file)?);
+    }
+    let key = hasher.finalize().to_hex().to_string();
+    let stamp = guests::directory().join(".guests-reglet.stamp");
+    if guests::is_current(&stamp, &key) {
+        eprintln!("guests: {DIRECTORY} is up to date");
         return Ok(());
     }
-    for module in MODULES {
-        let unformatted = shell::output(shell::command("gofmt").args(["-l", module]))?;
-        if !unformatted.is_empty() {
-            bail!("not formatted: {}", unformatted.trim());
-        }
-        shell::run(&mut go(module, &["vet", "./..."]))?;
-        for tags in ["", "reglet"] {
-            let mut vet = go(module, &["vet", "-tags", tags, "./..."]);
-            shell::run(vet.env("GOOS", "wasip1").env("GOARCH", "wasm"))?;
-        }
-        shell::run(&mut go(module, &["test", "./..."]))?;
+    let mut lines = vec![key];
+    for (name, tags) in GUESTS {
+        let file = format!("{name}.wasm");
+        let partial = guests::directory().join(format!(".{file}"));
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s"])
+            .args(["-tags", tags, "-o"])
+            .arg(&partial)
+            .arg(".")
+            .current_dir(&directory)
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .env("GOFLAGS", "")
+            .env("GOTOOLCHAIN", "local");
+        shell::run(&mut go)?;
+        let bytes = fs::read(&partial)?;
+        // Replaced in one step: a test that runs meanwhile sees the old or the new one.
+        fs::rename(&partial, guests::directory().join(&file))?;
+        eprintln!("{:>10} bytes  {file}", bytes.len());
+        lines.push(format!("{} {file}", blake3::hash(&bytes).to_hex()));
     }
-    Ok(())
-}
-
-/// The toolchain that is here and no other, on one module alone.
-fn go(module: &str, args: &[&str]) -> Command {
-    let mut go = shell::command("go");
-    go.current_dir(shell::root().join(module))
-        .args(args)
-        .env("GOFLAGS", "")
-        .env("GOWORK", "off")
-        .env("GOTOOLCHAIN", "local")
-        .env("GOPROXY", "off");
-    go
+    Ok(fs::write(stamp, lines.join("\n") + "\n")?)
 }

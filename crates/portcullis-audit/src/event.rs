@@ -171,7 +171,7 @@ pub struct Decision {
     pub function: Option<String>,
     /// What it was asked for: a program with its arguments, a path, an address.
     pub object: Masked,
-    /// What the guest itself calls the work that it asked this for, if it said so.
+    /// What the plugin calls the work that the request belongs to, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Masked>,
     /// The answer.

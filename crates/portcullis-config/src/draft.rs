@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_policy::{
     Confinement, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule,
     HttpSecret, KvGrant, KvOwner, KvSize, Limits, MetadataKey, Mode, Net, Origin, PluginId,
-    ProgramRule, Protect,
+    ProgramRule, Protect, RegletGrant,
 };
 
 use crate::audit::AuditForwards;
@@ -58,6 +58,7 @@ pub(crate) struct Draft {
     /// A directory of its own: the line that grants it, and the file that vouches for the plugin's name.
     pub(crate) data: Option<(Origin, PathBuf)>,
     pub(crate) metadata: Vec<MetadataKey>,
+    pub(crate) reglet: Option<RegletGrant>,
 }
 
 /// How much state a plugin keeps.
@@ -137,6 +138,7 @@ impl Draft {
             kv: None,
             data: None,
             metadata: Vec::new(),
+            reglet: None,
         }
     }
 
@@ -243,6 +245,7 @@ impl Draft {
             }),
             metadata: self.metadata.clone(),
             fledge: None,
+            reglet: self.reglet.clone(),
         }
     }
 

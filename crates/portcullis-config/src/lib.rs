@@ -28,6 +28,7 @@
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
 mod audit;
+mod below;
 mod ceiling;
 mod clawft;
 mod commands;
@@ -47,6 +48,7 @@ mod policy_set;
 mod provenance;
 mod raw;
 mod reader;
+mod reglet;
 mod rules;
 pub mod schema;
 mod secrets;
@@ -56,9 +58,10 @@ mod trial;
 mod units;
 
 pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
+pub use below::{Below, directory_size};
 pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
-    ClawftResources, directory_size,
+    ClawftResources,
 };
 pub use commands::PluginCommand;
 pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};
@@ -69,4 +72,5 @@ pub use fledge::{FledgeCapabilities, FledgeCommand, FledgeManifest};
 pub use manifest::{Ask, AskKind, Manifest};
 pub use network::Network;
 pub use policy_set::{Layer, PluginEntry, PolicySet, SelectError, Trust, VerbEntry};
+pub use reglet::{RegletAsk, RegletManifest};
 pub use units::duration;

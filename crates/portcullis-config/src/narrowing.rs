@@ -102,6 +102,7 @@ impl Reader<'_> {
         self.only_narrows("kv", entry.kv.as_ref());
         self.only_narrows("data", entry.data.as_ref());
         self.only_narrows("metadata", entry.metadata.as_ref());
+        self.only_narrows("reglet", entry.reglet.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }
@@ -191,6 +192,16 @@ impl Reader<'_> {
                 "total_file_write",
                 raw.total_file_write.as_ref().map(At::span),
                 wanted.total_file_write > now.total_file_write,
+            ),
+            (
+                "data_files",
+                raw.data_files.as_ref().map(At::span),
+                wanted.data_files > now.data_files,
+            ),
+            (
+                "data_file",
+                raw.data_file.as_ref().map(At::span),
+                wanted.data_file > now.data_file,
             ),
             (
                 "http_request",

@@ -6,8 +6,7 @@ use crate::bound::{Bound, Standing, nearest, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Capability, Code, Decision, Denial, FsAccess, FsGrant, FsKind, Grants, GuestError, Protect,
-    Remedy, Request,
+    Capability, Code, Decision, Denial, FsAccess, FsGrant, FsKind, Grants, Protect, Remedy, Request,
 };
 
 /// What a guest does to a name.
@@ -237,15 +236,9 @@ fn lifting(grants: &Grants, bounds: &[Bound<'_>]) -> Remedy {
 
 fn denial(code: Code, grants: &Grants, request: &ChangeRequest, notes: Vec<String>) -> Denial {
     let object = request.path.display().to_string();
+    let action = request.act.of(&shown(&object));
     Denial {
-        code,
-        plugin: grants.plugin.clone(),
-        capability: Capability::Fs,
-        action: request.act.of(&shown(&object)),
-        object,
         notes,
-        remedies: Vec::new(),
-        rule: None,
-        guest: GuestError::Denied,
+        ..Denial::new(code, grants, Capability::Fs, action, object)
     }
 }

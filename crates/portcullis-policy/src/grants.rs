@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
-    Limits, MetadataKey, Net, Origin, PluginId, ProgramRule, Protect,
+    Limits, MetadataKey, Net, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -66,6 +66,8 @@ pub struct Grants {
     pub metadata: Vec<MetadataKey>,
     /// What the manifest of a plugin of fledge says; `None` where there is none.
     pub fledge: Option<FledgePlugin>,
+    /// What is different for a plugin of Reglet; `None` for every other, and where nothing is known of it yet.
+    pub reglet: Option<RegletGrant>,
 }
 
 impl Grants {
@@ -93,6 +95,7 @@ impl Grants {
             data: None,
             metadata: Vec::new(),
             fledge: None,
+            reglet: None,
         }
     }
 

@@ -66,6 +66,7 @@ mod plugin_id;
 mod protect;
 mod provenance;
 mod refusal;
+mod reglet;
 mod request;
 mod rights;
 mod rule;
@@ -106,6 +107,7 @@ pub use net::Net;
 pub use plugin_id::{InvalidPluginId, PluginId};
 pub use protect::{Protect, Protected};
 pub use provenance::{Provenance, PublicKey, Signer, Tier};
+pub use reglet::{InlineCode, RegletGrant};
 pub use request::{
     Cwd, ExecRequest, FileId, Found, Interpreter, PreopenRequest, Program, Request, Unfit,
 };

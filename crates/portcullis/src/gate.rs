@@ -103,6 +103,8 @@ pub(crate) struct Gate {
     pub(crate) activity: Activity,
     /// What its commands may have in common, they have with no other instance's.
     sharer: Sharer,
+    /// What the guest calls the work that its request belongs to.
+    request_id: Option<Masked>,
     /// The program that ran last.
     last_program: String,
     /// What commands said that failed, until the guest has returned.
@@ -113,9 +115,10 @@ pub(crate) struct Gate {
     pub(crate) written: Total,
     /// Requests beside the guest.
     pub(crate) requests: Requests,
-    /// What the guest calls the work that it asks for now.
-    request_id: Option<Masked>,
 }
+
+/// Characters of what a guest calls its work that are written down.
+const MAX_REQUEST_ID: usize = 128;
 
 /// Failed commands of one call that are explained.
 const UNEXPLAINED: usize = 32;
@@ -136,10 +139,10 @@ impl Gate {
             overlay: Vec::new(),
             sharer: Sharer::new(),
             activity: Activity::default(),
+            request_id: None,
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
-            request_id: None,
         }
     }
 
@@ -170,7 +173,7 @@ impl Gate {
             inherit_output: false,
         };
         self.make_room().await;
-        let admitted = self.admit(wish.ask, wish.request_id, streams).await?;
+        let admitted = self.admit(wish.ask, streams).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
             return self.ended(admitted.begun.failed(no_server()));
@@ -188,26 +191,22 @@ impl Gate {
         self.ended(begun.ended(run))
     }
 
+    /// What the guest calls the work that its next requests belong to, for the trail. Cut to 128 characters.
+    pub(crate) fn work_on(&mut self, request_id: Option<&str>) {
+        self.request_id = request_id.map(|id| {
+            let end = id.char_indices().nth(MAX_REQUEST_ID);
+            Masked::new(&id[..end.map_or(id.len(), |(end, _)| end)])
+        });
+    }
+
     /// When a command or request is to end that may take this long.
     pub(crate) fn until(&self, timeout: Option<Duration>) -> Option<Instant> {
         let own = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         [self.clock.end(), own].into_iter().flatten().min()
     }
 
-    /// Resolves and decides, asks if that is the decision, and writes it down, with the guest's own name for it.
-    async fn admit(
-        &mut self,
-        ask: ExecAsk,
-        request_id: Option<String>,
-        streams: Asked,
-    ) -> Result<Admitted, Refused> {
-        self.request_id = request_id.as_deref().map(Masked::new);
-        let admitted = self.decided(ask, streams).await;
-        self.request_id = None;
-        admitted
-    }
-
-    async fn decided(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
+    /// Resolves and decides, asks if that is the decision, and writes it down.
+    async fn admit(&mut self, mut ask: ExecAsk, streams: Asked) -> Result<Admitted, Refused> {
         self.collect();
         self.calls += 1;
         let call = self.calls;
@@ -488,16 +487,11 @@ pub(crate) struct Wish {
     pub(crate) ask: ExecAsk,
     /// Only less than policy gives.
     pub(crate) timeout: Option<Duration>,
-    /// What the guest calls the work that this is for: a line in the trail, and nothing else.
-    pub(crate) request_id: Option<String>,
 }
 
 impl From<ExecAsk> for Wish {
     fn from(ask: ExecAsk) -> Self {
-        Self {
-            ask,
-            ..Self::default()
-        }
+        Self { ask, timeout: None }
     }
 }
 

@@ -67,6 +67,7 @@ mod stdio;
 mod trail;
 
 pub use abi::clawft::{Description, Tool, fits as clawft_size};
+pub use abi::reglet::{Observation, RegletError, RegletStatus, RegletText};
 pub use activity::{Activity, Command};
 pub use capability::prompt::{Prompt, PromptKind, Prompter, Reply};
 pub use command::{Ending, Native, Ran};
@@ -97,12 +98,6 @@ pub use recognize::Kind;
 pub use repositories::with_repositories;
 pub use session::Session;
 pub use stdio::GuestStdio;
-
-/// The messages of plugins of fledge, for fuzzing: no part of the interface of this crate.
-#[doc(hidden)]
-pub mod fledge_messages {
-    pub use crate::abi::fledge::message::Message;
-}
 
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
 #[doc(hidden)]

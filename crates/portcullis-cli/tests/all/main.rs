@@ -19,6 +19,7 @@ mod doctor;
 mod exec_streams;
 mod exec_verb;
 mod fledge;
+mod fledge_attacks;
 mod go_sdk;
 mod held_children;
 mod installing;

@@ -15,6 +15,7 @@ mod layers;
 mod manifest;
 mod model;
 mod provenance;
+mod reglet;
 mod secrets;
 mod state;
 mod support;

@@ -41,7 +41,6 @@ impl Request {
                 stdin,
             },
             timeout: self.timeout.map(Duration::from_nanos),
-            request_id: None,
         }
     }
 }

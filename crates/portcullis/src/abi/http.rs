@@ -86,7 +86,6 @@ fn ask(request: Request) -> HttpAsk {
         url: request.url,
         headers: request.headers,
         body: request.body,
-        timeout: None,
     }
 }
 

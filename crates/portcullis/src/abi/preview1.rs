@@ -27,7 +27,7 @@ const FILESTAT: usize = 64;
 const FILETYPE: usize = 16;
 
 /// `fd`, `dirflags`, `path` and its length, `oflags`, both `rights`, `fdflags`, and where the descriptor goes.
-type Open = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
+pub(crate) type Open = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
 
 /// Makes it known to the linker.
 pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
@@ -46,7 +46,8 @@ pub(crate) fn bound(p1: &mut WasiP1Ctx, preopened: usize) {
     p1.ctx().table.set_max_capacity(OPEN + preopened + BESIDES);
 }
 
-async fn path_open(caller: &mut Caller<'_, State>, open: Open) -> Result<i32> {
+/// Opens what may be opened.
+pub(crate) async fn path_open(caller: &mut Caller<'_, State>, open: Open) -> Result<i32> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         return Err(wasmtime::Error::msg("missing required memory export"));

@@ -156,7 +156,6 @@ impl WasiHttpHooks for Gate {
             url: head.uri.to_string(),
             headers,
             body: Vec::new(),
-            timeout: None,
         };
         let body = whole(body, self.limits().http_request);
         let cut = self.limits().http_response;

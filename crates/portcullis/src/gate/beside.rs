@@ -215,7 +215,7 @@ impl Gate {
             authorized,
             opened,
             permit,
-        } = self.admit(wish.ask, wish.request_id, asked).await?;
+        } = self.admit(wish.ask, asked).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
             return Err(self.not_begun(begun.failed(no_server())));

@@ -18,7 +18,7 @@ pub(super) struct Lines {
     pub(super) parts: Arc<GateParts>,
     pub(super) run: Arc<str>,
     pub(super) call: u64,
-    /// What the guest calls the work that this is for.
+    /// What the guest calls its work.
     pub(super) request_id: Option<Masked>,
 }
 

@@ -33,6 +33,7 @@ mod memory;
 mod native;
 mod paths;
 mod prompt;
+mod reglet;
 mod repeatable;
 mod resources;
 mod wasi;
@@ -92,6 +93,7 @@ fn main() -> std::process::ExitCode {
         core_form::tests(),
         fledge::tests(),
         http::tests(),
+        reglet::tests(),
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, run)| {

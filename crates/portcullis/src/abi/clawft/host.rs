@@ -28,7 +28,6 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
                 url,
                 headers,
                 body: body.unwrap_or_default().into_bytes(),
-                timeout: None,
             };
             Box::new(async move { Ok((http::request(store.data_mut(), ask).await,)) })
         },

@@ -100,7 +100,6 @@ pub(super) async fn run(state: &mut State, ask: Ask) -> Answer {
             ..ExecAsk::default()
         },
         timeout: Some(Duration::from_secs(seconds)),
-        request_id: None,
     };
     match state.gate.exec(wish).await {
         Ok(completed) => told(&completed, seconds),

@@ -1,9 +1,10 @@
 //! What a plugin of fledge writes by WASI: to its streams as much as it may say, to files as much as an instance may write.
 
-use wasmtime::{AsContextMut, Caller, Extern, Linker, Result};
+use wasmtime::{AsContextMut, Caller, Linker, Result};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as wasi, WasiSnapshotPreview1 as _};
 use wiggle::GuestMemory;
 
+use super::{memory, room};
 use crate::abi::preview1::MODULE;
 use crate::capability::fs::Total;
 use crate::state::State;
@@ -63,8 +64,9 @@ async fn write(
     let fuel = caller.as_context_mut().hostcall_fuel();
     let memory = memory(caller)?;
     let wanted = length(memory.data(&*caller), iovs, count);
-    let Some(counted) = count_write(caller.data_mut(), fd, offset, wanted).await? else {
-        return Ok(QUOTA);
+    let counted = match count_write(caller.data_mut(), fd, offset, wanted).await? {
+        Ok(counted) => counted,
+        Err(errno) => return Ok(errno),
     };
     let (data, state) = memory.data_and_store_mut(&mut *caller);
     let p1 = state.p1();
@@ -88,8 +90,14 @@ async fn write(
 async fn set_size(caller: &mut Caller<'_, State>, fd: i32, size: i64) -> Result<i32> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let state = caller.data_mut();
+    let size = size.cast_unsigned();
     let more = match file(state, fd).await? {
-        Some(now) => size.cast_unsigned().saturating_sub(now),
+        Some(now) => {
+            if let Some(errno) = room::too_long(state, fd, now, size, 0).await? {
+                return Ok(errno);
+            }
+            size.saturating_sub(now)
+        }
         None => 0,
     };
     if state.gate.written.take_or_tell(more).is_err() {
@@ -98,33 +106,37 @@ async fn set_size(caller: &mut Caller<'_, State>, fd: i32, size: i64) -> Result<
     let p1 = state.p1();
     p1.set_hostcall_fuel(fuel);
     let guest = &mut GuestMemory::Unshared(&mut []);
-    let errno = wasi::fd_filestat_set_size(p1, guest, fd, size).await?;
+    let errno = wasi::fd_filestat_set_size(p1, guest, fd, size.cast_signed()).await?;
     if errno != SUCCESS {
         state.gate.written.give_back(more);
     }
     Ok(errno)
 }
 
-/// Counts what is about to be written; `None` where there is no room for it.
+/// Counts what is about to be written; the inner error is what the guest is told where there is no room for it.
 async fn count_write(
     state: &mut State,
     fd: i32,
     offset: Option<i64>,
     wanted: u64,
-) -> Result<Option<Counted>> {
+) -> Result<std::result::Result<Counted, i32>> {
     let Some(size) = file(state, fd).await? else {
-        return Ok(state.fledge().said.take(wanted).then_some(Counted::Stream));
+        let taken = state.fledge().said.take(wanted);
+        return Ok(taken.then_some(Counted::Stream).ok_or(QUOTA));
     };
     let at = match offset {
         Some(offset) => offset.cast_unsigned(),
         None => position(state, fd).await?,
     };
+    if let Some(errno) = room::too_long(state, fd, size, at, wanted).await? {
+        return Ok(Err(errno));
+    }
     // A hole before what is written makes the file as long as if it were filled.
     let hole = at.saturating_sub(size);
     let total = state.gate.written.clone();
     let taken = total.take_or_tell(hole.saturating_add(wanted)).is_ok();
     // The hole is not given back: it is there when anything is written.
-    Ok(taken.then_some(Counted::File(total, wanted)))
+    Ok(taken.then_some(Counted::File(total, wanted)).ok_or(QUOTA))
 }
 
 /// The size of a file; `None` for a stream, and for what is no file.
@@ -150,13 +162,6 @@ async fn position(state: &mut State, fd: i32) -> Result<u64> {
     } else {
         0
     })
-}
-
-fn memory(caller: &mut Caller<'_, State>) -> Result<wasmtime::Memory> {
-    match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => Ok(memory),
-        _ => Err(wasmtime::Error::msg("missing required memory export")),
-    }
 }
 
 /// Bytes of all parts of a write, as far as their list lies in the memory: what does not is refused when it is read.

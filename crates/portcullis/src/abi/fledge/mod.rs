@@ -9,7 +9,8 @@ mod exec;
 mod files;
 mod init;
 mod line;
-pub(crate) mod message;
+mod message;
+mod room;
 mod said;
 mod send;
 mod slot;
@@ -22,6 +23,7 @@ use super::preview1;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 pub(crate) use entry::{Entry, NotMade, START, fit};
+use room::Room;
 use said::Said;
 use slot::Slot;
 
@@ -98,6 +100,7 @@ pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 pub(crate) struct FledgeState {
     slot: Slot,
     said: Said,
+    room: Room,
     /// Whether it reads answers to messages that have an `id`.
     responses: bool,
 }
@@ -108,6 +111,7 @@ impl FledgeState {
         Self {
             slot: Slot::default(),
             said: Said::new(grants, stdio),
+            room: Room::default(),
             responses: plugin.is_some_and(|plugin| plugin.responses),
         }
     }
@@ -129,6 +133,7 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
     let mut linker = Linker::new(engine);
     preview1::link(&mut linker)?;
     files::link(&mut linker)?;
+    room::link(&mut linker)?;
     linker.func_wrap_async(MODULE, "send", |mut caller, (at, length): (i32, i32)| {
         Box::new(async move { send::send(&mut caller, at, length).await })
     })?;

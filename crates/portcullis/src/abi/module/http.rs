@@ -30,9 +30,14 @@ impl Ask for Send {
             url: self.url,
             headers: self.headers.0,
             body: self.body.map(|body| body.0).unwrap_or_default(),
-            timeout: self.timeout.map(Duration::from_nanos),
         };
-        let answer = state.gate.http(ask).await?;
+        let sent = state.gate.http(ask);
+        let answer = match self.timeout.map(Duration::from_nanos) {
+            // Dropped, a request that is under way leaves the line that it was given up.
+            Some(timeout) => tokio::time::timeout(timeout, sent).await,
+            None => Ok(sent.await),
+        };
+        let answer = answer.map_err(|_| Error::TimedOut)??;
         Ok(Response {
             status: answer.status,
             headers: answer.headers,

@@ -194,7 +194,10 @@ async fn exec(caller: &mut Caller<'_, State>, request: Packed) -> Result<i64> {
     let command = wire::exec(request.bytes(&guest.memory, caller)?);
     let completed = match command {
         Ok(command) => {
-            let ran = caller.data_mut().gate.exec(command.into()).await;
+            let gate = &mut caller.data_mut().gate;
+            gate.work_on(command.request_id.as_deref());
+            let ran = gate.exec(command.into()).await;
+            gate.work_on(None);
             ran.map_err(Error::from)
         }
         Err(malformed) => {
@@ -213,7 +216,6 @@ impl From<wire::Command> for Wish {
         Self {
             ask: command.ask,
             timeout: command.timeout,
-            request_id: command.request_id,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::gate::{Gate, Refused};
 impl Gate {
     /// Sends a request and gives what came back. Redirects are not followed.
     ///
-    /// It takes no longer than `limits.http_timeout` and the time it asks for, and no longer than the guest's own call.
+    /// It takes no longer than `limits.http_timeout`, and no longer than the guest's own call.
     ///
     /// # Errors
     /// [`HttpFailure`]
@@ -67,8 +67,7 @@ impl Gate {
                 return Err(self.not_allowed(&outgoing.request, refused));
             }
         }
-        let most = self.limits().http_timeout;
-        let end = self.until(Some(ask.timeout.map_or(most, |timeout| timeout.min(most))));
+        let end = self.until(Some(self.limits().http_timeout));
         Ok(Sending {
             wanted,
             lines: self.apart(used),

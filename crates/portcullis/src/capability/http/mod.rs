@@ -17,8 +17,6 @@ mod search;
 mod secret;
 mod sending;
 
-use std::time::Duration;
-
 pub(crate) use beside::{Came, Requests};
 pub(crate) use client::Client;
 pub(crate) use exchange::Waits;
@@ -32,8 +30,6 @@ pub(crate) struct HttpAsk {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Only less than policy gives.
-    pub(crate) timeout: Option<Duration>,
 }
 
 /// What came back. A redirect is an answer like any other: it is not followed.
