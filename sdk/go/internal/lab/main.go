@@ -134,15 +134,21 @@ func timeout(ctx context.Context, words []string) string {
 	return fmt.Sprintf("%s within=%t", told(result, err), time.Since(began) < 8*time.Second)
 }
 
-func cancel(ctx context.Context, _ []string) string {
+// cancel gives up on a command that would leave a file two seconds later, and looks for it.
+func cancel(ctx context.Context, words []string) string {
 	ctx, stop := context.WithCancel(ctx)
 	go func() {
 		time.Sleep(300 * time.Millisecond)
 		stop()
 	}()
-	began := time.Now()
-	result, err := exec.Run(ctx, exec.CommandRequest{Command: "sh", Args: []string{"-c", "echo partial; sleep 30"}})
-	return fmt.Sprintf("%s within=%t", told(result, err), time.Since(began) < 8*time.Second)
+	result, err := exec.Run(ctx, exec.CommandRequest{
+		Command: "sh",
+		Args:    []string{"-c", "echo partial; sleep 2; echo > late"},
+		Dir:     words[0],
+	})
+	time.Sleep(3 * time.Second)
+	_, late := fs.Stat(words[0] + "/late")
+	return fmt.Sprintf("%s killed=%t", told(result, err), errors.Is(late, iofs.ErrNotExist))
 }
 
 // over asks under contexts that are over before anything begins.
