@@ -47,18 +47,19 @@ fn built(mut command: Command) -> Vec<u8> {
 
 /// A package of the SDK as plugin `p`, and this after the head of its policy; `None` where Go is not installed.
 fn plugin(test: &str, package: &str, rest: &str) -> Option<Context> {
-    let name = package.replace(['/', '.'], "-");
+    plugin_with(test, package, &[], rest)
+}
+
+fn plugin_with(test: &str, package: &str, flags: &[&str], rest: &str) -> Option<Context> {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("go-sdk{name}-{}.wasm", std::process::id()));
+        .join(format!("go-sdk-{test}-{}.wasm", std::process::id()));
     let to = out.to_str().unwrap();
     let args = [
-        "build",
-        "-buildmode=c-shared",
-        "-ldflags=-s -w",
-        "-o",
-        to,
-        package,
-    ];
+        &["build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", to],
+        flags,
+        &[package],
+    ]
+    .concat();
     let Some(mut command) = go(&args) else {
         skip(test);
         return None;
@@ -239,8 +240,8 @@ fn all_of_the_sdk_does_what_it_says() {
         ("timeout context=60s request=30s option=300ms", timed_out),
         ("timeout context=300ms request=30s option=60s", timed_out),
         (
-            "cancel",
-            r#"exit=-1 stdout="partial\n" canceled within=true"#,
+            "cancel data",
+            r#"exit=-1 stdout="partial\n" canceled killed=true"#,
         ),
         ("over", "canceled, deadline-exceeded"),
         ("two", r#"exit=0 stdout="", exit=0 stdout="" at once=true"#),
@@ -316,6 +317,58 @@ fn all_of_the_sdk_does_what_it_says() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("plugin panic: on purpose"), "{stderr}");
+}
+
+#[test]
+fn the_same_source_is_a_plugin_for_reglet() {
+    let Some(context) = plugin_with("reglet", "./internal/lab", &["-tags", "reglet"], LAB) else {
+        return;
+    };
+    let timed_out = r#"exit=-1 stdout="partial\n" timeout deadline-exceeded within=true"#;
+    let named = format!("named job-{} -", std::process::id());
+    let unsupported = "a host of Reglet has no such function: unsupported operation";
+    let acts = [
+        ("run echo a b", r#"exit=0 stdout="a b\n""#.to_owned()),
+        ("run no-such-program", "exec-error not-found".to_owned()),
+        ("run ls", "capability-error permission".to_owned()),
+        ("timeout context=500ms", timed_out.to_owned()),
+        ("timeout request=1s", timed_out.to_owned()),
+        ("timeout option=400ms", timed_out.to_owned()),
+        ("over", "canceled, deadline-exceeded".to_owned()),
+        ("bytes", "efbfbd00efbfbd78".to_owned()),
+        ("sort a", format!("error: exec.Start: {unsupported}")),
+        ("keep", format!("error: kv: {unsupported}")),
+        ("variable HOME", "\"\" false <nil>".to_owned()),
+    ];
+    let lines: Vec<_> = acts.iter().map(|(act, _)| *act).collect();
+    let config = json!({"acts": format!("{}\n{named}", lines.join("\n"))}).to_string();
+    let output = context.output(&["run", "--config", "policy.toml", "p", "--config", &config]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stdout.starts_with("success\n"), "{stdout}");
+    for (act, wanted) in acts {
+        let line = format!("\n{act}: {wanted}\n");
+        assert!(stdout.contains(&line), "{act}: {stdout}");
+    }
+    let trail = String::from_utf8(context.output(&["audit", "show"]).stdout).unwrap();
+    let own = format!("for `job-{}`\n", std::process::id());
+    assert_eq!(trail.matches(&own).count(), 1, "{trail}");
+    for (function, part) in [
+        (
+            "manifest",
+            r#""capabilities":{"exec":{"commands":["echo"]}}"#,
+        ),
+        ("describe", r#""name":"lab""#),
+        ("schema", r#"{"type":"object"}"#),
+    ] {
+        let output = context.output(&["call", "--config", "policy.toml", "p", function]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains(part), "{function}: {output:?}");
+    }
+    // A check that could not be made is one to this host too.
+    let nothing = r#"{"acts":"nothing"}"#;
+    let output = context.output(&["run", "--config", "policy.toml", "p", "--config", nothing]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 /// Answers one request after the other with what it was sent.
