@@ -81,6 +81,8 @@ pub struct ChangeRequest {
     pub completes: Vec<String>,
     /// What is protected besides the names of the list, in any directory.
     pub kept: Vec<Kept>,
+    /// Whether it lies in the directory that only this plugin has: nobody executes anything there.
+    pub own: bool,
 }
 
 /// A path that is protected under whatever name, such as the hooks that a configuration of git's names.
@@ -106,6 +108,9 @@ impl Sealed for ChangeRequest {
 }
 
 fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
+    if request.own && grants.data.is_some() {
+        return None;
+    }
     let is_real = request.path.is_absolute()
         && !request
             .path

@@ -19,7 +19,7 @@ use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
 pub(super) fn sign(args: &SignArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let settings = Settings::load(&args.common, FlagSet::default(), env)?;
+    let settings = Settings::load_apart(&args.common, FlagSet::default(), env)?;
     let mut source = Source::parse(&args.plugin)?;
     if let Source::Url { .. } = source {
         return Err(not_there());

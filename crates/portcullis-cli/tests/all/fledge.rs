@@ -230,7 +230,13 @@ fn a_person_at_the_terminal_answers_what_a_plugin_asks() {
     session.waits_for(&format!("{ASKS}> "));
     let rows = session.rows();
     let question = rows[rows.len() - 5..].join("\n");
-    insta::assert_snapshot!(question, @"");
+    insta::assert_snapshot!(question, @r"
+    [plugin tool asks] where?
+    [plugin tool asks] 1: dev
+    [plugin tool asks] 2: prod
+    [plugin tool asks] (a number, or an option as it is written; nothing: dev)
+    [plugin tool asks] >
+    ");
     session.types("2\n");
     answers(&mut session, "what?", "1, c\n");
     answers(&mut session, "again?", "\n");
@@ -282,7 +288,9 @@ fn a_question_of_a_plugin_does_not_pass_for_one_of_ours() {
     session.waits_for(&format!("{ASKS}> ")).types("2\n");
     let (code, text) = session.ends();
     assert_eq!(code, 0, "{text}");
-    assert!(!text.contains(['\u{7}', '\u{1b}']), "{text:?}");
+    for obeyed in ["\u{1b}[2J", "\u{1b}]", "\u{7}"] {
+        assert!(!text.contains(obeyed), "{text:?}");
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn is_not_updated(context: &Context) {
         &["update", "--yes", "tool"],
     ] {
         let (code, _, error) = context.ended(args);
-        assert_eq!(code, 1, "{args:?}: {error}");
+        assert_ne!(code, 0, "{args:?}: {error}");
     }
     assert_eq!(names(context), installed("0.1.0"));
     assert_eq!(context.ended(&["run", "tool"]).0, 3);

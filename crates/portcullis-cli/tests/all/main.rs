@@ -20,6 +20,7 @@ mod exec_streams;
 mod exec_verb;
 mod fledge;
 mod fledge_attacks;
+mod go_command;
 mod go_sdk;
 mod held_children;
 mod installing;

@@ -6,11 +6,9 @@
 mod answer;
 mod entry;
 mod exec;
-mod files;
 mod init;
 mod line;
 mod message;
-mod room;
 mod said;
 mod send;
 mod slot;
@@ -23,7 +21,6 @@ use super::preview1;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 pub(crate) use entry::{Entry, NotMade, START, fit};
-use room::Room;
 use said::Said;
 use slot::Slot;
 
@@ -100,7 +97,6 @@ pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 pub(crate) struct FledgeState {
     slot: Slot,
     said: Said,
-    room: Room,
     /// Whether it reads answers to messages that have an `id`.
     responses: bool,
 }
@@ -111,9 +107,13 @@ impl FledgeState {
         Self {
             slot: Slot::default(),
             said: Said::new(grants, stdio),
-            room: Room::default(),
             responses: plugin.is_some_and(|plugin| plugin.responses),
         }
+    }
+
+    /// Whether it may write so many bytes more to its streams. Those that it may not are counted as dropped.
+    pub(crate) fn may_say(&mut self, bytes: u64) -> bool {
+        self.said.take(bytes)
     }
 
     /// Bytes that it wanted to write and were dropped, and lines of log, since this was asked the last time.
@@ -132,8 +132,6 @@ struct Exited(i32);
 pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     preview1::link(&mut linker)?;
-    files::link(&mut linker)?;
-    room::link(&mut linker)?;
     linker.func_wrap_async(MODULE, "send", |mut caller, (at, length): (i32, i32)| {
         Box::new(async move { send::send(&mut caller, at, length).await })
     })?;

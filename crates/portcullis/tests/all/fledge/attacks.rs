@@ -212,6 +212,7 @@ fn a_flood_of_questions_has_a_rate() {
 fn one_mebibyte(grants: &mut portcullis::policy::Grants) {
     give_data(grants);
     grants.limits.total_file_write = 1 << 20;
+    grants.limits.data_file = u64::MAX;
 }
 
 fn a_flood_of_files() {

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, RenameFlags};
 
 use super::{GUEST_NAME, Outside, World, failed};
 use crate::files::act;
-use crate::fixture::{args, block_on, directory, none};
+use crate::fixture::{args, block_on, directory, none, tests_by_wasi};
 use crate::fs_guard;
 
 tests![
@@ -22,6 +22,9 @@ tests![
     a_file_that_is_swapped_for_a_pipe_holds_nobody_up,
     a_granted_file_that_is_swapped_for_a_link_never_leads_out,
     a_granted_directory_that_is_swapped_for_a_link_never_leads_out,
+];
+
+tests_by_wasi![
     a_preopened_directory_that_is_swapped_for_a_link_never_leads_out,
     a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out,
     a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up,
@@ -213,7 +216,7 @@ fn a_granted_directory_that_is_swapped_for_a_link_never_leads_out() {
     outside.is_untouched();
 }
 
-fn a_preopened_directory_that_is_swapped_for_a_link_never_leads_out() {
+fn a_preopened_directory_that_is_swapped_for_a_link_never_leads_out(guest: &'static str) {
     let world = World::new();
     let link = world.above.join("swap-link");
     fs::write(world.inside.join("secret"), "inner").unwrap();
@@ -226,7 +229,7 @@ fn a_preopened_directory_that_is_swapped_for_a_link_never_leads_out() {
     };
     block_on(async {
         let grants = world.grants(FsAccess::Read);
-        let plugin = world.fixture.load("wasi-probe", grants).await.unwrap();
+        let plugin = world.fixture.load(guest, grants).await.unwrap();
         let (mut opened, mut refused) = (0, 0);
         let open = async {
             for _ in 0..5_000 {
@@ -258,7 +261,7 @@ fn a_preopened_directory_that_is_swapped_for_a_link_never_leads_out() {
     outside.is_untouched();
 }
 
-fn a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out() {
+fn a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out(guest: &'static str) {
     let world = World::new();
     let (swap, link) = (world.inside.join("swap"), world.inside.join("swap-link"));
     fs::create_dir(&swap).unwrap();
@@ -272,7 +275,7 @@ fn a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out() {
     ] {
         block_on(async {
             let grants = world.grants(FsAccess::ReadWrite);
-            let mut instance = world.fixture.instance("wasi-probe", grants).await;
+            let mut instance = world.fixture.instance(guest, grants).await;
             let again = args(&["again", "1000", act]);
             let mut all = String::new();
             for _ in 0..40 {
@@ -289,7 +292,7 @@ fn a_name_that_is_swapped_for_a_link_never_leads_a_wasi_guest_out() {
     outside.is_untouched();
 }
 
-fn a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up() {
+fn a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up(guest: &'static str) {
     let world = World::new();
     let file = world.inside.join("swap");
     fs::write(&file, "inner").unwrap();
@@ -303,7 +306,7 @@ fn a_file_that_is_swapped_for_a_pipe_holds_no_wasi_guest_up() {
     for act in ["read /data/swap", "write /data/swap inner"] {
         block_on(async {
             let grants = world.grants(FsAccess::ReadWrite);
-            let mut instance = world.fixture.instance("wasi-probe", grants).await;
+            let mut instance = world.fixture.instance(guest, grants).await;
             let again = args(&["again", "1000", act]);
             let mut all = String::new();
             for _ in 0..40 {
