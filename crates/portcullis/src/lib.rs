@@ -103,6 +103,7 @@ pub use stdio::GuestStdio;
 #[doc(hidden)]
 pub mod core_form {
     pub use crate::abi::module::wire::{
-        Command, ErrorSink, Input, Malformed, Sink, Stdio, exec, exec_start, run_result,
+        Command, ErrorSink, Input, Malformed, Sink, Stdio, env, exec, exec_start, fs, http, kv,
+        prompt, request, run_result,
     };
 }

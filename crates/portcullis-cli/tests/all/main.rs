@@ -21,6 +21,7 @@ mod exec_verb;
 mod fledge;
 mod fledge_attacks;
 mod go_command;
+mod go_sdk;
 mod held_children;
 mod installing;
 mod interrupted;
