@@ -302,7 +302,7 @@ fn an_import_more_is_growth_and_so_is_a_right_more_by_the_policy() {
     let (code, text) = answer(&context, &["update", "notes"], "yes\n");
     assert_eq!(code, 0, "{text}");
     assert!(
-        text.contains("+ new: imports `portcullis:cli/process"),
+        text.contains("+ new: imports portcullis:cli/process"),
         "{text}"
     );
     // Another content, for which somebody has written a grant meanwhile.
