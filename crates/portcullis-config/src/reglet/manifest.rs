@@ -98,7 +98,10 @@ impl RegletManifest {
         let said: Said = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let mut asks = match said.capabilities {
             None => Vec::new(),
-            Some(Capabilities::List(list)) => list.into_iter().map(Capability::ask).collect(),
+            Some(Capabilities::List(list)) => {
+                let list = list.into_iter().take(MAX_ASKS);
+                list.map(Capability::ask).collect()
+            }
             Some(Capabilities::Set(set)) => set.asks(),
         };
         asks.truncate(MAX_ASKS);
@@ -138,6 +141,7 @@ impl Set {
             .into_iter()
             .flat_map(|exec| exec.commands)
             .flatten()
+            .take(MAX_ASKS)
         {
             let mapped = command(&name);
             asks.push(ask(format!("exec:{name}"), mapped));
@@ -147,7 +151,7 @@ impl Set {
                 (rule.read, "read", FsAccess::Read),
                 (rule.write, "write", FsAccess::ReadWrite),
             ] {
-                for glob in list.into_iter().flatten() {
+                for glob in list.into_iter().flatten().take(MAX_ASKS) {
                     let mapped = path(&glob, access);
                     asks.push(ask(format!("fs:{word}:{glob}"), mapped));
                 }
@@ -158,11 +162,13 @@ impl Set {
             .into_iter()
             .flat_map(|network| network.rules)
             .flatten()
+            .take(MAX_ASKS)
         {
-            let (names, ports) = (
-                rule.hosts.unwrap_or_default(),
-                rule.ports.unwrap_or_default(),
-            );
+            let few = |list: Option<Vec<String>>| {
+                let list = list.into_iter().flatten();
+                list.take(MAX_ASKS).collect::<Vec<_>>()
+            };
+            let (names, ports) = (few(rule.hosts), few(rule.ports));
             let refer = |list: &[String]| {
                 list.iter()
                     .map(String::as_str)
