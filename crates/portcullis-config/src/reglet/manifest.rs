@@ -88,6 +88,8 @@ struct Exec {
 
 /// Entries that are read. No plugin asks for more that anybody would read.
 const MAX_ASKS: usize = 256;
+/// Hosts, and ports, of one rule.
+const MAX_HOSTS: usize = 16;
 
 impl RegletManifest {
     /// Reads what a plugin says of itself.
@@ -146,7 +148,13 @@ impl Set {
             let mapped = command(&name);
             asks.push(ask(format!("exec:{name}"), mapped));
         }
-        for rule in self.fs.into_iter().flat_map(|fs| fs.rules).flatten() {
+        for rule in self
+            .fs
+            .into_iter()
+            .flat_map(|fs| fs.rules)
+            .flatten()
+            .take(MAX_ASKS)
+        {
             for (list, word, access) in [
                 (rule.read, "read", FsAccess::Read),
                 (rule.write, "write", FsAccess::ReadWrite),
@@ -166,7 +174,7 @@ impl Set {
         {
             let few = |list: Option<Vec<String>>| {
                 let list = list.into_iter().flatten();
-                list.take(MAX_ASKS).collect::<Vec<_>>()
+                list.take(MAX_HOSTS).collect::<Vec<_>>()
             };
             let (names, ports) = (few(rule.hosts), few(rule.ports));
             let refer = |list: &[String]| {
@@ -180,7 +188,13 @@ impl Set {
             let ports: Vec<_> = ports.iter().map(String::as_str).collect();
             asks.push(ask(asked, hosts(&names, &ports)));
         }
-        for name in self.env.into_iter().flat_map(|env| env.vars).flatten() {
+        for name in self
+            .env
+            .into_iter()
+            .flat_map(|env| env.vars)
+            .flatten()
+            .take(MAX_ASKS)
+        {
             let mapped = variable(&name);
             asks.push(ask(format!("env:{name}"), mapped));
         }
