@@ -209,6 +209,9 @@ pub(crate) fn hosts(hosts: &[&str], ports: &[&str]) -> Mapped {
             }
         }
     }
+    if numbers.len() > MAX_PORTS {
+        return Err(format!("it has more than {MAX_PORTS} ports"));
+    }
     let mut rights = Vec::new();
     for host in hosts {
         let below = host.strip_prefix("*.").unwrap_or(host);
@@ -332,6 +335,7 @@ mod tests {
             (&["a"], &["0"], "no port"),
             (&["a"], &["1-65535"], "no port"),
             (&["a"], &["90-80"], "no port"),
+            (&["a"], &["1-64", "65"], "more than 64"),
         ] {
             let told = hosts(names, ports).unwrap_err();
             assert!(told.contains(why), "{names:?} {ports:?}: {told}");
