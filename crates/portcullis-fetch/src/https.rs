@@ -53,9 +53,9 @@ fn read_signatures(
         return Ok(());
     }
     let response = net::expect_ok(&beside, response)?;
-    let found = net::body(&beside, response, client.limits.signatures).and_then(|bytes| {
+    let found = net::body(&beside, response, client.limits.signatures).map(|bytes| {
         let signatures = detached::parse(beside.as_str(), &bytes, client.limits);
-        Ok((signatures, detached::is_about_something_else(&bytes)))
+        (signatures, detached::is_about_something_else(&bytes))
     });
     match found {
         Ok((Ok(signatures), _)) => package.signatures = signatures,
