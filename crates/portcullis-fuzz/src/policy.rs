@@ -265,6 +265,12 @@ fn only_takes_away(before: &Grants, after: &Grants) {
         after.env.iter().all(|name| before.env.contains(name)),
         "a variable is new"
     );
+    let (net, was) = (&after.own_net, &before.own_net);
+    let mut connect = net.connect.iter();
+    let mut lookup = net.lookup.iter();
+    let no_more_net = connect.all(|rule| was.connect.iter().any(|was| was.places == rule.places))
+        && lookup.all(|rule| was.lookup.iter().any(|was| was.names == rule.names));
+    assert!(no_more_net, "{net:?} after {was:?}");
     let no_more_kv = match (&before.kv, &after.kv) {
         (_, None) => true,
         (None, Some(_)) => false,
@@ -450,9 +456,16 @@ fn same_rights(one: &Grants, other: &Grants) -> bool {
             .map(|rule| (rule.program.clone(), rule.arguments.clone()))
             .collect::<Vec<_>>()
     };
+    let places = |grants: &Grants| {
+        let net = &grants.own_net;
+        let connect: Vec<_> = net.connect.iter().map(|rule| rule.places.clone()).collect();
+        let lookup: Vec<_> = net.lookup.iter().map(|rule| rule.names.clone()).collect();
+        (connect, lookup)
+    };
     programs(one) == programs(other)
         && one.env == other.env
         && one.kv.as_ref().map(|kv| kv.size) == other.kv.as_ref().map(|kv| kv.size)
         && one.net == other.net
+        && places(one) == places(other)
         && one.limits == other.limits
 }
