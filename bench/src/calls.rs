@@ -126,6 +126,7 @@ fn decision_event() -> Event {
         capability: "exec".to_owned(),
         function: None,
         object: Masked::argv(["/usr/bin/env", "-0"]),
+        request_id: None,
         verdict: Verdict::Allow,
         rule: None,
         code: None,

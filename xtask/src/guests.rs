@@ -6,7 +6,7 @@
 use crate::skips::Skips;
 use crate::tally::Tally;
 use crate::toolchain::{self, TARGET, Toolchain, WASI};
-use crate::{Options, component, interpreted, rebuild, shapes, shell, test};
+use crate::{Options, component, go, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,7 @@ pub(crate) fn run(options: &Options, skips: &mut Skips) -> Result<()> {
         ),
     }
     interpreted::run(options, skips)?;
+    go::run(skips)?;
     if options.bless {
         rebuild::bless()?;
     }
@@ -122,7 +123,7 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if entry.file_type()?.is_dir() {
-            if !["target", "interpreted", "wasip1"]
+            if !["target", "interpreted", "wasip1", "reglet"]
                 .iter()
                 .any(|name| entry.file_name() == *name)
             {

@@ -19,6 +19,7 @@ mod dual_use;
 mod extra;
 mod figures;
 mod fuzz;
+mod go;
 mod guests;
 mod interpreted;
 mod ordinary;

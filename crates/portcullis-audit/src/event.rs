@@ -171,6 +171,9 @@ pub struct Decision {
     pub function: Option<String>,
     /// What it was asked for: a program with its arguments, a path, an address.
     pub object: Masked,
+    /// What the plugin calls the work that the request belongs to, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Masked>,
     /// The answer.
     pub verdict: Verdict,
     /// The rule that decided; `None` if none matched and the default did.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis_policy::{
     Confinement, ConnectRule, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant,
     HttpRule, HttpSecret, KvGrant, KvOwner, KvSize, Limits, LookupRule, MetadataKey, Mode, Net,
-    NetGrant, Origin, PluginId, ProgramRule, Protect,
+    NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 use crate::audit::AuditForwards;
@@ -60,6 +60,7 @@ pub(crate) struct Draft {
     /// A directory of its own: the line that grants it, and the file that vouches for the plugin's name.
     pub(crate) data: Option<(Origin, PathBuf)>,
     pub(crate) metadata: Vec<MetadataKey>,
+    pub(crate) reglet: Option<RegletGrant>,
 }
 
 /// How much state a plugin keeps.
@@ -141,6 +142,7 @@ impl Draft {
             kv: None,
             data: None,
             metadata: Vec::new(),
+            reglet: None,
         }
     }
 
@@ -252,6 +254,7 @@ impl Draft {
             }),
             metadata: self.metadata.clone(),
             fledge: None,
+            reglet: self.reglet.clone(),
         }
     }
 

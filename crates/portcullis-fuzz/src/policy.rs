@@ -375,6 +375,8 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.http_request <= before.http_request
         && after.http_response <= before.http_response
         && after.http_timeout <= before.http_timeout
+        && after.net_per_minute <= before.net_per_minute
+        && after.net_timeout <= before.net_timeout
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements

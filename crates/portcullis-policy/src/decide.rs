@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::argv::ArgumentContext;
 use crate::authorized::Authorized;
 use crate::environment;
@@ -6,7 +8,8 @@ use crate::request::sealed::Sealed;
 use crate::rights;
 use crate::{
     Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Grants,
-    GuestError, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
+    GuestError, InlineCode, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request,
+    RuleId,
 };
 
 /// What [`decide`] answers.
@@ -89,6 +92,12 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     let allowing =
         allowing_rules(grants, grant, request).map_err(|unmatched| refuse.unmatched(unmatched))?;
     let rules: Vec<_> = allowing.iter().chain(&left).copied().collect();
+    if let Some(reglet) = &grants.reglet
+        && let Some(class) = InlineCode::of_request(request)
+        && !reglet.allows(class, request, &allowing)
+    {
+        return Err(refuse.inline_code(class));
+    }
     refuse.unusable_program()?;
     refuse.unusable_cwd()?;
     if request.stdin && rules.iter().any(|rule| rule.narrowing.stdin == Some(false)) {
@@ -101,14 +110,14 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
         .iter()
         .filter_map(|rule| rule.narrowing.env.as_deref())
         .collect();
-    let environment = environment::build(
-        grant,
-        &request.host_env,
-        request.inherit_env,
-        &request.env,
-        &only,
-    )
-    .map_err(|refused| refuse.environment(refused))?;
+    let (set, dropped) = match grants.reglet {
+        Some(_) => environment::left(grant, &request.env, &only),
+        None => (Cow::Borrowed(&request.env[..]), Vec::new()),
+    };
+    let mut environment =
+        environment::build(grant, &request.host_env, request.inherit_env, &set, &only)
+            .map_err(|refused| refuse.environment(refused))?;
+    environment.dropped.extend(dropped);
     let limits = &grants.limits;
     let timeout = rules
         .iter()

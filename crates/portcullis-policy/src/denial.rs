@@ -96,6 +96,12 @@ codes! {
     /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
     /// Ask whoever administers this machine.
     ExecCeiling = "P0215",
+    /// A plugin of Reglet wants to give a program code in its arguments, and that has a grant of its own.
+    ///
+    /// A shell is granted by a rule that names one, such as `reglet = ["exec:/bin/sh"]`; the code of an interpreter by
+    /// `reglet = ["inline:python3"]`, or by a rule of `exec.allow` that says which arguments. That any program may run grants
+    /// neither. Better: have the plugin call the program that it needs.
+    ExecInlineCode = "P0216",
     /// Too many commands of this plugin are running at once.
     ///
     /// Raise `limits.children`, or have the plugin wait.

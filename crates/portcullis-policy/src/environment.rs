@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::env_names::{is_dangerous, is_plain_zone};
+use crate::text::shown;
 use crate::{ExecGrant, HostEnvironment};
 
 /// A name or a value; most of what every command gets is the same for all.
@@ -17,11 +18,11 @@ type Text = Cow<'static, str>;
 pub struct Environment {
     /// Names and values, each name once.
     pub vars: Vec<(Text, Text)>,
-    /// What the host had and the child does not get.
+    /// What the host had, or a plugin of Reglet set, and the child does not get.
     pub dropped: Vec<Dropped>,
 }
 
-/// An inherited variable that was left out.
+/// A variable that was left out: of the host's, or, for a plugin of Reglet, of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dropped {
     /// Its name. The value is told to nobody.
@@ -30,7 +31,7 @@ pub struct Dropped {
     pub reason: DropReason,
 }
 
-/// Why an inherited variable was left out.
+/// Why a variable was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DropReason {
@@ -42,6 +43,10 @@ pub enum DropReason {
     SecretValue,
     /// The policy's `strip_env_prefixes` has it.
     Stripped,
+    /// The plugin set it, and is outside what it may set.
+    NotAllowed,
+    /// The plugin set it, and no command could have it.
+    Malformed,
 }
 
 /// What the plugin set that it may not.
@@ -116,6 +121,36 @@ pub(crate) fn build(
     } else {
         Ok(environment)
     }
+}
+
+/// What a plugin sets, without what it may not set, and what that is. What is too long in all is left as it is, to be
+/// refused.
+pub(crate) fn left<'a>(
+    grant: &ExecGrant,
+    set: &'a [(String, String)],
+    only: &[&[String]],
+) -> (Cow<'a, [(String, String)]>, Vec<Dropped>) {
+    if bytes(set) > MAX_BYTES {
+        return (Cow::Borrowed(set), Vec::new());
+    }
+    let mut kept = Vec::new();
+    let mut dropped = Vec::new();
+    for (name, value) in set {
+        let reason = match check(grant, only, name, value) {
+            Ok(()) => {
+                kept.push((name.clone(), value.clone()));
+                continue;
+            }
+            Err(Refused::Dangerous(_)) => DropReason::Dangerous,
+            Err(Refused::NotAllowed(_)) => DropReason::NotAllowed,
+            Err(Refused::Malformed(_) | Refused::TooLarge) => DropReason::Malformed,
+        };
+        dropped.push(Dropped {
+            name: shown(name),
+            reason,
+        });
+    }
+    (Cow::Owned(kept), dropped)
 }
 
 fn bytes<T: AsRef<str>>(vars: &[(T, T)]) -> usize {

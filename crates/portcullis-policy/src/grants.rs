@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
-    Limits, MetadataKey, Net, NetGrant, Origin, PluginId, ProgramRule, Protect,
+    Limits, MetadataKey, Net, NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -68,6 +68,8 @@ pub struct Grants {
     pub metadata: Vec<MetadataKey>,
     /// What the manifest of a plugin of fledge says; `None` where there is none.
     pub fledge: Option<FledgePlugin>,
+    /// What is different for a plugin of Reglet; `None` for every other, and where nothing is known of it yet.
+    pub reglet: Option<RegletGrant>,
 }
 
 impl Grants {
@@ -96,6 +98,7 @@ impl Grants {
             data: None,
             metadata: Vec::new(),
             fledge: None,
+            reglet: None,
         }
     }
 

@@ -68,6 +68,7 @@ mod plugin_id;
 mod protect;
 mod provenance;
 mod refusal;
+mod reglet;
 mod request;
 mod rights;
 mod rule;
@@ -112,6 +113,7 @@ pub use net_request::{ConnectRequest, Connection, LookupRequest};
 pub use plugin_id::{InvalidPluginId, PluginId};
 pub use protect::{Protect, Protected};
 pub use provenance::{Provenance, PublicKey, Signer, Tier};
+pub use reglet::{InlineCode, RegletGrant};
 pub use request::{
     Cwd, ExecRequest, FileId, Found, Interpreter, PreopenRequest, Program, Request, Unfit,
 };

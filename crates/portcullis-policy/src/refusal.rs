@@ -4,8 +4,8 @@ use crate::decide::Unmatched;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
-    Capability, Code, Cwd, Denial, ExecCeiling, ExecRequest, FsAccess, Grants, GuestError, Program,
-    ProgramRef, ProgramRule, Remedy,
+    Capability, Code, Cwd, Denial, ExecCeiling, ExecRequest, FsAccess, Grants, GuestError,
+    InlineCode, Program, ProgramRef, ProgramRule, Remedy,
 };
 
 /// Bytes of all arguments together that one command can be given.
@@ -280,6 +280,31 @@ impl Refusal<'_> {
         denial
             .action
             .push_str(" with output that goes where the plugin's own goes");
+        denial
+    }
+
+    pub(crate) fn inline_code(&self, class: InlineCode) -> Box<Denial> {
+        let program = self.request.program.to_string();
+        let notes = vec![
+            format!(
+                "it is {}: code in the arguments of a command has a grant of its own for plugins of Reglet",
+                class.name()
+            ),
+            self.requested(),
+        ];
+        let mut denial = self.denial(Code::ExecInlineCode, GuestError::Denied, notes);
+        denial.action.push_str(" with code in its arguments");
+        let asked = match class {
+            InlineCode::Shell => "exec",
+            InlineCode::Interpreter | InlineCode::Suspicious => "inline",
+        };
+        denial.remedies.push(Remedy {
+            text: format!(
+                "to allow it, add {} to `reglet` of the plugin; better have it call the program that it needs",
+                json_list(&[format!("{asked}:{program}")])
+            ),
+            command: None,
+        });
         denial
     }
 

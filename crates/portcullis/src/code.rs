@@ -6,7 +6,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::{clawft, fledge, module, wasi_command};
+use crate::abi::{clawft, fledge, module, reglet, wasi_command};
 use crate::componentize::COMMAND;
 use crate::error::{LoadError, MissingImport};
 use crate::imports::{self, INCOMING};
@@ -55,7 +55,7 @@ pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
             "its components lie more than 100 deep in one another"
         }
         // Many small memories take as much address space as many large ones.
-        Kind::PortcullisModule | Kind::FledgeModule | Kind::WasiCommand
+        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule | Kind::WasiCommand
             if Shape::of(bytes).memories > 1 =>
         {
             "it has more than one memory"
@@ -98,6 +98,7 @@ pub(crate) enum Compiled {
     Command(Component, Kind),
     Module(Module),
     Fledge(Module),
+    Reglet(Module),
 }
 
 impl Compiled {
@@ -107,7 +108,7 @@ impl Compiled {
     /// What the compiler says.
     pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
         Ok(match kind {
-            Kind::PortcullisModule | Kind::FledgeModule => {
+            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
                 Self::of_module(kind, Module::new(engine, bytes)?)
             }
             Kind::WasiCommand => {
@@ -131,6 +132,7 @@ impl Compiled {
     pub(crate) fn of_module(kind: Kind, module: Module) -> Self {
         match kind {
             Kind::FledgeModule => Self::Fledge(module),
+            Kind::RegletModule => Self::Reglet(module),
             _ => Self::Module(module),
         }
     }
@@ -143,7 +145,7 @@ impl Compiled {
         bytes: &[u8],
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
         Ok(match kind {
-            Kind::PortcullisModule | Kind::FledgeModule => {
+            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
                 let module = cache.get_module(engine, bytes)?;
                 module.map(|module| Self::of_module(kind, module))
             }
@@ -166,7 +168,9 @@ impl Compiled {
             Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
                 cache.put_component(bytes, component)
             }
-            Self::Module(module) | Self::Fledge(module) => cache.put_module(bytes, module),
+            Self::Module(module) | Self::Fledge(module) | Self::Reglet(module) => {
+                cache.put_module(bytes, module)
+            }
         }
     }
 
@@ -177,6 +181,7 @@ impl Compiled {
             Self::Command(_, kind) => *kind,
             Self::Module(_) => Kind::PortcullisModule,
             Self::Fledge(_) => Kind::FledgeModule,
+            Self::Reglet(_) => Kind::RegletModule,
         }
     }
 
@@ -189,6 +194,7 @@ impl Compiled {
             Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
             Self::Module(module) => imports::module::missing(&of_module(module), grants),
             Self::Fledge(module) => imports::fledge::missing(&of_module(module), grants),
+            Self::Reglet(module) => imports::reglet::missing(&of_module(module), grants),
         }
     }
 
@@ -202,6 +208,7 @@ impl Compiled {
             // By a message it may want one as well.
             Self::Fledge(_) => true,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
+            Self::Reglet(module) => imports::reglet::wants_exec(&of_module(module)),
         }
     }
 
@@ -244,6 +251,12 @@ impl Compiled {
                 let linker = fledge::linker(engine, grants).map_err(words)?;
                 let pre = linker.instantiate_pre(&module).map_err(words)?;
                 Ok(Code::Fledge(pre))
+            }
+            Self::Reglet(module) => {
+                reglet::fit(&module)?;
+                let linker = reglet::linker(engine, grants).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::Reglet(pre))
             }
         }
     }

@@ -193,7 +193,9 @@ impl Host {
         let engine = engine.clone();
         let order = plugin.blocking(move || {
             Ok(match kind {
-                Kind::PortcullisModule | Kind::FledgeModule => Order::module(&engine, bytes),
+                Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
+                    Order::module(&engine, bytes)
+                }
                 Kind::WasiCommand => Order::made(&engine, &COMMAND, bytes),
                 _ => Order::component(&engine, bytes),
             })
@@ -272,7 +274,9 @@ fn load(kind: Kind, answer: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime
         not_cached(&error);
     }
     Ok(match kind {
-        Kind::PortcullisModule | Kind::FledgeModule => Code::of_module(kind, answer.module()?),
+        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
+            Code::of_module(kind, answer.module()?)
+        }
         _ => Code::of_component(kind, answer.component()?),
     })
 }

@@ -266,6 +266,7 @@ impl LoadError {
                     Kind::WasiComponent => "build it for the world `wasi:cli/command` in version 0.2",
                     Kind::WasiCommand => "build it as a command that exports `_start` alone, or as a plugin of `docs/interfaces.md`",
                     Kind::PortcullisModule => "build it for the core-module form of `docs/interfaces.md`",
+                    Kind::RegletModule => "build it with `GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -o plugin.wasm .`, and register the plugin in `init`",
                     Kind::FledgeModule => "`docs/fledge.md` has the types of all functions",
                     _ => "build it against the WIT package `portcullis:cli@0.1.0` or `my:cli`",
                 })

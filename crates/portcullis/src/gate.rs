@@ -104,6 +104,8 @@ pub(crate) struct Gate {
     pub(crate) activity: Activity,
     /// What its commands may have in common, they have with no other instance's.
     sharer: Sharer,
+    /// What the guest calls the work that its request belongs to.
+    request_id: Option<Masked>,
     /// The program that ran last.
     last_program: String,
     /// What commands said that failed, until the guest has returned.
@@ -115,6 +117,9 @@ pub(crate) struct Gate {
     /// Requests beside the guest.
     pub(crate) requests: Requests,
 }
+
+/// Characters of what a guest calls its work that are written down.
+const MAX_REQUEST_ID: usize = 128;
 
 /// Failed commands of one call that are explained.
 const UNEXPLAINED: usize = 32;
@@ -135,6 +140,7 @@ impl Gate {
             overlay: Vec::new(),
             sharer: Sharer::new(),
             activity: Activity::default(),
+            request_id: None,
             last_program: String::new(),
             unexplained: Vec::new(),
             children: Children::default(),
@@ -184,6 +190,14 @@ impl Gate {
         let run = executor.run(authorized, opened, stdio, deadline, permit);
         let run = run.await;
         self.ended(begun.ended(run))
+    }
+
+    /// What the guest calls the work that its next requests belong to, for the trail. Cut to 128 characters.
+    pub(crate) fn work_on(&mut self, request_id: Option<&str>) {
+        self.request_id = request_id.map(|id| {
+            let end = id.char_indices().nth(MAX_REQUEST_ID);
+            Masked::new(&id[..end.map_or(id.len(), |(end, _)| end)])
+        });
     }
 
     /// When a command or request is to end that may take this long.
@@ -243,6 +257,7 @@ impl Gate {
             parts: Arc::clone(&self.parts),
             run: Arc::clone(&self.run),
             call,
+            request_id: self.request_id.clone(),
         }
     }
 

@@ -503,6 +503,9 @@ impl Host {
             // fledge gives a plugin ten billion instructions.
             grants.limits.fuel.get_or_insert(*Limits::FUEL.end());
         }
+        if kind == Kind::RegletModule {
+            grants.reglet.get_or_insert_default();
+        }
         if grants.names_plugin_sha256() {
             // Of these very bytes, whatever the caller believes them to be.
             grants.plugin_sha256 = Some(Sha256::digest(&bytes).into());

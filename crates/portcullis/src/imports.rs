@@ -3,6 +3,7 @@
 pub(crate) mod clawft;
 pub(crate) mod fledge;
 pub(crate) mod module;
+pub(crate) mod reglet;
 
 use portcullis_policy::{Capability, Grants};
 use wasmtime::Engine;

@@ -65,6 +65,9 @@ pub fn inspect(bytes: &[u8], grants: &Grants) -> Inspection {
         Kind::FledgeModule => of_module(bytes, imports::fledge::needs, |imports| {
             imports::fledge::missing(imports, grants)
         }),
+        Kind::RegletModule => of_module(bytes, imports::reglet::needs, |imports| {
+            imports::reglet::missing(imports, grants)
+        }),
         _ => (Vec::new(), Vec::new(), None),
     };
     let lacks = match kind {

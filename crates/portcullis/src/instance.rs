@@ -9,6 +9,7 @@ use wasmtime_wasi::I32Exit;
 use crate::abi::clawft;
 use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
+use crate::abi::reglet;
 use crate::abi::wasi_command;
 use crate::activity::Activity;
 use crate::clock::CallClock;
@@ -51,7 +52,9 @@ pub(crate) trait Call: Send + Sync {
     /// What is called, for messages.
     const EXPORT: &'static str;
     /// Whether its instance is of no use afterwards.
-    const IS_LAST: bool = false;
+    fn is_last(&self) -> bool {
+        false
+    }
 
     /// Whether plugins of this world have it.
     fn fits(code: &Code) -> bool;
@@ -82,6 +85,7 @@ pub(crate) enum Entry {
     Command(wasi_command::Entry),
     Module(module::Entry),
     Fledge(fledge::Entry),
+    Reglet(reglet::Entry),
 }
 
 impl std::fmt::Debug for Instance {
@@ -169,7 +173,7 @@ impl Instance {
         self.end(bounds).await;
         match outcome {
             Ok(answer) => {
-                self.entry = Some(entry).filter(|_| !C::IS_LAST);
+                self.entry = Some(entry).filter(|_| !call.is_last());
                 Ok(answer)
             }
             Err(stopped) => Err(self.explain(stopped, C::EXPORT)),
@@ -248,7 +252,7 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) => false,
+            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) | Code::Reglet(_) => false,
         }
     }
 
@@ -260,7 +264,7 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) => {
+            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) | Entry::Reglet(_) => {
                 Err(wasmtime::Error::msg("the plugin is of another world"))
             }
         }
@@ -295,6 +299,9 @@ impl Entry {
                 .await
                 .map(Self::Module),
             Code::Fledge(pre) => Ok(Self::Fledge(fledge::Entry::new(pre))),
+            Code::Reglet(pre) => reglet::Entry::start(pre, store, step)
+                .await
+                .map(Self::Reglet),
         }
     }
 }

@@ -67,6 +67,7 @@ mod stdio;
 mod trail;
 
 pub use abi::clawft::{Description, Tool, fits as clawft_size};
+pub use abi::reglet::{Observation, RegletError, RegletStatus, RegletText};
 pub use activity::{Activity, Command};
 pub use capability::prompt::{Prompt, PromptKind, Prompter, Reply};
 pub use command::{Ending, Native, Ran};

@@ -11,6 +11,7 @@ use crate::abi::clawft;
 use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
 use crate::abi::preview1;
+use crate::abi::reglet::RegletState;
 use crate::capability::wasi;
 use crate::compile::Compilation;
 use crate::diagnostic::Diagnostic;
@@ -67,6 +68,8 @@ pub(crate) enum Code {
     Module(InstancePre<State>),
     /// A core module for the world of [`abi::fledge`](crate::abi::fledge).
     Fledge(InstancePre<State>),
+    /// A core module for the world of [`abi::reglet`](crate::abi::reglet).
+    Reglet(InstancePre<State>),
 }
 
 /// The exports a host calls, looked up once.
@@ -99,6 +102,7 @@ impl Plugin {
             Code::Command { kind, .. } => kind,
             Code::Module(_) => Kind::PortcullisModule,
             Code::Fledge(_) => Kind::FledgeModule,
+            Code::Reglet(_) => Kind::RegletModule,
         }
     }
 
@@ -154,6 +158,7 @@ pub(crate) struct Context {
     p1: Option<Box<WasiP1Ctx>>,
     module: Option<Box<ModuleState>>,
     fledge: Option<Box<FledgeState>>,
+    reglet: Option<Box<RegletState>>,
     output: Option<clawft::Output>,
 }
 
@@ -163,6 +168,7 @@ impl Context {
             p1: self.p1,
             module: self.module,
             fledge: self.fledge,
+            reglet: self.reglet,
             output: self.output,
             ..State::new(self.wasi, grants, gate, self.words)
         }
@@ -188,6 +194,7 @@ impl Loaded {
             p1: None,
             module: None,
             fledge: None,
+            reglet: None,
             output: None,
         };
         match &self.code {
@@ -204,6 +211,13 @@ impl Loaded {
                 context.p1 = Some(Box::new(p1));
                 let module = ModuleState::new(stdio.stderr_of_command());
                 context.module = Some(Box::new(module));
+            }
+            Code::Reglet(_) => {
+                let mut p1 = wasi::preview1(grants, guest_env, stdio, &words)?;
+                preview1::bound(&mut p1, grants.fs.len());
+                context.p1 = Some(Box::new(p1));
+                let reglet = RegletState::new(stdio.stderr_of_command());
+                context.reglet = Some(Box::new(reglet));
             }
             Code::Fledge(_) => {
                 let project = self.gate.place.project();

@@ -2,6 +2,7 @@
 
 use crate::abi::clawft::{self, PLUGIN};
 use crate::abi::fledge;
+use crate::abi::reglet;
 use crate::abi::wasi_command::is_run;
 use crate::outline::Outline;
 use crate::shape::Shape;
@@ -79,7 +80,7 @@ impl Kind {
             Self::ExtismModule
         } else if shape.imports_from_module(fledge::MODULE) {
             Self::FledgeModule
-        } else if shape.imports_from("reglet") {
+        } else if shape.imports_from_module(reglet::MODULE) || reglet::speaks(&shape) {
             Self::RegletModule
         } else if shape.imports_from(OURS) || shape.lacks().is_empty() {
             Self::PortcullisModule
@@ -118,6 +119,7 @@ impl Kind {
                 | Self::ClawftComponent
                 | Self::PortcullisModule
                 | Self::FledgeModule
+                | Self::RegletModule
                 | Self::WasiComponent
                 | Self::WasiCommand
         )
@@ -163,15 +165,13 @@ impl Kind {
             | Self::ClawftComponent
             | Self::PortcullisModule
             | Self::FledgeModule
+            | Self::RegletModule
             | Self::WasiComponent
             | Self::WasiCommand => "it can be loaded",
             Self::ClawftDraft => {
                 "the draft was never released; rebuild it for the world `clawft:plugin/plugin@0.1.0`, whose `host` and `plugin` are plain names"
             }
             Self::ExtismModule => "rebuild the plugin for the world `portcullis:cli/plugin@0.1.0`",
-            Self::RegletModule => {
-                "this release does not run those; rebuild it for the world `portcullis:cli/plugin@0.1.0`"
-            }
             Self::WasiReactor => {
                 "build it as a command, with a `_start`, or have it export `memory`, `allocate` and `run` as the core-module form of `docs/interfaces.md` says"
             }

@@ -7,6 +7,7 @@ use wasmtime_wasi_http::WasiHttpCtx;
 use crate::abi::clawft;
 use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
+use crate::abi::reglet::RegletState;
 use crate::abi::streams::Streams;
 use crate::abi::wasi_http::FIELDS_BYTES;
 use crate::capability::fs::guard::Handles;
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) p1: Option<Box<WasiP1Ctx>>,
     /// Present in an instance of a plugin of fledge.
     pub(crate) fledge: Option<Box<FledgeState>>,
+    /// Present in an instance of a plugin of Reglet.
+    pub(crate) reglet: Option<Box<RegletState>>,
     /// Present in an instance of a core module in our form.
     pub(crate) module: Option<Box<ModuleState>>,
     /// Streams of commands, by their place in the table.
@@ -58,6 +61,7 @@ impl State {
             output: None,
             p1: None,
             fledge: None,
+            reglet: None,
             module: None,
             streams: Streams::default(),
             http,
@@ -99,6 +103,13 @@ impl State {
         self.fledge
             .as_mut()
             .unwrap_or_else(|| unreachable!("an instance of a plugin of fledge is made with it"))
+    }
+
+    /// What a plugin of Reglet has. Only linkers for them have functions that call this.
+    pub(crate) fn reglet(&mut self) -> &mut RegletState {
+        self.reglet
+            .as_mut()
+            .unwrap_or_else(|| unreachable!("an instance of a plugin of Reglet is made with it"))
     }
 
     /// What a core module in our form has. Only linkers for core modules have functions that call this.

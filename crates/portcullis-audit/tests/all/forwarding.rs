@@ -25,6 +25,7 @@ fn decision(verdict: Verdict) -> Event {
         capability: "exec".into(),
         function: None,
         object: Masked::argv(["curl", "--token", "hunter2"]),
+        request_id: None,
         verdict,
         rule: None,
         code: None,

@@ -95,6 +95,7 @@ fn decision(call: u64, verdict: Verdict) -> Event {
         capability: "exec".into(),
         function: None,
         object: Masked::argv(["/usr/bin/git", "log", "--oneline"]),
+        request_id: None,
         verdict,
         rule: Some(Rule {
             id: "git-read".into(),

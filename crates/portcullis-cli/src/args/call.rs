@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Common, Output, Permissions};
 
-/// Call a tool of a plugin of clawft, with JSON.
+/// Call a tool of a plugin of clawft, or ask a plugin of Reglet something, with JSON.
 #[derive(Debug, Args)]
 pub(crate) struct CallArgs {
     /// The parameters of the tool, as JSON; `-` reads them from standard input. Default: `{}`.
@@ -38,8 +38,12 @@ pub(crate) struct CallArgs {
     pub(crate) permissions: Permissions,
     /// An id of the policy, a `.wasm` file or the directory of a plugin.
     pub(crate) plugin: String,
-    /// The tool: `portcullis inspect --describe` lists them.
+    /// The tool: `portcullis inspect --describe` lists them. Of a plugin of Reglet: `observe`, `describe`, `manifest` or
+    /// `schema`.
     pub(crate) tool: String,
+    /// The same as `--json`.
+    #[arg(value_name = "JSON", conflicts_with = "json")]
+    pub(crate) params: Option<String>,
 }
 
 impl CallArgs {

@@ -1,4 +1,6 @@
-//! `portcullis call`: a tool of a plugin of clawft.
+//! `portcullis call`: a tool of a plugin of clawft, or what a plugin of Reglet can be asked.
+
+mod reglet;
 
 use std::io::Read;
 
@@ -14,10 +16,11 @@ use crate::settings::Environment;
 use crate::target::Target;
 
 /// Bytes of parameters; a guest could not be passed more in one call.
-const MAX_PARAMS: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_PARAMS: u64 = 16 * 1024 * 1024;
 
 pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let params = match args.json.as_str() {
+    let json = args.params.as_ref().unwrap_or(&args.json);
+    let params = match json.as_str() {
         "-" => from_stdin()?,
         json => json.to_owned(),
     };
@@ -94,6 +97,8 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, target: &Target, selector: &str) -> 
             args,
         }),
         (Ask::Args(args), Kind::FledgeModule) => Ok(Ask::Start(args)),
+        (Ask::Args(args), Kind::RegletModule) => reglet::config(&args, selector),
+        (Ask::Tool { name, params }, Kind::RegletModule) => reglet::asked(&name, params, selector),
         (
             Ask::Tool { .. },
             Kind::Component
@@ -102,8 +107,11 @@ pub(super) fn of_kind(ask: Ask, kind: Kind, target: &Target, selector: &str) -> 
             | Kind::WasiCommand
             | Kind::FledgeModule,
         ) => Err(Failure::usage(
-            diagnostic(code::ARGUMENT, "only plugins of clawft have tools")
-                .help(format!("portcullis run {selector} [args]")),
+            diagnostic(
+                code::ARGUMENT,
+                "only plugins of clawft and of Reglet can be called",
+            )
+            .help(format!("portcullis run {selector} [args]")),
         )),
         (ask, _) => Ok(ask),
     }

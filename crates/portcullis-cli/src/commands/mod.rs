@@ -16,6 +16,7 @@ mod inspect;
 mod install;
 mod kv;
 mod list;
+mod observed;
 mod plan;
 mod plugin;
 mod push;

@@ -6,12 +6,15 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::{Activity, CallError, Diagnostic, GuestStdio, Kind, Plugin};
+use portcullis::{
+    Activity, CallError, Diagnostic, GuestStdio, Kind, Observation, Plugin, RegletStatus,
+    RegletText,
+};
 use portcullis_audit::Head;
 use portcullis_config::FlagSet;
 use serde_json::{Value, json};
 
-use super::{asks, call, plan};
+use super::{asks, call, observed, plan};
 use crate::args::{Common, RunArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
@@ -37,6 +40,8 @@ impl Ask {
         match self {
             Self::Args(args) | Self::Command { args, .. } | Self::Start(args) => args.clone(),
             Self::Tool { name, params } => vec![name.clone(), params.clone()],
+            Self::Observe { config } => vec![config.clone()],
+            Self::Describe | Self::Schema => Vec::new(),
         }
     }
 }
@@ -49,6 +54,8 @@ enum Answered {
     Code(u8),
     /// The code that a plugin of fledge left with.
     Left(i32),
+    /// What a plugin of Reglet observed, or said instead of what it was asked for.
+    Observed(Observation),
 }
 
 type Answer = Result<Answered, CallError>;
@@ -78,6 +85,12 @@ pub(super) enum Ask {
     Start(Vec<String>),
     /// A tool of a plugin of clawft.
     Tool { name: String, params: String },
+    /// What a plugin of Reglet observes with this configuration.
+    Observe { config: String },
+    /// What a plugin of Reglet says of itself.
+    Describe,
+    /// The schema of its configuration.
+    Schema,
 }
 
 /// A plugin, and what is asked of it.
@@ -226,6 +239,9 @@ async fn called(
             Ask::Tool { name, params } => {
                 session.execute_tool(name, params).await.map(Answered::Text)
             }
+            Ask::Observe { config } => session.observe(config).await.map(Answered::Observed),
+            Ask::Describe => session.describe_reglet().await.map(said),
+            Ask::Schema => session.config_schema().await.map(said),
         };
         (answer, session.take_activity().await)
     });
@@ -244,6 +260,14 @@ async fn called(
     // reads: the end of this process kills its children as well.
     let _ = tokio::time::timeout(GRACE, task).await;
     Ended::Stopped(exit)
+}
+
+/// What a plugin of Reglet says, or what it observed instead.
+fn said(said: RegletText) -> Answered {
+    match said {
+        Ok(json) => Answered::Text(Ok(json)),
+        Err(observation) => Answered::Observed(observation),
+    }
 }
 
 /// What is needed to report the end of a run.
@@ -289,6 +313,9 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
         match &answer {
             Ok(Answered::Text(Ok(text))) => ending.stdout.paragraph(text)?,
             Ok(Answered::Text(Err(text))) => ending.stderr.paragraph(text)?,
+            Ok(Answered::Observed(observation)) => {
+                ending.stdout.paragraph(&observed::words(observation))?;
+            }
             Ok(Answered::Code(_) | Answered::Left(0)) => {}
             Ok(Answered::Left(code)) => {
                 let plugin = ending.plugin.id();
@@ -322,6 +349,9 @@ fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
         // A command says more by its code than that it was denied something.
         Ok(Answered::Code(code)) => Exit(*code),
         Ok(Answered::Left(code)) => left(*code),
+        Ok(Answered::Observed(observation)) => {
+            observed::exit(observation, !activity.denials.is_empty())
+        }
         Err(_) => Exit::OURS,
     }
 }
@@ -333,10 +363,14 @@ fn left(code: i32) -> Exit {
 
 /// What the operator has to know: what was denied, what failed, and what the children were.
 fn report(answer: &Answer, activity: &Activity, denials: &Denials, out: Printer) {
-    let level = if matches!(
-        answer,
-        Ok(Answered::Text(Ok(_)) | Answered::Code(0) | Answered::Left(0))
-    ) {
+    let is_well = match answer {
+        Ok(Answered::Text(text)) => text.is_ok(),
+        Ok(Answered::Code(code)) => *code == 0,
+        Ok(Answered::Left(code)) => *code == 0,
+        Ok(Answered::Observed(observation)) => observation.status == RegletStatus::Success,
+        Err(_) => false,
+    };
+    let level = if is_well {
         Level::Warning
     } else {
         Level::Error
@@ -383,6 +417,7 @@ fn document(
         Ok(Answered::Text(Err(text))) => (json!({ "err": text }), None),
         Ok(Answered::Code(code)) => (json!({ "code": code }), None),
         Ok(Answered::Left(code)) => (json!({ "code": code }), None),
+        Ok(Answered::Observed(observation)) => (observed::document(observation), None),
         Err(error) => {
             let told = tool_error(ending, error).map(|text| json!({ "err": text }));
             (told.unwrap_or_default(), Some(error.diagnostic()))

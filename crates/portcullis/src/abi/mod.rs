@@ -16,6 +16,7 @@ pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod preview1;
 pub(crate) mod prompt;
+pub(crate) mod reglet;
 pub(crate) mod streams;
 pub(crate) mod wasi_command;
 pub(crate) mod wasi_http;

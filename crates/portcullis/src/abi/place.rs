@@ -31,6 +31,11 @@ impl Packed {
         ((self.pointer as u64) << 32 | self.length as u64).cast_signed()
     }
 
+    /// Pointer and length.
+    pub(crate) const fn halves(self) -> (u32, u32) {
+        (self.pointer, self.length)
+    }
+
     /// Where it is in a memory of this many bytes.
     ///
     /// # Errors

@@ -129,14 +129,18 @@ impl Call for Command<'_> {
     type Answer = u8;
 
     const EXPORT: &'static str = FUNCTION;
-    const IS_LAST: bool = true;
+    fn is_last(&self) -> bool {
+        true
+    }
 
     fn fits(code: &Code) -> bool {
         match code {
             Code::Command { .. } => true,
-            Code::Component { .. } | Code::Clawft { .. } | Code::Module(_) | Code::Fledge(_) => {
-                false
-            }
+            Code::Component { .. }
+            | Code::Clawft { .. }
+            | Code::Module(_)
+            | Code::Fledge(_)
+            | Code::Reglet(_) => false,
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Lines {
     pub(super) parts: Arc<GateParts>,
     pub(super) run: Arc<str>,
     pub(super) call: u64,
+    /// What the guest calls its work.
+    pub(super) request_id: Option<Masked>,
 }
 
 /// What a decision is about.
@@ -65,6 +67,7 @@ impl Lines {
             capability: about.capability.name().to_owned(),
             function: about.function.map(str::to_owned),
             object: about.object.clone(),
+            request_id: self.request_id.clone(),
             verdict: if denial.is_none() {
                 Verdict::Allow
             } else {

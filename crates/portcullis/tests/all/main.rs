@@ -31,6 +31,7 @@ mod load;
 mod log;
 mod memory;
 mod native;
+mod net;
 mod paths;
 mod prompt;
 mod repeatable;
@@ -92,6 +93,7 @@ fn main() -> std::process::ExitCode {
         core_form::tests(),
         fledge::tests(),
         http::tests(),
+        net::tests(),
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, run)| {

@@ -120,7 +120,11 @@ struct Description;
 fn is_of_clawft(code: &Code) -> bool {
     match code {
         Code::Clawft { .. } => true,
-        Code::Component { .. } | Code::Command { .. } | Code::Module(_) | Code::Fledge(_) => false,
+        Code::Component { .. }
+        | Code::Command { .. }
+        | Code::Module(_)
+        | Code::Fledge(_)
+        | Code::Reglet(_) => false,
     }
 }
 
@@ -130,7 +134,8 @@ fn of(entry: &AnyEntry) -> wasmtime::Result<&Entry> {
         AnyEntry::Component(_)
         | AnyEntry::Command(_)
         | AnyEntry::Module(_)
-        | AnyEntry::Fledge(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
+        | AnyEntry::Fledge(_)
+        | AnyEntry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
     }
 }
 

@@ -81,7 +81,9 @@ impl Call for Start<'_> {
 
     const EXPORT: &'static str = START;
 
-    const IS_LAST: bool = true;
+    fn is_last(&self) -> bool {
+        true
+    }
 
     fn fits(code: &Code) -> bool {
         match code {
@@ -89,7 +91,8 @@ impl Call for Start<'_> {
             Code::Component { .. }
             | Code::Clawft { .. }
             | Code::Command { .. }
-            | Code::Module(_) => false,
+            | Code::Module(_)
+            | Code::Reglet(_) => false,
         }
     }
 

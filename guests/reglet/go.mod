@@ -1,0 +1,3 @@
+module reglet-guest
+
+go 1.24

@@ -1,0 +1,70 @@
+//! Guests in Go: `guests/reglet`, once for each generation of Reglet's plugins.
+//!
+//! They are built again only when their sources, the compiler or the way of building changed.
+
+use crate::skips::Skips;
+use crate::{guests, shell};
+use anyhow::Result;
+use std::fs;
+use std::process::Command;
+
+/// Where the sources are, from the repository's root.
+const DIRECTORY: &str = "guests/reglet";
+
+/// Each guest by its name, with the tags that make it.
+const GUESTS: [(&str, &str); 4] = [
+    ("reglet-1a", "gen1a"),
+    ("reglet-1b", "gen1b"),
+    ("reglet-2", "gen2"),
+    ("reglet-http", "gen2,http"),
+];
+
+/// Builds what is not up to date. Without a compiler it is named as skipped, and so are its tests.
+///
+/// # Errors
+/// A guest does not build.
+pub(crate) fn run(skips: &mut Skips) -> Result<()> {
+    let Ok(version) = shell::output(Command::new("go").arg("version")) else {
+        skips.add(DIRECTORY, "no compiler for Go: `go` is not there");
+        return Ok(());
+    };
+    let directory = shell::root().join(DIRECTORY);
+    let mut files = Vec::new();
+    guests::walk(&directory, &mut files)?;
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(version.as_bytes());
+    hasher.update(include_str!("go.rs").as_bytes());
+    for file in files {
+        hasher.update(file.display().to_string().as_bytes());
+        hasher.update(&fs::read(&file)?);
+    }
+    let key = hasher.finalize().to_hex().to_string();
+    let stamp = guests::directory().join(".guests-reglet.stamp");
+    if guests::is_current(&stamp, &key) {
+        eprintln!("guests: {DIRECTORY} is up to date");
+        return Ok(());
+    }
+    let mut lines = vec![key];
+    for (name, tags) in GUESTS {
+        let file = format!("{name}.wasm");
+        let partial = guests::directory().join(format!(".{file}"));
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s"])
+            .args(["-tags", tags, "-o"])
+            .arg(&partial)
+            .arg(".")
+            .current_dir(&directory)
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .env("GOFLAGS", "")
+            .env("GOTOOLCHAIN", "local");
+        shell::run(&mut go)?;
+        let bytes = fs::read(&partial)?;
+        // Replaced in one step: a test that runs meanwhile sees the old or the new one.
+        fs::rename(&partial, guests::directory().join(&file))?;
+        eprintln!("{:>10} bytes  {file}", bytes.len());
+        lines.push(format!("{} {file}", blake3::hash(&bytes).to_hex()));
+    }
+    Ok(fs::write(stamp, lines.join("\n") + "\n")?)
+}
