@@ -105,12 +105,6 @@ fn without_the_keys_nothing_is_granted_and_flags_add_to_them() {
             .unwrap()
             .ends_with("`--allow-lookup=example.com`")
     );
-    // `-A` opens no network.
-    let all = FlagSet {
-        allow_all: true,
-        ..FlagSet::default()
-    };
-    assert!(project.entry(HEAD, all).grants.own_net.is_empty());
 }
 
 #[test]

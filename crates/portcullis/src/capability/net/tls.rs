@@ -133,7 +133,8 @@ fn why(error: &io::Error) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name"
             }
-            CertificateError::UnknownIssuer => {
+            // The latter where a trusted authority has the name of the one that signed it.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is signed by no authority that is trusted"
             }
             CertificateError::Revoked => "its certificate was revoked",
