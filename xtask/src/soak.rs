@@ -8,6 +8,7 @@
 //!   command (`portcullis-confine`, `killed_server::`), and so is the host (`killed_host::`)
 //! - the host is killed while it drains outputs and while it writes its trail (`portcullis`, `killed_host::`)
 //! - writers of one store of state are killed ten thousand times (`portcullis-kv`, `killed::`)
+//! - a plugin of Reglet is called a thousand times on one instance and on fresh ones (`portcullis`, `reglet::many::`)
 //! - a command grabs at every new process for ten thousand spawns (`portcullis-confine`, `full::racer::`)
 
 use crate::tally::Tally;

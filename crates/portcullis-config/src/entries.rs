@@ -262,6 +262,9 @@ impl Reader<'_> {
             inner.exec(exec, draft);
             inner.limit_aliases(entry, exec, draft);
         }
+        if let Some(reglet) = &entry.reglet {
+            inner.reglet(reglet, draft);
+        }
     }
 
     /// How much state is kept, if any is.

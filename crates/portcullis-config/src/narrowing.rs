@@ -104,6 +104,7 @@ impl Reader<'_> {
         self.only_narrows("kv", entry.kv.as_ref());
         self.only_narrows("data", entry.data.as_ref());
         self.only_narrows("metadata", entry.metadata.as_ref());
+        self.only_narrows("reglet", entry.reglet.as_ref());
         if let Some(exec) = &entry.exec {
             self.refuse_exec_grants(exec);
         }

@@ -183,6 +183,87 @@ pub(crate) struct Plugin {
     pub(crate) data: Option<At<bool>>,
     /// What a plugin of fledge may be told of the project. Default: nothing.
     pub(crate) metadata: Option<At<Vec<At<MetadataWord>>>>,
+    /// What a plugin of Reglet is granted, in Reglet's words, besides what stands in the other keys.
+    pub(crate) reglet: Option<At<Reglet>>,
+}
+
+/// Grants in Reglet's words: a list of `kind:pattern`, or a set by sections.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum Reglet {
+    /// `"exec:/bin/df"`, `"exec"` (any program, but no shell and no code), `"inline:python3"` (code in its arguments),
+    /// `"fs:read:/data/**"`, `"env:LANG"`, `"network:outbound:*"`.
+    List(Vec<Text>),
+    /// The same by sections.
+    Set(Box<GrantSet>),
+}
+
+/// Grants as the manifest of a plugin of Reglet has them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSet {
+    /// Programs.
+    pub(crate) exec: Option<At<GrantSetExec>>,
+    /// Paths.
+    pub(crate) fs: Option<GrantSetFs>,
+    /// Variables.
+    pub(crate) env: Option<GrantSetEnv>,
+    /// Hosts and ports.
+    pub(crate) network: Option<GrantSetNetwork>,
+}
+
+/// Programs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetExec {
+    /// Names, absolute paths, or `"**"` for any.
+    pub(crate) commands: Option<Texts>,
+    /// Those of them that may be given code in their arguments.
+    pub(crate) inline: Option<Texts>,
+}
+
+/// Paths.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetFs {
+    /// Each with what it allows.
+    pub(crate) rules: Option<Vec<GrantSetFsRule>>,
+}
+
+/// Paths that may be read, and paths that may be written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetFsRule {
+    /// One file, or with `/**` behind it a directory with all below it.
+    pub(crate) read: Option<Texts>,
+    /// The same, to write.
+    pub(crate) write: Option<Texts>,
+}
+
+/// Variables.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetEnv {
+    /// Names; a trailing `*` matches any rest.
+    pub(crate) vars: Texts,
+}
+
+/// Hosts and ports.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetNetwork {
+    /// Each with its hosts and ports.
+    pub(crate) rules: Option<Vec<GrantSetNetworkRule>>,
+}
+
+/// Each of these hosts at each of these ports.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct GrantSetNetworkRule {
+    /// Hosts, such as `"api.example.com"` or `"*.example.com"`.
+    pub(crate) hosts: Texts,
+    /// `"443"`, `"8000-8010"`, or `"*"` for 80 and 443.
+    pub(crate) ports: Texts,
 }
 
 /// What a plugin of fledge may be told.
@@ -679,7 +760,27 @@ macro_rules! deserialize_forms {
     };
 }
 
-deserialize_forms!(Rule, Directory, Net, HostEntry, HttpEntry, TestCommand, Kv);
+deserialize_forms!(
+    Rule,
+    Directory,
+    Net,
+    HostEntry,
+    HttpEntry,
+    TestCommand,
+    Kv,
+    Reglet
+);
+
+impl Forms for Reglet {
+    fn table<'de, A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        let set = GrantSet::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Self::Set(Box::new(set)))
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Self::List)
+    }
+}
 
 impl Forms for Kv {
     fn whether(whether: bool) -> Result<Self, String> {

@@ -55,6 +55,11 @@ impl<T> At<T> {
     pub(crate) fn span(&self) -> Range<usize> {
         self.0.span()
     }
+
+    /// Another value that stands in the same place.
+    pub(crate) fn with<U>(&self, value: U) -> At<U> {
+        At(Spanned::new(self.span(), value))
+    }
 }
 
 impl<T> Deref for At<T> {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use portcullis::{Description, Import, Inspection, Kind};
+use portcullis::{Import, Inspection, Kind};
 use portcullis_config::AskKind;
 use portcullis_policy::Grants;
 use serde_json::{Value, json};
 
-use super::{asks, children, describe, plan};
+use super::describe::{self, Described};
+use super::{asks, children, plan};
 use crate::args::InspectArgs;
 use crate::exit::Exit;
 use crate::failure::Result;
@@ -25,7 +26,7 @@ struct Facts<'a> {
     found: Inspection,
     ca_file: Option<&'a Path>,
     /// What it says of itself, where it was asked.
-    described: Option<std::result::Result<Description, String>>,
+    described: Option<std::result::Result<Described, String>>,
 }
 
 pub(super) async fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
@@ -145,7 +146,7 @@ impl Facts<'_> {
         }
         self.asks(&mut lines);
         if let Some(Ok(described)) = &self.described {
-            lines.extend(describe::words(described));
+            lines.extend(described.words());
         }
         lines.push(match &entry.origin {
             Some(origin) => format!("under the policy ({origin}) it"),
@@ -221,7 +222,7 @@ impl Facts<'_> {
             "found": self.found,
             "problems": self.problems(),
             "manifest": manifest,
-            "described": self.described.as_ref().and_then(|described| described.as_ref().ok()),
+            "described": self.described.as_ref().and_then(|described| described.as_ref().ok()).map(Described::json),
             "remedy": self.commands(),
             "entry": entry.origin,
             "grants": plan::grants_json(&self.grants),

@@ -356,7 +356,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "connect": grants.own_net.connect, "lookup": grants.own_net.lookup, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "connect": grants.own_net.connect, "lookup": grants.own_net.lookup, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "inline_code": grants.reglet.as_ref().map(|reglet| &reglet.inline_code), "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

@@ -16,6 +16,7 @@ mod lookups;
 mod manifest;
 mod model;
 mod provenance;
+mod reglet;
 mod secrets;
 mod state;
 mod support;

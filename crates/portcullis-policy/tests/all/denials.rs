@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use portcullis_policy::{
     ArgumentRule, Code, Confinement, Cwd, Decision, Denial, ExecCeiling, ExecGrant, ExecRequest,
     Found, FsAccess, FsGrant, Grants, GuestError, Mode, Origin, PreopenRequest, Program,
-    ProgramRef, ProgramRule, Unfit, decide,
+    ProgramRef, ProgramRule, RegletGrant, Unfit, decide,
 };
 
 use crate::support::{allowed, exec, flags, grants, refused, rule, strings};
@@ -283,6 +283,19 @@ fn call_cases() -> Vec<Case> {
                      note: the ceiling does not list it (ceiling.toml:1)\n\
                      note: requested as `git` with arguments [\"push\"]\n\
                      help: nothing of yours goes beyond the ceiling; ask whoever administers this machine",
+        },
+        Case {
+            title: "code in the arguments of a command of a plugin of Reglet",
+            grants: with(allow_git(), |grants| {
+                grants.reglet = Some(RegletGrant::default());
+                grants.exec.as_mut().unwrap().any_program = true;
+            }),
+            request: ExecRequest::example("sh", &["-c", "id"]),
+            guest: GuestError::Denied,
+            report: "P0216: plugin `notes` may not run `/usr/bin/sh` with code in its arguments\n\
+                     note: it is shell: code in the arguments of a command has a grant of its own for plugins of Reglet\n\
+                     note: requested as `sh` with arguments [\"-c\", \"id\"]\n\
+                     help: to allow it, add [\"exec:sh\"] to `reglet` of the plugin; better have it call the program that it needs",
         },
         Case {
             title: "a dangerous variable",

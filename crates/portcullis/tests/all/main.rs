@@ -34,6 +34,7 @@ mod native;
 mod net;
 mod paths;
 mod prompt;
+mod reglet;
 mod repeatable;
 mod resources;
 mod wasi;
@@ -94,6 +95,7 @@ fn main() -> std::process::ExitCode {
         fledge::tests(),
         http::tests(),
         net::tests(),
+        reglet::tests(),
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, run)| {
