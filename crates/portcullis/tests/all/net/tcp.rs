@@ -70,7 +70,7 @@ fn a_place_that_is_there_is_connected_to_and_closed_at_once() {
     assert_eq!(answer["response_time_ms"], answer["latency_ms"]);
     assert_eq!(answer["tls"], json!(false));
     assert!(answer.get("tls_version").is_none() && answer.get("error").is_none());
-    assert_eq!(world.network.take_dialled(), [place.clone()]);
+    assert_eq!(world.network.take_dialled(), std::slice::from_ref(&place));
     assert_eq!(
         world.lines(),
         [
