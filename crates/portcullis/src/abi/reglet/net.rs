@@ -91,7 +91,9 @@ pub(super) fn refusal(failure: NetFailure, code: &'static str) -> ErrorDetail {
             ..ErrorDetail::new("network", code, why)
         },
         NetFailure::Io(why) => ErrorDetail::new("network", code, why),
-        NetFailure::Closed => ErrorDetail::new("internal", "", "the request failed"),
+        NetFailure::Unready(_) | NetFailure::Closed => {
+            ErrorDetail::new("internal", "", "the request failed")
+        }
     }
 }
 

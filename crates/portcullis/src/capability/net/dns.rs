@@ -143,7 +143,7 @@ async fn look_up(
             None => of_the_system().await,
         },
     };
-    let resolver = resolver.map_err(|why| Failed::io(format!("cannot ask DNS: {why}")))?;
+    let resolver = resolver.map_err(|why| Failed::unready(format!("cannot ask DNS: {why}")))?;
     // With the final dot nothing is added to it.
     let wanted = Name::from_ascii(format!("{name}."));
     let wanted = wanted.map_err(|_| Failed::io(format!("`{name}` is no name of DNS")))?;

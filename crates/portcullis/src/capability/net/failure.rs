@@ -19,6 +19,8 @@ pub(crate) enum NetFailure {
     NotFound(String),
     /// It failed: why, as a clause, with nothing in it that the other side said.
     Io(String),
+    /// The host is not ready for it: why, as a clause that is for the operator alone.
+    Unready(String),
     /// The trail cannot be written.
     Closed,
 }
@@ -29,7 +31,9 @@ impl NetFailure {
         match self {
             Self::Denied(object) => format!("no rule is about `{object}`"),
             Self::Address(object) => format!("no rule unlocks what `{object}` stands for"),
-            Self::Invalid(why) | Self::NotFound(why) | Self::Io(why) => why.clone(),
+            Self::Invalid(why) | Self::NotFound(why) | Self::Io(why) | Self::Unready(why) => {
+                why.clone()
+            }
             Self::Rate => "it is called too often".to_owned(),
             Self::TimedOut => "its time is over (`limits.net_timeout`, `limits.call`)".to_owned(),
             Self::Closed => "the audit trail cannot be written".to_owned(),
@@ -58,5 +62,9 @@ pub(super) enum Failed {
 impl Failed {
     pub(super) fn io(why: impl Into<String>) -> Self {
         Self::Other(NetFailure::Io(why.into()))
+    }
+
+    pub(super) fn unready(why: impl Into<String>) -> Self {
+        Self::Other(NetFailure::Unready(why.into()))
     }
 }

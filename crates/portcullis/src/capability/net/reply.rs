@@ -1,7 +1,7 @@
 //! What a mail server says: one reply, of one or several lines, RFC 5321 section 4.2.
 
 /// Bytes of one line; RFC 5321 has 512.
-const MAX_LINE: usize = 1024;
+pub(super) const MAX_LINE: usize = 1024;
 /// Lines of one reply.
 const MAX_LINES: usize = 100;
 

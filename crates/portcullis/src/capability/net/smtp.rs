@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::attempt::{Given, Outside};
 use super::failure::{Failed, NetFailure};
-use super::reply::{NoReply, Reply};
+use super::reply::{MAX_LINE, NoReply, Reply};
 use super::tcp::{connected, place, target};
 use super::tls::{TlsFacts, handshake};
 use crate::gate::Gate;
@@ -179,19 +179,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
 
     async fn reply(&mut self) -> Result<Reply, Failed> {
         let mut more = [0; 1024];
+        // Bytes that were not looked at: a line that comes byte by byte is looked at once.
+        let mut unread = usize::MAX;
         loop {
-            let read = Reply::read(&self.said);
-            if let Some((reply, used)) = read.map_err(|NoReply(why)| Failed::io(why))? {
-                self.said.drain(..used);
-                return Ok(reply);
+            if unread > MAX_LINE {
+                let read = Reply::read(&self.said);
+                if let Some((reply, used)) = read.map_err(|NoReply(why)| Failed::io(why))? {
+                    self.said.drain(..used);
+                    return Ok(reply);
+                }
+                unread = 0;
             }
             let count = self.stream.read(&mut more).await;
-            match count.map_err(|error| closed(&error))? {
-                0 => return Err(Failed::io("the server closed the connection")),
-                count => self
-                    .said
-                    .extend_from_slice(more.get(..count).unwrap_or_default()),
+            let count = count.map_err(|error| closed(&error))?;
+            let come = more.get(..count).unwrap_or_default();
+            if come.is_empty() {
+                return Err(Failed::io("the server closed the connection"));
             }
+            self.said.extend_from_slice(come);
+            unread = match come.contains(&b'\n') {
+                true => usize::MAX,
+                false => unread.saturating_add(count),
+            };
         }
     }
 

@@ -64,7 +64,7 @@ pub(super) async fn handshake(
     stream: TcpStream,
 ) -> Result<(TlsStream<TcpStream>, TlsFacts), Failed> {
     let name = server_name(host).map_err(Failed::io)?;
-    let config = client.tls().await.map_err(Failed::io)?;
+    let config = client.tls().await.map_err(Failed::unready)?;
     let mut config = ClientConfig::clone(&config);
     // That of requests over HTTP.
     config.alpn_protocols.clear();
