@@ -11,6 +11,7 @@
 
 mod calls;
 mod commands;
+mod go;
 mod lift;
 mod loads;
 mod process;
@@ -118,8 +119,8 @@ impl Bench {
 }
 
 /// The groups of rows, by the names that choose them.
-const GROUPS: [&str; 8] = [
-    "cells", "commands", "calls", "uses", "streams", "loads", "process", "large",
+const GROUPS: [&str; 9] = [
+    "cells", "commands", "calls", "uses", "go", "streams", "loads", "process", "large",
 ];
 /// How often each row of the cells is measured.
 const ROUNDS: usize = 200;
@@ -156,6 +157,9 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("uses") {
             calls::uses().await?;
+        }
+        if wanted("go") {
+            go::all(&bench).await?;
         }
         if wanted("streams") {
             streams::all(&bench).await?;

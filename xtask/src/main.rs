@@ -20,6 +20,7 @@ mod extra;
 mod figures;
 mod fuzz;
 mod go;
+mod go_sdk;
 mod guests;
 mod interpreted;
 mod ordinary;

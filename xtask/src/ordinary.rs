@@ -61,6 +61,7 @@ pub(crate) fn run(
         let result = follow(&mut command, std::slice::from_ref(binary), &mut again);
         tally.passed += again.passed;
         tally.failed += again.failed;
+        tally.failures.append(&mut again.failures);
         skips.extend(
             again
                 .skipped

@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     cargo.args(["--no-fail-fast", "--tests", "--", "--show-output"]);
     let mut tally = Tally::default();
     let result = test::follow(cargo.env("PORTCULLIS_SOAK", "1"), &binaries, &mut tally);
+    tally.print_failures();
     println!(
         "{} passed, {} failed, {} skipped",
         tally.passed,

@@ -3,7 +3,7 @@
 //! A test that cannot run prints `SKIP <name>: <reason>` and returns. The runner counts it as passed; here it
 //! is counted as skipped. Tests run with `--show-output`, or their skips would not be seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The sum of a run.
 #[derive(Debug, Default, PartialEq)]
@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Name and reason of what was skipped, ignored tests included.
     pub(crate) skipped: Vec<(String, String)>,
+    /// What failed, and what it printed.
+    pub(crate) failures: Vec<Failure>,
     /// `<package> <target>` of each binary that came to a result; `<crate> doc` for doc tests.
     pub(crate) ran: BTreeSet<String>,
     /// The binary whose lines are being read, until its result.
@@ -22,6 +24,29 @@ pub(crate) struct Tally {
     block: Option<bool>,
     /// Tests of the open binary that skipped; its result will count them as passed.
     quiet: usize,
+    /// Whether the blocks that are being read are those of tests that failed.
+    failing: bool,
+}
+
+/// A test that failed, or a binary that ended without a result.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Failure {
+    /// `<package> <target>`, and the test's name.
+    pub(crate) name: String,
+    /// The last lines of what it printed.
+    pub(crate) output: VecDeque<String>,
+}
+
+/// Lines that are kept of what a test printed.
+const KEPT: usize = 40;
+
+impl Failure {
+    fn keep(&mut self, line: &str) {
+        if self.output.len() == KEPT {
+            self.output.pop_front();
+        }
+        self.output.push_back(line.to_owned());
+    }
 }
 
 impl Tally {
@@ -29,11 +54,21 @@ impl Tally {
     pub(crate) fn read(&mut self, line: &str, names: &BTreeMap<String, String>) {
         if let Some(skip) = line.strip_prefix("SKIP ") {
             self.skip(skip);
-        } else if is_block(line) {
+        } else if let Some(test) = block(line) {
             self.block = Some(false);
+            if self.failing {
+                self.fail(test);
+            }
         } else if line == "successes:" || line == "failures:" {
             self.block = None;
-        } else if self.block.is_none() {
+            self.failing = line == "failures:";
+        } else if self.block.is_some() {
+            if self.failing
+                && let Some(failure) = self.failures.last_mut()
+            {
+                failure.keep(line);
+            }
+        } else {
             // What a test printed is no news of the runner, whatever it looks like.
             self.read_runner(line, names);
         }
@@ -57,8 +92,29 @@ impl Tally {
     pub(crate) fn finish(&mut self) {
         self.block = None;
         self.quiet = 0;
-        if self.open.take().is_some() {
+        self.failing = false;
+        if self.open.is_some() {
             self.failed += 1;
+            self.fail("came to no result");
+            self.open = None;
+        }
+    }
+
+    fn fail(&mut self, test: &str) {
+        let binary = self.open.as_deref().unwrap_or_default();
+        self.failures.push(Failure {
+            name: format!("{binary}: {test}"),
+            output: VecDeque::new(),
+        });
+    }
+
+    /// Says what failed, with the last of what each printed.
+    pub(crate) fn print_failures(&self) {
+        for Failure { name, output } in &self.failures {
+            println!("failed: {name}");
+            for line in output {
+                println!("    {line}");
+            }
         }
     }
 
@@ -85,9 +141,9 @@ impl Tally {
     }
 }
 
-/// Recognises the runner's line before what a test printed.
-fn is_block(line: &str) -> bool {
-    line.starts_with("---- ") && line.ends_with(" stdout ----")
+/// The test's name, in the runner's line before what it printed.
+fn block(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 /// Recognises cargo's line before it starts a binary.
@@ -155,6 +211,31 @@ mod tests {
              successes:\n    t\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n"
         ));
         assert_eq!((tally.passed, tally.failed, tally.ran.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn what_failed_is_named_with_what_it_printed_last() {
+        let long: String = (0..2 * KEPT).map(|line| format!("line {line}\n")).collect();
+        let tally = tally(&format!(
+            "{RUN}test a::t ... FAILED\n\nsuccesses:\n\n---- good stdout ----\nfine\n\n\nsuccesses:\n    good\n\n\
+             failures:\n\n---- a::t stdout ----\n{long}panicked\n---- b stdout ----\nwhy\n\nfailures:\n    a::t\n    b\n\n\
+             test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n{RUN}"
+        ));
+        let names: Vec<_> = tally.failures.iter().map(|failure| &failure.name).collect();
+        assert_eq!(
+            names,
+            [
+                "portcullis-exec all: a::t",
+                "portcullis-exec all: b",
+                "portcullis-exec all: came to no result"
+            ]
+        );
+        let output = &tally.failures[0].output;
+        assert_eq!(
+            (output.len(), output[KEPT - 1].as_str()),
+            (KEPT, "panicked")
+        );
+        assert_eq!(tally.failures[1].output[0], "why");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
-use crate::{Options, arrows, check, clawft, dual_use, guests, ordinary, rebuild, shell};
+use crate::{Options, arrows, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, shell};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,6 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("table of clawft", clawft::check());
     step("lints", check::lints(options, &mut skips));
     step("docs", check::docs());
+    step("Go SDK", go_sdk::check(&mut skips));
     let mut tally = Tally::default();
     step(
         "guests",
@@ -65,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("skips", skips.settle(options.ci));
 
     skips.print();
+    tally.print_failures();
     for fault in &faults {
         println!("failed: {fault}");
     }

@@ -2,7 +2,6 @@
 //! plugin that asks.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
@@ -22,6 +21,9 @@ const MESSAGE: usize = 1000;
 const OPTION: usize = 200;
 /// Rows that are left for the prompt.
 const MARGIN: usize = 4;
+/// Characters of a plugin's name that are shown, and columns that a question has at least besides.
+const NAME: usize = 24;
+const NARROWEST: usize = 20;
 
 /// Answers that were given with the command, and the terminal for the others.
 #[derive(Debug)]
@@ -79,7 +81,8 @@ impl Questions {
         };
         let _turn = turn(&self.data, self.out).await?;
         let mut terminal = Terminal::open()?;
-        let text = text(&prompt, terminal.rows);
+        let text = text(&prompt, terminal.rows, terminal.columns)
+            .ok_or("the terminal is too narrow for a question")?;
         let typed = terminal.ask(&text, &format!("{}> ", head(&prompt))).await;
         typed
             .map(Reply::Typed)
@@ -87,46 +90,83 @@ impl Questions {
     }
 }
 
-/// What each line of a question begins with. The characters of an id move nothing and close no bracket.
+/// What each row of a question begins with. The characters of an id move nothing and close no bracket.
 fn head(prompt: &Prompt<'_>) -> String {
-    format!("[plugin {} asks] ", prompt.plugin)
+    format!("[plugin {} asks] ", cut(prompt.plugin.as_str(), NAME))
 }
 
-/// A question, a line for each option, and what an empty answer means: as much of it as fits on the screen.
-fn text(prompt: &Prompt<'_>, rows: usize) -> String {
+/// A question, a line for each option, and what an empty answer means: as much of it as fits on the screen. `None` if that is
+/// too narrow.
+fn text(prompt: &Prompt<'_>, rows: usize, columns: usize) -> Option<String> {
     let head = head(prompt);
-    let mut text = String::new();
-    let mut line = |words: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{head}{words}");
+    let left = columns.checked_sub(head.chars().count() + 1);
+    let width = left.filter(|width| *width >= NARROWEST)?;
+    let room = rows.saturating_sub(MARGIN).max(MARGIN);
+    let part = |words: &str| {
+        let mut rows = folded(words, width);
+        rows.truncate(room / 3);
+        rows
     };
-    if let Some(wrong) = prompt.wrong {
-        line(&cut(wrong, MESSAGE));
+    let mut shown: Vec<_> = prompt
+        .wrong
+        .map(|wrong| part(&cut(wrong, MESSAGE)))
+        .into_iter()
+        .flatten()
+        .collect();
+    shown.extend(part(&cut(prompt.message, MESSAGE)));
+    let how = part(&how(prompt));
+    let mut options = prompt.options.iter().enumerate();
+    let mut more = prompt.options.len();
+    for (at, option) in options.by_ref() {
+        let rows = folded(&format!("{}: {}", at + 1, cut(option, OPTION)), width);
+        // The last row says how many more there are.
+        if shown.len() + rows.len() + how.len() >= room {
+            break;
+        }
+        shown.extend(rows);
+        more -= 1;
     }
-    line(&cut(prompt.message, MESSAGE));
-    let room = rows.saturating_sub(MARGIN).max(1);
-    for (at, option) in prompt.options.iter().take(room).enumerate() {
-        line(&format!("{}: {}", at + 1, cut(option, OPTION)));
-    }
-    let left = prompt.options.len().saturating_sub(room);
-    if left > 0 {
-        line(&format!("and {left} more"));
-    }
+    shown.extend((more > 0).then(|| format!("and {more} more")));
+    let rows = shown.into_iter().chain(how);
+    Some(rows.map(|row| format!("{head}{row}\n")).collect())
+}
+
+/// How a question is answered, and what nothing means.
+fn how(prompt: &Prompt<'_>) -> String {
     let how = match prompt.kind {
-        PromptKind::Text => "",
-        PromptKind::Confirm => "y or n",
-        PromptKind::One => "a number, or an option as it is written",
-        PromptKind::Some => "numbers with commas between them",
+        PromptKind::Text => None,
+        PromptKind::Confirm => Some("y or n"),
+        PromptKind::One => Some("a number, or an option as it is written"),
+        PromptKind::Some => Some("numbers with commas between them"),
     };
     let default = prompt
         .default
         .map(|default| format!("nothing: {}", cut(default, OPTION)));
-    let how = [Some(how.to_owned()).filter(|how| !how.is_empty()), default];
-    let how: Vec<_> = how.into_iter().flatten().collect();
-    if !how.is_empty() {
-        line(&format!("({})", how.join("; ")));
+    let how: Vec<_> = how.map(str::to_owned).into_iter().chain(default).collect();
+    if how.is_empty() {
+        String::new()
+    } else {
+        format!("({})", how.join("; "))
     }
-    text
+}
+
+/// A text in rows of so many columns: what the terminal would put on another row by itself would not say whose it is.
+fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut rows: Vec<String> = Vec::new();
+    let mut left = 0;
+    for c in text.chars() {
+        // A letter beyond ASCII takes two columns at most.
+        let columns = if c.is_ascii() { 1 } else { 2 };
+        match rows.last_mut() {
+            Some(row) if left >= columns => row.push(c),
+            Some(_) | None => {
+                rows.push(c.into());
+                left = width;
+            }
+        }
+        left = left.saturating_sub(columns);
+    }
+    rows
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -161,13 +201,24 @@ mod tests {
                 default: Some(hostile),
                 wrong: Some(hostile),
             };
-            let shown = text(&prompt, 24);
-            assert!(shown.lines().count() < 30, "{shown}");
-            for line in shown.lines() {
-                assert!(line.starts_with("[plugin portcullis asks] "), "{line}");
+            for (rows, columns) in [(24, 80), (10, 50), (60, 200)] {
+                let shown = text(&prompt, rows, columns).unwrap();
+                assert!(shown.lines().count() < rows, "{shown}");
+                for line in shown.lines() {
+                    assert!(line.starts_with("[plugin portcullis asks] "), "{line}");
+                    assert!(line.chars().count() < columns, "{line}");
+                }
+                assert!(!shown.contains(['\x1b', '\r', '\u{202e}']), "{shown}");
             }
-            assert!(!shown.contains(['\x1b', '\r', '\u{202e}']), "{shown}");
+            assert_eq!(text(&prompt, 24, 40), None);
         }
+    }
+
+    #[test]
+    fn no_row_is_left_to_the_terminal_to_begin() {
+        assert_eq!(folded("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(folded("a\u{4e2d}\u{4e2d}b", 4), ["a\u{4e2d}", "\u{4e2d}b"]);
+        assert_eq!(folded("", 4), [""; 0]);
     }
 
     #[test]

@@ -249,6 +249,8 @@ fn unlimited() -> PolicyLimits {
         file_read: u64::MAX,
         file_write: u64::MAX,
         total_file_write: u64::MAX,
+        data_files: u32::MAX,
+        data_file: u64::MAX,
         http_request: u64::MAX,
         http_response: u64::MAX,
         http_timeout: Duration::MAX,

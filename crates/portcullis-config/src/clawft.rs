@@ -336,32 +336,3 @@ pub(crate) fn beneath(dir: &Path, module: &str) -> Option<PathBuf> {
     let file = context::real(&dir.join(module));
     file.starts_with(dir).then_some(file)
 }
-
-/// Bytes of all files below a directory; no link is followed. It is counted no further than to more than `limit`.
-///
-/// # Errors
-/// What cannot be read, and more names than any plugin has.
-pub fn directory_size(dir: &Path, limit: u64) -> std::io::Result<u64> {
-    const MOST: usize = 100_000;
-    let (mut size, mut names) = (0_u64, 0_usize);
-    let mut left = vec![dir.to_owned()];
-    while let Some(dir) = left.pop() {
-        for entry in std::fs::read_dir(dir)? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
-            names += 1;
-            if meta.is_dir() {
-                left.push(entry.path());
-            } else {
-                size = size.saturating_add(meta.len());
-            }
-            if size > limit {
-                return Ok(size);
-            }
-            if names > MOST {
-                return Err(std::io::Error::other("it has more than 100000 names"));
-            }
-        }
-    }
-    Ok(size)
-}

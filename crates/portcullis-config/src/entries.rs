@@ -390,6 +390,7 @@ impl Reader<'_> {
         size(&raw.file_read, &mut limits.file_read);
         size(&raw.file_write, &mut limits.file_write);
         size(&raw.total_file_write, &mut limits.total_file_write);
+        size(&raw.data_file, &mut limits.data_file);
         size(&raw.http_request, &mut limits.http_request);
         size(&raw.http_response, &mut limits.http_response);
         size(&raw.memory, &mut limits.memory);
@@ -408,6 +409,7 @@ impl Reader<'_> {
         count(&raw.net_per_minute, &mut limits.net_per_minute);
         count(&raw.log_per_minute, &mut limits.log_per_minute);
         count(&raw.calls_per_minute, &mut limits.calls_per_minute);
+        count(&raw.data_files, &mut limits.data_files);
         limits.table_elements = raw
             .table_elements
             .as_ref()

@@ -28,6 +28,7 @@
 //! Read first: [`PolicySet`], [`PluginEntry`], [`Manifest`], [`edit`], [`ConfigError`].
 
 mod audit;
+mod below;
 mod ceiling;
 mod clawft;
 mod commands;
@@ -57,9 +58,10 @@ mod trial;
 mod units;
 
 pub use audit::{AuditForwards, Forwarded, ForwardedEvents};
+pub use below::{Below, directory_size};
 pub use clawft::{
     CLAWFT_MANIFEST_FILE, ClawftCapability, ClawftManifest, ClawftManifestError, ClawftPermissions,
-    ClawftResources, directory_size,
+    ClawftResources,
 };
 pub use commands::PluginCommand;
 pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};

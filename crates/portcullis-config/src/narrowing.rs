@@ -201,6 +201,16 @@ impl Reader<'_> {
                 wanted.total_file_write > now.total_file_write,
             ),
             (
+                "data_files",
+                raw.data_files.as_ref().map(At::span),
+                wanted.data_files > now.data_files,
+            ),
+            (
+                "data_file",
+                raw.data_file.as_ref().map(At::span),
+                wanted.data_file > now.data_file,
+            ),
+            (
                 "http_request",
                 raw.http_request.as_ref().map(At::span),
                 wanted.http_request > now.http_request,

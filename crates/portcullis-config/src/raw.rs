@@ -664,6 +664,10 @@ pub(crate) struct Limits {
     pub(crate) file_write: Option<At<SizeText>>,
     /// Bytes that an instance of the plugin writes to files in all. Default: `"256MiB"`.
     pub(crate) total_file_write: Option<At<SizeText>>,
+    /// Files, directories and links in the directory that a plugin of fledge has of its own. Default: 1000.
+    pub(crate) data_files: Option<At<u32>>,
+    /// Bytes of one file in it. Default: `"64MiB"`.
+    pub(crate) data_file: Option<At<SizeText>>,
     /// Bytes of the body of one HTTP request of the plugin itself. Default: `"1MiB"`.
     pub(crate) http_request: Option<At<SizeText>>,
     /// Bytes of the body of a response, unpacked; the rest is cut off. Default: `"4MiB"`.

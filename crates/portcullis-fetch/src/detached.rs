@@ -14,28 +14,49 @@ struct Line {
     signature: String,
 }
 
+/// Characters that are told of what is no signature.
+const SHOWN: usize = 40;
+
 /// Reads the file.
+///
+/// # Errors
+/// A line is no signature, or there are too many.
 pub(crate) fn parse(
     from: &str,
     bytes: &[u8],
     limits: &Limits,
 ) -> Result<Vec<Signature>, FetchError> {
-    let wrong = |why: &str| FetchError::Package {
+    let wrong = |why: String| FetchError::Signatures {
         from: from.to_owned(),
-        why: why.to_owned(),
+        why,
     };
-    let text = str::from_utf8(bytes).map_err(|_| wrong("signatures are text"))?;
-    let lines: Vec<_> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let text = str::from_utf8(bytes).map_err(|_| wrong("it is no text".to_owned()))?;
+    let lines: Vec<_> = lines(text).collect();
     if lines.len() > limits.signature_count {
-        return Err(wrong("it has too many signatures"));
+        return Err(wrong("it has too many".to_owned()));
     }
-    let decoded: Option<Vec<_>> = lines.into_iter().map(from_detached).collect();
-    decoded.ok_or_else(|| {
-        wrong("a signature is a line of JSON with `payload` and `signature`, both in base64")
+    lines
+        .into_iter()
+        .map(|line| {
+            from_detached(line).ok_or_else(|| {
+                let begins: String = line.trim().chars().take(SHOWN).collect();
+                wrong(format!(
+                    "a signature is a line of JSON with `payload` and `signature`, both in base64, and not `{begins}`"
+                ))
+            })
+        })
+        .collect()
+}
+
+/// Whether a text has no line that is a signature, such as the page by which a server says that it has none.
+pub(crate) fn is_about_something_else(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).map_or(true, |text| {
+        lines(text).all(|line| from_detached(line).is_none())
     })
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim().is_empty())
 }
 
 /// The signature in a line; `None` for any other text.

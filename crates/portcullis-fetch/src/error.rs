@@ -43,6 +43,7 @@ codes! {
     ///
     /// A directory has the file that its `plugin.toml` names under `component`, or `clawft.plugin.json` under `wasm_module`,
     /// or one called like the directory, with `.wasm`. It lies in the directory; links and special files are not read.
+    /// Its `.sig` has a line for each signature, as `portcullis sign` writes it; without that file it is not signed.
     Package = "P0853",
     /// A plugin is read from a URL only with the digest of what is expected.
     ///
@@ -130,6 +131,14 @@ pub enum FetchError {
     #[error("`{}` is no plugin: {}", shown(.from), shown(.why))]
     Package {
         /// From where.
+        from: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What lies in the place of signatures is none.
+    #[error("`{}` has no signatures: {}", shown(.from), shown(.why))]
+    Signatures {
+        /// Where it lies.
         from: String,
         /// What is wrong with it.
         why: String,
@@ -243,7 +252,7 @@ impl FetchError {
         match self {
             Self::Source { .. } => FetchCode::Source,
             Self::Unreadable { .. } => FetchCode::Unreadable,
-            Self::Package { .. } => FetchCode::Package,
+            Self::Package { .. } | Self::Signatures { .. } => FetchCode::Package,
             Self::NoDigest { .. } => FetchCode::NoDigest,
             Self::Digest { .. } => FetchCode::Digest,
             Self::TooLarge { .. } => FetchCode::TooLarge,

@@ -98,7 +98,13 @@ fn signed<'a>(
             key: known,
             why,
         };
-        wrong.get_or_insert_with(|| unsigned("it has no signature of that key".to_owned()));
+        wrong.get_or_insert_with(|| {
+            let none = "it has no signature of that key".to_owned();
+            unsigned(match package.no_signatures() {
+                Some(why) => format!("{none}; {why}"),
+                None => none,
+            })
+        });
         for signature in package
             .signatures()
             .iter()

@@ -3,9 +3,10 @@
 use portcullis_policy::Digest;
 use url::Url;
 
+use crate::detached;
 use crate::error::FetchError;
 use crate::net::{self, Client, Headers};
-use crate::package::{Limits, Options, Package, Signature};
+use crate::package::{Limits, Options, Package};
 use crate::source::Source;
 
 pub(crate) fn read(
@@ -31,19 +32,37 @@ pub(crate) fn read(
             found: package.digest(),
         });
     }
-    package.signatures = signatures(&client, url)?;
+    read_signatures(&client, url, &mut package)?;
     Ok(package)
 }
 
-/// The signatures beside the file, if it has any.
-fn signatures(client: &Client<'_>, url: &Url) -> Result<Vec<Signature>, FetchError> {
+/// Reads the signatures beside the file, if it has any.
+///
+/// Many servers answer with a page where there is no file. Whoever could put a page there could as well say that there is
+/// nothing, so both mean the same: the plugin has no signature, and is refused where it has to have one. A list of which only a
+/// part can be read is a mistake of its author.
+fn read_signatures(
+    client: &Client<'_>,
+    url: &Url,
+    package: &mut Package,
+) -> Result<(), FetchError> {
     let mut beside = url.clone();
     beside.set_path(&format!("{}.sig", url.path()));
     let response = client.get(&beside, Headers::default())?;
     if matches!(response.status().as_u16(), 403 | 404 | 410) {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let response = net::expect_ok(&beside, response)?;
-    let bytes = net::body(&beside, response, client.limits.signatures)?;
-    crate::detached::parse(beside.as_str(), &bytes, client.limits)
+    let found = net::body(&beside, response, client.limits.signatures).map(|bytes| {
+        let signatures = detached::parse(beside.as_str(), &bytes, client.limits);
+        (signatures, detached::is_about_something_else(&bytes))
+    });
+    match found {
+        Ok((Ok(signatures), _)) => package.signatures = signatures,
+        Ok((Err(error), true)) | Err(error @ FetchError::TooLarge { .. }) => {
+            package.no_signatures = Some(error.to_string());
+        }
+        Ok((Err(error), false)) | Err(error) => return Err(error),
+    }
+    Ok(())
 }

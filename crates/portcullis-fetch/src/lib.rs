@@ -45,6 +45,7 @@ mod version;
 pub use detached::{detached, from_detached};
 pub use error::{FetchCode, FetchError};
 pub use evidence::{Evidence, evidence};
+pub use oci::{Listed, listed};
 pub use package::{
     CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Options, Package, Signature, read,
 };

@@ -208,13 +208,7 @@ impl<'a> Repository<'a> {
 
     /// The bytes of a blob: as many as were announced, and with that digest.
     pub(crate) fn blob(&self, blob: &Descriptor, most: u64) -> Result<Vec<u8>, FetchError> {
-        let expected = blob
-            .digest
-            .starts_with("sha256:")
-            .then(|| Digest::parse(&blob.digest));
-        let expected = expected.flatten();
-        let expected =
-            expected.ok_or_else(|| self.wrong(format!("`{}` is no SHA-256", blob.digest)))?;
+        let expected = sha256_of(&blob.digest).map_err(|why| self.wrong(why))?;
         let url = self.url(&format!("blobs/{expected}"))?;
         if blob.size > most {
             return Err(FetchError::TooLarge {
@@ -280,7 +274,7 @@ pub(crate) fn pull(
         .manifest(&reference.wanted())?
         .ok_or_else(|| repository.wrong("there is no such tag or digest in the registry"))?;
     let image = repository.image(&bytes)?;
-    let (component, manifest) = layers(&repository, &image)?;
+    let (component, manifest) = layers(&image).map_err(|why| repository.wrong(why))?;
     let source = Source::Registry(Reference {
         digest: Some(digest),
         ..reference.clone()
@@ -291,6 +285,8 @@ pub(crate) fn pull(
         package.manifest = Some(ManifestFile { name, bytes });
     }
     package.version = image.annotations.get(VERSION).cloned();
+    let listing = String::from_utf8(bytes);
+    package.listing = Some(listing.map_err(|_| repository.wrong("its manifest is no text"))?);
     package.signatures = repository.signatures(digest)?;
     Ok(package)
 }
@@ -298,12 +294,15 @@ pub(crate) fn pull(
 type Layers<'a> = (&'a Descriptor, Option<(&'a Descriptor, &'static str)>);
 
 /// The component of an image, and the manifest if it has one. What is not known is not passed over.
-fn layers<'a>(repository: &Repository<'_>, image: &'a Image) -> Result<Layers<'a>, FetchError> {
+///
+/// # Errors
+/// Why it is none of one plugin, as a clause.
+fn layers(image: &Image) -> Result<Layers<'_>, String> {
     if image.config.media_type != CONFIG {
         let other = &image.config.media_type;
-        return Err(repository.wrong(format!(
+        return Err(format!(
             "it is no WebAssembly: its configuration is `{other}`"
-        )));
+        ));
     }
     let (mut component, mut manifest) = (None, None);
     for layer in &image.layers {
@@ -315,15 +314,52 @@ fn layers<'a>(repository: &Repository<'_>, image: &'a Image) -> Result<Layers<'a
             None if layer.media_type == COMPONENT => component.replace(layer).is_some(),
             None => {
                 let other = &layer.media_type;
-                return Err(repository.wrong(format!(
+                return Err(format!(
                     "it has a layer of the unknown media type `{other}`"
-                )));
+                ));
             }
         };
         if before {
-            return Err(repository.wrong(format!("it has two layers of `{}`", layer.media_type)));
+            return Err(format!("it has two layers of `{}`", layer.media_type));
         }
     }
-    let component = component.ok_or_else(|| repository.wrong("it has no component"))?;
+    let component = component.ok_or("it has no component")?;
     Ok((component, manifest))
+}
+
+/// What a registry's document says that a plugin consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The digest of the document: what a tag stands for, and what is signed.
+    pub digest: Digest,
+    /// That of the component.
+    pub component: Digest,
+    /// That of its manifest, if the registry has it.
+    pub manifest: Option<Digest>,
+}
+
+/// Reads a document that was [kept](Package::listing) of a registry.
+///
+/// # Errors
+/// Why it is none of one plugin, as a clause.
+pub fn listed(document: &str) -> Result<Listed, String> {
+    let image: Image = serde_json::from_str(document).map_err(|error| error.to_string())?;
+    let (component, manifest) = layers(&image)?;
+    let digest = |layer: &Descriptor| sha256_of(&layer.digest);
+    Ok(Listed {
+        digest: sha256(document.as_bytes()),
+        component: digest(component)?,
+        manifest: manifest.map(|(layer, _)| digest(layer)).transpose()?,
+    })
+}
+
+/// A digest as a registry writes it.
+///
+/// # Errors
+/// It is of another kind.
+fn sha256_of(text: &str) -> Result<Digest, String> {
+    let digest = text.starts_with("sha256:").then(|| Digest::parse(text));
+    digest
+        .flatten()
+        .ok_or_else(|| format!("`{text}` is no SHA-256"))
 }

@@ -92,6 +92,8 @@ pub struct Package {
     pub(crate) manifest: Option<ManifestFile>,
     pub(crate) version: Option<String>,
     pub(crate) signatures: Vec<Signature>,
+    pub(crate) no_signatures: Option<String>,
+    pub(crate) listing: Option<String>,
     pub(crate) file: Option<PathBuf>,
     digest: Digest,
     blake3: String,
@@ -107,6 +109,8 @@ impl Package {
             manifest: None,
             version: None,
             signatures: Vec::new(),
+            no_signatures: None,
+            listing: None,
             file: None,
         }
     }
@@ -167,6 +171,16 @@ impl Package {
     /// The signatures that lay beside it.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
+    }
+
+    /// What a server has in the place of signatures, and why that is none, as a clause. The plugin then has none.
+    pub fn no_signatures(&self) -> Option<&str> {
+        self.no_signatures.as_deref()
+    }
+
+    /// The document of the registry that the digest of the source is of: see [`listed`](crate::listed).
+    pub fn listing(&self) -> Option<&str> {
+        self.listing.as_deref()
     }
 }
 

@@ -4,7 +4,7 @@
 //! An input that begins with `P` is a packed pointer of eight bytes and the size of a memory; every other one is a
 //! message.
 
-#[path = "../../portcullis/src/abi/module/wire.rs"]
+#[path = "../../portcullis/src/abi/module/wire/mod.rs"]
 #[allow(
     dead_code,
     unreachable_pub,
@@ -99,6 +99,7 @@ fn read(data: &[u8], world: &World) {
         );
         world.check(&command.ask);
     }
+    one_thing_at_most(data);
     if let Ok(answer) = message::run_result(data) {
         let (key, text) = match &answer {
             Ok(text) => ("ok", text),
@@ -112,19 +113,83 @@ fn read(data: &[u8], world: &World) {
     }
 }
 
+/// What is accepted of the other functions has members that it may have, and says the same there.
+fn one_thing_at_most(data: &[u8]) {
+    use message::{env, fs, http, kv, prompt, request};
+    let members = |known: &[&str]| {
+        let value = parsed(data);
+        let object = value.as_object().expect("a request is an object").clone();
+        assert!(
+            object.keys().all(|key| known.contains(&key.as_str())),
+            "{value} against {known:?}"
+        );
+        value
+    };
+    if let Ok(read) = request::<fs::Read>(data) {
+        assert_eq!(members(&["path"])["path"], read.path);
+    }
+    if let Ok(write) = request::<fs::Write>(data) {
+        let value = members(&["path", "content"]);
+        assert_eq!(value["path"], write.path);
+        assert_eq!(value["content"], STANDARD.encode(write.content.0));
+    }
+    if let Ok(rename) = request::<fs::Rename>(data) {
+        let value = members(&["from", "to"]);
+        assert_eq!(
+            (&value["from"], &value["to"]),
+            (&rename.from.into(), &rename.to.into())
+        );
+    }
+    if let Ok(swap) = request::<kv::Swap>(data) {
+        let value = members(&["key", "expected", "value"]);
+        let expected = swap.expected.map(|bytes| STANDARD.encode(bytes.0));
+        assert_eq!(value["key"], swap.key);
+        assert_eq!(value["expected"], serde_json::json!(expected));
+        assert_eq!(value["value"], STANDARD.encode(swap.value.0));
+    }
+    if let Ok(list) = request::<kv::List>(data) {
+        let value = members(&["prefix", "after", "limit"]);
+        assert_eq!(value["after"], serde_json::json!(list.after));
+        assert_eq!(value["limit"].as_u64(), Some(list.limit.into()));
+    }
+    if let Ok(send) = request::<http::Send>(data) {
+        let value = members(&["method", "url", "headers", "body", "timeout"]);
+        let body = send.body.map(|bytes| STANDARD.encode(bytes.0));
+        assert_eq!(
+            (&value["method"], &value["url"]),
+            (&send.method.into(), &send.url.into())
+        );
+        assert_eq!(list(&value["headers"]), serde_json::json!(send.headers.0));
+        assert_eq!(value["body"], serde_json::json!(body));
+        assert_eq!(value["timeout"].as_u64(), send.timeout);
+    }
+    if let Ok(get) = request::<env::Get>(data) {
+        assert_eq!(members(&["name"])["name"], get.name);
+    }
+    if let Ok(choose) = request::<prompt::ChooseSome>(data) {
+        let value = members(&["id", "message", "options", "defaults"]);
+        assert_eq!(list(&value["options"]), serde_json::json!(choose.options.0));
+        assert_eq!(
+            list(&value["defaults"]),
+            serde_json::json!(choose.defaults.0)
+        );
+    }
+}
+
 fn parsed(data: &[u8]) -> Value {
     serde_json::from_slice(data).expect("what is accepted is JSON")
 }
 
 /// Every member of the object is in the command, and nothing else is.
 fn says_the_same(data: &[u8], command: &Command) -> Value {
-    const MEMBERS: [&str; 8] = [
+    const MEMBERS: [&str; 9] = [
         "program",
         "args",
         "cwd",
         "env",
         "inherit-env",
         "timeout",
+        "request-id",
         "stdin",
         "stdio",
     ];
@@ -153,6 +218,7 @@ fn says_the_same(data: &[u8], command: &Command) -> Value {
         *inherit_env
     );
     assert_eq!(value["timeout"].as_u64().map(u128::from), timeout);
+    assert_eq!(value["request-id"], serde_json::json!(command.request_id));
     assert_eq!(value["stdin"], serde_json::json!(stdin));
     value
 }

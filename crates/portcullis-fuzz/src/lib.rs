@@ -19,6 +19,7 @@
 mod argv;
 mod clawft;
 mod core_form;
+mod fledge;
 mod lifted;
 mod paths;
 mod policy;
@@ -109,6 +110,11 @@ pub const TARGETS: &[Target] = &[
         name: "clawft",
         about: "the JSON of a plugin of clawft: its manifest, and its description of itself",
         make: clawft::target,
+    },
+    Target {
+        name: "fledge",
+        about: "the messages of a plugin of fledge, and its lines for a shell",
+        make: fledge::target,
     },
     Target {
         name: "paths",

@@ -372,6 +372,8 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.clawft_gzip <= before.clawft_gzip
         && after.clawft_directory <= before.clawft_directory
         && after.total_file_write <= before.total_file_write
+        && after.data_files <= before.data_files
+        && after.data_file <= before.data_file
         && after.http_request <= before.http_request
         && after.http_response <= before.http_response
         && after.http_timeout <= before.http_timeout

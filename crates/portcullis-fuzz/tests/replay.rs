@@ -68,6 +68,16 @@ fn the_json_of_plugins_of_clawft() {
 }
 
 #[test]
+fn the_messages_of_plugins_of_fledge() {
+    replay("fledge");
+}
+
+#[test]
+fn paths_of_guests() {
+    replay("paths");
+}
+
+#[test]
 fn urls_of_requests() {
     replay("url");
 }

@@ -6,8 +6,7 @@ use crate::bound::{Bound, Standing, nearest, stands_to};
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Capability, Code, Decision, Denial, FsAccess, FsGrant, FsKind, Grants, GuestError, Protect,
-    Remedy, Request,
+    Capability, Code, Decision, Denial, FsAccess, FsGrant, FsKind, Grants, Protect, Remedy, Request,
 };
 
 /// What a guest does to a name.
@@ -82,6 +81,8 @@ pub struct ChangeRequest {
     pub completes: Vec<String>,
     /// What is protected besides the names of the list, in any directory.
     pub kept: Vec<Kept>,
+    /// Whether it lies in the directory that only this plugin has: nobody executes anything there.
+    pub own: bool,
 }
 
 /// A path that is protected under whatever name, such as the hooks that a configuration of git's names.
@@ -107,6 +108,9 @@ impl Sealed for ChangeRequest {
 }
 
 fn refusal(grants: &Grants, request: &ChangeRequest) -> Option<Denial> {
+    if request.own && grants.data.is_some() {
+        return None;
+    }
     let is_real = request.path.is_absolute()
         && !request
             .path
@@ -237,15 +241,9 @@ fn lifting(grants: &Grants, bounds: &[Bound<'_>]) -> Remedy {
 
 fn denial(code: Code, grants: &Grants, request: &ChangeRequest, notes: Vec<String>) -> Denial {
     let object = request.path.display().to_string();
+    let action = request.act.of(&shown(&object));
     Denial {
-        code,
-        plugin: grants.plugin.clone(),
-        capability: Capability::Fs,
-        action: request.act.of(&shown(&object)),
-        object,
         notes,
-        remedies: Vec::new(),
-        rule: None,
-        guest: GuestError::Denied,
+        ..Denial::new(code, grants, Capability::Fs, action, object)
     }
 }

@@ -3,13 +3,13 @@ use std::borrow::Cow;
 use crate::argv::ArgumentContext;
 use crate::authorized::Authorized;
 use crate::environment;
+use crate::look::NO_RULE;
 use crate::refusal::Refusal;
 use crate::request::sealed::Sealed;
 use crate::rights;
 use crate::{
     Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Grants,
-    GuestError, InlineCode, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request,
-    RuleId,
+    InlineCode, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
 };
 
 /// What [`decide`] answers.
@@ -44,17 +44,9 @@ impl Sealed for PreopenRequest {
             return Decision::Allow(Authorized::new(self, ()));
         }
         let object = self.grant.host.display().to_string();
-        Decision::Deny(Box::new(Denial {
-            code: Code::FsNotGranted,
-            plugin: grants.plugin.clone(),
-            capability: Capability::Fs,
-            action: format!("open the directory `{object}`"),
-            object,
-            notes: vec!["no `fs` rule matches; the default is deny".to_owned()],
-            remedies: Vec::new(),
-            rule: None,
-            guest: GuestError::Denied,
-        }))
+        let (code, action) = (Code::FsNotGranted, format!("open the directory `{object}`"));
+        let denial = Denial::new(code, grants, Capability::Fs, action, object);
+        Decision::Deny(Box::new(denial.note(NO_RULE)))
     }
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::text::shown;
-use crate::{Capability, Confinement, Origin, PluginId, RuleId};
+use crate::{Capability, Confinement, Grants, Origin, PluginId, RuleId};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
@@ -157,6 +157,10 @@ codes! {
     ///
     /// It has to close some: there is no key for it. A plugin that opens one file after the other never comes near.
     FsHandles = "P0307",
+    /// A plugin of fledge has as many files in the directory of its own as it may, or one of them would be too long.
+    ///
+    /// Raise `limits.data_files` or `limits.data_file`, or have the plugin remove something.
+    FsOwnFull = "P0308",
     /// The plugin was not granted the environment variable. It cannot tell that from one that is not set.
     ///
     /// Name it in `env`, or a prefix such as `LC_*`; one that usually holds a secret only by its exact name.
@@ -303,6 +307,9 @@ impl GuestError {
     }
 }
 
+/// What a [`Remedy`] does that grants no more than was asked for.
+pub(crate) const EXACTLY_THIS: &str = "to allow exactly this";
+
 /// The smallest change that would allow exactly what was denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remedy {
@@ -311,6 +318,18 @@ pub struct Remedy {
     /// The command that does it, as arguments, if one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+}
+
+impl Remedy {
+    /// The command that grants a right: the words after `portcullis grant <plugin>`.
+    pub fn grant(plugin: &PluginId, text: impl Into<String>, right: &[&str]) -> Self {
+        let words = ["portcullis", "grant", plugin.as_str()];
+        let words = words.iter().chain(right).map(|word| (*word).to_owned());
+        Self {
+            text: text.into(),
+            command: Some(words.collect()),
+        }
+    }
 }
 
 /// A refusal: one value for the guest, the terminal, the JSON and the audit trail, so that they cannot disagree.
@@ -337,6 +356,42 @@ pub struct Denial {
 }
 
 impl Denial {
+    /// A denial of which the guest is told no more than that it is one. Facts, and what would allow it, are added.
+    pub(crate) fn new(
+        code: Code,
+        grants: &Grants,
+        capability: Capability,
+        action: impl Into<String>,
+        object: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            plugin: grants.plugin.clone(),
+            capability,
+            action: action.into(),
+            object: object.into(),
+            notes: Vec::new(),
+            remedies: Vec::new(),
+            rule: None,
+            guest: GuestError::Denied,
+        }
+    }
+
+    /// The same, with another fact.
+    #[must_use]
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The same, and the right that would allow it.
+    #[must_use]
+    pub(crate) fn allowed_by(mut self, text: &str, right: &[&str]) -> Self {
+        let remedy = Remedy::grant(&self.plugin, text, right);
+        self.remedies.push(remedy);
+        self
+    }
+
     /// The host cannot confine a command as it was decided: `P0213`.
     ///
     /// `reason` says why, as a clause; `remedy` what would let the host do it, as a phrase. Nothing weaker is done in

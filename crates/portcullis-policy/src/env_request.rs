@@ -1,8 +1,9 @@
+use crate::denial::EXACTLY_THIS;
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Authorized, Capability, Code, Decision, Denial, Grants, GuestError, HostEnvironment, Remedy,
-    Request, is_secret_name,
+    Authorized, Capability, Code, Decision, Denial, Grants, HostEnvironment, Request,
+    is_secret_name,
 };
 
 /// A variable of the host's environment that a guest wants to read.
@@ -39,24 +40,14 @@ impl Sealed for EnvRequest {
         } else {
             "no entry of `env` names it; the default is deny"
         };
-        let plugin = grants.plugin.clone();
-        let allowing = ["portcullis", "grant", plugin.as_str(), "env", &self.name];
+        let (code, name) = (Code::EnvNotGranted, self.name);
+        let action = format!("read the environment variable `{}`", shown(&name));
+        let mut denial = Denial::new(code, grants, Capability::Env, action, &name).note(note);
         // A grant that the plugin does not ask for would give it nothing.
-        let fits = (asked && is_name(&self.name)).then(|| Remedy {
-            text: "to allow exactly this".to_owned(),
-            command: Some(allowing.map(str::to_owned).to_vec()),
-        });
-        Decision::Deny(Box::new(Denial {
-            code: Code::EnvNotGranted,
-            capability: Capability::Env,
-            action: format!("read the environment variable `{}`", shown(&self.name)),
-            object: self.name,
-            notes: vec![note.to_owned()],
-            remedies: fits.into_iter().collect(),
-            rule: None,
-            guest: GuestError::Denied,
-            plugin,
-        }))
+        if asked && is_name(&name) {
+            denial = denial.allowed_by(EXACTLY_THIS, &["env", &name]);
+        }
+        Decision::Deny(Box::new(denial))
     }
 }
 
@@ -72,7 +63,7 @@ fn is_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PluginId, decide};
+    use crate::{PluginId, Remedy, decide};
 
     const HOST: [(&str, &str); 5] = [
         ("LANG", "C"),

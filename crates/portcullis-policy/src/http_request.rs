@@ -10,8 +10,8 @@ use crate::http_url::HttpUrl;
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Authorized, Capability, Code, Decision, Denial, Grants, GuestError, HttpRule, Origin, Remedy,
-    Request, RuleId,
+    Authorized, Capability, Code, Decision, Denial, Grants, HttpRule, Origin, Remedy, Request,
+    RuleId,
 };
 
 /// A request that a guest wants to send, before anything is resolved.
@@ -150,18 +150,13 @@ fn denial(
         _ => None,
     };
     let url = url.redacted();
+    let action = format!("send `{} {}`", shown(method), shown(&url));
     Denial {
-        code,
-        plugin: grants.plugin.clone(),
-        capability: Capability::Http,
-        action: format!("send `{} {}`", shown(method), shown(&url)),
-        object: url,
-        notes: vec![note],
         remedies: remedy(grants, refusal, place, address)
             .into_iter()
             .collect(),
         rule,
-        guest: GuestError::Denied,
+        ..Denial::new(code, grants, Capability::Http, action, url).note(note)
     }
 }
 
@@ -200,20 +195,8 @@ fn remedy(
     };
     // What no policy file can name is not proposed.
     let fits = by_host && HttpHosts::parse(&place).is_ok();
-    fits.then(|| Remedy {
-        text: "to let the plugin send requests there".to_owned(),
-        command: Some(
-            [
-                "portcullis",
-                "grant",
-                grants.plugin.as_str(),
-                "http",
-                &place,
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ),
-    })
+    let text = "to let the plugin send requests there";
+    fits.then(|| Remedy::grant(&grants.plugin, text, &["http", &place]))
 }
 
 /// Whether a written host is an address.

@@ -7,8 +7,7 @@ use serde::Serialize;
 use crate::request::sealed::Sealed;
 use crate::text::shown;
 use crate::{
-    Authorized, Capability, Code, Decision, Denial, Grants, GuestError, Origin, PluginId, Remedy,
-    Request,
+    Authorized, Capability, Code, Decision, Denial, Grants, GuestError, Origin, PluginId, Request,
 };
 
 const KIB: u64 = 1024;
@@ -149,21 +148,11 @@ impl Request for KvRequest {
 impl Sealed for KvRequest {
     fn decide(self, grants: &Grants) -> Decision<Self> {
         let Some(kv) = &grants.kv else {
-            let plugin = grants.plugin.as_str();
-            let command = ["portcullis", "grant", plugin, "kv"].map(str::to_owned);
-            let remedy = Remedy {
-                text: "to allow it 1 MiB of state".to_owned(),
-                command: Some(command.to_vec()),
-            };
-            return Decision::Deny(Box::new(Denial {
-                remedies: vec![remedy],
-                guest: GuestError::Denied,
-                ..self.denial(
-                    grants,
-                    Code::KvNotGranted,
-                    "the policy grants it no `kv`; the default is deny".to_owned(),
-                )
-            }));
+            let denial = self
+                .denial(grants, Code::KvNotGranted)
+                .note("the policy grants it no `kv`; the default is deny")
+                .allowed_by("to allow it 1 MiB of state", &["kv"]);
+            return Decision::Deny(Box::new(denial));
         };
         let bytes = self.key.len() as u64;
         let too_large = match self.action {
@@ -180,7 +169,7 @@ impl Sealed for KvRequest {
                 Decision::Allow(Authorized::new(self, terms))
             }
             Some(note) => {
-                let denial = self.denial(grants, Code::KvTooLarge, note);
+                let denial = self.over(grants, Code::KvTooLarge, note);
                 Decision::Deny(Box::new(denial))
             }
         }
@@ -190,10 +179,18 @@ impl Sealed for KvRequest {
 impl KvRequest {
     /// The state has no room for it, which only the state itself tells: `P0443`. `note` says what there is room for.
     pub fn full(&self, grants: &Grants, note: String) -> Denial {
-        self.denial(grants, Code::KvFull, note)
+        self.over(grants, Code::KvFull, note)
     }
 
-    fn denial(&self, grants: &Grants, code: Code, note: String) -> Denial {
+    /// It is more than was granted.
+    fn over(&self, grants: &Grants, code: Code, note: String) -> Denial {
+        Denial {
+            guest: GuestError::Limit,
+            ..self.denial(grants, code).note(note)
+        }
+    }
+
+    fn denial(&self, grants: &Grants, code: Code) -> Denial {
         let key = shown(&self.key);
         let action = match self.action {
             KvAction::Get => format!("read `{key}` of its state"),
@@ -201,17 +198,7 @@ impl KvRequest {
             KvAction::Set { .. } => format!("write `{key}` into its state"),
             KvAction::Delete => format!("delete `{key}` from its state"),
         };
-        Denial {
-            code,
-            plugin: grants.plugin.clone(),
-            capability: Capability::Kv,
-            action,
-            object: self.key.clone(),
-            notes: vec![note],
-            remedies: Vec::new(),
-            rule: None,
-            guest: GuestError::Limit,
-        }
+        Denial::new(code, grants, Capability::Kv, action, &self.key)
     }
 }
 

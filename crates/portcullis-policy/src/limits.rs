@@ -15,6 +15,7 @@ const MIB: u64 = 1024 * 1024;
 /// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
 /// - the guest's own HTTP requests: 1 MiB sent, 4 MiB received, 30 s
 /// - the guest's own lookups and connections: 30 s each
+/// - the directory that a plugin of fledge has of its own: 1,000 files, 64 MiB each
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 /// - a plugin of clawft: 300 KiB, 120 KiB when it is packed, 10 MiB with all that lies beside it
 ///
@@ -49,6 +50,10 @@ pub struct Limits {
     pub file_write: u64,
     /// Bytes that one instance of the guest writes to files in all.
     pub total_file_write: u64,
+    /// Files, directories and links in the directory that a plugin of fledge has of its own.
+    pub data_files: u32,
+    /// Bytes of one file in it.
+    pub data_file: u64,
     /// Bytes of the body of one HTTP request of the guest itself.
     pub http_request: u64,
     /// Bytes of the body of a response that the guest is given, counted when it is unpacked; the rest is cut off.
@@ -94,6 +99,8 @@ impl Default for Limits {
             file_read: 8 * MIB,
             file_write: 4 * MIB,
             total_file_write: 256 * MIB,
+            data_files: 1000,
+            data_file: 64 * MIB,
             http_request: MIB,
             http_response: 4 * MIB,
             http_timeout: Duration::from_secs(30),
@@ -139,6 +146,8 @@ impl Limits {
             file_read: self.file_read.min(other.file_read),
             file_write: self.file_write.min(other.file_write),
             total_file_write: self.total_file_write.min(other.total_file_write),
+            data_files: self.data_files.min(other.data_files),
+            data_file: self.data_file.min(other.data_file),
             http_request: self.http_request.min(other.http_request),
             http_response: self.http_response.min(other.http_response),
             http_timeout: self.http_timeout.min(other.http_timeout),

@@ -2,8 +2,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::denial::EXACTLY_THIS;
 use crate::request::sealed::Sealed;
-use crate::{Authorized, Capability, Code, Decision, Denial, Grants, GuestError, Remedy, Request};
+use crate::{Authorized, Capability, Code, Decision, Denial, Grants, Request};
 
 /// How serious a line of a guest's log is, the most serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -56,22 +57,11 @@ impl Sealed for LogRequest {
         if grants.log {
             return Decision::Allow(Authorized::new(self, ()));
         }
-        let plugin = grants.plugin.clone();
-        let allowing = ["portcullis", "grant", plugin.as_str(), "log"];
-        Decision::Deny(Box::new(Denial {
-            code: Code::LogNotGranted,
-            capability: Capability::Log,
-            action: "write lines into your log".to_owned(),
-            object: self.level.name().to_owned(),
-            notes: vec!["`log` is not granted; the default is deny".to_owned()],
-            remedies: vec![Remedy {
-                text: "to allow exactly this".to_owned(),
-                command: Some(allowing.map(str::to_owned).to_vec()),
-            }],
-            rule: None,
-            guest: GuestError::Denied,
-            plugin,
-        }))
+        let (code, action) = (Code::LogNotGranted, "write lines into your log");
+        let denial = Denial::new(code, grants, Capability::Log, action, self.level.name())
+            .note("`log` is not granted; the default is deny")
+            .allowed_by(EXACTLY_THIS, &["log"]);
+        Decision::Deny(Box::new(denial))
     }
 }
 

@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use crate::request::sealed::Sealed;
 use crate::text::shown;
-use crate::{
-    Authorized, Capability, Code, Decision, Denial, FsAccess, Grants, GuestError, Request,
-};
+use crate::{Authorized, Capability, Code, Decision, Denial, FsAccess, Grants, Request};
+
+/// Why a file or directory is denied that no rule is about.
+pub(crate) const NO_RULE: &str = "no `fs` rule matches; the default is deny";
 
 /// What a guest wants to know of a file or directory, without changing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +37,9 @@ impl Sealed for LookRequest {
             return Decision::Allow(Authorized::new(self, ()));
         }
         let object = self.path.display().to_string();
-        Decision::Deny(Box::new(Denial {
-            code: Code::FsNotGranted,
-            plugin: grants.plugin.clone(),
-            capability: Capability::Fs,
-            action: self.look.of(&shown(&object)),
-            object,
-            notes: vec!["no `fs` rule matches; the default is deny".to_owned()],
-            remedies: Vec::new(),
-            rule: None,
-            guest: GuestError::Denied,
-        }))
+        let (code, action) = (Code::FsNotGranted, self.look.of(&shown(&object)));
+        let denial = Denial::new(code, grants, Capability::Fs, action, object);
+        Decision::Deny(Box::new(denial.note(NO_RULE)))
     }
 }
 

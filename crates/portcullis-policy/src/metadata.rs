@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::denial::EXACTLY_THIS;
 use crate::request::sealed::Sealed;
-use crate::text::shown;
-use crate::{Authorized, Capability, Code, Decision, Denial, Grants, GuestError, Remedy, Request};
+use crate::{Authorized, Capability, Code, Decision, Denial, Grants, Request};
 
 /// A fact about the project, or about where the host runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -81,22 +81,12 @@ impl Sealed for MetadataRequest {
         if grants.metadata.contains(&self.key) {
             return Decision::Allow(Authorized::new(self, ()));
         }
-        let (plugin, key) = (grants.plugin.clone(), self.key.name());
-        let allowing = ["portcullis", "grant", plugin.as_str(), "metadata", key];
-        Decision::Deny(Box::new(Denial {
-            code: Code::MetadataNotGranted,
-            capability: Capability::Metadata,
-            action: format!("be told `{}`", shown(key)),
-            object: key.to_owned(),
-            notes: vec!["no entry of `metadata` names it; the default is deny".to_owned()],
-            remedies: vec![Remedy {
-                text: "to allow exactly this".to_owned(),
-                command: Some(allowing.map(str::to_owned).to_vec()),
-            }],
-            rule: None,
-            guest: GuestError::Denied,
-            plugin,
-        }))
+        let (code, key) = (Code::MetadataNotGranted, self.key.name());
+        let action = format!("be told `{key}`");
+        let denial = Denial::new(code, grants, Capability::Metadata, action, key)
+            .note("no entry of `metadata` names it; the default is deny")
+            .allowed_by(EXACTLY_THIS, &["metadata", key]);
+        Decision::Deny(Box::new(denial))
     }
 }
 

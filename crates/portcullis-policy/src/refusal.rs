@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use crate::decide::Unmatched;
+use crate::denial::EXACTLY_THIS;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
@@ -29,16 +30,11 @@ impl Refusal<'_> {
 
     fn denial(&self, code: Code, guest: GuestError, notes: Vec<String>) -> Box<Denial> {
         let object = self.program();
+        let action = format!("run `{}`", shown(&object));
         Box::new(Denial {
-            code,
-            plugin: self.grants.plugin.clone(),
-            capability: Capability::Exec,
-            action: format!("run `{}`", shown(&object)),
-            object,
             notes,
-            remedies: Vec::new(),
-            rule: None,
             guest,
+            ..Denial::new(code, self.grants, Capability::Exec, action, object)
         })
     }
 
@@ -53,20 +49,12 @@ impl Refusal<'_> {
 
     /// The command that would allow exactly this request.
     fn grant_exactly_this(&self) -> Remedy {
-        let args = json_list(&self.request.args);
-        let words = [
-            "portcullis",
-            "grant",
-            self.grants.plugin.as_str(),
-            "exec",
-            &self.request.program.to_string(),
-            "--args",
-            &args,
-        ];
-        Remedy {
-            text: "to allow exactly this".to_owned(),
-            command: Some(words.map(str::to_owned).to_vec()),
-        }
+        let (program, args) = (
+            self.request.program.to_string(),
+            json_list(&self.request.args),
+        );
+        let right = ["exec", &program, "--args", &args];
+        Remedy::grant(&self.grants.plugin, EXACTLY_THIS, &right)
     }
 
     pub(crate) fn no_capability(&self) -> Box<Denial> {
@@ -242,18 +230,11 @@ impl Refusal<'_> {
     }
 
     fn grant_directory(&self, dir: &Path) -> Remedy {
-        let words = [
-            "portcullis",
-            "grant",
-            self.grants.plugin.as_str(),
-            "read",
-            &dir.display().to_string(),
-        ]
-        .map(str::to_owned);
-        Remedy {
-            text: "to let the plugin read that directory".to_owned(),
-            command: Some(words.to_vec()),
-        }
+        let (text, dir) = (
+            "to let the plugin read that directory",
+            dir.display().to_string(),
+        );
+        Remedy::grant(&self.grants.plugin, text, &["read", &dir])
     }
 
     pub(crate) fn stdin(&self, rules: &[&ProgramRule]) -> Box<Denial> {

@@ -32,6 +32,9 @@ pub struct Record {
     pub source: String,
     /// What the source stood for at that time, where it can stand for something else later: a digest.
     pub resolved: Option<String>,
+    /// The document of the registry that this is the digest of: it says which component and manifest are meant.
+    #[serde(default)]
+    pub listing: Option<String>,
     /// How its origin is vouched for, such as `signed`.
     pub tier: String,
     /// The key that signed it, if a pinned one did.

@@ -1,10 +1,12 @@
 //! Test support: the guests that tests load. For tests only; nothing of it is part of a release.
 
 mod hostile;
+mod registry;
 
 use std::path::{Path, PathBuf};
 
 pub use hostile::Hostile;
+pub use registry::Registry;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

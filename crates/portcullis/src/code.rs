@@ -6,7 +6,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Module};
 
-use crate::abi::{clawft, fledge, module, reglet, wasi_command};
+use crate::abi::{clawft, core_command, fledge, module, reglet, wasi_command};
 use crate::componentize::COMMAND;
 use crate::error::{LoadError, MissingImport};
 use crate::imports::{self, INCOMING};
@@ -25,8 +25,6 @@ const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 /// What a reactor exports, to be made ready.
 const INITIALIZE: &str = "_initialize";
 const BOTH: &str = "it exports both `_start` and `_initialize`: nobody can tell whether it is a command or a reactor";
-const GO: &str = "it is made by Go, whose runtime takes it that nobody else has a part of its memory; Go makes plugins in the \
-    core-module form, as `examples/core-go` is";
 
 /// What a file is, if it can be a plugin.
 ///
@@ -39,13 +37,11 @@ pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
         Kind::WasiCommand if grants.fledge.is_some() => Kind::FledgeModule,
         kind => kind,
     };
-    if kind == Kind::WasiCommand
-        && let Some(why) = misfit(&Shape::of(bytes))
-    {
+    if kind == Kind::WasiCommand && Shape::of(bytes).exports(INITIALIZE) {
         return Err(LoadError::Interface {
             plugin: plugin.clone(),
             kind,
-            why: why.to_owned(),
+            why: BOTH.to_owned(),
         });
     }
     let why = match kind {
@@ -81,13 +77,27 @@ pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
     })
 }
 
-/// Why a command cannot be made a component, or is none.
-fn misfit(command: &Shape) -> Option<&'static str> {
-    if command.exports(INITIALIZE) {
-        return Some(BOTH);
+/// What becomes of a file's bytes before they are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// They are a component.
+    Component,
+    /// They are a core module.
+    Module,
+    /// They are a core module that is [made](COMMAND) a component.
+    Made,
+}
+
+impl Form {
+    pub(crate) fn of(kind: Kind, bytes: &[u8]) -> Self {
+        match kind {
+            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => Self::Module,
+            // It would write over what the adapter keeps in its memory.
+            Kind::WasiCommand if Shape::of(bytes).is_of_go => Self::Module,
+            Kind::WasiCommand => Self::Made,
+            _ => Self::Component,
+        }
     }
-    // It would write over what the adapter keeps in its memory.
-    command.is_of_go.then_some(GO)
 }
 
 /// Compiled code that nobody has looked at yet.
@@ -96,6 +106,8 @@ pub(crate) enum Compiled {
     Clawft(Component),
     /// A command of WASI, and which of the two kinds it is.
     Command(Component, Kind),
+    /// A command of WASI that stays a core module.
+    CoreCommand(Module),
     Module(Module),
     Fledge(Module),
     Reglet(Module),
@@ -107,15 +119,13 @@ impl Compiled {
     /// # Errors
     /// What the compiler says.
     pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
-        Ok(match kind {
-            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
-                Self::of_module(kind, Module::new(engine, bytes)?)
-            }
-            Kind::WasiCommand => {
+        Ok(match Form::of(kind, bytes) {
+            Form::Module => Self::of_module(kind, Module::new(engine, bytes)?),
+            Form::Made => {
                 let made = (COMMAND.make)(bytes).map_err(wasmtime::Error::msg)?;
                 Self::of_component(kind, Component::new(engine, made)?)
             }
-            _ => Self::of_component(kind, Component::new(engine, bytes)?),
+            Form::Component => Self::of_component(kind, Component::new(engine, bytes)?),
         })
     }
 
@@ -132,6 +142,7 @@ impl Compiled {
     pub(crate) fn of_module(kind: Kind, module: Module) -> Self {
         match kind {
             Kind::FledgeModule => Self::Fledge(module),
+            Kind::WasiCommand => Self::CoreCommand(module),
             Kind::RegletModule => Self::Reglet(module),
             _ => Self::Module(module),
         }
@@ -144,18 +155,14 @@ impl Compiled {
         engine: &Engine,
         bytes: &[u8],
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
-        Ok(match kind {
-            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
+        let of_component = |component| Self::of_component(kind, component);
+        Ok(match Form::of(kind, bytes) {
+            Form::Module => {
                 let module = cache.get_module(engine, bytes)?;
                 module.map(|module| Self::of_module(kind, module))
             }
-            _ => {
-                let component = match kind {
-                    Kind::WasiCommand => cache.get_made(engine, &COMMAND, bytes)?,
-                    _ => cache.get_component(engine, bytes)?,
-                };
-                component.map(|component| Self::of_component(kind, component))
-            }
+            Form::Made => cache.get_made(engine, &COMMAND, bytes)?.map(of_component),
+            Form::Component => cache.get_component(engine, bytes)?.map(of_component),
         })
     }
 
@@ -168,9 +175,10 @@ impl Compiled {
             Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
                 cache.put_component(bytes, component)
             }
-            Self::Module(module) | Self::Fledge(module) | Self::Reglet(module) => {
-                cache.put_module(bytes, module)
-            }
+            Self::CoreCommand(module)
+            | Self::Module(module)
+            | Self::Fledge(module)
+            | Self::Reglet(module) => cache.put_module(bytes, module),
         }
     }
 
@@ -179,6 +187,7 @@ impl Compiled {
             Self::Component(_) => Kind::Component,
             Self::Clawft(_) => Kind::ClawftComponent,
             Self::Command(_, kind) => *kind,
+            Self::CoreCommand(_) => Kind::WasiCommand,
             Self::Module(_) => Kind::PortcullisModule,
             Self::Fledge(_) => Kind::FledgeModule,
             Self::Reglet(_) => Kind::RegletModule,
@@ -192,7 +201,9 @@ impl Compiled {
                 imports::missing(&imports::names(engine, component), grants)
             }
             Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
-            Self::Module(module) => imports::module::missing(&of_module(module), grants),
+            Self::CoreCommand(module) | Self::Module(module) => {
+                imports::module::missing(&of_module(module), grants)
+            }
             Self::Fledge(module) => imports::fledge::missing(&of_module(module), grants),
             Self::Reglet(module) => imports::reglet::missing(&of_module(module), grants),
         }
@@ -204,7 +215,7 @@ impl Compiled {
             Self::Component(component) | Self::Command(component, _) => {
                 imports::wants_exec(&imports::names(engine, component))
             }
-            Self::Clawft(_) => false,
+            Self::Clawft(_) | Self::CoreCommand(_) => false,
             // By a message it may want one as well.
             Self::Fledge(_) => true,
             Self::Module(module) => imports::module::wants_exec(&of_module(module)),
@@ -239,6 +250,12 @@ impl Compiled {
                 let run = wasi_command::run_of(&component, engine)?;
                 let pre = link(engine, linker, grants, &component).map_err(words)?;
                 Ok(Code::Command { pre, run, kind })
+            }
+            Self::CoreCommand(module) => {
+                core_command::fit(&module)?;
+                let linker = core_command::linker(engine).map_err(words)?;
+                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                Ok(Code::CoreCommand(pre))
             }
             Self::Module(module) => {
                 module::fit(&module)?;

@@ -18,7 +18,7 @@ use portcullis_policy::{Confinement, Grants};
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
-use crate::code::Compiled as Code;
+use crate::code::{Compiled as Code, Form};
 use crate::componentize::COMMAND;
 use crate::engine::{self, Metering};
 use crate::error::LoadError;
@@ -190,14 +190,12 @@ impl Host {
         let host = self.clone();
         let executor = plugin.blocking(move || Ok(host.executor(confinement)));
         let executor = executor.await?.map_err(failed)?;
-        let engine = engine.clone();
+        let (engine, form) = (engine.clone(), Form::of(kind, &bytes));
         let order = plugin.blocking(move || {
-            Ok(match kind {
-                Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
-                    Order::module(&engine, bytes)
-                }
-                Kind::WasiCommand => Order::made(&engine, &COMMAND, bytes),
-                _ => Order::component(&engine, bytes),
+            Ok(match form {
+                Form::Module => Order::module(&engine, bytes),
+                Form::Made => Order::made(&engine, &COMMAND, bytes),
+                Form::Component => Order::component(&engine, bytes),
             })
         });
         let mut order = order.await?.map_err(|error| failed(error.to_string()))?;
@@ -221,7 +219,11 @@ impl Host {
             error => failed(with_causes(&error)),
         })?;
         let cache = self.settings().cache.clone();
-        let accept = move || Ok(order.accept(answer).map(|answer| load(kind, answer, cache)));
+        let accept = move || {
+            Ok(order
+                .accept(answer)
+                .map(|answer| load(kind, form, answer, cache)))
+        };
         match plugin.blocking(accept).await? {
             Ok(code) => code.map_err(|error| failed(format!("{error:#}"))),
             Err(AnswerError::Refused(why)) => Err(plugin.invalid(why)),
@@ -267,17 +269,20 @@ fn from_cache(
     })
 }
 
-fn load(kind: Kind, answer: Compiled, cache: Option<Arc<CodeCache>>) -> wasmtime::Result<Code> {
+fn load(
+    kind: Kind,
+    form: Form,
+    answer: Compiled,
+    cache: Option<Arc<CodeCache>>,
+) -> wasmtime::Result<Code> {
     if let Some(cache) = cache
         && let Err(error) = cache.put_compiled(&answer)
     {
         not_cached(&error);
     }
-    Ok(match kind {
-        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => {
-            Code::of_module(kind, answer.module()?)
-        }
-        _ => Code::of_component(kind, answer.component()?),
+    Ok(match form {
+        Form::Module => Code::of_module(kind, answer.module()?),
+        Form::Made | Form::Component => Code::of_component(kind, answer.component()?),
     })
 }
 

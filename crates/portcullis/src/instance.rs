@@ -7,6 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::abi::clawft;
+use crate::abi::core_command;
 use crate::abi::fledge::{self, NotMade};
 use crate::abi::module::{self, NoRoom};
 use crate::abi::reglet;
@@ -83,6 +84,7 @@ pub(crate) enum Entry {
     Component(RunExport),
     Clawft(clawft::Entry),
     Command(wasi_command::Entry),
+    CoreCommand(core_command::Entry),
     Module(module::Entry),
     Fledge(fledge::Entry),
     Reglet(reglet::Entry),
@@ -252,7 +254,11 @@ impl Call for Run<'_> {
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
-            Code::Clawft { .. } | Code::Command { .. } | Code::Fledge(_) | Code::Reglet(_) => false,
+            Code::Clawft { .. }
+            | Code::Command { .. }
+            | Code::CoreCommand(_)
+            | Code::Fledge(_)
+            | Code::Reglet(_) => false,
         }
     }
 
@@ -264,9 +270,11 @@ impl Call for Run<'_> {
         match entry {
             Entry::Component(run) => Ok(run.call_async(store, (self.0.to_vec(),)).await?.0),
             Entry::Module(entry) => entry.run(store, self.0).await,
-            Entry::Clawft(_) | Entry::Command(_) | Entry::Fledge(_) | Entry::Reglet(_) => {
-                Err(wasmtime::Error::msg("the plugin is of another world"))
-            }
+            Entry::Clawft(_)
+            | Entry::Command(_)
+            | Entry::CoreCommand(_)
+            | Entry::Fledge(_)
+            | Entry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
         }
     }
 }
@@ -295,6 +303,9 @@ impl Entry {
             Code::Command { pre, run, .. } => wasi_command::Entry::start(pre, *run, store)
                 .await
                 .map(Self::Command),
+            Code::CoreCommand(pre) => core_command::Entry::start(pre, store)
+                .await
+                .map(Self::CoreCommand),
             Code::Module(pre) => module::Entry::start(pre, store, step)
                 .await
                 .map(Self::Module),

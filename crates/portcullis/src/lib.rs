@@ -99,16 +99,11 @@ pub use repositories::with_repositories;
 pub use session::Session;
 pub use stdio::GuestStdio;
 
-/// The messages of plugins of fledge, for fuzzing: no part of the interface of this crate.
-#[doc(hidden)]
-pub mod fledge_messages {
-    pub use crate::abi::fledge::message::Message;
-}
-
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.
 #[doc(hidden)]
 pub mod core_form {
     pub use crate::abi::module::wire::{
-        Command, ErrorSink, Input, Malformed, Sink, Stdio, exec, exec_start, run_result,
+        Command, ErrorSink, Input, Malformed, Sink, Stdio, env, exec, exec_start, fs, http, kv,
+        prompt, request, run_result,
     };
 }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use portcullis_policy::{Grants, HostEnvironment, PluginId};
 use wasmtime::component::{self, ComponentExportIndex};
 use wasmtime::{Engine, InstancePre};
-use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 
 use crate::abi::clawft;
 use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
-use crate::abi::preview1;
+use crate::abi::preview1::Preview1;
 use crate::abi::reglet::RegletState;
-use crate::capability::wasi;
+use crate::capability::wasi::{self, CoreModule};
 use crate::compile::Compilation;
 use crate::diagnostic::Diagnostic;
 use crate::engine::Ticker;
@@ -64,6 +63,8 @@ pub(crate) enum Code {
         run: ComponentExportIndex,
         kind: Kind,
     },
+    /// A command of WASI that stays the core module that it is.
+    CoreCommand(InstancePre<State>),
     /// A core module in the form of [`abi::module`](crate::abi::module).
     Module(InstancePre<State>),
     /// A core module for the world of [`abi::fledge`](crate::abi::fledge).
@@ -100,6 +101,7 @@ impl Plugin {
             Code::Component { .. } => Kind::Component,
             Code::Clawft { .. } => Kind::ClawftComponent,
             Code::Command { kind, .. } => kind,
+            Code::CoreCommand(_) => Kind::WasiCommand,
             Code::Module(_) => Kind::PortcullisModule,
             Code::Fledge(_) => Kind::FledgeModule,
             Code::Reglet(_) => Kind::RegletModule,
@@ -155,7 +157,7 @@ impl Plugin {
 pub(crate) struct Context {
     wasi: WasiCtx,
     words: LastWords,
-    p1: Option<Box<WasiP1Ctx>>,
+    preview1: Option<Box<Preview1>>,
     module: Option<Box<ModuleState>>,
     fledge: Option<Box<FledgeState>>,
     reglet: Option<Box<RegletState>>,
@@ -163,9 +165,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    fn surround(&mut self, CoreModule { files, rest }: CoreModule) {
+        self.wasi = files;
+        self.preview1 = Some(Box::new(Preview1::new(rest)));
+    }
+
     pub(crate) fn state(self, grants: &Grants, gate: Gate) -> State {
         State {
-            p1: self.p1,
+            preview1: self.preview1,
             module: self.module,
             fledge: self.fledge,
             reglet: self.reglet,
@@ -191,7 +198,7 @@ impl Loaded {
         let mut context = Context {
             wasi: WasiCtxBuilder::new().build(),
             words: words.clone(),
-            p1: None,
+            preview1: None,
             module: None,
             fledge: None,
             reglet: None,
@@ -205,26 +212,23 @@ impl Loaded {
                 let output = context.output.insert(clawft::Output::default());
                 context.wasi = wasi::nothing(grants, output, &words);
             }
+            Code::CoreCommand(_) => {
+                context.surround(wasi::core_module(grants, guest_env, stdio, &words)?);
+            }
             Code::Module(_) => {
-                let mut p1 = wasi::preview1(grants, guest_env, stdio, &words)?;
-                preview1::bound(&mut p1, grants.fs.len());
-                context.p1 = Some(Box::new(p1));
+                context.surround(wasi::core_module(grants, guest_env, stdio, &words)?);
                 let module = ModuleState::new(stdio.stderr_of_command());
                 context.module = Some(Box::new(module));
             }
             Code::Reglet(_) => {
-                let mut p1 = wasi::preview1(grants, guest_env, stdio, &words)?;
-                preview1::bound(&mut p1, grants.fs.len());
-                context.p1 = Some(Box::new(p1));
+                context.surround(wasi::core_module(grants, guest_env, stdio, &words)?);
                 let reglet = RegletState::new(stdio.stderr_of_command());
                 context.reglet = Some(Box::new(reglet));
             }
             Code::Fledge(_) => {
                 let project = self.gate.place.project();
                 let own = self.own_data.as_deref();
-                let mut p1 = wasi::fledge(grants, project, own, stdio, &words)?;
-                preview1::bound(&mut p1, wasi::FLEDGE_DIRECTORIES);
-                context.p1 = Some(Box::new(p1));
+                context.surround(wasi::fledge(grants, project, own, stdio, &words)?);
                 context.fledge = Some(Box::new(FledgeState::new(grants, stdio)));
             }
         }

@@ -1,12 +1,12 @@
 use portcullis_policy::Grants;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::WasiHttpCtx;
 
 use crate::abi::clawft;
 use crate::abi::fledge::FledgeState;
 use crate::abi::module::ModuleState;
+use crate::abi::preview1::Preview1;
 use crate::abi::reglet::RegletState;
 use crate::abi::streams::Streams;
 use crate::abi::wasi_http::FIELDS_BYTES;
@@ -28,7 +28,7 @@ pub(crate) struct State {
     /// Present in an instance of a plugin of clawft.
     pub(crate) output: Option<clawft::Output>,
     /// WASI preview 1: present in an instance of any core module.
-    pub(crate) p1: Option<Box<WasiP1Ctx>>,
+    pub(crate) preview1: Option<Box<Preview1>>,
     /// Present in an instance of a plugin of fledge.
     pub(crate) fledge: Option<Box<FledgeState>>,
     /// Present in an instance of a plugin of Reglet.
@@ -46,7 +46,7 @@ pub(crate) struct State {
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
-const MAX_RESOURCES: usize = 10_000;
+pub(crate) const MAX_RESOURCES: usize = 10_000;
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, grants: &Grants, gate: Gate, words: LastWords) -> Self {
@@ -59,7 +59,7 @@ impl State {
             table,
             context_bytes: 0,
             output: None,
-            p1: None,
+            preview1: None,
             fledge: None,
             reglet: None,
             module: None,
@@ -92,8 +92,8 @@ impl State {
     }
 
     /// WASI preview 1. Only linkers for core modules have functions that call this.
-    pub(crate) fn p1(&mut self) -> &mut WasiP1Ctx {
-        self.p1
+    pub(crate) fn preview1(&mut self) -> &mut Preview1 {
+        self.preview1
             .as_mut()
             .unwrap_or_else(|| unreachable!("an instance of a core module is made with it"))
     }

@@ -216,8 +216,13 @@ fn decision(event: &Decision) -> String {
         .as_ref()
         .map(|rule| format!(" by rule `{}` ({})", rule.id, rule.origin))
         .unwrap_or_default();
+    let request = event
+        .request_id
+        .as_ref()
+        .map(|id| format!(" for `{}`", id.as_str()))
+        .unwrap_or_default();
     format!(
-        "run {} call {}: {verdict} {} {}{rule}",
+        "run {} call {}: {verdict} {} {}{rule}{request}",
         event.run,
         event.call,
         event.capability,

@@ -38,7 +38,7 @@ const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: 
 
 pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
     let signals = Signals::install()?;
-    let settings = Settings::load(&args.common(), args.flags(), env)?;
+    let settings = Settings::load_apart(&args.common(), args.flags(), env)?;
     let asked = Asked::of(args, &settings)?;
     for cut in &asked.cut {
         let report = without_plugin(above_ceiling(&asked.grants.plugin, cut));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use portcullis::{Import, Inspection, Kind};
 use portcullis_config::AskKind;
-use portcullis_policy::Grants;
+use portcullis_policy::{FsAccess, Grants};
 use serde_json::{Value, json};
 
 use super::describe::{self, Described};
@@ -244,10 +244,14 @@ pub(super) fn ask_words(kind: &AskKind) -> String {
                 None => format!(" {program}"),
             }
         }
-        AskKind::Fs { path, .. } => path
-            .as_ref()
-            .map(|path| format!(" `{path}`"))
-            .unwrap_or_default(),
+        AskKind::Fs { path, access } => {
+            let path = path.as_ref().map(|path| format!(" `{path}`"));
+            let access = match access {
+                FsAccess::Read => "read",
+                FsAccess::ReadWrite => "write",
+            };
+            format!(" {access}{}", path.unwrap_or_default())
+        }
         AskKind::Env { name } => name
             .as_ref()
             .map(|name| format!(" `{name}`"))

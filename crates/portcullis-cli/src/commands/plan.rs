@@ -110,6 +110,8 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
         None => words.push("may run no command".to_owned()),
         Some(exec) => commands(exec, &mut words),
     }
+    let code = grants.reglet.iter().flat_map(|reglet| &reglet.inline_code);
+    words.extend(code.map(|program| format!("may give `{program}` code in its arguments")));
     for grant in &grants.fs {
         let what = match grant.access {
             FsAccess::Read => "read",

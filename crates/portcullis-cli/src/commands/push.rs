@@ -13,7 +13,7 @@ use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
 pub(super) fn push(args: &PushArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let settings = Settings::load(&args.common, FlagSet::default(), env)?;
+    let settings = Settings::load_apart(&args.common, FlagSet::default(), env)?;
     let Source::Registry(to) = Source::parse(&args.to)? else {
         let message = format!("`{}` is no place in a registry", args.to);
         let report = diagnostic(code::ARGUMENT, message);

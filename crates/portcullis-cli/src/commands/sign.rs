@@ -19,11 +19,14 @@ use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
 pub(super) fn sign(args: &SignArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let settings = Settings::load(&args.common, FlagSet::default(), env)?;
+    let settings = Settings::load_apart(&args.common, FlagSet::default(), env)?;
+    let mut source = Source::parse(&args.plugin)?;
+    if let Source::Url { .. } = source {
+        return Err(not_there());
+    }
     let pem = fs::read_to_string(settings.env.cwd.join(&args.key))
         .map_err(|error| Failure::unusable("read the key", &args.key, &error))?;
     let key = SigningKey::from_pem(&pem)?;
-    let mut source = Source::parse(&args.plugin)?;
     if let Source::Path(path) = &mut source {
         *path = settings.env.cwd.join(&*path);
     }
@@ -81,14 +84,13 @@ fn keep(
                 .map_err(|error| Failure::unusable("write the signature", &path, &error))?;
             Ok(path.display().to_string())
         }
-        (_, None) => {
-            let report = diagnostic(
-                code::ARGUMENT,
-                "what is behind a URL cannot be signed there",
-            );
-            Err(Failure::usage(report.help(
-                "sign the file that you publish, and publish its `.sig` beside it",
-            )))
-        }
+        (_, None) => Err(not_there()),
     }
+}
+
+/// Nobody can write beside what is behind a URL.
+fn not_there() -> Failure {
+    let message = "what is behind a URL cannot be signed there";
+    let help = "sign the file that you publish, and publish its `.sig` beside it";
+    Failure::usage(diagnostic(code::ARGUMENT, message).help(help))
 }

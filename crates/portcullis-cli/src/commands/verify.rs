@@ -1,7 +1,7 @@
 //! `portcullis verify`: whether installed plugins are what was installed.
 
 use portcullis_config::FlagSet;
-use portcullis_fetch::{Subject, fingerprint, from_detached};
+use portcullis_fetch::{Listed, Subject, fingerprint, from_detached, listed};
 use portcullis_policy::{Digest, Provenance, Tier};
 use portcullis_registry::{Record, Registry};
 use serde_json::json;
@@ -28,7 +28,8 @@ pub(super) fn verify(args: &SomeArgs, env: Environment, out: Printer) -> Result<
     let mut exit = Exit::OK;
     for record in records {
         let intact = registry.verify(record).map_err(|error| error.to_string());
-        let wrong = intact.and_then(|()| still_counts(record, provenance)).err();
+        let linked = intact.and_then(|()| is_of_its_registry(record));
+        let wrong = linked.and_then(|()| still_counts(record, provenance)).err();
         if let Some(why) = &wrong {
             exit = Exit::NEGATIVE;
             let message = format!("plugin `{}` is not as it was installed", record.name);
@@ -45,6 +46,38 @@ pub(super) fn verify(args: &SomeArgs, env: Environment, out: Printer) -> Result<
         out.json(json!({ "plugins": plugins, "intact": exit == Exit::OK }))?;
     }
     Ok(exit)
+}
+
+/// Whether what is kept is what the digest of the registry stands for, where it came from one: that digest is what was signed,
+/// pinned and shown.
+///
+/// # Errors
+/// Why not, as a clause.
+fn is_of_its_registry(record: &Record) -> Result<(), String> {
+    let Some(resolved) = &record.resolved else {
+        return Ok(());
+    };
+    let wrong = |why: &str| format!("it is not what `{resolved}` stands for: {why}");
+    let listing = record.listing.as_deref();
+    let Listed {
+        digest,
+        component,
+        manifest,
+    } = listing
+        .ok_or_else(|| wrong("what the registry said of it is not there"))
+        .and_then(|listing| listed(listing).map_err(|why| wrong(&why)))?;
+    if Digest::parse(resolved) != Some(digest) {
+        return Err(wrong("the registry said something else of it"));
+    }
+    if Digest::parse(&record.sha256) != Some(component) {
+        return Err(wrong("its component is another"));
+    }
+    let kept = Digest::from(<[u8; 32]>::from(Sha256::digest(&record.manifest.text)));
+    // Without one in the registry, it is one that was named by hand.
+    match manifest {
+        Some(manifest) if manifest != kept => Err(wrong("its manifest is another")),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether what vouched for a plugin when it was installed still does.

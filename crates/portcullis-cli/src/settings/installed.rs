@@ -33,6 +33,15 @@ impl Installed {
         })
     }
 
+    /// Nothing, whatever is installed.
+    pub(super) fn none(directories: &Directories) -> Self {
+        Self {
+            dir: super::real(&directories.plugins()),
+            records: Vec::new(),
+            is_granted: false,
+        }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Record> {
         self.records.iter().find(|record| record.name == name)
     }

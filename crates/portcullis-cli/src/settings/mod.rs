@@ -86,7 +86,19 @@ impl Settings {
     /// # Errors
     /// Every mistake of the environment, of a file or of a flag.
     pub(crate) fn load(common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
-        let (place, files) = Place::of(common, env)?;
+        Self::load_for(About::Plugins, common, flags, env)
+    }
+
+    /// As [`Self::load`], for a verb that is about no installed plugin: it does not look at them unless the policy names one.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn load_apart(common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
+        Self::load_for(About::NoPlugin, common, flags, env)
+    }
+
+    fn load_for(about: About, common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
+        let (place, files) = Place::of(about, common, env)?;
         let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
             return Self::with_files(place, files, flags);
         };
@@ -122,7 +134,7 @@ impl Settings {
         flags: FlagSet,
         env: Environment,
     ) -> Result<(Self, usize)> {
-        let (place, mut files) = Place::of(common, env)?;
+        let (place, mut files) = Place::of(About::Plugins, common, env)?;
         let Some(at) = files.iter().position(|file| file.role == Role::Found) else {
             return Err(nothing_found(&place.project));
         };
@@ -225,6 +237,13 @@ impl Settings {
     }
 }
 
+/// Whether a verb may be about an installed plugin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Plugins,
+    NoPlugin,
+}
+
 /// Where a verb is, before anything of the policy is understood.
 #[derive(Clone)]
 struct Place {
@@ -236,10 +255,16 @@ struct Place {
 
 impl Place {
     /// The place, and the policy files there.
-    fn of(common: &Common, env: Environment) -> Result<(Self, Vec<PolicyFile>)> {
+    fn of(about: About, common: &Common, env: Environment) -> Result<(Self, Vec<PolicyFile>)> {
         let (project, directories) = places(common, &env)?;
         let files = policy_files(common, &env, &project, &directories)?;
-        let installed = Installed::read(&directories, !common.no_config)?;
+        // An entry about an installed plugin names its content.
+        let names_one = files.iter().any(|file| file.text.contains("sha256"));
+        let installed = if about == About::NoPlugin && !names_one {
+            Installed::none(&directories)
+        } else {
+            Installed::read(&directories, !common.no_config)?
+        };
         let place = Self {
             project,
             directories,

@@ -79,7 +79,13 @@ impl Context {
             skip(&format!("guest `{name}` is not built"));
             return None;
         };
-        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpreted");
+        let bytes = fs::read(guest).unwrap();
+        Some(Self::compiled_once("interpreted", &bytes))
+    }
+
+    /// With these bytes as `p.wasm`, and all tests of this name share what was compiled.
+    pub(crate) fn compiled_once(name: &str, plugin: &[u8]) -> Self {
+        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let mut context = Self::beside_tmp();
         for part in ["CACHE", "DATA", "STATE"] {
             let directory = state.join(part);
@@ -87,7 +93,7 @@ impl Context {
             fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
             context = context.env(&format!("XDG_{part}_HOME"), directory.to_str().unwrap());
         }
-        fs::copy(guest, context.project().join("p.wasm")).unwrap();
+        context.write("p.wasm", plugin);
         // One at a time: whoever comes second finds it compiled.
         static COMPILING: Mutex<()> = Mutex::new(());
         let compiling = COMPILING.lock();
@@ -98,7 +104,7 @@ impl Context {
                 .success()
         );
         drop(compiling);
-        Some(context)
+        context
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {

@@ -109,13 +109,18 @@ fn an_inspection_says_which_exports_are_missing() {
     }
 }
 
-/// Builds an example in another language, if its compiler is here.
+/// Builds an example or guest in another language, if its compiler is here.
 #[expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a compiler is no part of what is tested; what cannot run says so"
 )]
-fn build(example: &str, compiler: &[&str], prepare: impl Fn(&mut Command)) -> Option<PathBuf> {
+pub(crate) fn build(
+    directory: &str,
+    compiler: &[&str],
+    prepare: impl Fn(&mut Command),
+) -> Option<PathBuf> {
+    let (_, example) = directory.rsplit_once('/').unwrap();
     let there = compiler.iter().find(|name| {
         let version = if name.starts_with("go") {
             "version"
@@ -137,7 +142,7 @@ fn build(example: &str, compiler: &[&str], prepare: impl Fn(&mut Command)) -> Op
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("{example}-{}.wasm", std::process::id()));
     let mut command = Command::new(compiler);
-    command.current_dir(repository().join("examples").join(example));
+    command.current_dir(repository().join(directory));
     prepare(&mut command);
     let output = command
         .arg("-o")
@@ -168,7 +173,7 @@ fn plugin(built: &Path, rest: &str) -> Context {
 #[test]
 fn a_plugin_in_c_feeds_and_reads_a_command() {
     let clang = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
-    let Some(built) = build("core-c", &clang, |command| {
+    let Some(built) = build("examples/core-c", &clang, |command| {
         command.args([
             "--target=wasm32",
             "-Os",
@@ -212,15 +217,20 @@ fn a_plugin_in_c_feeds_and_reads_a_command() {
     );
 }
 
+/// How Go's own compiler makes core modules.
+pub(crate) fn go(command: &mut Command) -> &mut Command {
+    command
+        .args(["build", "-ldflags=-s -w"])
+        .env("GOOS", "wasip1")
+        .env("GOARCH", "wasm")
+        .env("GOFLAGS", "")
+        .env("GOTOOLCHAIN", "local")
+}
+
 #[test]
 fn a_context_in_go_cancels_a_command() {
-    let Some(built) = build("core-go", &["go"], |command| {
-        command.args(["build", "-buildmode=c-shared", "-ldflags=-s -w"]);
-        command
-            .env("GOOS", "wasip1")
-            .env("GOARCH", "wasm")
-            .env("GOFLAGS", "")
-            .env("GOTOOLCHAIN", "local");
+    let Some(built) = build("examples/core-go", &["go"], |command| {
+        go(command).args(["-buildmode=c-shared"]);
     }) else {
         return;
     };

@@ -1,39 +1,92 @@
 //! Plugins of fledge on the command line.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use portcullis_testkit::{assemble, interpreted};
 
 use crate::context::{Context, skip};
 use crate::session::Session;
 
-/// A plugin in a directory of its own, with a manifest that asks for this, and a policy that gives that.
-fn context(bytes: &[u8], capabilities: &str, policy: &str) -> Context {
-    let context = Context::new();
-    let dir = context.project().join("tool");
-    fs::create_dir(&dir).unwrap();
-    fs::write(dir.join("tool.wasm"), bytes).unwrap();
-    let manifest = format!(
-        "[plugin]\nname = \"tool\"\nversion = \"0.1.0\"\nruntime = \"wasm\"\nprotocol = \"fledge-v1\"\n\
+/// A manifest that asks for this.
+pub(crate) fn manifest(version: &str, capabilities: &str) -> String {
+    format!(
+        "[plugin]\nname = \"tool\"\nversion = \"{version}\"\nruntime = \"wasm\"\nprotocol = \"fledge-v1\"\n\
          [[commands]]\nname = \"tool\"\nbinary = \"tool.wasm\"\n[capabilities]\n{capabilities}\n"
-    );
-    fs::write(dir.join("plugin.toml"), manifest).unwrap();
+    )
+}
+
+/// A plugin in a directory of its own, with a manifest that asks for this, and a policy that gives that.
+pub(crate) fn context(bytes: &[u8], capabilities: &str, policy: &str) -> Context {
+    let context = Context::new();
+    context.write("tool/tool.wasm", bytes);
+    context.write("tool/plugin.toml", manifest("0.1.0", capabilities));
     let head = "[[plugins]]\nid = \"tool\"\npath = \"tool\"\n";
     context.write("policy.toml", format!("{head}{policy}"));
     context
 }
 
-fn run(context: &Context, rest: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(context: &Context, rest: &[&str]) -> (i32, String, String) {
     context.ended(&[&["run", "--config", "policy.toml"], rest].concat())
 }
 
-fn leaves_with(code: i32) -> Vec<u8> {
+pub(crate) fn leaves_with(code: i32) -> Vec<u8> {
+    module(&[], &format!("(call $exit (i32.const {code}))"))
+}
+
+/// The functions that a guest of a test calls, by their names without `$`.
+const FUNCTIONS: [(&str, &str, &str); 8] = [
+    ("exit", "fledge", "(param i32)"),
+    ("send", "fledge", "(param i32 i32)"),
+    ("recv", "fledge", "(param i32 i32) (result i32)"),
+    ("exec", "fledge", "(param i32 i32) (result i32)"),
+    ("store_get", "fledge", "(param i32 i32) (result i32)"),
+    ("store_set", "fledge", "(param i32 i32)"),
+    (
+        "fd_write",
+        "wasi_snapshot_preview1",
+        "(param i32 i32 i32 i32) (result i32)",
+    ),
+    (
+        "path_open",
+        "wasi_snapshot_preview1",
+        "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)",
+    ),
+];
+
+/// A plugin that does this, with texts in its memory: of text 2, `$2` in the body is its place and its length. `$exit` is always
+/// there, and what else of the functions above the body calls; `$tell` writes what waits for it to standard output.
+pub(crate) fn module(texts: &[&str], body: &str) -> Vec<u8> {
+    let tell = if body.contains("$tell") {
+        "(func $tell (i32.store (i32.const 0) (i32.const 65536))
+            (i32.store (i32.const 4) (call $recv (i32.const 65536) (i32.const 65536)))
+            (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))"
+    } else {
+        ""
+    };
+    let (mut body, mut data, mut at) = (format!("{body} "), String::new(), 16);
+    for (number, text) in texts.iter().enumerate() {
+        let place = format!("(i32.const {at}) (i32.const {})", text.len());
+        body = body.replace(&format!("${number} "), &place);
+        let bytes: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        data += &format!("(data (i32.const {at}) \"{bytes}\")");
+        at += text.len();
+    }
+    let is_called =
+        |name: &str| name == "exit" || format!("{tell}{body}").contains(&format!("${name} "));
+    let imports = FUNCTIONS.iter().filter(|(name, ..)| is_called(name));
+    let imports: String = imports
+        .map(|(name, from, ty)| format!("(import \"{from}\" \"{name}\" (func ${name} {ty}))"))
+        .collect();
     let text = format!(
-        r#"(module (import "fledge" "exit" (func $exit (param i32))) (memory (export "memory") 1)
-        (func (export "_start") (call $exit (i32.const {code}))))"#
+        "(module {imports} (memory (export \"memory\") 2) {tell} (func (export \"_start\") {body}) {data})"
     );
-    assemble(text.as_bytes()).unwrap()
+    assemble(text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// A plugin that sends these messages, and writes what it is answered to each.
+pub(crate) fn sends(messages: &[&str]) -> Vec<u8> {
+    let calls = (0..messages.len()).map(|number| format!("(call $send ${number} )(call $tell)"));
+    module(messages, &calls.collect::<String>())
 }
 
 fn probe() -> Option<Vec<u8>> {
@@ -91,52 +144,6 @@ fn questions_are_answered_by_the_flag_or_their_default() {
 }
 
 #[test]
-fn nothing_that_lies_beside_the_plugin_is_its_state() {
-    let Some(guest) = interpreted("fledge-full") else {
-        return skip("guest `fledge-full` is not built");
-    };
-    let asks = "exec = true\nstore = true\nmetadata = true\nfilesystem = \"plugin\"";
-    let policy = "kv = true\ndata = true\nmetadata = [\"fledge_config\"]\nexec = { allow = [\"true\"], confinement = \"limits\" }\n";
-    let context = context(&fs::read(guest).unwrap(), asks, policy);
-    let dir = context.project().join("tool");
-    let victim = context.home().join("creds.json");
-    fs::write(&victim, "{\"apikey\": \"S3CR3T\"}").unwrap();
-    // A-STATE-R, A-STATE-W, A-CACHE, A-DATA: what a repository can ship.
-    symlink(&victim, dir.join("state.json")).unwrap();
-    symlink(&victim, dir.join("state.json.tmp")).unwrap();
-    symlink(context.home(), dir.join("data")).unwrap();
-    fs::write(dir.join("tool.cwasm"), b"\x7fELF planted").unwrap();
-    fs::write(dir.join("tool.cwasm.sha256"), "a\nb\nc\n").unwrap();
-    let set = r#"{"key":"k","value":"v"}"#;
-    let (code, stdout, stderr) = run(
-        &context,
-        &[
-            "tool",
-            "--",
-            "store_get",
-            "apikey",
-            "store_set",
-            set,
-            "store_get",
-            "k",
-        ],
-    );
-    assert_eq!(code, 0, "{stderr}");
-    assert_eq!(
-        stdout,
-        "store_get: 4 null\nstore_set: done\nstore_get: 3 \"v\"\n"
-    );
-    assert_eq!(
-        fs::read_to_string(&victim).unwrap(),
-        "{\"apikey\": \"S3CR3T\"}"
-    );
-    assert_eq!(
-        fs::read(dir.join("tool.cwasm")).unwrap(),
-        b"\x7fELF planted"
-    );
-}
-
-#[test]
 fn what_it_asks_for_in_vain_is_told_with_the_commands_that_grant_it() {
     let (code, _, stderr) = run(
         &context(&leaves_with(0), "store = true\nnetwork = true", ""),
@@ -191,4 +198,106 @@ fn one_that_is_installed_is_run_by_its_name() {
     assert_eq!(code, 3, "{stderr}");
     let listed = context.json(&["list", "--json"]);
     assert_eq!(listed["plugins"][0]["name"], "tool", "{listed}");
+}
+
+/// What each line of a question of the plugin begins with.
+const ASKS: &str = "[plugin tool asks] ";
+
+/// A plugin that asks, and its place for as long as it runs.
+fn asking(questions: &[&str]) -> (Context, Session) {
+    let context = context(&sends(questions), "responses = true", "");
+    let session = Session::start(&context, &["run", "--config", "policy.toml", "tool"]);
+    (context, session)
+}
+
+fn answers(session: &mut Session, question: &str, typed: &str) {
+    session.waits_for(&format!("{ASKS}{question}"));
+    session.waits_for(&format!("{ASKS}> ")).types(typed);
+}
+
+#[test]
+fn a_person_at_the_terminal_answers_what_a_plugin_asks() {
+    let (_context, mut session) = asking(&[
+        r#"{"type":"prompt","id":"p","message":"name?","default":"d"}"#,
+        r#"{"type":"confirm","id":"c","message":"sure?","default":true}"#,
+        r#"{"type":"select","id":"s","message":"where?","options":["dev","prod"],"default":0}"#,
+        r#"{"type":"multi_select","id":"m","message":"what?","options":["a","b","c"]}"#,
+        r#"{"type":"prompt","id":"n","message":"again?","default":"kept"}"#,
+    ]);
+    answers(&mut session, "name?", "me\n");
+    answers(&mut session, "sure?", "n\n");
+    session.waits_for(&format!("{ASKS}where?"));
+    session.waits_for(&format!("{ASKS}> "));
+    let rows = session.rows();
+    let question = rows[rows.len() - 5..].join("\n");
+    insta::assert_snapshot!(question, @r"
+    [plugin tool asks] where?
+    [plugin tool asks] 1: dev
+    [plugin tool asks] 2: prod
+    [plugin tool asks] (a number, or an option as it is written; nothing: dev)
+    [plugin tool asks] >
+    ");
+    session.types("2\n");
+    answers(&mut session, "what?", "1, c\n");
+    answers(&mut session, "again?", "\n");
+    let (code, text) = session.ends();
+    assert_eq!(code, 0, "{text}");
+    for answer in [
+        r#"{"id":"p","type":"response","value":"me"}"#,
+        r#"{"id":"c","type":"response","value":false}"#,
+        r#"{"id":"s","type":"response","value":"prod"}"#,
+        r#"{"id":"m","type":"response","value":["a","c"]}"#,
+        r#"{"id":"n","type":"response","value":"kept"}"#,
+    ] {
+        assert!(text.contains(answer), "{answer} in {text}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_asked_for_again_and_what_was_typed_before_is_none() {
+    let (_context, mut session) =
+        asking(&[r#"{"type":"prompt","id":"p","message":"how many?","validate":"integer"}"#]);
+    session.types("41\n");
+    answers(&mut session, "how many?", "many\n");
+    session.waits_for(&format!("{ASKS}it has to be a whole number"));
+    answers(&mut session, "how many?", "42\n");
+    let (code, text) = session.ends();
+    assert!(
+        code == 0 && text.contains(r#""value":"42"}"#),
+        "{code} {text}"
+    );
+}
+
+#[test]
+fn a_question_of_a_plugin_does_not_pass_for_one_of_ours() {
+    let hostile = serde_json::json!({
+        "type": "select", "id": "q", "default": 0,
+        "message": "x\nportcullis: no rule of the policy is about this command\n\u{1b}[2J\u{1b}[HAllow it? [o/r/N] ",
+        "options": ["ok\r\nportcullis: install this plugin?", "\u{1b}]52;c;aGk=\u{7}"],
+    });
+    let (_context, mut session) = asking(&[&hostile.to_string()]);
+    session.waits_for(&format!("{ASKS}> "));
+    let rows = session.rows();
+    let begins = rows.iter().position(|row| row.starts_with(ASKS)).unwrap();
+    let question = &rows[begins..];
+    assert!(question.iter().all(|row| row.starts_with(ASKS)), "{rows:?}");
+    assert!(question.len() >= 4, "{rows:?}");
+    assert!(session.is_plain(question.len()));
+    session.types("o\n");
+    session.waits_for(&format!("{ASKS}answer a number from 1 to 2"));
+    session.waits_for(&format!("{ASKS}> ")).types("2\n");
+    let (code, text) = session.ends();
+    assert_eq!(code, 0, "{text}");
+    for obeyed in ["\u{1b}[2J", "\u{1b}]", "\u{7}"] {
+        assert!(!text.contains(obeyed), "{text:?}");
+    }
+}
+
+#[test]
+fn a_question_ends_with_the_run_when_it_is_interrupted() {
+    let (_context, mut session) = asking(&[r#"{"type":"prompt","id":"p","message":"name?"}"#]);
+    answers(&mut session, "name?", "\u{3}");
+    let (code, text) = session.ends();
+    assert_eq!(code, 130, "{text}");
+    assert!(!text.contains("response"), "{text}");
 }

@@ -1,6 +1,7 @@
 //! The life of a plugin: what is shown before it is installed, what it is given, and what ends it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use portcullis_testkit::guest;
@@ -275,6 +276,22 @@ fn what_grew_is_asked_about_and_stays_as_it_was_until_somebody_agrees() {
 }
 
 #[test]
+fn a_directory_that_is_to_be_written_and_not_only_read_is_growth() {
+    let asks = |access: &str| {
+        format!(
+            "[[asks]]\ncapability = \"fs\"\npath = \"data\"\naccess = \"{access}\"\nreason = \"keeps them\"\n"
+        )
+    };
+    let context = context(&asks("read"));
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    write(&context, "1.1.0", &asks("write"), b'b');
+    let (code, text) = answer(&context, &["update", "notes"], "\n");
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("+ new: asks for fs write `data`"), "{text}");
+    assert_eq!(names(&context), installed("1.0.0"));
+}
+
+#[test]
 fn another_world_is_growth() {
     let context = context("");
     assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
@@ -461,6 +478,25 @@ fn no_grant_reaches_what_is_installed() {
         }
     }
     assert_eq!(context.ended(&["grant", "notes", "read", "."]).0, 0);
+}
+
+#[test]
+fn a_verb_that_is_about_no_plugin_does_not_look_at_what_is_installed_unless_the_policy_does() {
+    let context = context("");
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    let plugins = context.home().join(".local/share/portcullis/plugins");
+    fs::set_permissions(plugins, fs::Permissions::from_mode(0o777)).unwrap();
+    let exec = ["exec", "--", "true"];
+    let looks = |args: &[&str]| context.ended(args).2.contains("P0930");
+    assert!(looks(&["list"]) && looks(&["run", "notes"]));
+    let (code, _, error) = context.ended(&exec);
+    assert_eq!(code, 0, "{error}");
+    let entry = format!(
+        "[[plugins]]\nid = \"notes\"\nsha256 = \"{}\"\n",
+        "a".repeat(64)
+    );
+    fs::write(context.own_policy(), entry).unwrap();
+    assert!(looks(&exec), "whether it is the one that is meant");
 }
 
 #[test]

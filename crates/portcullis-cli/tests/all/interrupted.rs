@@ -10,7 +10,8 @@ use crate::context::{Context, skip};
 use crate::installing::{context, names, write};
 
 /// Everything that changes files, and the errors that a full disk has it fail with.
-const CALLS: [(&str, bool); 12] = [
+const CALLS: [(&str, bool); 13] = [
+    ("openat", true),
     ("mkdir", true),
     ("mkdirat", true),
     ("write", true),
@@ -123,7 +124,11 @@ fn on_files(context: &Context, act: &Act, call: &str) -> Vec<usize> {
     let calls = log
         .lines()
         .filter(|line| line.starts_with(&first) && line.contains(call));
-    let is_on_a_file = |line: &str| line.contains("</") || !call.contains("write");
+    let is_on_a_file = |line: &str| match call {
+        "openat" => line.contains("O_CREAT"),
+        "write" | "pwrite64" => line.contains("</"),
+        _ => true,
+    };
     let numbered = calls.enumerate().filter(|(_, line)| is_on_a_file(line));
     numbered.map(|(at, _)| at + 1).collect()
 }
@@ -147,8 +152,9 @@ fn each(act: &Act, fault: Fault) {
             continue;
         }
         let points = match fault {
-            Fault::Killed => (1..=MOST).collect(),
-            Fault::Full => on_files(&copy(&prepared), act, call),
+            // Opening what is there changes nothing.
+            Fault::Killed if call != "openat" => (1..=MOST).collect(),
+            Fault::Killed | Fault::Full => on_files(&copy(&prepared), act, call),
         };
         for nth in points {
             let context = copy(&prepared);

@@ -1,11 +1,7 @@
 //! Who vouches for a plugin: what is signed, pinned and revoked, from files and from a registry.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::net::TcpListener;
 
 use portcullis_fetch::{
     Limits, MANIFEST, ManifestFile, Options, SigningKey, Source, Subject, detached, fingerprint,
@@ -314,72 +310,30 @@ fn a_key_that_the_policy_has_no_more_vouches_for_nothing() {
     }
 }
 
-/// Debian's `docker-registry` on loopback, with a certificate of its own.
-struct Server {
-    process: Child,
-    host: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-/// The server, and the table of a policy by which it is believed. `None` where it is not installed.
-fn server(context: &Context) -> Option<(Server, String)> {
-    const PROGRAM: &str = "/usr/bin/docker-registry";
-    if !Path::new(PROGRAM).exists() {
-        skip("`docker-registry` is not installed");
-        return None;
-    }
+/// A registry, and the table of a policy by which it is believed. `None` where it is not installed.
+fn registry_of(context: &Context) -> Option<(portcullis_testkit::Registry, String)> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap();
-    drop(free);
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let root = context.root().join("registry");
-    let at = |name: &str| root.join(name).display().to_string();
     fs::create_dir(&root).unwrap();
-    fs::write(at("ca.pem"), made.cert.pem()).unwrap();
-    fs::write(at("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    let storage = format!(
-        "storage:\n  filesystem:\n    rootdirectory: {}\n",
-        at("blobs")
-    );
-    let tls = format!(
-        "  tls:\n    certificate: {}\n    key: {}\n",
-        at("ca.pem"),
-        at("key.pem")
-    );
-    let config = format!("version: 0.1\n{storage}http:\n  addr: {port}\n{tls}");
-    fs::write(at("config.yml"), config).unwrap();
-    let mut command = context.command(PROGRAM);
-    let process = command
-        .args(["serve", &at("config.yml")])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let host = port.to_string();
-    let started = (0..1000).any(|_| {
-        thread::sleep(Duration::from_millis(20));
-        TcpStream::connect(port).is_ok()
-    });
-    let server = Server { process, host };
-    assert!(started, "the registry does not start");
-    let network = format!("[network]\nca_file = \"{}\"\n", at("ca.pem"));
-    Some((server, network))
+    let authority = root.join("ca.pem");
+    fs::write(&authority, &certificate).unwrap();
+    let registry = portcullis_testkit::Registry::start(&root, Some((&certificate, &key)));
+    if registry.is_none() {
+        skip("`docker-registry` is not installed");
+    }
+    let network = format!("[network]\nca_file = \"{}\"\n", authority.display());
+    Some((registry?, network))
 }
 
 #[test]
 fn from_a_registry_a_plugin_is_unverified_until_it_is_signed_there() {
     let context = context("");
-    let Some((server, network)) = server(&context) else {
+    let Some((server, network)) = registry_of(&context) else {
         return;
     };
     policy(&context, "", &network);
-    let place = format!("oci://{}/acme/notes:1", server.host);
+    let place = format!("oci://{}/acme/notes:1", server.host());
     let (code, out, error) = context.ended(&["push", &place, "notes"]);
     assert_eq!(code, 0, "{error}");
     assert!(out.contains("pushed notes 1.0.0 to"), "{out}");
@@ -411,14 +365,74 @@ fn from_a_registry_a_plugin_is_unverified_until_it_is_signed_there() {
 }
 
 #[test]
+fn what_came_from_a_registry_is_held_to_the_digest_that_it_had_there() {
+    let context = context("");
+    let Some((server, network)) = registry_of(&context) else {
+        return;
+    };
+    policy(&context, "", &network);
+    let place = format!("oci://{}/acme/notes:1", server.host());
+    let (code, _, error) = context.ended(&["push", &place, "notes"]);
+    assert_eq!(code, 0, "{error}");
+    let (code, _, error) = context.ended(&["install", "--yes", &place]);
+    assert_eq!(code, 0, "{error}");
+    let registry = Registry::open(&context.home().join(".local/share/portcullis/plugins")).unwrap();
+    let record = registry.get("notes").unwrap().unwrap();
+    let component = fs::read(context.project().join("notes/notes.wasm")).unwrap();
+    // All of it is in order, but it is not what the digest stands for.
+    let other = fs::read(portcullis_testkit::guest("noop")).unwrap();
+    let sha256 = hex_of(&other);
+    let swapped = |record: &mut Record| record.sha256.clone_from(&sha256);
+    let tampered = |change: &dyn Fn(&mut Record), content: &[u8], why: &str| {
+        let mut changed = record.clone();
+        change(&mut changed);
+        let put = |from: &Record, to: &Record, content: &[u8]| {
+            let writer = registry.write().unwrap();
+            writer.replace(from, to, Some(content)).unwrap();
+        };
+        put(&record, &changed, content);
+        let (code, _, error) = context.ended(&["verify", "notes"]);
+        put(&changed, &record, &component);
+        assert_eq!(code, 1, "{why}");
+        assert!(error.contains("P0934") && error.contains(why), "{error}");
+        assert_eq!(context.ended(&["verify"]).0, 0);
+    };
+    tampered(&swapped, &other, "its component is another");
+    tampered(
+        &|record| record.manifest.text.push('\n'),
+        &component,
+        "its manifest is another",
+    );
+    tampered(
+        &|record| record.listing = None,
+        &component,
+        "what the registry said of it is not there",
+    );
+    tampered(
+        &|record| {
+            swapped(record);
+            let listing = record.listing.take().unwrap();
+            record.listing = Some(listing.replace(&hex_of(&component), &record.sha256));
+        },
+        &other,
+        "the registry said something else of it",
+    );
+}
+
+fn hex_of(content: &[u8]) -> String {
+    let digest = Subject::of_files("", "", content, None).digest;
+    digest.hex()
+}
+
+#[test]
 fn a_tag_that_moved_is_told_and_a_registry_that_is_down_changes_nothing() {
     let context = context(RUNS_ECHO);
-    let Some((server, network)) = server(&context) else {
+    let Some((server, network)) = registry_of(&context) else {
         return;
     };
     let signing = format!("{network}{}", signer("notes", ED25519_PUBLIC));
     policy(&context, "", &signing);
-    let place = format!("oci://{}/notes:latest", server.host);
+    let place = format!("oci://{}/notes:latest", server.host());
     let publish = || {
         let (code, _, error) = context.ended(&["push", &place, "notes"]);
         assert_eq!(code, 0, "{error}");
@@ -477,6 +491,15 @@ fn a_second_signature_is_added_and_what_is_no_key_signs_nothing() {
     let (code, _, error) = context.ended(&["sign", "--key", "key.pem", "notes"]);
     assert_ne!(code, 0);
     assert!(error.contains("P0864"), "{error}");
+    // Nothing is read of what cannot be signed, neither the key nor the plugin.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    nobody.set_nonblocking(true).unwrap();
+    let place = nobody.local_addr().unwrap();
+    let url = format!("https://{place}/notes.wasm#sha256={}", "a".repeat(64));
+    let (code, _, error) = context.ended(&["sign", "--key", "nowhere.pem", &url]);
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("cannot be signed there"), "{error}");
+    assert!(nobody.accept().is_err(), "it was asked");
     let (code, _, error) = context.ended(&["push", "notes", "notes"]);
     assert_ne!(code, 0);
     assert!(error.contains("is no place in a registry"), "{error}");

@@ -109,7 +109,7 @@ pub(crate) fn command(pattern: &str) -> Mapped {
 const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 fn program(text: &str) -> Result<ProgramRef, String> {
-    let plain = !text.split('/').any(|part| matches!(part, "." | ".."));
+    let plain = !text.contains(GLOB) && !text.split('/').any(|part| matches!(part, "." | ".."));
     let program = ProgramRef::parse(text).filter(|_| plain);
     program.ok_or_else(|| {
         format!(
@@ -202,6 +202,9 @@ const HTTP: [u16; 2] = [80, 443];
 pub(crate) fn hosts(hosts: &[&str], ports: &[&str]) -> Mapped {
     if hosts.is_empty() || ports.is_empty() {
         return Err("a rule is about hosts and ports: it has none of one of them".to_owned());
+    }
+    if ports.len() > MAX_PORTS {
+        return Err(format!("it has more than {MAX_PORTS} ports"));
     }
     let ports: Result<Vec<_>, _> = ports.iter().map(|port| range(port)).collect();
     let ports = ports?;

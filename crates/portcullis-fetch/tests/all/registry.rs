@@ -1,13 +1,10 @@
 //! Plugins in registries: a real one, and ones that lie.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use portcullis_fetch::{
     FetchError, Limits, MANIFEST, ManifestFile, Options, Package, Publication, Reference,
-    SigningKey, Source, Subject, evidence, push, push_signature, read,
+    SigningKey, Source, Subject, evidence, listed, push, push_signature, read,
 };
 use portcullis_policy::{Digest, Provenance, Signer, Tier};
 use sha2::{Digest as _, Sha256};
@@ -32,60 +29,26 @@ fn reference(text: &str) -> Reference {
     }
 }
 
-/// Debian's `docker-registry` on loopback, or nothing where it is not installed.
+/// A registry that is really one, and its host.
 struct Registry {
-    process: Child,
     host: String,
+    _process: portcullis_testkit::Registry,
     _storage: tempfile::TempDir,
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "the registry is a program of its own; what is skipped is said"
-)]
+/// `None` where it is not installed.
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
 fn registry(test: &str) -> Option<Registry> {
-    const PROGRAM: &str = "/usr/bin/docker-registry";
-    if !Path::new(PROGRAM).exists() {
+    let storage = tempfile::tempdir().unwrap();
+    let Some(process) = portcullis_testkit::Registry::start(storage.path(), None) else {
         println!("SKIP {test}: `docker-registry` is not installed");
         return None;
-    }
-    let storage = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let config = storage.path().join("config.yml");
-    let text = format!(
-        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {port}\n",
-        storage.path().display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let mut command = Command::new(PROGRAM);
-    command.arg("serve").arg(config);
-    let process = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let registry = Registry {
-        process,
-        host: port.to_string(),
-        _storage: storage,
     };
-    let until = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(port).is_err() {
-        assert!(Instant::now() < until, "the registry does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Some(registry)
+    Some(Registry {
+        host: process.host(),
+        _process: process,
+        _storage: storage,
+    })
 }
 
 fn plain() -> Options {
@@ -120,8 +83,11 @@ fn what_was_pushed_is_pulled_by_tag_and_by_digest() {
     assert_eq!(package.version_from_source(), Some("1.2.0"));
     assert_eq!(package.manifest().unwrap().bytes, MANIFEST_TEXT);
     assert_eq!(package.manifest().unwrap().name, MANIFEST);
-    // What is recorded is what the tag stood for.
+    // What is recorded is what the tag stood for, and what that consists of.
     assert_eq!(package.source().to_string(), format!("{tag}@{digest}"));
+    let parts = listed(package.listing().unwrap()).unwrap();
+    assert_eq!((parts.digest, parts.component), (digest, package.digest()));
+    assert_eq!(parts.manifest, Some(sha256(MANIFEST_TEXT)));
     let by_digest = format!("oci://{}/acme/notes@{digest}", registry.host);
     assert_eq!(
         pull(&by_digest, &plain()).unwrap().digest(),
@@ -368,6 +334,22 @@ fn a_size_is_refused_before_anything_of_it_is_read() {
     );
     let server = Server::plain(|asked| with_image(asked, &" ".repeat(70_000), WASM));
     refused(&server, ":1", "P0856", "more than 65536 bytes");
+}
+
+#[test]
+fn a_document_that_is_not_of_one_plugin_lists_none() {
+    let honest = image(CONFIG, &one_layer());
+    let parts = listed(&honest).unwrap();
+    assert_eq!(parts.digest, sha256(honest.as_bytes()));
+    assert_eq!((parts.component, parts.manifest), (sha256(WASM), None));
+    for document in [
+        String::new(),
+        honest.replace("sha256:", "sha512:"),
+        honest.replace(CONFIG, "other"),
+        image(CONFIG, &[]),
+    ] {
+        assert!(listed(&document).is_err(), "{document}");
+    }
 }
 
 #[test]

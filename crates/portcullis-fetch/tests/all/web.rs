@@ -1,6 +1,9 @@
 //! Plugins behind URLs.
 
-use portcullis_fetch::{FetchError, Limits, Package, Source, read};
+use portcullis_fetch::{
+    FetchError, Limits, Package, SigningKey, Source, Subject, detached, evidence, read,
+};
+use portcullis_policy::{Provenance, Signer, Tier};
 use sha2::{Digest as _, Sha256};
 
 use crate::server::{Reply, Server, quick};
@@ -144,6 +147,65 @@ fn a_body_is_as_long_as_it_may_be_whatever_is_announced() {
         matches!(error.code().as_str(), "P0856" | "P0857"),
         "{error}"
     );
+}
+
+#[test]
+fn a_page_in_the_place_of_signatures_is_none_and_is_told() {
+    const PAGE: &str = "<!DOCTYPE html>\n<html>nothing here</html>\n";
+    let key = SigningKey::from_pem(include_str!("keys/ed25519.pem")).unwrap();
+    let subject = Subject::of_files("notes", "1", WASM, None);
+    let line = detached(&key.sign(&subject, "notes"));
+    let half = format!("{line}\n{PAGE}");
+    let server = Server::plain(move |asked| match asked.path.as_str() {
+        path if !path.ends_with(".sig") => Reply::ok(WASM),
+        "/page.sig" => Reply::ok(PAGE),
+        "/long.sig" => Reply::ok(PAGE.repeat(10_000)),
+        "/bytes.sig" => Reply::ok([0xff; 100]),
+        "/signed.sig" => Reply::ok(line.as_str()),
+        "/half.sig" => Reply::ok(half.as_str()),
+        "/broken.sig" => Reply::status(500),
+        _ => Reply::status(404),
+    });
+    let signer = Signer {
+        name: "notes".to_owned(),
+        key: key.public().unwrap(),
+    };
+    let policy = Provenance {
+        signers: vec![signer],
+        ..Provenance::default()
+    };
+    let judge = |package: &Package, policy: &Provenance| evidence(package, "notes", "1", policy);
+    let signed = read_from(&server, "/signed", &quick()).unwrap();
+    assert_eq!(judge(&signed, &policy).unwrap().tier, Tier::Signed);
+    assert_eq!(signed.no_signatures(), None);
+    // No worse and no better than one without signatures.
+    for (path, told) in [
+        ("/page", "/page.sig` has no signatures"),
+        ("/page", "and not `<!DOCTYPE html>`"),
+        ("/long", "more than 65536 bytes"),
+        ("/bytes", "it is no text"),
+    ] {
+        let package = read_from(&server, path, &quick()).unwrap();
+        assert!(package.signatures().is_empty());
+        let why = package.no_signatures().unwrap();
+        assert!(why.contains(told), "{why}");
+        let found = judge(&package, &Provenance::default()).unwrap();
+        assert_eq!(found.tier, Tier::Unverified);
+        let error = judge(&package, &policy).unwrap_err();
+        assert_eq!(error.code().as_str(), "P0861");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let none = read_from(&server, "/none", &quick()).unwrap();
+    assert_eq!(none.no_signatures(), None);
+    // What is broken is not taken for what is not there.
+    refused(
+        &server,
+        "/half",
+        &quick(),
+        "P0853",
+        "half.sig` has no signatures",
+    );
+    refused(&server, "/broken", &quick(), "P0857", "status 500");
 }
 
 #[test]

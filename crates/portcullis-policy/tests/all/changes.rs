@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::path::Path;
 
 use portcullis_policy::{
-    ChangeRequest, Code, Decision, Denial, FsAccess, FsAct, FsGrant, FsKind, Grants, GuestError,
-    Kept, Origin, PluginId, Protect, Standing, decide,
+    ChangeRequest, Code, DataGrant, Decision, Denial, FsAccess, FsAct, FsGrant, FsKind, Grants,
+    GuestError, Kept, KvOwner, Origin, PluginId, Protect, Standing, decide,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -53,6 +53,7 @@ fn request(act: FsAct, path: &str) -> ChangeRequest {
         git_dirs: Vec::new(),
         completes: Vec::new(),
         kept: Vec::new(),
+        own: false,
     }
 }
 
@@ -184,6 +185,25 @@ fn names_count_from_each_grant_that_covers_the_path() {
     assert!(denied(&may_write(&[inner]), request(FsAct::Write, &path)).is_none());
     assert!(denied(&may_write(&["/srv/p"]), request(FsAct::Write, &path)).is_some());
     assert!(denied(&may_write(&[inner, "/srv/p"]), request(FsAct::Write, &path)).is_some());
+}
+
+#[test]
+fn a_directory_of_its_own_is_there_only_where_it_is_granted() {
+    let own = |path: &str| ChangeRequest {
+        own: true,
+        ..request(FsAct::Write, path)
+    };
+    let mut granted = may_write(&[]);
+    assert!(denied(&granted, own("/state/files/x/.envrc")).is_some());
+    granted.data = Some(DataGrant {
+        owner: KvOwner::Application {
+            name: "test".to_owned(),
+        },
+        origin: Origin::Code,
+    });
+    assert!(denied(&granted, own("/state/files/x/.envrc")).is_none());
+    let elsewhere = request(FsAct::Write, "/state/files/y/file");
+    assert!(denied(&granted, elsewhere).is_some(), "of another plugin");
 }
 
 #[test]

@@ -358,6 +358,7 @@ fn every_denial_reads_as_it_should() {
         Code::FsTooLarge,
         Code::FsTotal,
         Code::FsHandles,
+        Code::FsOwnFull,
     ]);
     // Beside their requests, and found before there is one.
     codes.extend([

@@ -54,6 +54,7 @@ fn record(name: &str, content: &[u8]) -> Record {
         },
         source: format!("/from/{name}"),
         resolved: None,
+        listing: None,
         tier: "local".to_owned(),
         signer: None,
         signature: None,

@@ -1,6 +1,7 @@
 //! `portcullis:cli/env`.
 
 use portcullis_policy::GuestError;
+use serde::Serialize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};
 
@@ -9,10 +10,11 @@ use crate::state::State;
 
 pub(crate) const ENV: &str = "portcullis:cli/env@0.1.0";
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Error {
+pub(crate) enum Error {
     #[component(name = "limit")]
     Limit,
     #[component(name = "io")]
@@ -29,7 +31,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )
 }
 
-fn get(state: &mut State, name: String) -> Result<Option<String>, Error> {
+pub(crate) fn get(state: &mut State, name: String) -> Result<Option<String>, Error> {
     state
         .gate
         .env(name)

@@ -1,5 +1,6 @@
 //! `portcullis:cli/fs`.
 
+use serde::Serialize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};
 
@@ -8,10 +9,11 @@ use crate::state::State;
 
 pub(crate) const FS: &str = "portcullis:cli/fs@0.1.0";
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Error {
+pub(crate) enum Error {
     #[component(name = "denied")]
     Denied,
     #[component(name = "not-found")]
@@ -55,10 +57,11 @@ impl From<FsFailure> for Error {
     }
 }
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Kind {
+pub(crate) enum Kind {
     #[component(name = "file")]
     File,
     #[component(name = "directory")]
@@ -80,16 +83,16 @@ impl From<fs::Kind> for Kind {
     }
 }
 
-#[derive(ComponentType, Lower)]
+#[derive(ComponentType, Lower, Serialize)]
 #[component(record)]
-struct Entry {
+pub(crate) struct Entry {
     name: String,
     kind: Kind,
 }
 
-#[derive(ComponentType, Lower)]
+#[derive(ComponentType, Lower, Serialize)]
 #[component(record)]
-struct Metadata {
+pub(crate) struct Metadata {
     kind: Kind,
     size: u64,
     modified: u64,
@@ -117,14 +120,13 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     fs.func_wrap_async("entries", |mut store: Store<'_>, (path,): (String,)| {
         Box::new(async move {
             let listed = store.data_mut().gate.list_directory(path).await;
-            let entries = listed.map(|entries| entries.into_iter().map(entry).collect::<Vec<_>>());
-            Ok((entries.map_err(Error::from),))
+            Ok((listed.map(all).map_err(Error::from),))
         })
     })?;
     fs.func_wrap_async("stat", |mut store: Store<'_>, (path,): (String,)| {
         Box::new(async move {
             let looked = store.data_mut().gate.stat(path).await;
-            Ok((looked.map(metadata).map_err(Error::from),))
+            Ok((looked.map(Metadata::from).map_err(Error::from),))
         })
     })?;
     fs.func_wrap_async(
@@ -153,17 +155,25 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     )
 }
 
-fn entry(entry: fs::Entry) -> Entry {
-    Entry {
-        name: entry.name,
-        kind: entry.kind.into(),
+pub(crate) fn all(entries: Vec<fs::Entry>) -> Vec<Entry> {
+    entries.into_iter().map(Entry::from).collect()
+}
+
+impl From<fs::Entry> for Entry {
+    fn from(entry: fs::Entry) -> Self {
+        Self {
+            name: entry.name,
+            kind: entry.kind.into(),
+        }
     }
 }
 
-fn metadata(stat: fs::Stat) -> Metadata {
-    Metadata {
-        kind: stat.kind.into(),
-        size: stat.size,
-        modified: stat.modified,
+impl From<fs::Stat> for Metadata {
+    fn from(stat: fs::Stat) -> Self {
+        Self {
+            kind: stat.kind.into(),
+            size: stat.size,
+            modified: stat.modified,
+        }
     }
 }

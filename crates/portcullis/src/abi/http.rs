@@ -1,5 +1,6 @@
 //! `portcullis:cli/http`.
 
+use serde::Serialize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 
@@ -8,10 +9,11 @@ use crate::state::State;
 
 pub(crate) const HTTP: &str = "portcullis:cli/http@0.1.0";
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Error {
+pub(crate) enum Error {
     #[component(name = "denied")]
     Denied,
     #[component(name = "invalid")]

@@ -1,6 +1,7 @@
 //! `portcullis:cli/kv`.
 
 use portcullis_kv::Expected;
+use serde::Serialize;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Linker, Lower};
 
@@ -9,10 +10,11 @@ use crate::state::State;
 
 pub(crate) const KV: &str = "portcullis:cli/kv@0.1.0";
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Error {
+pub(crate) enum Error {
     #[component(name = "denied")]
     Denied,
     #[component(name = "too-large")]
@@ -37,11 +39,20 @@ impl From<KvFailure> for Error {
     }
 }
 
-#[derive(ComponentType, Lower)]
+#[derive(ComponentType, Lower, Serialize)]
 #[component(record)]
-struct Page {
+pub(crate) struct Page {
     keys: Vec<String>,
     more: bool,
+}
+
+impl From<portcullis_kv::Page> for Page {
+    fn from(page: portcullis_kv::Page) -> Self {
+        Self {
+            keys: page.keys,
+            more: page.more,
+        }
+    }
 }
 
 /// Makes the interface known to the linker.
@@ -76,11 +87,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let most = usize::try_from(most).unwrap_or(usize::MAX);
                 let listed = store.data_mut().gate.kv_list(prefix, after, most).await;
-                let page = listed.map(|page| Page {
-                    keys: page.keys,
-                    more: page.more,
-                });
-                Ok((page.map_err(Error::from),))
+                Ok((listed.map(Page::from).map_err(Error::from),))
             })
         },
     )?;

@@ -4,6 +4,7 @@
 pub(crate) mod clawft;
 pub(crate) mod command;
 pub(crate) mod component;
+pub(crate) mod core_command;
 pub(crate) mod env;
 pub(crate) mod fledge;
 pub(crate) mod fs;

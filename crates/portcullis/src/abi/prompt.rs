@@ -1,19 +1,21 @@
 //! `portcullis:cli/prompt`.
 
 use portcullis_policy::GuestError;
+use serde::Serialize;
 use serde_json::Value;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{ComponentType, Linker, LinkerInstance, Lower};
+use wasmtime::component::{ComponentType, Linker, Lower};
 
 use crate::capability::prompt::{Asked, Wanted};
 use crate::state::State;
 
 pub(crate) const PROMPT: &str = "portcullis:cli/prompt@0.1.0";
 
-#[derive(ComponentType, Lower, Clone, Copy)]
+#[derive(ComponentType, Lower, Clone, Copy, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 #[component(enum)]
 #[repr(u8)]
-enum Error {
+pub(crate) enum Error {
     #[component(name = "nobody")]
     Nobody,
     #[component(name = "invalid")]
@@ -32,55 +34,42 @@ type ChooseSome = (String, String, Vec<String>, Vec<u32>);
 /// Makes the interface known to the linker.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut instance = linker.instance(PROMPT)?;
-    link_lines(&mut instance)?;
-    link_choices(&mut instance)
+    type Store<'a> = StoreContextMut<'a, State>;
+    instance.func_wrap_async("text", |mut store: Store<'_>, asked: Text| {
+        Box::new(async move { Ok((text(store.data_mut(), asked).await,)) })
+    })?;
+    instance.func_wrap_async("confirm", |mut store: Store<'_>, asked: Confirm| {
+        Box::new(async move { Ok((confirm(store.data_mut(), asked).await,)) })
+    })?;
+    instance.func_wrap_async("choose", |mut store: Store<'_>, asked: Choose| {
+        Box::new(async move { Ok((choose(store.data_mut(), asked).await,)) })
+    })?;
+    instance.func_wrap_async("choose-some", |mut store: Store<'_>, asked: ChooseSome| {
+        Box::new(async move { Ok((choose_some(store.data_mut(), asked).await,)) })
+    })
 }
 
-fn link_lines(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    instance.func_wrap_async(
-        "text",
-        |store: StoreContextMut<'_, State>, (id, message, default): Text| {
-            Box::new(async move {
-                let wanted = Wanted::Text {
-                    default,
-                    validate: None,
-                };
-                let answer = ask(store, id, message, wanted).await;
-                Ok((answer.and_then(|answer| match answer {
-                    Value::String(text) => Ok(text),
-                    _ => Err(Error::Nobody),
-                }),))
-            })
-        },
-    )?;
-    instance.func_wrap_async(
-        "confirm",
-        |store: StoreContextMut<'_, State>, (id, message, default): Confirm| {
-            Box::new(async move {
-                let answer = ask(store, id, message, Wanted::Confirm { default }).await;
-                Ok((answer.and_then(|answer| answer.as_bool().ok_or(Error::Nobody)),))
-            })
-        },
-    )
+pub(crate) async fn text(state: &mut State, (id, message, default): Text) -> Result<String, Error> {
+    let wanted = Wanted::Text {
+        default,
+        validate: None,
+    };
+    match ask(state, id, message, wanted).await? {
+        Value::String(text) => Ok(text),
+        _ => Err(Error::Nobody),
+    }
 }
 
-fn link_choices(instance: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    instance.func_wrap_async(
-        "choose",
-        |store: StoreContextMut<'_, State>, asked: Choose| {
-            Box::new(async move { Ok((choose(store, asked).await,)) })
-        },
-    )?;
-    instance.func_wrap_async(
-        "choose-some",
-        |store: StoreContextMut<'_, State>, asked: ChooseSome| {
-            Box::new(async move { Ok((choose_some(store, asked).await,)) })
-        },
-    )
+pub(crate) async fn confirm(
+    state: &mut State,
+    (id, message, default): Confirm,
+) -> Result<bool, Error> {
+    let answer = ask(state, id, message, Wanted::Confirm { default }).await?;
+    answer.as_bool().ok_or(Error::Nobody)
 }
 
-async fn choose(
-    store: StoreContextMut<'_, State>,
+pub(crate) async fn choose(
+    state: &mut State,
     (id, message, options, default): Choose,
 ) -> Result<u32, Error> {
     if options.is_empty() {
@@ -92,11 +81,11 @@ async fn choose(
         default,
         unasked: default,
     };
-    place(&options, &ask(store, id, message, wanted).await?)
+    place(&options, &ask(state, id, message, wanted).await?)
 }
 
-async fn choose_some(
-    store: StoreContextMut<'_, State>,
+pub(crate) async fn choose_some(
+    state: &mut State,
     (id, message, options, defaults): ChooseSome,
 ) -> Result<Vec<u32>, Error> {
     let defaults = defaults.iter().map(|&place| among(&options, place));
@@ -104,13 +93,13 @@ async fn choose_some(
         options: options.clone(),
         defaults: defaults.collect::<Result<_, _>>()?,
     };
-    let answer = ask(store, id, message, wanted).await?;
+    let answer = ask(state, id, message, wanted).await?;
     let chosen = answer.as_array().ok_or(Error::Nobody)?;
     chosen.iter().map(|one| place(&options, one)).collect()
 }
 
 async fn ask(
-    mut store: StoreContextMut<'_, State>,
+    state: &mut State,
     id: String,
     message: String,
     wanted: Wanted,
@@ -120,7 +109,7 @@ async fn ask(
         message,
         wanted,
     };
-    let answer = store.data_mut().gate.prompt(&asked).await;
+    let answer = state.gate.prompt(&asked).await;
     answer.map_err(|refused| match refused.guest {
         GuestError::Limit => Error::Limit,
         GuestError::Denied

@@ -1,7 +1,7 @@
 //! Commands of WASI: what `wasi:cli/run` is called with, and how it ends.
 //!
 //! A command runs once: its instance is of no use afterwards. Core modules on preview 1 are
-//! [made](crate::componentize) into such components.
+//! [made](crate::componentize) into such components, but for [those](super::core_command) that cannot be.
 
 use wasmtime::component::types::ComponentItem::{ComponentFunc, ComponentInstance};
 use wasmtime::component::{
@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::cli::WasiCliCtxView;
 use wasmtime_wasi::p2::bindings::cli::environment::{self, Host};
 
+use super::core_command::OutOfMemory;
 use crate::error::CallError;
 use crate::imports::is_released;
 use crate::instance::{Call, Entry as AnyEntry};
@@ -135,7 +136,7 @@ impl Call for Command<'_> {
 
     fn fits(code: &Code) -> bool {
         match code {
-            Code::Command { .. } => true,
+            Code::Command { .. } | Code::CoreCommand(_) => true,
             Code::Component { .. }
             | Code::Clawft { .. }
             | Code::Module(_)
@@ -145,18 +146,26 @@ impl Call for Command<'_> {
     }
 
     async fn make(&self, entry: &AnyEntry, store: &mut Store<State>) -> wasmtime::Result<u8> {
-        let AnyEntry::Command(Entry(run)) = entry else {
-            return Err(wasmtime::Error::msg("the plugin is of another world"));
-        };
         store.data_mut().args = self.0.to_vec();
-        let error = match run.call_async(store, ()).await {
-            Ok((result,)) => return Ok(u8::from(result.is_err())),
-            Err(error) => error,
+        let ended = match entry {
+            AnyEntry::Command(Entry(run)) => {
+                let ended = run.call_async(store, ()).await;
+                ended.map(|(result,)| u8::from(result.is_err()))
+            }
+            AnyEntry::CoreCommand(command) => command.run(store).await.map(|()| 0),
+            AnyEntry::Component(_)
+            | AnyEntry::Clawft(_)
+            | AnyEntry::Module(_)
+            | AnyEntry::Fledge(_)
+            | AnyEntry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),
         };
-        match error.downcast_ref() {
-            Some(I32Exit(status)) => Ok(u8::try_from(*status).unwrap_or(u8::MAX)),
-            None => Err(error),
-        }
+        ended.or_else(|error| match error.downcast_ref() {
+            Some(I32Exit(status)) if !error.is::<OutOfMemory>() => {
+                let [code, ..] = status.to_le_bytes();
+                Ok(code)
+            }
+            _ => Err(error),
+        })
     }
 }
 

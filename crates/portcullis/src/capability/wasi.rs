@@ -2,11 +2,10 @@
 //! numbers are always there, real or [fixed](repeatable); arguments, standard input and the network are not.
 
 use std::os::fd::AsRawFd;
-
 use std::path::Path;
 
 use portcullis_policy::{
-    Authorized, Decision, FsAccess, FsGrant, Grants, HostEnvironment, PreopenRequest, decide,
+    Authorized, Decision, FsAccess, Grants, HostEnvironment, PreopenRequest, decide,
 };
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
@@ -28,8 +27,10 @@ pub(crate) fn context(
     stdio: &GuestStdio,
     words: &LastWords,
 ) -> Result<WasiCtx, LoadError> {
-    let all = |grant: &FsGrant| grant.access;
-    builder(grants, host, stdio, words, all).map(|mut wasi| wasi.build())
+    let mut wasi = surroundings(grants, stdio, words);
+    variables(&mut wasi, grants, host);
+    directories(&mut wasi, grants)?;
+    Ok(wasi.build())
 }
 
 /// Builds the context of a component that is granted nothing by WASI, whatever its plugin is granted. What it writes goes to
@@ -39,37 +40,39 @@ pub(crate) fn nothing(grants: &Grants, output: &Output, words: &LastWords) -> Wa
     let stdio = GuestStdio::default()
         .stdout(move || stdout.stdout())
         .stderr(move || stderr.stderr());
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false);
-    repeatable::fix(&mut wasi, grants);
-    stdio.attach(&mut wasi, words);
-    wasi.build()
+    surroundings(grants, &stdio, words).build()
 }
 
-/// Builds the context of a core module, which has WASI preview 1.
-///
-/// Granted directories are there to be read only, those that commands may write too: nothing stands in front of preview
-/// 1 as [`guard`](super::fs::guard) does of 0.2.
+/// What a core module has, which has WASI preview 1: files apart, behind the [guard](super::fs::guard), and all the rest.
+pub(crate) struct CoreModule {
+    /// The granted directories and nothing else.
+    pub(crate) files: WasiCtx,
+    /// Everything else, and no directories.
+    pub(crate) rest: WasiP1Ctx,
+}
+
+/// Builds what a core module has.
 ///
 /// # Errors
 /// As [`context`].
-pub(crate) fn preview1(
+pub(crate) fn core_module(
     grants: &Grants,
     host: &HostEnvironment,
     stdio: &GuestStdio,
     words: &LastWords,
-) -> Result<WasiP1Ctx, LoadError> {
-    let reading = |_: &FsGrant| FsAccess::Read;
-    builder(grants, host, stdio, words, reading).map(|mut wasi| wasi.build_p1())
+) -> Result<CoreModule, LoadError> {
+    let mut files = WasiCtxBuilder::new();
+    directories(&mut files, grants)?;
+    let mut rest = surroundings(grants, stdio, words);
+    variables(&mut rest, grants, host);
+    Ok(CoreModule {
+        files: files.build(),
+        rest: rest.build_p1(),
+    })
 }
 
-/// Directories that a plugin of fledge has at most.
-pub(crate) const FLEDGE_DIRECTORIES: usize = 2;
-
-/// Builds the context of a plugin of fledge: no variables, no arguments, an input at its end, the project to read where
-/// that is granted, and the directory of its own.
+/// Builds what a plugin of fledge has: no variables, no arguments, an input at its end, the project to read where that is
+/// granted, and the directory of its own.
 ///
 /// # Errors
 /// As [`context`].
@@ -79,11 +82,8 @@ pub(crate) fn fledge(
     own: Option<&Path>,
     stdio: &GuestStdio,
     words: &LastWords,
-) -> Result<WasiP1Ctx, LoadError> {
-    let mut wasi = WasiCtxBuilder::new();
-    wasi.allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false);
+) -> Result<CoreModule, LoadError> {
+    let mut files = WasiCtxBuilder::new();
     let asked = grants.fledge.as_ref().map(|plugin| plugin.files);
     let granted = grants.fs_grant(project, FsAccess::Read);
     if asked.unwrap_or_default().wants_project()
@@ -95,30 +95,36 @@ pub(crate) fn fledge(
             },
         )
     {
-        open(&mut wasi, grants, project, "/project", FsPerms::ReadOnly)?;
+        open(&mut files, grants, project, "/project", FsPerms::ReadOnly)?;
     }
     if let Some(own) = own {
-        open(&mut wasi, grants, own, "/plugin", FsPerms::ReadWrite)?;
+        open(&mut files, grants, own, "/plugin", FsPerms::ReadWrite)?;
     }
-    repeatable::fix(&mut wasi, grants);
-    stdio.without_input().attach(&mut wasi, words);
-    Ok(wasi.build_p1())
+    let rest = surroundings(grants, &stdio.without_input(), words).build_p1();
+    Ok(CoreModule {
+        files: files.build(),
+        rest,
+    })
 }
 
-fn builder(
-    grants: &Grants,
-    host: &HostEnvironment,
-    stdio: &GuestStdio,
-    words: &LastWords,
-    access: impl Fn(&FsGrant) -> FsAccess,
-) -> Result<WasiCtxBuilder, LoadError> {
+/// No network, clocks and random numbers as they are wanted, and the standard streams.
+fn surroundings(grants: &Grants, stdio: &GuestStdio, words: &LastWords) -> WasiCtxBuilder {
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
+    repeatable::fix(&mut wasi, grants);
+    stdio.attach(&mut wasi, words);
+    wasi
+}
+
+fn variables(wasi: &mut WasiCtxBuilder, grants: &Grants, host: &HostEnvironment) {
     for (name, value) in host.readable(&grants.env) {
         wasi.env(name, value);
     }
+}
+
+fn directories(wasi: &mut WasiCtxBuilder, grants: &Grants) -> Result<(), LoadError> {
     // A single file is for commands only: WASI opens directories before the guest starts, and nothing smaller.
     let directories = grants.fs.iter();
     for grant in directories.filter(|grant| grant.kind.is_directory()) {
@@ -128,23 +134,19 @@ fn builder(
                 grant: grant.clone(),
             },
         ) {
-            let access = access(&authorized.request().grant);
-            preopen(&mut wasi, grants, &authorized, access)?;
+            preopen(wasi, grants, &authorized)?;
         }
     }
-    repeatable::fix(&mut wasi, grants);
-    stdio.attach(&mut wasi, words);
-    Ok(wasi)
+    Ok(())
 }
 
 fn preopen(
     wasi: &mut WasiCtxBuilder,
     grants: &Grants,
     authorized: &Authorized<PreopenRequest>,
-    access: FsAccess,
 ) -> Result<(), LoadError> {
     let grant = &authorized.request().grant;
-    let permissions = match access {
+    let permissions = match grant.access {
         FsAccess::Read => FsPerms::ReadOnly,
         FsAccess::ReadWrite => FsPerms::ReadWrite,
     };

@@ -3,7 +3,7 @@
 use portcullis_policy::{Capability, Grants};
 
 use super::ModuleSource as Source;
-use crate::abi::module::{ALWAYS, EXEC, MODULE};
+use crate::abi::module::{FUNCTIONS, MODULE};
 use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
@@ -67,9 +67,10 @@ fn source(import: &ModuleImport) -> Source {
         );
     }
     match import.module.as_str() {
-        MODULE if ALWAYS.contains(&name) => Source::Linked,
-        MODULE if EXEC.contains(&name) => Source::Needs(Capability::Exec),
-        MODULE => Source::Missing(format!("there is no such function{}", hint(name))),
+        MODULE => match FUNCTIONS.iter().find(|(known, _)| *known == name) {
+            Some((_, needs)) => needs.map_or(Source::Linked, Source::Needs),
+            None => Source::Missing(format!("there is no such function{}", hint(name))),
+        },
         PREVIEW1 if PREVIEW1_FUNCTIONS.contains(&name) => Source::Linked,
         PREVIEW1 => missing("WASI preview 1 has no such function"),
         "wasi_unstable" => missing("this is older than WASI preview 1; build for `wasm32-wasip1`"),
@@ -87,18 +88,14 @@ fn source(import: &ModuleImport) -> Source {
 /// The name that was meant, if one is near.
 fn hint(name: &str) -> String {
     const NEAR: f64 = 0.8;
-    let known = ALWAYS.iter().chain(&EXEC);
+    let known = FUNCTIONS.iter().map(|(known, _)| *known);
     let nearest = known
         .map(|known| (strsim::jaro_winkler(known, name), known))
         .max_by(|one, other| one.0.total_cmp(&other.0));
     match nearest {
         Some((near, known)) if near > NEAR => format!("; there is `{known}`"),
         _ => {
-            let all: Vec<_> = ALWAYS
-                .iter()
-                .chain(&EXEC)
-                .map(|name| format!("`{name}`"))
-                .collect();
+            let all = FUNCTIONS.map(|(known, _)| format!("`{known}`"));
             format!("; there are {}", all.join(", "))
         }
     }
@@ -141,8 +138,13 @@ mod tests {
             (MODULE, "log", ""),
             (MODULE, "exec", "portcullis grant p exec <program>"),
             (MODULE, "exec", ""),
+            (MODULE, "prompt_text", ""),
+            (MODULE, "fs_read", "portcullis grant p read <directory>"),
+            (MODULE, "kv_get", "portcullis grant p kv"),
+            (MODULE, "http_send", "portcullis grant p http <host>"),
+            (MODULE, "env_get", "portcullis grant p env <name>"),
             (MODULE, "execute", "there is `exec`"),
-            (MODULE, "fetch", "there are `log`"),
+            (MODULE, "zzz", "there are `log`"),
             ("portcullis:core/v2", "exec", "`portcullis:core/v1`"),
             ("portcullis", "exec", "`portcullis:core/v1`"),
             (PREVIEW1, "fd_write", ""),
@@ -175,15 +177,14 @@ mod tests {
             exec: Some(ExecGrant::default()),
             ..none.clone()
         };
+        assert_eq!(missing(&given[..4], &granted), []);
+        assert_eq!(missing(&given, &granted).len(), 13, "exec grants no more");
         let late = Grants { late: true, ..none };
-        for grants in [granted, late] {
-            assert_eq!(missing(&given[..2], &grants), []);
-            assert_eq!(
-                missing(&given, &grants).len(),
-                9,
-                "what does not exist stays missing"
-            );
-        }
+        assert_eq!(
+            missing(&given, &late).len(),
+            9,
+            "what does not exist stays missing"
+        );
     }
 
     #[test]

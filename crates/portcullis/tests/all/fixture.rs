@@ -128,3 +128,31 @@ pub(crate) fn directory(
         origin: portcullis::policy::Origin::Code,
     }
 }
+
+/// Names tests that are run with each of the guests that try WASI: `wasi-probe` by 0.2, and `preview1-probe`, a core module,
+/// which is asked the same by preview 1 and answers in the same words. Each test is given the guest's name.
+macro_rules! tests_by_wasi {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) const BY_WASI: &[(&str, fn())] = &[$(
+            (concat!(module_path!(), "::", stringify!($name)), || $name("wasi-probe")),
+            (concat!(module_path!(), "::", stringify!($name), "::preview1"), || {
+                if $crate::fixture::has_preview1() {
+                    $name($crate::fixture::PREVIEW1);
+                }
+            }),
+        )*];
+    };
+}
+pub(crate) use tests_by_wasi;
+
+/// The guest that tries WASI preview 1.
+pub(crate) const PREVIEW1: &str = "preview1-probe";
+
+/// Whether it was built: not every machine has a compiler for that.
+pub(crate) fn has_preview1() -> bool {
+    let built = portcullis_testkit::interpreted(PREVIEW1).is_some();
+    if !built {
+        println!("SKIP {PREVIEW1}: the guest is not built");
+    }
+    built
+}

@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use portcullis::policy::{FsAccess, Grants};
-use portcullis_testkit::tests;
 
-use crate::fixture::{Fixture, args, block_on, directory, none};
+use crate::fixture::{Fixture, args, block_on, directory, none, tests_by_wasi};
 
-tests![no_row_of_changes_puts_anything_where_it_is_executed];
+tests_by_wasi![no_row_of_changes_puts_anything_where_it_is_executed];
 
 /// What the guest writes; nothing else in the tree says this.
 const PLANTED: &str = "planted";
@@ -135,7 +134,7 @@ fn holds_planted(path: &Path) -> bool {
     kind.is_symlink() || fs::read_to_string(path).unwrap() == PLANTED
 }
 
-fn no_row_of_changes_puts_anything_where_it_is_executed() {
+fn no_row_of_changes_puts_anything_where_it_is_executed(guest: &'static str) {
     let fixture = Fixture::new();
     let grants = Grants {
         fs: vec![directory(&fixture.path(), "/data", FsAccess::ReadWrite)],
@@ -143,7 +142,7 @@ fn no_row_of_changes_puts_anything_where_it_is_executed() {
     };
     let (mut done, mut refused) = (0, 0);
     block_on(async {
-        let mut instance = fixture.instance("wasi-probe", grants).await;
+        let mut instance = fixture.instance(guest, grants).await;
         for row in 1..=ROWS {
             let top = fixture.path().join(row.to_string());
             make_tree(&top);

@@ -10,35 +10,44 @@ use portcullis::policy::{Code, FsAccess, Grants, Limits};
 use portcullis_testkit::tests;
 
 use crate::files::act;
-use crate::fixture::{Fixture, args, block_on, directory, none};
+use crate::fixture::{
+    Fixture, PREVIEW1, args, block_on, directory, has_preview1, none, tests_by_wasi,
+};
 
 tests![
+    plain_calls_and_wasi_write_so_much_together,
+    a_file_counts_as_long_as_a_stream_keeps_it,
+    streams_are_held_in_a_number,
+    listings_are_held_by_their_names,
+    what_cannot_be_written_at_all_is_refused,
+    listings_of_preview_1_are_held_by_their_names,
+    a_listing_goes_on_where_it_was,
+];
+
+tests_by_wasi![
     every_way_of_writing_counts_to_its_last_byte,
     making_a_file_longer_counts_and_shorter_gives_nothing_back,
     what_is_skipped_counts_as_written,
     what_was_not_written_does_not_count,
-    plain_calls_and_wasi_write_so_much_together,
     a_thousand_refusals_are_one_line_of_the_trail,
     one_call_reads_and_writes_at_most_so_much,
     opening_listing_and_changing_count_as_calls,
     reading_and_writing_what_is_open_counts_as_nothing,
     a_rate_is_the_plugins_own_and_refused_calls_count,
     files_and_directories_are_held_in_a_number,
-    a_file_counts_as_long_as_a_stream_keeps_it,
-    streams_are_held_in_a_number,
-    listings_are_held_by_their_names,
     only_regular_files_and_directories_are_opened,
 ];
 
 /// A directory `/data` to write and one `/source` to read.
 struct Place {
+    guest: &'static str,
     fixture: Fixture,
     data: PathBuf,
     source: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    fn new(guest: &'static str) -> Self {
         let fixture = Fixture::new();
         let (data, source) = (fixture.path().join("data"), fixture.path().join("source"));
         fs::create_dir_all(&data).unwrap();
@@ -46,6 +55,7 @@ impl Place {
         fs::write(source.join("source"), vec![b's'; 100_000]).unwrap();
         fs::write(data.join("file"), "text").unwrap();
         Self {
+            guest,
             fixture,
             data,
             source,
@@ -66,7 +76,7 @@ impl Place {
     fn run(&self, limits: Limits, words: &[&str]) -> (String, Activity) {
         block_on(async {
             let grants = self.grants(limits);
-            let mut instance = self.fixture.instance("wasi-probe", grants).await;
+            let mut instance = self.fixture.instance(self.guest, grants).await;
             let answer = instance.run(&args(words)).await.unwrap().unwrap();
             (answer, instance.activity().clone())
         })
@@ -100,13 +110,19 @@ fn calls(times: u32) -> Limits {
     }
 }
 
-const WAYS: [&str; 8] = [
-    "write", "size", "gap", "stream", "append", "blocking", "zeroes", "splice",
-];
+/// The ways of writing that a guest has.
+fn ways(guest: &str) -> &'static [&'static str] {
+    match guest {
+        PREVIEW1 => &["write", "size", "gap", "stream", "append", "seek"],
+        _ => &[
+            "write", "size", "gap", "stream", "append", "blocking", "zeroes", "splice",
+        ],
+    }
+}
 
-fn every_way_of_writing_counts_to_its_last_byte() {
-    let place = Place::new();
-    for way in WAYS {
+fn every_way_of_writing_counts_to_its_last_byte(guest: &'static str) {
+    let place = Place::new(guest);
+    for way in ways(guest) {
         let fill = |bytes| place.say(total(10_000), &["fill", "/data/new", way, bytes]);
         assert_eq!(fill("10000"), "10000, done", "{way}");
         assert_eq!(place.length("new"), 10_000, "{way}");
@@ -120,10 +136,11 @@ fn every_way_of_writing_counts_to_its_last_byte() {
         );
         assert_eq!(place.length("new"), 0, "{way}");
     }
-    // A stream takes what fits, and a call that would not fit is refused whole.
+    // A stream of 0.2 takes what fits, and a call that would not fit is refused whole.
+    let fits = if guest == PREVIEW1 { "1000" } else { "1500" };
     assert_eq!(
         place.say(total(1500), &["fill", "/data/new", "stream", "2000"]),
-        "1500, quota"
+        format!("{fits}, quota")
     );
     assert_eq!(
         place.say(total(1500), &["fill", "/data/new", "write", "2000"]),
@@ -132,8 +149,8 @@ fn every_way_of_writing_counts_to_its_last_byte() {
     assert_eq!(place.length("new"), 1000);
 }
 
-fn making_a_file_longer_counts_and_shorter_gives_nothing_back() {
-    let place = Place::new();
+fn making_a_file_longer_counts_and_shorter_gives_nothing_back(guest: &'static str) {
+    let place = Place::new(guest);
     let acts = [
         ("size /data/file 1004", "ok"),
         ("size /data/file 0", "ok"),
@@ -150,8 +167,8 @@ fn making_a_file_longer_counts_and_shorter_gives_nothing_back() {
     assert_eq!(place.acts(total(1000), &[&huge]), ["quota"]);
 }
 
-fn what_is_skipped_counts_as_written() {
-    let place = Place::new();
+fn what_is_skipped_counts_as_written(guest: &'static str) {
+    let place = Place::new(guest);
     let acts = [
         // Four bytes are there.
         ("stream-at /data/file 104 xxxx", "ok"),
@@ -167,8 +184,8 @@ fn what_is_skipped_counts_as_written() {
     assert_eq!(place.acts(total(1000), &[&huge]), ["quota"]);
 }
 
-fn what_was_not_written_does_not_count() {
-    let place = Place::new();
+fn what_was_not_written_does_not_count(guest: &'static str) {
+    let place = Place::new(guest);
     // Beyond any file: the system refuses, and everything is left.
     let limits = || total(u64::MAX);
     let huge = format!("size /data/file {}", u64::MAX);
@@ -191,7 +208,7 @@ fn what_was_not_written_does_not_count() {
 }
 
 fn plain_calls_and_wasi_write_so_much_together() {
-    let place = Place::new();
+    let place = Place::new("wasi-probe");
     let at = |name: &str| place.data.join(name).display().to_string();
     let say = |acts: &[&[&str]]| {
         block_on(async {
@@ -224,8 +241,8 @@ fn plain_calls_and_wasi_write_so_much_together() {
     );
 }
 
-fn a_thousand_refusals_are_one_line_of_the_trail() {
-    let place = Place::new();
+fn a_thousand_refusals_are_one_line_of_the_trail(guest: &'static str) {
+    let place = Place::new(guest);
     for way in ["write /data/file xx", "stream-at /data/file 0 xx"] {
         let (answer, activity) = place.run(total(3), &["again", "1001", way]);
         assert_eq!(answer, "ok 1, quota 1000");
@@ -250,8 +267,8 @@ fn a_thousand_refusals_are_one_line_of_the_trail() {
     }
 }
 
-fn one_call_reads_and_writes_at_most_so_much() {
-    let place = Place::new();
+fn one_call_reads_and_writes_at_most_so_much(guest: &'static str) {
+    let place = Place::new(guest);
     let limits = |file_read, file_write| Limits {
         file_read,
         file_write,
@@ -275,6 +292,9 @@ fn one_call_reads_and_writes_at_most_so_much() {
     };
     assert_eq!(fill(10), "5000, done");
     assert_eq!(fill(0), "0, quota");
+    if guest == PREVIEW1 {
+        return;
+    }
     let splice = |bytes| {
         place.say(
             limits(bytes, 5000),
@@ -284,10 +304,10 @@ fn one_call_reads_and_writes_at_most_so_much() {
     assert_eq!(splice(100), "5000, done");
 }
 
-fn opening_listing_and_changing_count_as_calls() {
+fn opening_listing_and_changing_count_as_calls(guest: &'static str) {
     // The rates are the plugin's: each act has a host of its own.
     let run = |times, act| {
-        let place = Place::new();
+        let place = Place::new(guest);
         fs::create_dir(place.data.join("sub")).unwrap();
         place.run(calls(times), &["again", "9", act])
     };
@@ -321,8 +341,8 @@ fn opening_listing_and_changing_count_as_calls() {
     }
 }
 
-fn reading_and_writing_what_is_open_counts_as_nothing() {
-    let place = Place::new();
+fn reading_and_writing_what_is_open_counts_as_nothing(guest: &'static str) {
+    let place = Place::new(guest);
     let fill = |way| place.say(calls(20), &["fill", "/data/new", way, "30000"]);
     assert_eq!(fill("write"), "30000, done");
     assert_eq!(fill("stream"), "30000, done");
@@ -330,15 +350,15 @@ fn reading_and_writing_what_is_open_counts_as_nothing() {
     assert_eq!(stats, "100, done");
 }
 
-fn a_rate_is_the_plugins_own_and_refused_calls_count() {
-    let place = Place::new();
+fn a_rate_is_the_plugins_own_and_refused_calls_count(guest: &'static str) {
+    let place = Place::new(guest);
     let again = || place.say(calls(5), &["again", "5", "read /data/absent"]);
     assert_eq!(again(), "no-entry 5");
     assert_eq!(again(), "quota 5", "another instance");
 }
 
-fn files_and_directories_are_held_in_a_number() {
-    let place = Place::new();
+fn files_and_directories_are_held_in_a_number(guest: &'static str) {
+    let place = Place::new(guest);
     let hold = |what, path, times| place.say(Limits::default(), &["hold-twice", what, path, times]);
     let full = "128, quota; 128, quota";
     assert_eq!(hold("files", "/data/file", "1000"), full);
@@ -359,14 +379,14 @@ fn files_and_directories_are_held_in_a_number() {
 }
 
 fn a_file_counts_as_long_as_a_stream_keeps_it() {
-    let place = Place::new();
+    let place = Place::new("wasi-probe");
     let words = ["hold-twice", "orphans", "/data/file", "1000"];
     let held = place.say(Limits::default(), &words);
     assert_eq!(held, "128, quota; 128, quota");
 }
 
 fn streams_are_held_in_a_number() {
-    let place = Place::new();
+    let place = Place::new("wasi-probe");
     for what in ["readers", "writers"] {
         let words = ["hold-twice", what, "/data/file", "1000"];
         let (answer, activity) = place.run(Limits::default(), &words);
@@ -376,7 +396,7 @@ fn streams_are_held_in_a_number() {
 }
 
 fn listings_are_held_by_their_names() {
-    let place = Place::new();
+    let place = Place::new("wasi-probe");
     let many = place.data.join("many");
     fs::create_dir(&many).unwrap();
     for name in 0..2046 {
@@ -393,8 +413,8 @@ fn listings_are_held_by_their_names() {
     assert_eq!(listed.lines().count(), 2046);
 }
 
-fn only_regular_files_and_directories_are_opened() {
-    let place = Place::new();
+fn only_regular_files_and_directories_are_opened(guest: &'static str) {
+    let place = Place::new(guest);
     let at = |name| place.data.join(name);
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), mode).unwrap();
@@ -433,4 +453,59 @@ fn only_regular_files_and_directories_are_opened() {
         answers,
         ["ok", "ok", "not-permitted", "is-directory", "ok", "ok"]
     );
+}
+
+fn what_cannot_be_written_at_all_is_refused() {
+    if !has_preview1() {
+        return;
+    }
+    let place = Place::new(PREVIEW1);
+    let limits = Limits {
+        file_write: 0,
+        ..Limits::default()
+    };
+    // No bytes of so many would have a guest try for ever.
+    for way in ["write", "stream", "append"] {
+        let answer = place.say(limits.clone(), &["fill", "/data/new", way, "1"]);
+        assert_eq!(answer, "0, quota", "{way}");
+    }
+}
+
+fn listings_of_preview_1_are_held_by_their_names() {
+    if !has_preview1() {
+        return;
+    }
+    let place = Place::new(PREVIEW1);
+    let many = place.data.join("many");
+    fs::create_dir(&many).unwrap();
+    for name in 0..2046 {
+        fs::write(many.join(name.to_string()), "").unwrap();
+    }
+    let words = ["hold-twice", "listings", "/data/many", "1000"];
+    let (answer, activity) = place.run(Limits::default(), &words);
+    assert_eq!(answer, "64, quota; 64, quota");
+    assert_eq!(activity.denials[0].code, Code::FsHandles);
+}
+
+fn a_listing_goes_on_where_it_was() {
+    if !has_preview1() {
+        return;
+    }
+    let place = Place::new(PREVIEW1);
+    let many = place.data.join("many");
+    fs::create_dir(&many).unwrap();
+    let mut names: Vec<_> = (0..700)
+        .map(|name| format!("{name}{}", "x".repeat(name % 200)))
+        .collect();
+    for name in &names {
+        fs::write(many.join(name), "").unwrap();
+    }
+    names.sort();
+    // By some hundred calls, and the directory is looked through once.
+    let (answer, activity) = place.run(calls(2), &["list", "/data/many"]);
+    assert!(activity.denials.is_empty(), "{:?}", activity.denials);
+    assert_eq!(answer, names.join("\n"));
+    let _socket = UnixListener::bind(many.join("socket")).unwrap();
+    let answer = place.say(Limits::default(), &["list", "/data/many"]);
+    assert_eq!(answer.lines().count(), 701);
 }

@@ -33,6 +33,7 @@ mod memory;
 mod native;
 mod net;
 mod paths;
+mod preview1;
 mod prompt;
 mod reglet;
 mod repeatable;
@@ -70,9 +71,10 @@ fn main() -> std::process::ExitCode {
         env::TESTS,
         exec::TESTS,
         files::TESTS,
-        fs_guard::TESTS,
-        fs_guard_random::TESTS,
+        fs_guard::BY_WASI,
+        fs_guard_random::BY_WASI,
         fs_limits::TESTS,
+        fs_limits::BY_WASI,
         killed_host::TESTS,
         kv::TESTS,
         log::TESTS,
@@ -80,11 +82,14 @@ fn main() -> std::process::ExitCode {
         native::TESTS,
         paths::plain::TESTS,
         paths::races::TESTS,
-        paths::wasi::TESTS,
+        paths::races::BY_WASI,
+        paths::wasi::BY_WASI,
+        preview1::TESTS,
         prompt::TESTS,
         repeatable::TESTS,
         resources::TESTS,
         wasi::TESTS,
+        wasi::BY_WASI,
         wasi_command::TESTS,
     ]
     .concat();

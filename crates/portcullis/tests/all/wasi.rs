@@ -3,19 +3,20 @@
 use portcullis::policy::{FsAccess, FsGrant, FsKind, Grants};
 use portcullis_testkit::tests;
 
-use crate::fixture::{Fixture, args, block_on, directory, programs};
+use crate::fixture::{Fixture, args, block_on, directory, programs, tests_by_wasi};
 
-tests![
+tests![the_network_is_not_there,];
+
+tests_by_wasi![
     the_guest_sees_only_variables_that_were_granted,
     files_are_there_as_far_as_they_were_granted,
-    the_network_is_not_there,
     clocks_and_random_numbers_are_there,
 ];
 
-fn probe(fixture: &Fixture, grants: Grants, words: &[&str]) -> Result<String, String> {
+fn probe(guest: &str, fixture: &Fixture, grants: Grants, words: &[&str]) -> Result<String, String> {
     block_on(async {
         fixture
-            .instance("wasi-probe", grants)
+            .instance(guest, grants)
             .await
             .run(&args(words))
             .await
@@ -23,29 +24,32 @@ fn probe(fixture: &Fixture, grants: Grants, words: &[&str]) -> Result<String, St
     })
 }
 
-fn the_guest_sees_only_variables_that_were_granted() {
+fn the_guest_sees_only_variables_that_were_granted(guest: &'static str) {
     let fixture = Fixture::new();
-    assert_eq!(probe(&fixture, programs(&[]), &["env"]), Ok(String::new()));
+    assert_eq!(
+        probe(guest, &fixture, programs(&[]), &["env"]),
+        Ok(String::new())
+    );
     let grants = Grants {
         env: vec!["VISIBLE".to_owned(), "ABSENT".to_owned()],
         ..programs(&[])
     };
     assert_eq!(
-        probe(&fixture, grants, &["env"]),
+        probe(guest, &fixture, grants, &["env"]),
         Ok("VISIBLE=yes\n".to_owned())
     );
     let all = Grants {
         env: vec!["*".to_owned()],
         ..programs(&[])
     };
-    let seen = probe(&fixture, all, &["env"]).unwrap();
+    let seen = probe(guest, &fixture, all, &["env"]).unwrap();
     assert!(
         seen.contains("VISIBLE=yes\n") && !seen.contains("MY_TOKEN"),
         "{seen}"
     );
 }
 
-fn files_are_there_as_far_as_they_were_granted() {
+fn files_are_there_as_far_as_they_were_granted(guest: &'static str) {
     let fixture = Fixture::new();
     let base = fixture.path();
     for (name, text) in [("open/a.txt", "inside"), ("secret.txt", "outside")] {
@@ -63,10 +67,15 @@ fn files_are_there_as_far_as_they_were_granted() {
     };
 
     assert_eq!(
-        probe(&fixture, with(FsAccess::Read), &["read", "/data/a.txt"]),
+        probe(
+            guest,
+            &fixture,
+            with(FsAccess::Read),
+            &["read", "/data/a.txt"]
+        ),
         Ok("inside".to_owned())
     );
-    assert!(probe(&fixture, none(), &["read", "/data/a.txt"]).is_err());
+    assert!(probe(guest, &fixture, none(), &["read", "/data/a.txt"]).is_err());
     // A single file is for commands: the guest does not see it.
     let file = || Grants {
         fs: vec![
@@ -78,14 +87,20 @@ fn files_are_there_as_far_as_they_were_granted() {
         ],
         ..programs(&[])
     };
-    assert!(probe(&fixture, file(), &["read", "/data/a.txt"]).is_ok());
-    assert!(probe(&fixture, file(), &["read", "/file"]).is_err());
+    assert!(probe(guest, &fixture, file(), &["read", "/data/a.txt"]).is_ok());
+    assert!(probe(guest, &fixture, file(), &["read", "/file"]).is_err());
     for escape in ["/data/../secret.txt", "/data/link", "/secret.txt"] {
-        let answer = probe(&fixture, with(FsAccess::ReadWrite), &["read", escape]);
+        let answer = probe(
+            guest,
+            &fixture,
+            with(FsAccess::ReadWrite),
+            &["read", escape],
+        );
         assert!(answer.is_err(), "{escape}: {answer:?}");
     }
     assert!(
         probe(
+            guest,
             &fixture,
             with(FsAccess::Read),
             &["write", "/data/new.txt", "x"]
@@ -95,6 +110,7 @@ fn files_are_there_as_far_as_they_were_granted() {
     assert!(!base.join("open/new.txt").exists());
     assert!(
         probe(
+            guest,
             &fixture,
             with(FsAccess::ReadWrite),
             &["write", "/data/new.txt", "x"]
@@ -115,6 +131,7 @@ fn the_network_is_not_there() {
     listener.accept().unwrap();
     listener.set_nonblocking(true).unwrap();
     let answer = probe(
+        "wasi-probe",
         &Fixture::new(),
         programs(&[]),
         &["connect", "127.0.0.1", &port],
@@ -127,17 +144,17 @@ fn the_network_is_not_there() {
     );
 }
 
-fn clocks_and_random_numbers_are_there() {
+fn clocks_and_random_numbers_are_there(guest: &'static str) {
     let fixture = Fixture::new();
     assert!(
-        probe(&fixture, programs(&[]), &["clock"])
+        probe(guest, &fixture, programs(&[]), &["clock"])
             .unwrap()
             .parse::<u64>()
             .unwrap()
             > 1_700_000_000
     );
     assert_eq!(
-        probe(&fixture, programs(&[]), &["random", "32"]),
+        probe(guest, &fixture, programs(&[]), &["random", "32"]),
         Ok("32".to_owned())
     );
 }

@@ -31,7 +31,7 @@ tests![
     time_and_memory_are_bounded,
     sockets_are_said_not_to_be_there,
     both_a_command_and_a_reactor_is_neither,
-    a_command_made_by_go_is_told_what_else_it_can_be,
+    a_command_made_by_go_stays_a_core_module,
     a_reactor_is_told_what_it_is,
     all_that_is_not_there_is_told_before_it_runs,
     a_module_says_nothing_of_itself_that_its_component_would_have,
@@ -382,13 +382,41 @@ fn both_a_command_and_a_reactor_is_neither() {
     assert!(notes.contains("both `_start` and `_initialize`"), "{notes}");
 }
 
-fn a_command_made_by_go_is_told_what_else_it_can_be() {
-    let error = refused(module(
-        r#"(module (@custom "go:buildid" "x") (memory (export "memory") 1) (func (export "_start")))"#,
-    ));
-    assert_eq!(error.code(), "P0604");
-    let notes = error.diagnostic().notes.join("\n");
-    assert!(notes.contains("made by Go"), "{notes}");
+fn a_command_made_by_go_stays_a_core_module() {
+    // It takes it that its memory is as large as it made it: with what the adapter takes there would be more pages.
+    let text = |go: &str| {
+        format!(
+            r#"(module {go} (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+                (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                (memory (export "memory") 1)
+                (func (export "_start")
+                    (if (call $sizes (i32.const 0) (i32.const 4)) (then unreachable))
+                    (call $exit (i32.add (i32.mul (memory.size) (i32.const 256)) (i32.add (memory.size) (i32.load (i32.const 0)))))))"#
+        )
+    };
+    let of_go = module(&text(r#"(@custom "go:buildid" "x")"#));
+    assert_eq!(Kind::of(&of_go), Kind::WasiCommand);
+    let stage = Stage::new();
+    let (ended, _, _) = stage.run(of_go, none(), &["one", "two"]);
+    assert_eq!(
+        ended.unwrap(),
+        4,
+        "a page, and three arguments; the low eight bits"
+    );
+    let (ended, _, _) = stage.run(module(&text("")), none(), &["one", "two"]);
+    assert!(
+        ended.unwrap() > 4,
+        "the twin has a part of its memory taken"
+    );
+    let wants_more = module(
+        r#"(module (@custom "go:buildid" "x") (import "env" "f" (func)) (memory (export "memory") 1) (func (export "_start")))"#,
+    );
+    let error = refused(wants_more);
+    assert_eq!(error.code(), "P0603", "{error}");
+    let no_start = module(
+        r#"(module (@custom "go:buildid" "x") (memory (export "memory") 1) (func (export "_start") (param i32)))"#,
+    );
+    assert_eq!(refused(no_start).code(), "P0604");
 }
 
 fn a_reactor_is_told_what_it_is() {

@@ -60,6 +60,7 @@ impl<'a> Offer<'a> {
             manifest: candidate.text.clone(),
             source: candidate.source.clone(),
             resolved: candidate.resolved(),
+            listing: candidate.package.listing().map(str::to_owned),
             tier: candidate.evidence.tier.name().to_owned(),
             signer: candidate.evidence.signer.map(|key| key.hex()),
             signature: candidate.evidence.signature.as_ref().map(detached),
@@ -167,6 +168,7 @@ impl<'a> Offer<'a> {
                 .iter()
                 .map(|what| format!("it says of itself: \"{what}\"")),
         );
+        lines.extend(candidate.package.no_signatures().map(str::to_owned));
         if candidate.manifest.asks.is_empty() {
             lines.push("it asks for nothing".to_owned());
         }

@@ -122,6 +122,7 @@ fn is_of_clawft(code: &Code) -> bool {
         Code::Clawft { .. } => true,
         Code::Component { .. }
         | Code::Command { .. }
+        | Code::CoreCommand(_)
         | Code::Module(_)
         | Code::Fledge(_)
         | Code::Reglet(_) => false,
@@ -133,6 +134,7 @@ fn of(entry: &AnyEntry) -> wasmtime::Result<&Entry> {
         AnyEntry::Clawft(entry) => Ok(entry),
         AnyEntry::Component(_)
         | AnyEntry::Command(_)
+        | AnyEntry::CoreCommand(_)
         | AnyEntry::Module(_)
         | AnyEntry::Fledge(_)
         | AnyEntry::Reglet(_) => Err(wasmtime::Error::msg("the plugin is of another world")),

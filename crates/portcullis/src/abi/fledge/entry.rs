@@ -91,6 +91,7 @@ impl Call for Start<'_> {
             Code::Component { .. }
             | Code::Clawft { .. }
             | Code::Command { .. }
+            | Code::CoreCommand(_)
             | Code::Module(_)
             | Code::Reglet(_) => false,
         }

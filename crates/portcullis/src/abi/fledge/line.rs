@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// What of the line only a shell can do, or that it is no line.
-pub(super) fn argv(line: &str) -> Result<Vec<String>, String> {
+pub(crate) fn argv(line: &str) -> Result<Vec<String>, String> {
     if let Some(special) = special(line) {
         return Err(format!("`{special}` needs a shell, and none was granted"));
     }

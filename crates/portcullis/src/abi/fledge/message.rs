@@ -12,7 +12,7 @@ const MAX_ENTRIES: usize = 1000;
 /// A message of a plugin.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Message {
+pub(crate) enum Message {
     /// Asks for a text.
     Prompt {
         /// Echoed in the answer.
@@ -121,7 +121,11 @@ impl Message {
     ///
     /// # Errors
     /// What is wrong with it, as a clause; it may quote the message.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        // A derived reader takes a list of the fields too, which nobody documents.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err("a message is an object of JSON".to_owned());
+        }
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
 }
@@ -191,6 +195,7 @@ mod tests {
             json!({"type": "log", "level": 1, "message": "m"}),
             json!({"text": "a"}),
             json!([]),
+            json!(["output", "a"]),
             json!(null),
         ] {
             assert!(parse(wrong.clone()).is_err(), "{wrong}");

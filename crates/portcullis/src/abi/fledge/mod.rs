@@ -6,10 +6,9 @@
 mod answer;
 mod entry;
 mod exec;
-mod files;
 mod init;
 mod line;
-pub(crate) mod message;
+mod message;
 mod said;
 mod send;
 mod slot;
@@ -112,6 +111,11 @@ impl FledgeState {
         }
     }
 
+    /// Whether it may write so many bytes more to its streams. Those that it may not are counted as dropped.
+    pub(crate) fn may_say(&mut self, bytes: u64) -> bool {
+        self.said.take(bytes)
+    }
+
     /// Bytes that it wanted to write and were dropped, and lines of log, since this was asked the last time.
     pub(crate) fn take_dropped(&mut self) -> Option<String> {
         self.said.take_dropped()
@@ -128,7 +132,6 @@ struct Exited(i32);
 pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     preview1::link(&mut linker)?;
-    files::link(&mut linker)?;
     linker.func_wrap_async(MODULE, "send", |mut caller, (at, length): (i32, i32)| {
         Box::new(async move { send::send(&mut caller, at, length).await })
     })?;

@@ -133,12 +133,12 @@ impl From<Over> for Ended {
 }
 
 /// Writes an answer out.
-pub(super) fn encode<T: Serialize>(answer: Result<T, Error>) -> Vec<u8> {
+pub(super) fn encode<T: Serialize, E: Serialize>(answer: Result<T, E>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
-    enum Answer<T> {
+    enum Answer<T, E> {
         Ok(T),
-        Error(Error),
+        Error(E),
     }
     let answer = match answer {
         Ok(value) => Answer::Ok(value),

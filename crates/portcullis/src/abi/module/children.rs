@@ -71,7 +71,10 @@ async fn begin(state: &mut State, command: wire::Command) -> Result<Started, Err
         return Err(Refused::from(GuestError::Limit).into());
     }
     let modes = modes(command.stdio);
-    let child = state.gate.spawn(command.into(), modes).await?;
+    state.gate.work_on(command.request_id.as_deref());
+    let spawned = state.gate.spawn(command.into(), modes).await;
+    state.gate.work_on(None);
+    let child = spawned?;
     let number = state.module().children.add(child);
     number
         .map(|child| Started { child })

@@ -1,16 +1,23 @@
 //! The core-module form of our world, for languages without component tooling: JSON behind packed pointers.
 //!
-//! `docs/interfaces.md` is its contract. A guest exports `memory`, `allocate` and `run`, and imports from `MODULE` what
+//! `docs/interfaces.md` is its contract. Functions that wait for nothing but their answer are an [`ask::Ask`] each; commands
+//! that run beside the guest are `children`. A guest exports `memory`, `allocate` and `run`, and imports from `MODULE` what
 //! it was granted.
 
 mod answer;
+mod ask;
 mod children;
 mod entry;
+mod env;
+mod fs;
+mod http;
+mod kv;
 mod log;
+mod prompt;
 pub(crate) mod wire;
 
 use portcullis_audit::Masked;
-use portcullis_policy::Grants;
+use portcullis_policy::{Capability, Grants};
 use tokio::io::AsyncWrite;
 use wasmtime::{AsContextMut, Caller, Engine, Linker, Memory, Result, TypedFunc};
 
@@ -24,15 +31,33 @@ pub(crate) use entry::{Entry, NoRoom, REQUIRED, fit};
 
 /// The module that guests import from.
 pub(crate) const MODULE: &str = "portcullis:core/v1";
-/// What every guest may import from it.
-pub(crate) const ALWAYS: [&str; 1] = ["log"];
-/// What a guest may import from it that was granted commands.
-pub(crate) const EXEC: [&str; 5] = [
-    "exec",
-    "exec_start",
-    "exec_write",
-    "exec_poll",
-    "exec_cancel",
+
+/// Every function of it, with what it needs; `None`: it is always there.
+pub(crate) const FUNCTIONS: [(&str, Option<Capability>); 24] = [
+    ("log", None),
+    ("exec", Some(Capability::Exec)),
+    ("exec_start", Some(Capability::Exec)),
+    ("exec_write", Some(Capability::Exec)),
+    ("exec_poll", Some(Capability::Exec)),
+    ("exec_cancel", Some(Capability::Exec)),
+    ("fs_read", Some(Capability::Fs)),
+    ("fs_write", Some(Capability::Fs)),
+    ("fs_entries", Some(Capability::Fs)),
+    ("fs_stat", Some(Capability::Fs)),
+    ("fs_make_directory", Some(Capability::Fs)),
+    ("fs_remove", Some(Capability::Fs)),
+    ("fs_rename", Some(Capability::Fs)),
+    ("kv_get", Some(Capability::Kv)),
+    ("kv_set", Some(Capability::Kv)),
+    ("kv_delete", Some(Capability::Kv)),
+    ("kv_list", Some(Capability::Kv)),
+    ("kv_compare_and_swap", Some(Capability::Kv)),
+    ("http_send", Some(Capability::Http)),
+    ("env_get", Some(Capability::Env)),
+    ("prompt_text", None),
+    ("prompt_confirm", None),
+    ("prompt_choose", None),
+    ("prompt_choose_some", None),
 ];
 
 /// What an instance of a core module has besides what every instance has.
@@ -62,10 +87,41 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
     linker.func_wrap_async(MODULE, "log", |mut caller, (level, text): (i32, i64)| {
         Box::new(async move { log::log(&mut caller, level, Packed::from_wasm(text)).await })
     })?;
-    if grants.exec.is_some() || grants.late {
+    ask::link::<wire::prompt::Text>(&mut linker)?;
+    ask::link::<wire::prompt::Confirm>(&mut linker)?;
+    ask::link::<wire::prompt::Choose>(&mut linker)?;
+    ask::link::<wire::prompt::ChooseSome>(&mut linker)?;
+    let granted = |capability| grants.has(capability) || grants.late;
+    if granted(Capability::Exec) {
         link_exec(&mut linker)?;
     }
+    if granted(Capability::Fs) {
+        link_fs(&mut linker)?;
+    }
+    if granted(Capability::Kv) {
+        ask::link::<wire::kv::Get>(&mut linker)?;
+        ask::link::<wire::kv::Set>(&mut linker)?;
+        ask::link::<wire::kv::Delete>(&mut linker)?;
+        ask::link::<wire::kv::List>(&mut linker)?;
+        ask::link::<wire::kv::Swap>(&mut linker)?;
+    }
+    if granted(Capability::Http) {
+        ask::link::<wire::http::Send>(&mut linker)?;
+    }
+    if granted(Capability::Env) {
+        ask::link::<wire::env::Get>(&mut linker)?;
+    }
     Ok(linker)
+}
+
+fn link_fs(linker: &mut Linker<State>) -> Result<()> {
+    ask::link::<wire::fs::Read>(linker)?;
+    ask::link::<wire::fs::Write>(linker)?;
+    ask::link::<wire::fs::Entries>(linker)?;
+    ask::link::<wire::fs::Stat>(linker)?;
+    ask::link::<wire::fs::MakeDirectory>(linker)?;
+    ask::link::<wire::fs::Remove>(linker)?;
+    ask::link::<wire::fs::Rename>(linker)
 }
 
 fn link_exec(linker: &mut Linker<State>) -> Result<()> {
@@ -138,7 +194,10 @@ async fn exec(caller: &mut Caller<'_, State>, request: Packed) -> Result<i64> {
     let command = wire::exec(request.bytes(&guest.memory, caller)?);
     let completed = match command {
         Ok(command) => {
-            let ran = caller.data_mut().gate.exec(command.into()).await;
+            let gate = &mut caller.data_mut().gate;
+            gate.work_on(command.request_id.as_deref());
+            let ran = gate.exec(command.into()).await;
+            gate.work_on(None);
             ran.map_err(Error::from)
         }
         Err(malformed) => {

@@ -352,18 +352,11 @@ impl Gate {
             FsAccess::Read => "read",
             FsAccess::ReadWrite => "write",
         };
-        let command = [
-            "portcullis",
-            "grant",
-            grants.plugin.as_str(),
-            right,
-            &call.path,
-        ];
         // A link is followed no further by granting where it lies.
         let by_path = matches!(code, Code::FsNotGranted | Code::FsReadOnly);
-        let remedies = by_path.then(|| Remedy {
-            text: format!("to let the plugin {right} that"),
-            command: Some(command.map(str::to_owned).to_vec()),
+        let remedies = by_path.then(|| {
+            let text = format!("to let the plugin {right} that");
+            Remedy::grant(&grants.plugin, text, &[right, &call.path])
         });
         Some(Denial {
             code,

@@ -120,6 +120,7 @@ impl Spot {
             git_dirs,
             completes,
             kept: Vec::new(),
+            own: false,
         }
     }
 

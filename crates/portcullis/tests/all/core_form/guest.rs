@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use portcullis::audit::{Memory, Sink};
 use portcullis::policy::{Grants, HostEnvironment};
-use portcullis::{CallError, GuestStdio, Host, Instance, LoadError, Plugin, Source};
+use portcullis::{CallError, GuestStdio, Host, HostBuilder, Instance, LoadError, Plugin, Source};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 /// The parts of a module that a test changes.
@@ -73,10 +73,18 @@ pub(super) fn text(text: &str) -> (String, String) {
 impl Guest {
     /// A guest that asks `exec` for this and says the answer to the log.
     pub(super) fn exec(request: &str) -> Self {
+        Self::asks("exec", request)
+    }
+
+    /// A guest that asks a function for this and says the answer to the log.
+    pub(super) fn asks(function: &str, request: &str) -> Self {
         let (data, at) = text(request);
+        let import = format!(
+            r#"(import "portcullis:core/v1" "{function}" (func $asked (param i64) (result i64)))"#
+        );
         Self {
-            rest: format!("{LOG} {EXEC} {data}"),
-            run: format!("(call $log (i32.const 2) (call $exec {at})) {OK}"),
+            rest: format!("{LOG} {import} {data}"),
+            run: format!("(call $log (i32.const 2) (call $asked {at})) {OK}"),
             ..Self::default()
         }
     }
@@ -139,6 +147,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// One whose host has more than the least.
+    pub(super) fn with(set: impl FnOnce(HostBuilder) -> HostBuilder) -> Self {
         let project = tempfile::tempdir().unwrap();
         let trail = Arc::new(Memory::new());
         let sink: Arc<dyn Sink> = trail.clone();
@@ -152,7 +165,7 @@ impl Stage {
             .host_env(HostEnvironment::new(env.to_vec()))
             .guest_stdio(GuestStdio::default().stderr(move || stderr.clone()));
         Self {
-            host: host.build().unwrap(),
+            host: set(host).build().unwrap(),
             trail,
             project,
             said,
@@ -166,6 +179,16 @@ impl Stage {
     pub(super) async fn start(&self, guest: &Guest, grants: Grants) -> Result<Instance, CallError> {
         let plugin = self.load(guest.assemble(), grants).await.unwrap();
         plugin.instantiate("test").await
+    }
+
+    /// What a function answers to this.
+    pub(super) fn asked(&self, grants: Grants, function: &str, request: &str) -> serde_json::Value {
+        crate::fixture::block_on(async {
+            let guest = Guest::asks(function, request);
+            let mut instance = self.start(&guest, grants).await.unwrap();
+            assert_eq!(instance.run(&[]).await.unwrap(), Ok(String::new()));
+        });
+        self.answer()
     }
 
     /// What guests said so far.

@@ -78,10 +78,10 @@ fn a_module_of_another_kind_is_told_what_it_lacks() {
         notes.contains("lacks the exports `allocate`, `run`"),
         "{notes}"
     );
-    let reglet = r#"(module (import "reglet_host" "log_message" (func (param i64))))"#;
-    let error = refused(reglet, none());
+    let extism = r#"(module (import "extism:host/env" "log_info" (func (param i64))))"#;
+    let error = refused(extism, none());
     assert!(
-        error.to_string().contains("a core module for Reglet"),
+        error.to_string().contains("a core module for Extism"),
         "{error}"
     );
 }

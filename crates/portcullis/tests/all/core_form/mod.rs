@@ -1,5 +1,6 @@
 //! Plugins in the core-module form.
 
+mod asks;
 mod beside;
 mod guest;
 mod hostile;
@@ -7,5 +8,12 @@ mod load;
 mod run;
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    [beside::TESTS, hostile::TESTS, load::TESTS, run::TESTS].concat()
+    [
+        asks::TESTS,
+        beside::TESTS,
+        hostile::TESTS,
+        load::TESTS,
+        run::TESTS,
+    ]
+    .concat()
 }

@@ -26,6 +26,9 @@ portcullis_testkit::tests![
     a_flood_of_files,
     a_flood_of_files_from_run_to_run,
     a_flood_by_holes_in_files,
+    a_flood_of_names,
+    a_flood_of_names_from_run_to_run,
+    a_flood_into_one_file,
     a_info_the_host_is_not_told_of_without_grants,
     a_env_only_what_was_granted_by_name,
     a_hardlink_the_project_is_not_linked_into_what_is_written,
@@ -209,6 +212,7 @@ fn a_flood_of_questions_has_a_rate() {
 fn one_mebibyte(grants: &mut portcullis::policy::Grants) {
     give_data(grants);
     grants.limits.total_file_write = 1 << 20;
+    grants.limits.data_file = u64::MAX;
 }
 
 fn a_flood_of_files() {
@@ -256,6 +260,109 @@ fn a_flood_by_holes_in_files() {
         .probe(with(one_mebibyte), &["extend", "/plugin/a", "1000"])
         .unwrap();
     assert!(ran.stdout.contains("ok ()"), "{}", ran.stdout);
+}
+
+fn four_names(grants: &mut portcullis::policy::Grants) {
+    give_data(grants);
+    grants.limits.data_files = 4;
+}
+
+/// How the files of a directory of its own are refused: no room, or one of them too long.
+const NO_ROOM: &str = "(os error 19)";
+const TOO_BIG: &str = "(os error 22)";
+
+fn codes(ran: &super::stage::Ran) -> Vec<&str> {
+    let denials = ran.activity.denials.iter();
+    denials.map(|denial| denial.code.as_str()).collect()
+}
+
+fn a_flood_of_names() {
+    let stage = Stage::new();
+    let paths = ["/plugin/a", "/plugin/b", "/plugin/c/d"];
+    let Some(ran) = stage.probe(with(four_names), &["mkdir", "/plugin/c"]) else {
+        return;
+    };
+    assert!(ran.stdout.contains("ok ()"), "{}", ran.stdout);
+    let act = |words: &[&str]| stage.probe(with(four_names), words).unwrap();
+    let ran = act(&[&["write", "x"], &paths[..], &["/plugin/e"]].concat());
+    assert_eq!(ran.stdout.matches("ok ()").count(), 3, "{}", ran.stdout);
+    assert_eq!(ran.stdout.matches(NO_ROOM).count(), 1, "{}", ran.stdout);
+    assert_eq!(codes(&ran), ["P0308"]);
+    for words in [
+        &["write", "x", "/plugin/e", "/plugin/f", "/plugin/c/g"][..],
+        &["append", "x", "/plugin/e"],
+        &["mkdir", "/plugin/e"],
+        &["symlink", "a", "/plugin/e"],
+        &["hardlink", "/plugin/a", "/plugin/e"],
+    ] {
+        let ran = act(words);
+        assert!(ran.stdout.contains(NO_ROOM), "{words:?}: {}", ran.stdout);
+        assert!(!ran.stdout.contains("ok"), "{words:?}: {}", ran.stdout);
+        assert_eq!(codes(&ran), ["P0308"], "told once");
+    }
+    // What is there is written and read as before, and makes room when it goes.
+    let ran = act(&[&["write", "y"], &paths[..]].concat());
+    assert_eq!(ran.stdout.matches("ok ()").count(), 3, "{}", ran.stdout);
+    assert!(act(&["read", "/plugin/a"]).stdout.contains("ok \"y\""));
+    assert!(
+        act(&["rename", "/plugin/a", "/plugin/z"])
+            .stdout
+            .contains("ok")
+    );
+    assert!(act(&["remove", "/plugin/z"]).stdout.contains("ok"));
+    assert!(act(&["write", "x", "/plugin/e"]).stdout.contains("ok"));
+}
+
+fn a_flood_of_names_from_run_to_run() {
+    let stage = Stage::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let path = format!("/plugin/{name}");
+        if stage
+            .probe(with(four_names), &["write", "", &path])
+            .is_none()
+        {
+            return;
+        }
+    }
+    assert_eq!(std::fs::read_dir(stage.own_data()).unwrap().count(), 4);
+}
+
+fn a_flood_into_one_file() {
+    let stage = Stage::new();
+    let grants = || {
+        with(|grants| {
+            give_data(grants);
+            grants.limits.data_file = 1 << 20;
+        })
+    };
+    let Some(ran) = stage.probe(grants(), &["fill", "/plugin/f", "2"]) else {
+        return;
+    };
+    assert!(ran.stdout.contains(TOO_BIG), "{}", ran.stdout);
+    assert_eq!(codes(&ran), ["P0308"]);
+    let length = || {
+        let file = stage.own_data().join("f");
+        std::fs::metadata(file).unwrap().len()
+    };
+    assert_eq!(length(), 1 << 20);
+    let longer = ((1 << 20) + 1).to_string();
+    for words in [
+        ["append", "x", "/plugin/f"],
+        ["extend", "/plugin/f", &longer],
+        ["extend", "/plugin/g", &longer],
+    ] {
+        let ran = stage.probe(grants(), &words).unwrap();
+        assert!(ran.stdout.contains(TOO_BIG), "{words:?}: {}", ran.stdout);
+    }
+    // One that is as long as it may be is shortened, and then appended to.
+    let ran = stage.probe(grants(), &["extend", "/plugin/f", "7"]);
+    assert!(ran.unwrap().stdout.contains("ok"));
+    let ran = stage.probe(grants(), &["append", "xyz", "/plugin/f"]);
+    assert!(ran.unwrap().stdout.contains("ok"));
+    assert_eq!(length(), 10);
+    // Another file is another.
+    let ran = stage.probe(grants(), &["fill", "/plugin/g", "1"]).unwrap();
+    assert!(ran.stdout.contains("ok 1"), "{}", ran.stdout);
 }
 
 fn a_info_the_host_is_not_told_of_without_grants() {

@@ -119,7 +119,7 @@ fn short(effect: &Effect) -> String {
 }
 
 /// The right to send any request to these hosts, as often as anybody likes.
-fn hosts(entries: &[&str]) -> Grants {
+pub(crate) fn hosts(entries: &[&str]) -> Grants {
     let rules = entries.iter().map(|entry| HttpRule::any_request(entry));
     Grants {
         http: HttpGrant {

@@ -40,6 +40,17 @@ fn main() -> Result<(), String> {
                 tell(path, std::fs::write(path, text));
             }
         }
+        ["append", text, path] => tell(path, append(path, text)),
+        ["mkdir", ref paths @ ..] => {
+            for path in paths {
+                tell(path, std::fs::create_dir_all(path));
+            }
+        }
+        ["remove", ref paths @ ..] => {
+            for path in paths {
+                tell(path, std::fs::remove_file(path));
+            }
+        }
         ["fill", path, megabytes] => tell(path, fill(path, megabytes.parse().unwrap_or(0))),
         ["extend", path, bytes] => {
             let file = std::fs::File::create(path);
@@ -117,6 +128,15 @@ fn main() -> Result<(), String> {
         _ => return Err(format!("no such act: {words:?}")),
     }
     Ok(())
+}
+
+fn append(path: &str, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    file?.write_all(text.as_bytes())
 }
 
 fn fill(path: &str, megabytes: usize) -> std::io::Result<usize> {

@@ -1,6 +1,7 @@
 //! The calls of a descriptor: those that change something ask first, the others go straight on.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use portcullis_policy::FsAct;
@@ -11,7 +12,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntryStream, ErrorCode,
     Filesize, HostDescriptor, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, StreamError};
 
 use super::handles::{LISTED, OPEN, STREAMS, Stream, names};
 use super::open::{How, Opened, open};
@@ -83,6 +84,33 @@ impl FsGuard<'_> {
     }
 }
 
+impl FsGuard<'_> {
+    /// Writes bytes to the end of a file, and says how many.
+    ///
+    /// # Errors
+    /// The file may not be written, or no more of it.
+    pub(crate) async fn append(&mut self, fd: Fd, mut bytes: Vec<u8>) -> FsResult<Filesize> {
+        bytes.truncate(most(self.gate.limits().file_write));
+        let length = bytes.len() as u64;
+        if let Some(file) = self.written(&fd)? {
+            self.fits(&file, |end| end.saturating_add(length)).await?;
+        }
+        let made = self.append_via_stream(fd)?;
+        let mut stream = self.inner.table.delete(made)?;
+        match stream.blocking_write_and_flush(bytes.into()).await {
+            Ok(()) => Ok(length),
+            Err(StreamError::Closed) => Err(ErrorCode::Io.into()),
+            Err(StreamError::Trap(error)) => Err(FsError::trap(error)),
+            Err(StreamError::LastOperationFailed(error)) if error.is::<Spent>() => {
+                Err(ErrorCode::Quota.into())
+            }
+            Err(StreamError::LastOperationFailed(error)) => {
+                Err(error.downcast().unwrap_or_else(io::Error::other).into())
+            }
+        }
+    }
+}
+
 impl HostDescriptor for FsGuard<'_> {
     async fn open_at(
         &mut self,
@@ -114,6 +142,7 @@ impl HostDescriptor for FsGuard<'_> {
             if spot.kind.is_none() && !how.create {
                 return Err(ErrorCode::NoEntry.into());
             }
+            self.count_name(&spot, &request).await?;
             self.decide(&spot, request)?;
             spot
         } else {
@@ -284,12 +313,8 @@ impl HostDescriptor for FsGuard<'_> {
             Descriptor::File(_) | Descriptor::Dir(_) => None,
         };
         if let Some(opened) = opened {
-            let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
-            let find = move || {
-                let spot = Spot::of(&opened)?;
-                let request = spot.request(FsAct::SetTimes, &grants.protect);
-                Ok(by_git.with(&grants, request))
-            };
+            let asked = self.asked();
+            let find = move || Spot::of(&opened).map(|spot| asked.request(&spot, FsAct::SetTimes));
             match blocking(find).await? {
                 Ok(request) => {
                     let asked = self.gate.change(request);
@@ -331,7 +356,10 @@ impl HostDescriptor for FsGuard<'_> {
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
         let grows = match self.written(&fd)? {
-            Some(file) => blocking(move || gap(&file, size)).await??,
+            Some(file) => {
+                self.fits(&file, |_| size).await?;
+                blocking(move || gap(&file, size)).await??
+            }
             None => 0,
         };
         let total = self.gate.written.clone();
@@ -361,6 +389,7 @@ impl HostDescriptor for FsGuard<'_> {
             return self.inner.write(fd, bytes, offset).await;
         };
         let length = bytes.len() as u64;
+        self.fits(&file, |_| offset.saturating_add(length)).await?;
         let gap = blocking(move || gap(&file, offset)).await??;
         let cost = gap.saturating_add(length);
         let total = self.gate.written.clone();

@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 
 use rustix::fs::Dir;
 
+use super::room::Room;
+
 /// Files and directories that one instance may have open, besides those it was given. Hosts have about a thousand
 /// descriptors for everything.
 pub(crate) const OPEN: usize = 128;
@@ -24,6 +26,8 @@ pub(crate) struct Handles {
     streams: Arc<()>,
     /// Directories being listed by their place in the table, with the number of names.
     listed: HashMap<u32, usize>,
+    /// What is known of the directory that only the plugin has.
+    pub(super) room: Room,
 }
 
 /// A stream's part of what there may be.

@@ -1,4 +1,5 @@
-//! In front of the guest's own files: what others execute is not changed, though the directory may be written.
+//! In front of the guest's own files, by WASI 0.2 and preview 1: what others execute is not changed, though the directory may
+//! be written.
 //!
 //! Wasmtime's implementation of `wasi:filesystem/types` does everything; each call that changes a name, or opens one to
 //! write, first goes to the gate. It is then carried out in the very directory that was decided on. Only this opens files,
@@ -7,12 +8,16 @@
 mod descriptor;
 mod handles;
 mod open;
+mod room;
 mod streams;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portcullis_audit::Masked;
-use portcullis_policy::{Authorized, Capability, ChangeRequest, Code, Denial, FsAct, GuestError};
+use portcullis_policy::{
+    Authorized, Capability, ChangeRequest, Code, Denial, FsAct, Grants, GuestError,
+};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use wasmtime::component::{HasData, Linker, Resource};
@@ -22,25 +27,31 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{FsError, FsResult};
 
+use super::named::NamedByGit;
 use super::spot::Spot;
 use super::total::Spent;
 use crate::gate::Gate;
 use crate::state::State;
-pub(crate) use handles::{Handles, OPEN};
+pub(crate) use handles::Handles;
 
 /// Puts the guard in the place of Wasmtime's own `wasi:filesystem/types`.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    types::add_to_linker::<State, Guarded>(linker, |state| FsGuard {
+    types::add_to_linker::<State, Guarded>(linker, guard)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The files of an instance.
+pub(crate) fn guard(state: &mut State) -> FsGuard<'_> {
+    FsGuard {
         inner: WasiFilesystemCtxView {
             ctx: state.wasi.filesystem(),
             table: &mut state.table,
         },
         gate: &mut state.gate,
         handles: &mut state.handles,
-    })?;
-    linker.allow_shadowing(false);
-    Ok(())
+    }
 }
 
 struct Guarded;
@@ -76,7 +87,36 @@ struct Allowed {
     _authorized: Authorized<ChangeRequest>,
 }
 
+/// What a request is made with, where that may take a while.
+struct Asked {
+    grants: Arc<Grants>,
+    by_git: Arc<NamedByGit>,
+    own: Option<PathBuf>,
+}
+
+impl Asked {
+    fn request(&self, spot: &Spot, act: FsAct) -> ChangeRequest {
+        let request = spot.request(act, &self.grants.protect);
+        let own = self.own.as_ref();
+        if own.is_some_and(|own| request.path.starts_with(own)) {
+            return ChangeRequest {
+                own: true,
+                ..request
+            };
+        }
+        self.by_git.with(&self.grants, request)
+    }
+}
+
 impl FsGuard<'_> {
+    fn asked(&self) -> Asked {
+        Asked {
+            grants: self.gate.grants(),
+            by_git: self.gate.named_by_git(),
+            own: self.gate.own_data(),
+        }
+    }
+
     /// A directory that may be written. `None` for everything that Wasmtime refuses by itself.
     fn writable(&self, fd: &Fd) -> FsResult<Option<Dir>> {
         Ok(match self.inner.table.get(fd)? {
@@ -88,17 +128,17 @@ impl FsGuard<'_> {
     /// Finds where a change takes place, and asks whether it may.
     async fn ask(&mut self, dir: &Dir, named: Named) -> FsResult<Allowed> {
         let (spot, request) = self.look(dir, named).await?;
+        self.count_name(&spot, &request).await?;
         self.allow(dir, spot, request)
     }
 
     async fn look(&mut self, dir: &Dir, named: Named) -> FsResult<(Spot, ChangeRequest)> {
-        let (grants, by_git) = (self.gate.grants(), self.gate.named_by_git());
+        let asked = self.asked();
         let from = Arc::clone(&dir.dir);
         let path = named.path.clone();
         let look = move || {
             let spot = Spot::find(&from, &named.path, named.follow)?;
-            let request = spot.request(named.act, &grants.protect);
-            let request = by_git.with(&grants, request);
+            let request = asked.request(&spot, named.act);
             Ok(fits(&spot, named.act).map(|()| (spot, request)))
         };
         match blocking(look).await? {

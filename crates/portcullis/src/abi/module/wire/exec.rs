@@ -1,40 +1,14 @@
-//! The JSON of the core-module form, from and to bytes. Nothing here reaches a guest or the host.
-//!
-//! It has the words of the WIT: records are objects, lists arrays, options `null` or left out, bytes base64, times
-//! nanoseconds, variants objects with a `kind`. What is not expected is refused.
+//! `exec` and `exec_start`.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use portcullis_exec::ExecAsk;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 
-use crate::engine::HOST_CALL_BYTES;
+use super::{Base64, List, Malformed, Object, request};
 
-/// Bytes of one message of a guest: standard input at its ceiling as base64, and 1 MiB for everything else.
-pub(crate) const MAX_MESSAGE: usize = HOST_CALL_BYTES.div_ceil(3) * 4 + 1024 * 1024;
-
-/// Elements of one list. More arguments or variables than this are beyond what any command is given.
-const MAX_ELEMENTS: usize = 128 * 1024;
-
-/// Characters of a refused message's description: it may quote the message.
-const MAX_WHY: usize = 200;
-
-/// A message that is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(pub String);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
+/// Bytes of the name that a guest gives its work.
+const MAX_REQUEST_ID: usize = 128;
 
 /// A command that a guest asks for.
 #[derive(Debug)]
@@ -43,6 +17,8 @@ pub struct Command {
     pub ask: ExecAsk,
     /// The time it is given, if it is to be less than policy says.
     pub timeout: Option<Duration>,
+    /// What the guest calls the work that this is for.
+    pub request_id: Option<String>,
     /// Where its streams lead, if it runs beside the guest.
     pub stdio: Stdio,
 }
@@ -112,6 +88,8 @@ struct Request {
     inherit_env: bool,
     #[serde(default)]
     timeout: Option<u64>,
+    #[serde(default)]
+    request_id: Option<RequestId>,
     /// Of `exec` only.
     #[serde(default)]
     stdin: Option<Base64>,
@@ -123,9 +101,9 @@ struct Request {
 /// Reads what a guest asks of `exec`.
 ///
 /// # Errors
-/// [`Malformed`] for anything that is not exactly such a message, or too long for one.
+/// As [`request`].
 pub fn exec(message: &[u8]) -> Result<Command, Malformed> {
-    let Object(request): Object<Request> = decode(message)?;
+    let request: Request = request(message)?;
     match request.stdio {
         None => Ok(request.into_command()),
         Some(_) => Err(Malformed("`stdio` is for `exec_start`".to_owned())),
@@ -137,10 +115,24 @@ pub fn exec(message: &[u8]) -> Result<Command, Malformed> {
 /// # Errors
 /// As [`exec`].
 pub fn exec_start(message: &[u8]) -> Result<Command, Malformed> {
-    let Object(request): Object<Request> = decode(message)?;
+    let request: Request = request(message)?;
     match request.stdin {
         None => Ok(request.into_command()),
         Some(_) => Err(Malformed("`stdin` is for `exec`".to_owned())),
+    }
+}
+
+/// What a guest calls its work. It stands in the trail with each command.
+struct RequestId(String);
+
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(from)?;
+        if id.len() > MAX_REQUEST_ID {
+            let expected = format!("at most {MAX_REQUEST_ID} bytes");
+            return Err(de::Error::invalid_length(id.len(), &expected.as_str()));
+        }
+        Ok(Self(id))
     }
 }
 
@@ -156,134 +148,25 @@ impl Request {
                 stdin: self.stdin.map(|bytes| bytes.0),
             },
             timeout: self.timeout.map(Duration::from_nanos),
+            request_id: self.request_id.map(|id| id.0),
             stdio: self.stdio.map(|stdio| stdio.0).unwrap_or_default(),
         }
     }
 }
 
-/// Reads what a guest's `run` gave back.
-///
-/// # Errors
-/// As [`exec`].
-pub fn run_result(message: &[u8]) -> Result<Result<String, String>, Malformed> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    enum RunResult {
-        Ok(String),
-        Error(String),
-    }
-    Ok(match decode(message)? {
-        RunResult::Ok(text) => Ok(text),
-        RunResult::Error(text) => Err(text),
-    })
-}
-
-fn decode<'de, T: Deserialize<'de>>(message: &'de [u8]) -> Result<T, Malformed> {
-    if message.len() > MAX_MESSAGE {
-        return Err(Malformed(format!(
-            "it has {} bytes, more than {MAX_MESSAGE}",
-            message.len()
-        )));
-    }
-    serde_json::from_slice(message).map_err(|error| {
-        let why = error.to_string();
-        Malformed(why.chars().take(MAX_WHY).collect())
-    })
-}
-
-/// What is written as an object; a record would also be read from a list.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        from.deserialize_map(Members(PhantomData)).map(Self)
-    }
-}
-
-/// A list of bounded length; `null` is the empty one, as Go writes it.
-struct List<T>(Vec<T>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Elements<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
-            type Value = Vec<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list of at most {MAX_ELEMENTS} elements")
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-                Ok(Vec::new())
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = seq.next_element()? {
-                    if elements.len() == MAX_ELEMENTS {
-                        return Err(de::Error::invalid_length(MAX_ELEMENTS + 1, &self));
-                    }
-                    elements.push(element);
-                }
-                Ok(elements)
-            }
-        }
-        from.deserialize_any(Elements(PhantomData)).map(Self)
-    }
-}
-
-/// Bytes that stand in JSON as base64: the standard alphabet, with its padding.
-struct Base64(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "at most {HOST_CALL_BYTES} bytes as base64")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                let bytes = STANDARD.decode(text).map_err(E::custom)?;
-                if bytes.len() > HOST_CALL_BYTES {
-                    return Err(E::invalid_length(bytes.len(), &self));
-                }
-                Ok(bytes)
-            }
-        }
-        from.deserialize_str(Text).map(Self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{MAX_ELEMENTS, MAX_MESSAGE, MAX_WHY};
     use super::*;
+    use crate::engine::HOST_CALL_BYTES;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     #[test]
     fn a_command_is_read_as_it_is_written() {
         let whole =
             br#"{"program":"git","args":["log","-n1"],"cwd":null,"env":[["TZ","UTC"],["A",""]],
-            "inherit-env":true,"timeout":5000000000,"stdin":"AP9oaQ=="}"#;
+            "inherit-env":true,"timeout":5000000000,"request-id":"r-1","stdin":"AP9oaQ=="}"#;
         let command = exec(whole).unwrap();
         assert_eq!(command.ask.program, "git");
         assert_eq!(command.ask.args, ["log", "-n1"]);
@@ -293,6 +176,7 @@ mod tests {
         assert!(command.ask.inherit_env);
         assert_eq!(command.ask.stdin.as_deref(), Some(&b"\x00\xffhi"[..]));
         assert_eq!(command.timeout, Some(Duration::from_secs(5)));
+        assert_eq!(command.request_id.as_deref(), Some("r-1"));
         let least = exec(br#"{"program":"git","args":null}"#).unwrap();
         assert!(least.ask.args.is_empty() && least.ask.env.is_empty() && !least.ask.inherit_env);
         assert_eq!((least.ask.stdin, least.timeout), (None, None));
@@ -356,6 +240,7 @@ mod tests {
                 "invalid",
             ),
             (r#"{"program":"a","inherit-env":1}"#, "invalid type"),
+            (r#"{"program":"a","request-id":7}"#, "invalid type: integer"),
             (r#"{"program":"a","stdin":"a"}"#, "nvalid"),
             (r#"{"program":"a","stdin":"aGk"}"#, "padding"),
             (r#"{"program":"a","stdin":"aGk_"}"#, "nvalid"),
@@ -400,6 +285,10 @@ mod tests {
             r#""","#.repeat(MAX_ELEMENTS - 1)
         );
         assert_eq!(exec(most.as_bytes()).unwrap().ask.args.len(), MAX_ELEMENTS);
+        for (bytes, fits) in [(MAX_REQUEST_ID, true), (MAX_REQUEST_ID + 1, false)] {
+            let named = format!(r#"{{"program":"a","request-id":"{}"}}"#, "x".repeat(bytes));
+            assert_eq!(exec(named.as_bytes()).is_ok(), fits, "{bytes}");
+        }
         let long = vec![b' '; MAX_MESSAGE + 1];
         assert!(exec(&long).unwrap_err().0.contains("more than"));
     }
@@ -416,22 +305,5 @@ mod tests {
             Some(HOST_CALL_BYTES)
         );
         assert!(exec(&message(HOST_CALL_BYTES + 1)).is_err());
-    }
-
-    #[test]
-    fn run_answers_one_text() {
-        assert_eq!(run_result(br#"{"ok":"a"}"#), Ok(Ok("a".to_owned())));
-        assert_eq!(run_result(br#"{"error":"a"}"#), Ok(Err("a".to_owned())));
-        for other in [
-            "",
-            "{}",
-            r#""ok""#,
-            r#"{"ok":null}"#,
-            r#"{"err":"a"}"#,
-            r#"{"ok":"a","error":"b"}"#,
-            r#"["ok","a"]"#,
-        ] {
-            assert!(run_result(other.as_bytes()).is_err(), "{other}");
-        }
     }
 }

@@ -1,0 +1,3 @@
+module github.com/portcullis-rs/portcullis/sdk/go
+
+go 1.24
