@@ -113,7 +113,7 @@ fn a_configuration_is_json_or_a_file_and_nothing_else() {
         &["p", "--", "x"],
     ] {
         let (code, _, stderr) = run(&context, bad);
-        assert_eq!(code, 2, "{bad:?}: {stderr}");
+        assert_eq!(code, 125, "{bad:?}: {stderr}");
     }
     for bad in [
         &["p", "observe", "7"][..],
@@ -212,6 +212,15 @@ fn a_decision_about_code_is_explained() {
     );
     assert_eq!(explain(&["echo", "hi"]).0, 0);
     assert_eq!(explain(&["perl", "-e", "1"]).0, 0);
+    let inspected = context
+        .ended(&["inspect", "--config", "policy.toml", "p"])
+        .1;
+    for word in [
+        "may run any program",
+        "may give `perl` code in its arguments",
+    ] {
+        assert!(inspected.contains(word), "{word}: {inspected}");
+    }
     let page = context.ended(&["explain", "P0216"]).1;
     assert!(page.contains("inline:python3"), "{page}");
 }
