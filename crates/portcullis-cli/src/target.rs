@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, Kind, LoadError, Source};
 use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
-use portcullis_policy::{Code, Denial, Grants, HTTP_METHODS, HttpUrl, Origin, ProgramRule};
+use portcullis_policy::{
+    self as policy, Code, Denial, Grants, HTTP_METHODS, HostName, HttpUrl, Origin, ProgramRule,
+};
 use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
 
@@ -163,6 +165,10 @@ impl Target {
                 let mut methods = HTTP_METHODS.iter();
                 methods.any(|method| grants.http.decide(method, &url).is_ok())
             }),
+            Code::NetConnect => policy::Target::parse(&denial.object)
+                .is_ok_and(|target| grants.own_net.decide(&target).is_ok()),
+            Code::NetLookup => HostName::parse(&denial.object)
+                .is_ok_and(|name| grants.own_net.decide_lookup(&name).is_ok()),
             _ => false,
         }
     }

@@ -8,6 +8,7 @@
 #[allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "the source of another crate, which keeps it to itself"
 )]
 mod message;

@@ -244,7 +244,7 @@ mod tests {
                 "exec:** -> reglet = [\"exec:**\"]",
                 "exec:/usr/bin/* -> a rule is about one program: name each that `/usr/bin/*` stands for",
                 "fs:read:/data/** -> fs.read = [\"/data\"]",
-                "network:a.example:443 -> http.allow = [\"a.example:443\"]",
+                "network:a.example:443 -> http.allow = [\"a.example:443\"] connect = [\"a.example:443\"]",
                 "env:LANG -> env = [\"LANG\"]",
             ]
         );
