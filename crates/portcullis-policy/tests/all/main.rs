@@ -15,6 +15,7 @@ mod patterns;
 mod properties;
 mod random;
 mod reference;
+mod reglet;
 mod rights;
 mod support;
 mod types;
