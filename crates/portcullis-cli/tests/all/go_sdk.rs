@@ -91,7 +91,9 @@ fn checked(context: &Context, config: &Value) -> (Option<i32>, Value) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let result = stdout.lines().chain(stderr.lines());
     let result = result.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let result = result.filter(|value| value["status"].is_string()).last();
+    let result = result
+        .filter(|value| value["status"].is_string())
+        .next_back();
     let result = result.unwrap_or_else(|| panic!("{output:?}"));
     (output.status.code(), result)
 }
@@ -324,6 +326,7 @@ fn the_same_source_is_a_plugin_for_reglet() {
     let Some(context) = plugin_with("reglet", "./internal/lab", &["-tags", "reglet"], LAB) else {
         return;
     };
+    context.write("data/file", "x");
     let timed_out = r#"exit=-1 stdout="partial\n" timeout deadline-exceeded within=true"#;
     let named = format!("named job-{} -", std::process::id());
     let unsupported = "a host of Reglet has no such function: unsupported operation";
