@@ -123,7 +123,7 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if entry.file_type()?.is_dir() {
-            if !["target", "interpreted", "wasip1", "reglet"]
+            if !["target", "interpreted", "wasip1", "reglet", "go-command"]
                 .iter()
                 .any(|name| entry.file_name() == *name)
             {

@@ -185,6 +185,22 @@ pub(crate) struct Permissions {
         value_delimiter = ','
     )]
     allow_http: Vec<String>,
+    /// Let the plugin itself connect to these places.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_connect: Vec<String>,
+    /// Let the plugin itself look these names up in DNS.
+    #[arg(
+        long,
+        value_name = "NAME",
+        require_equals = true,
+        value_delimiter = ','
+    )]
+    allow_lookup: Vec<String>,
     /// Allow any program, any variable, and the project to read and write. Denials stay, and so does confinement.
     #[arg(short = 'A', long)]
     allow_all: bool,
@@ -235,6 +251,8 @@ impl Permissions {
             allow_write: self.allow_write.clone(),
             allow_net: self.allow_net.clone(),
             allow_http: self.allow_http.clone(),
+            allow_connect: self.allow_connect.clone(),
+            allow_lookup: self.allow_lookup.clone(),
             mode: self.mode.map(|mode| match mode {
                 ModeWord::Production => Mode::Production,
                 ModeWord::Dev => Mode::Dev,
@@ -398,6 +416,17 @@ pub(crate) enum RightVerb {
     Http {
         /// `HOST` for ports 80 and 443, `HOST:PORT`, `*.DOMAIN`, or `*` for all of the public network.
         host: String,
+    },
+    /// A place that the plugin itself may connect to.
+    Connect {
+        /// `HOST:PORT`, `HOST:FIRST-LAST`, `HOST:*`, or `*:PORT` for all of the public network.
+        #[arg(value_name = "HOST:PORT")]
+        place: String,
+    },
+    /// A name that the plugin itself may look up in DNS.
+    Lookup {
+        /// `NAME`, `*.DOMAIN`, or `*` for every name.
+        name: String,
     },
     /// State of its own: 256 keys and 1 MiB. For other sizes write `kv` into the policy file. What is kept stays when it
     /// is revoked.

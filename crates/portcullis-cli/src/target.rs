@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use portcullis::{Diagnostic, LoadError, Source};
+use portcullis::{Diagnostic, Kind, LoadError, Source};
 use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
-use portcullis_policy::{Code, Denial, Grants, HTTP_METHODS, HttpUrl, Origin, ProgramRule};
+use portcullis_policy::{
+    self as policy, Code, Denial, Grants, HTTP_METHODS, HostName, HttpUrl, Origin, ProgramRule,
+};
 use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
 
@@ -109,7 +111,11 @@ impl Target {
 
     /// What it may do: what was granted and asked for, two keys to one door.
     pub(crate) fn grants(&self) -> Grants {
-        let grants = self.entry.grants.clone();
+        let mut grants = self.entry.grants.clone();
+        if Kind::of(&self.bytes) == Kind::RegletModule {
+            // What is decided differently for those is so wherever it is explained.
+            grants.reglet.get_or_insert_default();
+        }
         match self.manifest() {
             Some(manifest) => manifest.restrict(grants),
             None => grants,
@@ -159,6 +165,10 @@ impl Target {
                 let mut methods = HTTP_METHODS.iter();
                 methods.any(|method| grants.http.decide(method, &url).is_ok())
             }),
+            Code::NetConnect => policy::Target::parse(&denial.object)
+                .is_ok_and(|target| grants.own_net.decide(&target).is_ok()),
+            Code::NetLookup => HostName::parse(&denial.object)
+                .is_ok_and(|name| grants.own_net.decide_lookup(&name).is_ok()),
             _ => false,
         }
     }

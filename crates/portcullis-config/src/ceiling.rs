@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use portcullis_policy::{
     Bounded, Ceiling, ExecCeiling, FsCeiling, HttpPlace, HttpRule, Limits as PolicyLimits, Mode,
-    ProgramRef, ProgramRule,
+    NetCeiling, ProgramRef, ProgramRule,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConfigCode;
 use crate::raw::{
-    ConfinementWord, HttpEntry, Kv, Limits, MetadataWord, ModeWord, Net, Rule, Texts,
+    ConfinementWord, HostEntry, HttpEntry, Kv, Limits, MetadataWord, ModeWord, Net, Rule, Texts,
 };
 use crate::reader::{Names, Reader};
 use crate::rules::List;
@@ -44,6 +44,10 @@ pub(crate) struct CeilingFile {
     limits: Option<At<Limits>>,
     /// HTTP requests of plugins themselves.
     http: Option<At<CeilingHttp>>,
+    /// The only connections of plugins themselves, as in a policy; `[]` leaves none.
+    connect: Option<At<Vec<At<HostEntry>>>>,
+    /// The only names that plugins themselves look up, as in a policy; `[]` leaves none.
+    lookup: Option<Texts>,
     /// The most state of a plugin's own, or with `false` none.
     kv: Option<At<Kv>>,
     /// With `false` no plugin has a directory of its own.
@@ -140,6 +144,16 @@ impl Reader<'_> {
             }),
             http: self.only_http(file.http.as_ref()),
             http_secrets: self.only_secrets(file.http.as_ref()),
+            own_net: NetCeiling {
+                connect: file.connect.as_ref().map(|list| Bounded {
+                    most: self.connect_rules(Some(list)),
+                    origin: self.origin(list),
+                }),
+                lookup: file.lookup.as_ref().map(|list| Bounded {
+                    most: self.lookup_rules(Some(list)),
+                    origin: self.origin(list),
+                }),
+            },
             limits: file.limits.as_ref().map(|limits| {
                 let mut most = unlimited();
                 self.limits(limits, &mut most);
@@ -229,6 +243,7 @@ fn unlimited() -> PolicyLimits {
         children: u32::MAX,
         spawns_per_minute: u32::MAX,
         http_per_minute: u32::MAX,
+        net_per_minute: u32::MAX,
         log_per_minute: u32::MAX,
         calls_per_minute: u32::MAX,
         file_read: u64::MAX,
@@ -239,6 +254,7 @@ fn unlimited() -> PolicyLimits {
         http_request: u64::MAX,
         http_response: u64::MAX,
         http_timeout: Duration::MAX,
+        net_timeout: Duration::MAX,
         call: Duration::MAX,
         memory: u64::MAX,
         table_elements: u64::MAX,

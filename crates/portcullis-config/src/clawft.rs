@@ -284,6 +284,8 @@ impl ClawftManifest {
             .map(String::as_str)
             .collect();
         restrict_hosts(&mut grants, Some(&hosts));
+        // No function of its world looks up or connects.
+        grants.own_net.clear();
         // Both have letters, digits and few signs only.
         let agent = format!("clawft-plugin/{}/{}", self.id, self.version);
         grants.http.agent = Some(agent);

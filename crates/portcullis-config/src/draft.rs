@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant, HttpRule,
-    HttpSecret, KvGrant, KvOwner, KvSize, Limits, MetadataKey, Mode, Net, Origin, PluginId,
-    ProgramRule, Protect, RegletGrant,
+    Confinement, ConnectRule, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant,
+    HttpRule, HttpSecret, KvGrant, KvOwner, KvSize, Limits, LookupRule, MetadataKey, Mode, Net,
+    NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 use crate::audit::AuditForwards;
@@ -54,6 +54,8 @@ pub(crate) struct Draft {
     pub(crate) env_allow_prefixes: Option<Vec<String>>,
     pub(crate) http: Vec<HttpRule>,
     pub(crate) http_secrets: Vec<HttpSecret>,
+    pub(crate) connect: Vec<ConnectRule>,
+    pub(crate) lookup: Vec<LookupRule>,
     pub(crate) kv: Option<KvDraft>,
     /// A directory of its own: the line that grants it, and the file that vouches for the plugin's name.
     pub(crate) data: Option<(Origin, PathBuf)>,
@@ -135,6 +137,8 @@ impl Draft {
             env_allow_prefixes: None,
             http: Vec::new(),
             http_secrets: Vec::new(),
+            connect: Vec::new(),
+            lookup: Vec::new(),
             kv: None,
             data: None,
             metadata: Vec::new(),
@@ -233,6 +237,11 @@ impl Draft {
                 allow: self.http.clone(),
                 secrets: self.http_secrets.clone(),
                 ..HttpGrant::default()
+            },
+            own_net: NetGrant {
+                connect: self.connect.clone(),
+                lookup: self.lookup.clone(),
+                ..NetGrant::default()
             },
             kv: self.kv.as_ref().map(|kv| KvGrant {
                 size: kv.size,

@@ -236,6 +236,11 @@ impl Reader<'_> {
             let secrets = inner.secrets(http.secrets.as_ref());
             crate::secrets::put(&mut draft.http_secrets, secrets);
         }
+        unite(
+            &mut draft.connect,
+            inner.connect_rules(entry.connect.as_ref()),
+        );
+        unite(&mut draft.lookup, inner.lookup_rules(entry.lookup.as_ref()));
         if let Some(limits) = &entry.limits {
             inner.limits(limits, &mut draft.limits);
         }
@@ -372,6 +377,7 @@ impl Reader<'_> {
         time(&raw.timeout, &mut limits.timeout);
         time(&raw.term_grace, &mut limits.term_grace);
         time(&raw.http_timeout, &mut limits.http_timeout);
+        time(&raw.net_timeout, &mut limits.net_timeout);
         time(&raw.call, &mut limits.call);
         time(&raw.compile_time, &mut limits.compile_time);
         let mut size = |text: &Option<_>, value: &mut _| {
@@ -400,6 +406,7 @@ impl Reader<'_> {
         count(&raw.children, &mut limits.children);
         count(&raw.spawns_per_minute, &mut limits.spawns_per_minute);
         count(&raw.http_per_minute, &mut limits.http_per_minute);
+        count(&raw.net_per_minute, &mut limits.net_per_minute);
         count(&raw.log_per_minute, &mut limits.log_per_minute);
         count(&raw.calls_per_minute, &mut limits.calls_per_minute);
         count(&raw.data_files, &mut limits.data_files);

@@ -1,8 +1,8 @@
 //! Permissions on the command line. They add to what the files grant, for the one plugin that is run.
 
 use portcullis_policy::{
-    ArgumentRule, Confinement, FsAccess, FsGrant, HostRule, HttpRule, Mode, Narrowing, Net, Origin,
-    ProgramRule, RuleId,
+    ArgumentRule, Confinement, ConnectRule, FsAccess, FsGrant, HostRule, HttpRule, InvalidHost,
+    LookupRule, Mode, Narrowing, Net, Origin, ProgramRule, RuleId,
 };
 
 use crate::context::{Base, Context};
@@ -43,6 +43,10 @@ pub struct FlagSet {
     pub allow_net: Vec<String>,
     /// `--allow-http`: hosts that the plugin itself may send requests to.
     pub allow_http: Vec<String>,
+    /// `--allow-connect`: where the plugin itself may connect to, `host:port` each.
+    pub allow_connect: Vec<String>,
+    /// `--allow-lookup`: names that the plugin itself may look up.
+    pub allow_lookup: Vec<String>,
     /// `--mode`, over the files.
     pub mode: Option<Mode>,
     /// `--confinement`, over the files; a stronger one also holds where a rule has a weaker one.
@@ -92,6 +96,8 @@ pub(crate) struct Flags {
     fs: Vec<FsGrant>,
     net: Option<Net>,
     http: Vec<HttpRule>,
+    connect: Vec<ConnectRule>,
+    lookup: Vec<LookupRule>,
     inherit_env: bool,
     mode: Option<Mode>,
     confinement: Option<Confinement>,
@@ -163,6 +169,24 @@ impl Flags {
         }
         for host in &set.allow_http {
             flags.http.extend(http_rule(host, report));
+        }
+        for place in &set.allow_connect {
+            let flag = format!("--allow-connect={place}");
+            let rule = entry(&flag, ConnectRule::parse(place), "`host:port`", report);
+            flags.connect.extend(rule.map(|rule| ConnectRule {
+                id: RuleId(flag.clone()),
+                origin: origin(&flag),
+                ..rule
+            }));
+        }
+        for name in &set.allow_lookup {
+            let flag = format!("--allow-lookup={name}");
+            let rule = entry(&flag, LookupRule::parse(name), "a name, or `*`", report);
+            flags.lookup.extend(rule.map(|rule| LookupRule {
+                id: RuleId(flag.clone()),
+                origin: origin(&flag),
+                ..rule
+            }));
         }
         if set.allow_all {
             flags.any_program = Some(origin("-A"));
@@ -245,6 +269,8 @@ impl Flags {
             draft.net = Some(network::wider(draft.net.take(), net));
         }
         unite(&mut draft.http, self.http.iter().cloned());
+        unite(&mut draft.connect, self.connect.iter().cloned());
+        unite(&mut draft.lookup, self.lookup.iter().cloned());
         for grant in &self.fs {
             if let Err(other) = draft.add_fs(grant.clone()) {
                 let message = format!(
@@ -367,15 +393,27 @@ fn mapped(text: &str, base: &Base<'_>, report: &mut Report) -> Option<FsGrant> {
 
 fn http_rule(host: &str, report: &mut Report) -> Option<HttpRule> {
     let flag = format!("--allow-http={host}");
-    match HttpRule::any_request(host) {
-        Ok(rule) => Some(HttpRule {
-            id: RuleId(flag.clone()),
-            origin: origin(&flag),
-            ..rule
-        }),
+    let expected = "a host, with or without a port, or `*`";
+    let rule = entry(&flag, HttpRule::any_request(host), expected, report)?;
+    Some(HttpRule {
+        id: RuleId(flag.clone()),
+        origin: origin(&flag),
+        ..rule
+    })
+}
+
+/// What a flag names, or a mistake.
+fn entry<R>(
+    flag: &str,
+    read: Result<R, InvalidHost>,
+    expected: &str,
+    report: &mut Report,
+) -> Option<R> {
+    match read {
+        Ok(rule) => Some(rule),
         Err(wrong) => {
-            let error = error(ConfigCode::Pattern, &flag, wrong.to_string());
-            report.push(error.label("expected a host, with or without a port, or `*`"));
+            let error = error(ConfigCode::Pattern, flag, wrong.to_string());
+            report.push(error.label(format!("expected {expected}")));
             None
         }
     }

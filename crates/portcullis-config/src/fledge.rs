@@ -236,7 +236,11 @@ impl FledgeManifest {
             AskKind::Fs { .. } => grants.fs.iter().any(|grant| grant.guest == "."),
             AskKind::Kv => grants.kv.is_some(),
             AskKind::Metadata => !grants.metadata.is_empty(),
-            AskKind::Env { .. } | AskKind::Http { .. } | AskKind::Log | AskKind::Prompt => true,
+            AskKind::Env { .. }
+            | AskKind::Http { .. }
+            | AskKind::Net { .. }
+            | AskKind::Log
+            | AskKind::Prompt => true,
         }
     }
 
@@ -264,6 +268,7 @@ impl FledgeManifest {
         }
         grants.http.allow.clear();
         grants.http.secrets.clear();
+        grants.own_net.clear();
         grants.fledge = Some(self.facts());
         grants
     }

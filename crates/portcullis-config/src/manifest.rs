@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use portcullis_policy::{
-    Capability, ExecGrant, FsAccess, FsGrant, Grants, HttpHosts, Net, PluginId, ProgramRef,
-    ProgramRule, RuleId,
+    Capability, DnsNames, ExecGrant, FsAccess, FsGrant, Grants, HttpHosts, Net, NetAsked, Places,
+    PluginId, ProgramRef, ProgramRule, RuleId,
 };
 use schemars::JsonSchema;
 use semver::Version;
@@ -62,6 +62,10 @@ pub(crate) struct AskTable {
     name: Option<Text>,
     /// For `http`: the host it talks to. Absent: any.
     host: Option<Text>,
+    /// For `net`: where it connects to, `host:port`. Absent, without `lookup`: anywhere.
+    connect: Option<Text>,
+    /// For `net`: a name that it looks up. Absent, without `connect`: any.
+    lookup: Option<Text>,
     /// Why, for the person who decides: at most 140 characters.
     reason: Text,
 }
@@ -76,6 +80,8 @@ pub(crate) enum CapabilityWord {
     Fs,
     /// Outgoing HTTP requests.
     Http,
+    /// Names that it looks up, and connections that it makes.
+    Net,
     /// Environment variables.
     Env,
     /// A key-value store that outlives the call.
@@ -163,6 +169,13 @@ pub enum AskKind {
         /// To this host; `None`: any.
         host: Option<String>,
     },
+    /// To connect or to look up, one of both; with neither anywhere and anything.
+    Net {
+        /// To connect to this place.
+        connect: Option<String>,
+        /// To look up this name.
+        lookup: Option<String>,
+    },
     /// A key-value store.
     Kv,
     /// The operator's log.
@@ -181,6 +194,7 @@ impl AskKind {
             Self::Fs { .. } => Capability::Fs,
             Self::Env { .. } => Capability::Env,
             Self::Http { .. } => Capability::Http,
+            Self::Net { .. } => Capability::Net,
             Self::Kv => Capability::Kv,
             Self::Log => Capability::Log,
             Self::Prompt => Capability::Prompt,
@@ -267,6 +281,7 @@ impl Manifest {
         }
         grants.log &= asked(Capability::Log);
         self.restrict_http(&mut grants);
+        self.restrict_net(&mut grants);
         if !asked(Capability::Kv) {
             grants.kv = None;
         }
@@ -293,6 +308,7 @@ impl Manifest {
                 AskKind::Exec { .. }
                 | AskKind::Fs { .. }
                 | AskKind::Env { .. }
+                | AskKind::Net { .. }
                 | AskKind::Kv
                 | AskKind::Log
                 | AskKind::Prompt
@@ -302,6 +318,28 @@ impl Manifest {
         restrict_hosts(grants, hosts.as_deref());
     }
 
+    fn restrict_net(&self, grants: &mut Grants) {
+        let mut asked = NetAsked::default();
+        for ask in &self.asks {
+            let AskKind::Net { connect, lookup } = &ask.kind else {
+                continue;
+            };
+            if connect.is_none() && lookup.is_none() {
+                return;
+            }
+            // What was read of a manifest can be read again.
+            let places = connect.iter().filter_map(|text| Places::parse(text).ok());
+            asked.connect.extend(places);
+            let names = lookup.iter().filter_map(|text| DnsNames::parse(text).ok());
+            asked.lookup.extend(names);
+        }
+        if asked == NetAsked::default() {
+            grants.own_net.clear();
+        } else {
+            grants.own_net.asked = Some(asked);
+        }
+    }
+
     /// The programs that the plugin asks for; `None`: any.
     fn programs(&self) -> Option<Vec<&ProgramRef>> {
         let programs = self.asks.iter().filter_map(|ask| match &ask.kind {
@@ -309,6 +347,7 @@ impl Manifest {
             AskKind::Fs { .. }
             | AskKind::Env { .. }
             | AskKind::Http { .. }
+            | AskKind::Net { .. }
             | AskKind::Kv
             | AskKind::Log
             | AskKind::Prompt
@@ -396,6 +435,25 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
                 .map_or(Ok(HttpHosts::Any), |host| HttpHosts::asked(host));
             let mut rules = grants.http.allow.iter();
             asked.is_ok_and(|asked| rules.any(|rule| rule.hosts.covers_hosts(&asked)))
+        }
+        AskKind::Net { connect, lookup } => {
+            let net = &grants.own_net;
+            let reaches = |text: &String| {
+                let asked = Places::parse(text);
+                let mut rules = net.connect.iter();
+                asked.is_ok_and(|asked| rules.any(|rule| rule.places.covers(&asked)))
+            };
+            let finds = |text: &String| {
+                let asked = DnsNames::parse(text);
+                let mut rules = net.lookup.iter();
+                asked.is_ok_and(|asked| rules.any(|rule| rule.names.covers(&asked)))
+            };
+            match (connect, lookup) {
+                (None, None) => reaches(&"*:*".to_owned()) && finds(&"*".to_owned()),
+                (connect, lookup) => {
+                    connect.as_ref().is_none_or(reaches) && lookup.as_ref().is_none_or(finds)
+                }
+            }
         }
         AskKind::Kv => grants.kv.is_some(),
         // The host gives these to every plugin.
@@ -504,6 +562,7 @@ impl Reader<'_> {
                     host: ask.host.as_ref().map(owned),
                 }
             }
+            CapabilityWord::Net => self.net_ask(ask)?,
             CapabilityWord::Kv => AskKind::Kv,
             CapabilityWord::Log => AskKind::Log,
             CapabilityWord::Prompt => AskKind::Prompt,
@@ -516,6 +575,27 @@ impl Reader<'_> {
         })
     }
 
+    fn net_ask(&mut self, ask: &AskTable) -> Option<AskKind> {
+        if let Some(place) = &ask.connect {
+            let read = Places::parse(place).map_err(|error| error.to_string());
+            self.take(ConfigCode::Pattern, place, read)?;
+        }
+        if let Some(name) = &ask.lookup {
+            let read = DnsNames::parse(name).map_err(|error| error.to_string());
+            self.take(ConfigCode::Pattern, name, read)?;
+            if ask.connect.is_some() {
+                let message = "`lookup` stands beside `connect`: write an ask for each";
+                self.wrong(ConfigCode::Value, name, message);
+                return None;
+            }
+        }
+        let owned = |text: &Text| (**text).clone();
+        Some(AskKind::Net {
+            connect: ask.connect.as_ref().map(owned),
+            lookup: ask.lookup.as_ref().map(owned),
+        })
+    }
+
     /// Keys that belong to another capability.
     fn foreign_keys(&mut self, ask: &AskTable) {
         let name = match *ask.capability {
@@ -523,6 +603,7 @@ impl Reader<'_> {
             CapabilityWord::Fs => "fs",
             CapabilityWord::Env => "env",
             CapabilityWord::Http => "http",
+            CapabilityWord::Net => "net",
             CapabilityWord::Kv => "kv",
             CapabilityWord::Log => "log",
             CapabilityWord::Prompt => "prompt",
@@ -535,6 +616,8 @@ impl Reader<'_> {
             ("access", "fs", ask.access.as_ref().map(At::span)),
             ("name", "env", ask.name.as_ref().map(At::span)),
             ("host", "http", ask.host.as_ref().map(At::span)),
+            ("connect", "net", ask.connect.as_ref().map(At::span)),
+            ("lookup", "net", ask.lookup.as_ref().map(At::span)),
         ];
         for (key, of, span) in keys {
             if let Some(span) = span.filter(|_| of != name) {

@@ -99,6 +99,8 @@ impl Reader<'_> {
         self.only_narrows("random", entry.random.as_ref());
         self.only_narrows("fs", entry.fs.as_ref());
         self.only_narrows("http", entry.http.as_ref());
+        self.only_narrows("connect", entry.connect.as_ref());
+        self.only_narrows("lookup", entry.lookup.as_ref());
         self.only_narrows("kv", entry.kv.as_ref());
         self.only_narrows("data", entry.data.as_ref());
         self.only_narrows("metadata", entry.metadata.as_ref());
@@ -169,6 +171,11 @@ impl Reader<'_> {
                 wanted.http_per_minute > now.http_per_minute,
             ),
             (
+                "net_per_minute",
+                raw.net_per_minute.as_ref().map(At::span),
+                wanted.net_per_minute > now.net_per_minute,
+            ),
+            (
                 "log_per_minute",
                 raw.log_per_minute.as_ref().map(At::span),
                 wanted.log_per_minute > now.log_per_minute,
@@ -217,6 +224,11 @@ impl Reader<'_> {
                 "http_timeout",
                 raw.http_timeout.as_ref().map(At::span),
                 wanted.http_timeout > now.http_timeout,
+            ),
+            (
+                "net_timeout",
+                raw.net_timeout.as_ref().map(At::span),
+                wanted.net_timeout > now.net_timeout,
             ),
             (
                 "call",

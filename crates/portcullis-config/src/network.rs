@@ -1,11 +1,15 @@
-//! What commands reach of the network: the key `net`, and the table `[network]` of trusted files.
+//! What commands reach of the network, the key `net`; what the plugin itself does, `connect` and `lookup`; and the table
+//! `[network]` of trusted files.
 
 use std::path::PathBuf;
 
-use portcullis_policy::{HostRule, Net as PolicyNet, Target};
+use portcullis_policy::{
+    ConnectRule, DnsNames, HostRule, InvalidHost, LookupRule, Net as PolicyNet, Places, RuleId,
+    Target,
+};
 
 use crate::error::ConfigCode;
-use crate::raw::{HostEntry, Net, NetWord, Network as RawNetwork, Text};
+use crate::raw::{HostEntry, Net, NetWord, Network as RawNetwork, Text, Texts};
 use crate::reader::Reader;
 use crate::source::At;
 
@@ -60,14 +64,54 @@ impl Reader<'_> {
     }
 
     fn host(&mut self, entry: &At<HostEntry>) -> Option<HostRule> {
-        let read = |text: &str| HostRule::parse(text).map_err(|error| error.to_string());
+        self.unlocked(entry, HostRule::parse, HostRule::unlock)
+    }
+
+    /// The rules of the list `connect`.
+    pub(crate) fn connect_rules(
+        &mut self,
+        list: Option<&At<Vec<At<HostEntry>>>>,
+    ) -> Vec<ConnectRule> {
+        let entries = list.iter().flat_map(|list| list.iter().enumerate());
+        let rules = entries.filter_map(|(index, entry)| {
+            Some(ConnectRule {
+                id: RuleId(format!("connect[{index}]")),
+                origin: self.origin(entry),
+                places: self.unlocked(entry, Places::parse, Places::unlock)?,
+            })
+        });
+        rules.collect()
+    }
+
+    /// The rules of the list `lookup`.
+    pub(crate) fn lookup_rules(&mut self, list: Option<&Texts>) -> Vec<LookupRule> {
+        let entries = list.iter().flat_map(|list| list.iter().enumerate());
+        let rules = entries.filter_map(|(index, entry)| {
+            let names = DnsNames::parse(entry).map_err(|error| error.to_string());
+            Some(LookupRule {
+                id: RuleId(format!("lookup[{index}]")),
+                origin: self.origin(entry),
+                names: self.take(ConfigCode::Pattern, entry, names)?,
+            })
+        });
+        rules.collect()
+    }
+
+    /// An entry, with the ranges that its name may resolve to.
+    fn unlocked<R>(
+        &mut self,
+        entry: &At<HostEntry>,
+        parse: fn(&str) -> Result<R, InvalidHost>,
+        unlock: fn(&mut R, &str) -> Result<(), InvalidHost>,
+    ) -> Option<R> {
+        let read = |text: &str| parse(text).map_err(|error| error.to_string());
         let table = match &**entry {
             HostEntry::Text(text) => return self.take(ConfigCode::Pattern, entry, read(text)),
             HostEntry::Table(table) => table,
         };
         let mut rule = self.take(ConfigCode::Pattern, &table.host, read(&table.host))?;
         for range in table.addresses.iter() {
-            let unlocked = rule.unlock(range).map_err(|error| error.to_string());
+            let unlocked = unlock(&mut rule, range).map_err(|error| error.to_string());
             self.take(ConfigCode::Pattern, range, unlocked)?;
         }
         Some(rule)

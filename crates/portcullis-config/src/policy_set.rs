@@ -22,6 +22,10 @@ use crate::source::Source;
 use crate::{context, secrets, shape};
 
 /// One source of policy.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful of layers are made once for a run"
+)]
 #[derive(Clone, Debug)]
 pub enum Layer {
     /// A policy file that was read.

@@ -171,6 +171,12 @@ pub(crate) struct Plugin {
     pub(crate) limits: Option<At<Limits>>,
     /// The HTTP requests that the plugin itself may send. Absent: none.
     pub(crate) http: Option<At<Http>>,
+    /// Where the plugin itself may connect to: `"host:port"`, `"host:8000-8999"`, `"host:*"`, or `"*:port"` for every host of the
+    /// public network. Absent: nowhere.
+    pub(crate) connect: Option<At<Vec<At<HostEntry>>>>,
+    /// Names that the plugin itself may look up in DNS: `"example.com"`, `"*.example.com"` (any name below it), or `"*"`. Absent:
+    /// none.
+    pub(crate) lookup: Option<Texts>,
     /// State of its own that is kept: `true`, or how much. Default: none.
     pub(crate) kv: Option<At<Kv>>,
     /// Whether a plugin of fledge has a directory of its own, `/plugin`, which is kept. Default: `false`.
@@ -646,6 +652,8 @@ pub(crate) struct Limits {
     pub(crate) spawns_per_minute: Option<At<u32>>,
     /// HTTP requests of the plugin itself within a minute. Default: 60.
     pub(crate) http_per_minute: Option<At<u32>>,
+    /// Lookups of names by the plugin itself within a minute, connections, and connections to mail servers, each. Default: 60.
+    pub(crate) net_per_minute: Option<At<u32>>,
     /// Lines of log within a minute. Default: 100.
     pub(crate) log_per_minute: Option<At<u32>>,
     /// Calls of any other one function, such as reading a file, within a minute. Default: 60000.
@@ -666,6 +674,8 @@ pub(crate) struct Limits {
     pub(crate) http_response: Option<At<SizeText>>,
     /// Wall-clock time of one HTTP request of the plugin itself. Default: `"30s"`.
     pub(crate) http_timeout: Option<At<TimeText>>,
+    /// Wall-clock time of one lookup or connection of the plugin itself. Default: `"30s"`.
+    pub(crate) net_timeout: Option<At<TimeText>>,
     /// Wall-clock time of one call into the plugin. Default: `"120s"`.
     pub(crate) call: Option<At<TimeText>>,
     /// Bytes of linear memory. Default: `"256MiB"`.

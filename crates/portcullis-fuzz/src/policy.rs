@@ -265,6 +265,12 @@ fn only_takes_away(before: &Grants, after: &Grants) {
         after.env.iter().all(|name| before.env.contains(name)),
         "a variable is new"
     );
+    let (net, was) = (&after.own_net, &before.own_net);
+    let mut connect = net.connect.iter();
+    let mut lookup = net.lookup.iter();
+    let no_more_net = connect.all(|rule| was.connect.iter().any(|was| was.places == rule.places))
+        && lookup.all(|rule| was.lookup.iter().any(|was| was.names == rule.names));
+    assert!(no_more_net, "{net:?} after {was:?}");
     let no_more_kv = match (&before.kv, &after.kv) {
         (_, None) => true,
         (None, Some(_)) => false,
@@ -371,6 +377,8 @@ fn no_higher(before: &Limits, after: &Limits) -> bool {
         && after.http_request <= before.http_request
         && after.http_response <= before.http_response
         && after.http_timeout <= before.http_timeout
+        && after.net_per_minute <= before.net_per_minute
+        && after.net_timeout <= before.net_timeout
         && after.call <= before.call
         && after.memory <= before.memory
         && after.table_elements <= before.table_elements
@@ -452,9 +460,16 @@ fn same_rights(one: &Grants, other: &Grants) -> bool {
             .map(|rule| (rule.program.clone(), rule.arguments.clone()))
             .collect::<Vec<_>>()
     };
+    let places = |grants: &Grants| {
+        let net = &grants.own_net;
+        let connect: Vec<_> = net.connect.iter().map(|rule| rule.places.clone()).collect();
+        let lookup: Vec<_> = net.lookup.iter().map(|rule| rule.names.clone()).collect();
+        (connect, lookup)
+    };
     programs(one) == programs(other)
         && one.env == other.env
         && one.kv.as_ref().map(|kv| kv.size) == other.kv.as_ref().map(|kv| kv.size)
         && one.net == other.net
+        && places(one) == places(other)
         && one.limits == other.limits
 }

@@ -14,6 +14,8 @@ pub enum Capability {
     Fs,
     /// Outgoing HTTP requests of the guest.
     Http,
+    /// Names the guest looks up, and connections it makes.
+    Net,
     /// Environment variables the guest reads.
     Env,
     /// A key-value store that outlives the call.
@@ -33,6 +35,7 @@ impl Capability {
             Self::Exec => "exec",
             Self::Fs => "fs",
             Self::Http => "http",
+            Self::Net => "net",
             Self::Env => "env",
             Self::Kv => "kv",
             Self::Log => "log",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::paths::covers;
 use crate::{
     Confinement, ExecGrant, FsAccess, FsGrant, Grants, HttpPlace, HttpRule, KvSize, Limits,
-    MetadataKey, Mode, Net, Origin, ProgramRule, Protect,
+    MetadataKey, Mode, Net, NetCeiling, Origin, ProgramRule, Protect,
 };
 
 /// The most that may be granted to any plugin.
@@ -44,6 +44,8 @@ pub struct Ceiling {
     pub limits: Option<Limits>,
     /// The only HTTP requests of plugins themselves.
     pub http: Option<Bounded<Vec<HttpRule>>>,
+    /// The only lookups and connections of plugins themselves.
+    pub own_net: NetCeiling,
     /// The most state; with `None` inside, no plugin keeps any.
     pub kv: Option<Bounded<Option<KvSize>>>,
     /// Where it is written that no plugin has a directory of its own.
@@ -131,6 +133,7 @@ impl Ceiling {
         if self.http.is_some() {
             grants.http.ceiling.clone_from(&self.http);
         }
+        grants.own_net.ceiling.meet(&self.own_net);
         if let Some(bound) = &self.http_secrets {
             grants.http.secrets.retain(|secret| {
                 let kept = bound.most.iter().any(|place| place.covers(&secret.to));

@@ -124,7 +124,8 @@ codes! {
     LimitMemory = "P0225",
     /// The plugin called a function of a capability more often within a minute than it may.
     ///
-    /// Raise `limits.http_per_minute`, `limits.log_per_minute` or `limits.calls_per_minute`. Refused calls count too.
+    /// Raise `limits.http_per_minute`, `limits.net_per_minute`, `limits.log_per_minute` or `limits.calls_per_minute`. Refused
+    /// calls count too.
     LimitCalls = "P0226",
     /// The preopened directory is not one that was granted.
     ///
@@ -211,6 +212,31 @@ codes! {
     ///
     /// 64 may be under way at once. Have the plugin wait for some of the answers.
     HttpTooMany = "P0429",
+    /// The plugin was not granted connections to the host at this port.
+    ///
+    /// Name it in `connect`, or use `portcullis grant <plugin> connect HOST:PORT`. A name server that the plugin names is such a
+    /// host too, at port 53. What its commands reach is another key, `net`.
+    NetConnect = "P0431",
+    /// The plugin was not granted lookups of the name.
+    ///
+    /// Name it in `lookup`, or use `portcullis grant <plugin> lookup NAME`. `*.example.com` is every name below it and not
+    /// `example.com` itself. To connect to a host takes no such grant.
+    NetLookup = "P0432",
+    /// The host is allowed, and stands for an address that is no part of the public network.
+    ///
+    /// Every address is checked, also with `connect = ["*:25"]`, and only a checked one is connected to. Private ranges that a name is
+    /// meant to resolve to are listed in the entry's `addresses`; loopback is granted as an address with its port,
+    /// `"127.0.0.1:2525"`.
+    NetAddress = "P0433",
+    /// The request is none that any policy allows: its host, its port or its type.
+    ///
+    /// A host is a name, or an address as it is usually written: `127.1` and `0x7f000001` are neither.
+    NetInvalid = "P0434",
+    /// The ceiling that an administrator set does not leave the lookup or the connection.
+    ///
+    /// `/etc/portcullis/ceiling.toml` is met with everything: no policy, flag, answer or `portcullis trust` goes beyond it.
+    /// Ask whoever administers this machine.
+    NetCeiling = "P0435",
     /// The plugin was not granted state of its own.
     ///
     /// Allow it with `portcullis grant <plugin> kv`, or write `kv = true` in its entry.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
-    Limits, MetadataKey, Net, Origin, PluginId, ProgramRule, Protect, RegletGrant,
+    Limits, MetadataKey, Net, NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -37,7 +37,7 @@ pub struct Grants {
     pub fs_ceiling: FsCeiling,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
-    /// The network that its commands may reach. The guest itself has [`http`](Self::http).
+    /// The network that its commands may reach. The guest itself has [`http`](Self::http) and [`own_net`](Self::own_net).
     pub net: Net,
     /// Names of host environment variables the guest itself may read (see [`HostEnvironment::readable`](crate::HostEnvironment::readable)).
     pub env: Vec<String>,
@@ -58,6 +58,8 @@ pub struct Grants {
     pub env_asked: Option<Vec<String>>,
     /// HTTP requests that the guest itself may send.
     pub http: HttpGrant,
+    /// Names that the guest itself may look up, and places that it may connect to.
+    pub own_net: NetGrant,
     /// Keys and values that it may keep; `None` means none.
     pub kv: Option<KvGrant>,
     /// A directory of its own; `None` means none. Only plugins of fledge have a name for it.
@@ -91,6 +93,7 @@ impl Grants {
             limits: Limits::default(),
             env_asked: None,
             http: HttpGrant::default(),
+            own_net: NetGrant::default(),
             kv: None,
             data: None,
             metadata: Vec::new(),
@@ -106,6 +109,7 @@ impl Grants {
             Capability::Fs => !self.fs.is_empty(),
             Capability::Env => !self.env.is_empty(),
             Capability::Http => !self.http.allow.is_empty(),
+            Capability::Net => !self.own_net.is_empty(),
             Capability::Log => self.log,
             Capability::Kv => self.kv.is_some(),
             Capability::Metadata => !self.metadata.is_empty(),

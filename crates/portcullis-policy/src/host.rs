@@ -208,11 +208,13 @@ pub(crate) fn split_port(text: &str) -> Result<(&str, u16), InvalidHost> {
     if host.is_empty() || digits.is_empty() || digits.contains(']') {
         return Err(missing());
     }
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    digits
-        .parse()
-        .ok()
-        .filter(|_| plain)
+    port(digits)
         .map(|port| (host, port))
         .ok_or_else(|| InvalidHost::new(text, "is not `host:port`: a port is 1 to 65535"))
+}
+
+/// A port: 1 to 65535, in decimal digits without a sign or leading zeros.
+pub(crate) fn port(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    digits.parse().ok().filter(|_| plain)
 }

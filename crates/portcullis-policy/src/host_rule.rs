@@ -142,19 +142,13 @@ impl HostRule {
 
     /// The rule that allows what both allow; `None` when that is nothing.
     pub fn meet(&self, other: &Self) -> Option<Self> {
-        let host =
-            match (&self.host, &other.host) {
-                (one, two) if one == two => one,
-                (
-                    HostPattern::Below(parent),
-                    HostPattern::Name(name) | HostPattern::Below(name),
-                ) if name.is_below(parent) => &other.host,
-                (
-                    HostPattern::Name(name) | HostPattern::Below(name),
-                    HostPattern::Below(parent),
-                ) if name.is_below(parent) => &self.host,
-                _ => return None,
-            };
+        let host = if self.host.covers(&other.host) {
+            &other.host
+        } else if other.host.covers(&self.host) {
+            &self.host
+        } else {
+            return None;
+        };
         if self.port != other.port {
             return None;
         }
@@ -180,6 +174,18 @@ impl HostRule {
 }
 
 impl HostPattern {
+    /// Whether every host that `other` is about, this is about too.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Below(parent), Self::Name(name) | Self::Below(name))
+                if name.is_below(parent) =>
+            {
+                true
+            }
+            (one, two) => one == two,
+        }
+    }
+
     /// Whether it is about this host. The text is compared, nothing is resolved.
     pub(crate) fn matches(&self, host: &Host) -> bool {
         match (self, host) {

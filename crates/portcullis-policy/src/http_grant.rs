@@ -218,7 +218,7 @@ fn is_inside(rule: &HostRule) -> bool {
 }
 
 /// A host as [`HostRule::parse`] has it: without a final dot, with letters beyond ASCII as DNS has them.
-fn normalized(host: &str) -> Option<String> {
+pub(crate) fn normalized(host: &str) -> Option<String> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.is_ascii() {
         return Some(host.to_owned());

@@ -61,6 +61,8 @@ mod log_request;
 mod look;
 mod metadata;
 mod net;
+mod net_grant;
+mod net_request;
 mod paths;
 mod plugin_id;
 mod protect;
@@ -104,6 +106,10 @@ pub use log_request::{LogLevel, LogRequest};
 pub use look::{FsLook, LookRequest};
 pub use metadata::{MetadataKey, MetadataRequest};
 pub use net::Net;
+pub use net_grant::{
+    ConnectRule, DnsNames, LookupRule, NetAsked, NetCeiling, NetGrant, NetRefusal, Places,
+};
+pub use net_request::{ConnectRequest, Connection, LookupRequest};
 pub use plugin_id::{InvalidPluginId, PluginId};
 pub use protect::{Protect, Protected};
 pub use provenance::{Provenance, PublicKey, Signer, Tier};

@@ -10,9 +10,11 @@ const MIB: u64 = 1024 * 1024;
 /// # Defaults
 /// - a command: 30 s, 10 MiB of each output stream, no grace after its deadline
 /// - a plugin: 8 children at once, 600 spawns a minute, 256 MiB of output in all
-/// - the guest's own requests, a minute: 60 over HTTP, 100 lines of log, 60,000 of each other function
+/// - the guest's own requests, a minute: 60 over HTTP, 60 lookups, 60 connections, 60 to mail servers, 100 lines of log,
+///   60,000 of each other function
 /// - the guest's own files: 8 MiB read and 4 MiB written at once, 256 MiB written by an instance in all
 /// - the guest's own HTTP requests: 1 MiB sent, 4 MiB received, 30 s
+/// - the guest's own lookups and connections: 30 s each
 /// - the directory that a plugin of fledge has of its own: 1,000 files, 64 MiB each
 /// - a call of the guest: 120 s, 256 MiB of linear memory and 10,000 table elements; its instructions are not counted
 /// - a plugin of clawft: 300 KiB, 120 KiB when it is packed, 10 MiB with all that lies beside it
@@ -34,6 +36,9 @@ pub struct Limits {
     pub spawns_per_minute: u32,
     /// HTTP requests of the guest itself within a minute, those that are refused included. As many may come at once.
     pub http_per_minute: u32,
+    /// Lookups of names within a minute, connections, and connections to mail servers, those that are refused included. As
+    /// many of each may come at once.
+    pub net_per_minute: u32,
     /// Lines of log within a minute; what is more is dropped. As many may come at once.
     pub log_per_minute: u32,
     /// Calls of any other one function of a capability within a minute, those that are refused included. As many may come
@@ -55,6 +60,8 @@ pub struct Limits {
     pub http_response: u64,
     /// Wall-clock time of one HTTP request of the guest itself, from its name to the end of the response.
     pub http_timeout: Duration,
+    /// Wall-clock time of one lookup or connection of the guest itself, its name and TLS included.
+    pub net_timeout: Duration,
     /// Wall-clock time of one call into the guest, everything it waits for included.
     pub call: Duration,
     /// Bytes of linear memory, all memories of the instance together.
@@ -86,6 +93,7 @@ impl Default for Limits {
             children: 8,
             spawns_per_minute: 600,
             http_per_minute: 60,
+            net_per_minute: 60,
             log_per_minute: 100,
             calls_per_minute: 60_000,
             file_read: 8 * MIB,
@@ -96,6 +104,7 @@ impl Default for Limits {
             http_request: MIB,
             http_response: 4 * MIB,
             http_timeout: Duration::from_secs(30),
+            net_timeout: Duration::from_secs(30),
             call: Duration::from_secs(120),
             memory: 256 * MIB,
             table_elements: 10_000,
@@ -131,6 +140,7 @@ impl Limits {
             children: self.children.min(other.children),
             spawns_per_minute: self.spawns_per_minute.min(other.spawns_per_minute),
             http_per_minute: self.http_per_minute.min(other.http_per_minute),
+            net_per_minute: self.net_per_minute.min(other.net_per_minute),
             log_per_minute: self.log_per_minute.min(other.log_per_minute),
             calls_per_minute: self.calls_per_minute.min(other.calls_per_minute),
             file_read: self.file_read.min(other.file_read),
@@ -141,6 +151,7 @@ impl Limits {
             http_request: self.http_request.min(other.http_request),
             http_response: self.http_response.min(other.http_response),
             http_timeout: self.http_timeout.min(other.http_timeout),
+            net_timeout: self.net_timeout.min(other.net_timeout),
             call: self.call.min(other.call),
             memory: self.memory.min(other.memory),
             table_elements: self.table_elements.min(other.table_elements),

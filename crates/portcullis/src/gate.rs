@@ -27,8 +27,9 @@ use portcullis_policy::{
 };
 
 use crate::activity::{Activity, Command};
+use crate::capability::Client;
 use crate::capability::fs::{NamedByGit, Roots, Total};
-use crate::capability::http::{Client, Requests};
+use crate::capability::http::Requests;
 use crate::capability::prompt::Whom;
 use crate::clock::CallClock;
 use crate::consent::Asker;

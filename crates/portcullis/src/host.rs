@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -16,9 +17,8 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::abi;
-use crate::capability::http::Client;
 use crate::capability::prompt::Prompter;
-use crate::capability::{fs, wasi};
+use crate::capability::{Client, fs, wasi};
 use crate::code;
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
@@ -115,6 +115,7 @@ pub struct HostBuilder {
     upstream_proxy: Option<Target>,
     ca_file: Option<PathBuf>,
     network: Option<(Arc<dyn Resolve>, Arc<dyn Dial>)>,
+    name_servers: Option<Vec<SocketAddr>>,
     caches: Option<PathBuf>,
     state: Option<PathBuf>,
     consent: Option<Arc<dyn Consent>>,
@@ -195,6 +196,13 @@ impl HostBuilder {
     #[must_use]
     pub fn network(mut self, resolver: Arc<dyn Resolve>, dialer: Arc<dyn Dial>) -> Self {
         self.network = Some((resolver, dialer));
+        self
+    }
+
+    /// Name servers that plugins' own lookups ask, instead of those of the system.
+    #[must_use]
+    pub fn name_servers(mut self, servers: impl Into<Vec<SocketAddr>>) -> Self {
+        self.name_servers = Some(servers.into());
         self
     }
 
@@ -301,6 +309,7 @@ impl HostBuilder {
     fn http_client(&self) -> Client {
         let upstream = self.upstream_proxy.clone().map(Upstream::from);
         let client = Client::new(upstream, self.ca_file.clone());
+        let client = client.with_name_servers(self.name_servers.clone());
         match &self.network {
             Some((resolver, dialer)) => {
                 client.with_network(Arc::clone(resolver), Arc::clone(dialer))

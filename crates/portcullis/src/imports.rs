@@ -192,6 +192,7 @@ fn grant_of(capability: Capability, grants: &Grants) -> String {
         Capability::Log => ("lines in the log", "log"),
         Capability::Fs => ("a directory", "read <directory>"),
         Capability::Http => ("a host", "http <host>"),
+        Capability::Net => ("a connection", "connect <host>:<port>"),
         Capability::Kv => ("state of its own", "kv"),
         Capability::Metadata => ("a fact of the project", "metadata <key>"),
         Capability::Prompt => return format!("needs the `{capability}` grant"),

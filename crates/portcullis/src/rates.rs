@@ -68,6 +68,7 @@ impl Rates {
 pub(crate) fn per_minute(limits: &Limits, capability: Capability) -> (u32, &'static str) {
     match capability {
         Capability::Http => (limits.http_per_minute, "http_per_minute"),
+        Capability::Net => (limits.net_per_minute, "net_per_minute"),
         Capability::Log => (limits.log_per_minute, "log_per_minute"),
         Capability::Exec
         | Capability::Fs

@@ -125,7 +125,11 @@ fn right_of_fledge(ask: &AskKind) -> Option<(&'static str, String)> {
         AskKind::Kv => Some(("kv", String::new())),
         AskKind::Metadata => Some(("metadata", "git_status".to_owned())),
         AskKind::Exec { .. } => Some(("exec", "<program>".to_owned())),
-        AskKind::Env { .. } | AskKind::Http { .. } | AskKind::Log | AskKind::Prompt => None,
+        AskKind::Env { .. }
+        | AskKind::Http { .. }
+        | AskKind::Net { .. }
+        | AskKind::Log
+        | AskKind::Prompt => None,
     }
 }
 
@@ -152,8 +156,11 @@ fn right(ask: &AskKind) -> Option<(&'static str, String)> {
             HttpHosts::parse(&host).is_ok().then_some(("http", host))
         }
         // No function of the host runs commands for such a plugin, and none of the others is asked for by it.
-        AskKind::Exec { .. } | AskKind::Kv | AskKind::Log | AskKind::Prompt | AskKind::Metadata => {
-            None
-        }
+        AskKind::Exec { .. }
+        | AskKind::Net { .. }
+        | AskKind::Kv
+        | AskKind::Log
+        | AskKind::Prompt
+        | AskKind::Metadata => None,
     }
 }

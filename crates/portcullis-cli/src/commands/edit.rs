@@ -179,6 +179,8 @@ fn right(verb: &RightVerb, env: &Environment) -> Result<Right> {
         RightVerb::Env { name } => Right::Env(name.clone()),
         RightVerb::Log => Right::Log,
         RightVerb::Http { host } => Right::Http(host.clone()),
+        RightVerb::Connect { place } => Right::Connect(place.clone()),
+        RightVerb::Lookup { name } => Right::Lookup(name.clone()),
         RightVerb::Kv => Right::Kv,
         RightVerb::Data => Right::Data,
         RightVerb::Metadata { key } => Right::Metadata((*key).into()),
@@ -264,6 +266,8 @@ fn words(right: &Right, change: Change) -> String {
         Right::Env(name) => format!("read the environment variable `{name}`"),
         Right::Log => "write lines into your log".to_owned(),
         Right::Http(host) => format!("send HTTP requests to `{host}`"),
+        Right::Connect(place) => format!("connect to `{place}`"),
+        Right::Lookup(name) => format!("look up `{name}`"),
         Right::Kv => "keep state of its own".to_owned(),
         Right::Data => "have a directory of its own".to_owned(),
         Right::Metadata(key) => format!("be told `{key}` of the project"),
@@ -294,6 +298,18 @@ fn place<'a>(grants: &'a Grants, right: &Right) -> Option<&'a Origin> {
             let mut rules = grants.http.allow.iter().rev();
             rules
                 .find(|rule| rule.hosts.to_string() == *host)
+                .map(|rule| &rule.origin)
+        }
+        Right::Connect(place) => {
+            let mut rules = grants.own_net.connect.iter().rev();
+            rules
+                .find(|rule| rule.places.to_string() == *place)
+                .map(|rule| &rule.origin)
+        }
+        Right::Lookup(name) => {
+            let mut rules = grants.own_net.lookup.iter().rev();
+            rules
+                .find(|rule| rule.names.to_string() == *name)
                 .map(|rule| &rule.origin)
         }
         Right::Kv => grants.kv.as_ref().map(|kv| &kv.origin),

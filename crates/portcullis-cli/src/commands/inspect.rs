@@ -256,6 +256,14 @@ pub(super) fn ask_words(kind: &AskKind) -> String {
             .as_ref()
             .map(|name| format!(" `{name}`"))
             .unwrap_or_default(),
+        AskKind::Net { connect, lookup } => {
+            let one = |verb, what: &Option<String>| {
+                let what = what.iter();
+                what.map(|what| format!(" {verb} `{what}`"))
+                    .collect::<String>()
+            };
+            one("connect", connect) + &one("lookup", lookup)
+        }
         AskKind::Http { host } => host
             .as_ref()
             .map(|host| format!(" `{host}`"))

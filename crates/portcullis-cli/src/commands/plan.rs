@@ -5,8 +5,8 @@ use std::path::Path;
 
 use portcullis::{Activity, Compilation, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
-    Confinement, ExecGrant, FsAccess, FsKind, Grants, HttpHosts, HttpRule, Limits, Mode,
-    ProgramRule,
+    Confinement, ConnectRule, ExecGrant, FsAccess, FsKind, Grants, HttpHosts, HttpRule, Limits,
+    Mode, ProgramRule,
 };
 use serde_json::{Value, json};
 
@@ -110,6 +110,8 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
         None => words.push("may run no command".to_owned()),
         Some(exec) => commands(exec, &mut words),
     }
+    let code = grants.reglet.iter().flat_map(|reglet| &reglet.inline_code);
+    words.extend(code.map(|program| format!("may give `{program}` code in its arguments")));
     for grant in &grants.fs {
         let what = match grant.access {
             FsAccess::Read => "read",
@@ -165,6 +167,16 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
             "has `{}` added to its requests to `{}`, from {}: it never sees it ({})",
             secret.header, secret.to, secret.source, secret.origin
         ));
+    }
+    for rule in &grants.own_net.connect {
+        words.push(connections(rule));
+    }
+    for rule in &grants.own_net.lookup {
+        let names = match rule.names.is_any() {
+            true => "any name".to_owned(),
+            false => format!("`{}`", rule.names),
+        };
+        words.push(format!("may look up {names} in DNS ({})", rule.origin));
     }
     if let Some(kv) = &grants.kv {
         words.push(format!(
@@ -259,6 +271,24 @@ fn requests(rule: &HttpRule) -> String {
     format!("may send HTTP requests to {hosts}{which} ({})", rule.origin)
 }
 
+/// One rule about the guest's own connections.
+fn connections(rule: &ConnectRule) -> String {
+    let inside = rule.places.addresses().iter();
+    let inside: Vec<_> = inside.map(ToString::to_string).collect();
+    let also = match inside.is_empty() {
+        true => String::new(),
+        false => format!(", also at {}", quoted(&inside)),
+    };
+    let hosts = match rule.places.is_any_host() {
+        true => ", which is any host of the public network",
+        false => "",
+    };
+    format!(
+        "may connect to `{}`{hosts}{also} ({})",
+        rule.places, rule.origin
+    )
+}
+
 fn limits(limits: &Limits) -> String {
     let fuel: String = limits
         .fuel
@@ -328,7 +358,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "inline_code": grants.reglet.as_ref().map(|reglet| &reglet.inline_code), "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "connect": grants.own_net.connect, "lookup": grants.own_net.lookup, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "inline_code": grants.reglet.as_ref().map(|reglet| &reglet.inline_code), "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

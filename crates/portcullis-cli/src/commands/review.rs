@@ -127,6 +127,11 @@ impl Used {
             ("fs", !grants.fs.is_empty(), "files and directories"),
             ("env", !grants.env.is_empty(), "environment variables"),
             ("http", !grants.http.allow.is_empty(), "requests over HTTP"),
+            (
+                "net",
+                !grants.own_net.is_empty(),
+                "lookups and connections of its own",
+            ),
             ("kv", grants.kv.is_some(), "state of its own"),
             ("log", grants.log, "lines in your log"),
         ];

@@ -188,9 +188,9 @@ const PLUGINS: &[Case] = &[
         "error[P0603]: cannot load plugin `p`: it imports what it is not given",
     ),
     plugin(
-        "a module for Reglet",
+        "a module for Reglet that imports what Reglet has not",
         Assemble("(module (import \"reglet_host\" \"exec\" (func)))"),
-        "error[P0601]: cannot load plugin `p`: the file is a core module for Reglet",
+        "error[P0603]: cannot load plugin `p`: it imports what it is not given",
     ),
     plugin(
         "a component that was cut off",

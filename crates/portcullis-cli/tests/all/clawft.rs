@@ -107,7 +107,7 @@ fn an_error_of_a_tool_ends_with_one_and_wrong_usage_with_two() {
     let (code, _, error) = ours.ended(&["call", "p.wasm", "tool"]);
     assert_eq!(code, 2);
     assert!(
-        error.contains("only plugins of clawft have tools"),
+        error.contains("only plugins of clawft and of Reglet can be called"),
         "{error}"
     );
 }

@@ -292,6 +292,38 @@ fn a_directory_that_is_to_be_written_and_not_only_read_is_growth() {
 }
 
 #[test]
+fn an_import_more_is_growth_and_so_is_a_right_more_by_the_policy() {
+    let context = context(RUNS_ECHO);
+    let component = context.project().join("notes/notes.wasm");
+    let with_import = fs::read(&component).unwrap();
+    fs::copy(guest("noop"), &component).unwrap();
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    fs::write(&component, &with_import).unwrap();
+    let (code, text) = answer(&context, &["update", "notes"], "yes\n");
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("+ new: imports `portcullis:cli/process"),
+        "{text}"
+    );
+    // Another content, for which somebody has written a grant meanwhile.
+    write(&context, "1.0.1", RUNS_ECHO, b'c');
+    let sha256 = context.json(&["inspect", "--json", "notes"])["plugin"]["sha256"].clone();
+    let policy = format!(
+        "confinement = \"limits\"\n[[plugins]]\nid = \"notes\"\nsha256 = {sha256}\nexec.allow = [\"echo\"]\n"
+    );
+    fs::write(context.own_policy(), policy).unwrap();
+    let (code, _, error) = context.ended(&["update", "--yes", "notes"]);
+    assert_eq!(code, 1, "{error}");
+    let (code, text) = answer(&context, &["update", "notes"], "\n");
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("+ new: as your policy is, it may run"),
+        "{text}"
+    );
+    assert_eq!(names(&context), installed("1.0.0"));
+}
+
+#[test]
 fn another_world_is_growth() {
     let context = context("");
     assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);

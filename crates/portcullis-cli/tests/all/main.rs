@@ -29,6 +29,7 @@ mod kv;
 mod languages;
 mod log;
 mod policy;
+mod reglet;
 mod run;
 mod secrets;
 mod session;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portcullis_policy::{FsAccess, HttpHosts, PluginId};
+use portcullis_policy::{DnsNames, FsAccess, HttpHosts, Places, PluginId};
 use toml_edit::{Array, InlineTable, Value};
 
 use super::{EditError, Edited, load, table};
@@ -101,6 +101,19 @@ fn of_ask(ask: &AskKind) -> Option<Grant> {
             let value = named.then(|| host.into())?;
             (Some("http"), "allow", What::Item(value))
         }
+        AskKind::Net { connect, lookup } => match (connect, lookup) {
+            (Some(place), None) => {
+                let any = Places::parse(place).is_ok_and(|places| places.is_any_host());
+                let value = (!any).then(|| place.into())?;
+                (None, "connect", What::Item(value))
+            }
+            (None, Some(name)) => {
+                let any = DnsNames::parse(name).is_ok_and(|names| names.is_any());
+                let value = (!any).then(|| name.into())?;
+                (None, "lookup", What::Item(value))
+            }
+            (Some(_), Some(_)) | (None, None) => return None,
+        },
         AskKind::Kv => (None, "kv", What::Is(true.into())),
         AskKind::Log => (None, "log", What::Is(true.into())),
         // The host gives these to every plugin.

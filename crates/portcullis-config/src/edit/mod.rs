@@ -8,8 +8,8 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
-    FsAccess, Grants, HostRule, HttpHosts, HttpRule, MetadataKey, Narrowing, Net, PluginId,
-    ProgramRef, ProgramRule, RuleId,
+    DnsNames, FsAccess, Grants, HostRule, HttpHosts, HttpRule, InvalidHost, MetadataKey, Narrowing,
+    Net, Places, PluginId, ProgramRef, ProgramRule, RuleId,
 };
 
 use crate::context::{Base, Context};
@@ -54,6 +54,10 @@ pub enum Right {
     Log,
     /// A host that the plugin itself may send requests to, as an entry of `http.allow` names it.
     Http(String),
+    /// Where the plugin itself may connect to, as an entry of `connect` names it.
+    Connect(String),
+    /// A name that the plugin itself may look up, as an entry of `lookup` names it.
+    Lookup(String),
     /// State of its own, as much as is the default.
     Kv,
     /// A directory of its own, for a plugin of fledge.
@@ -127,10 +131,9 @@ pub fn grant(text: &str, edit: &Edit, file: &Path, context: &Context) -> Result<
     let before = load(text, file, context).map_err(EditError::Before)?;
     match &edit.right {
         Right::Net(text) => drop(net(text).map_err(EditError::NoHost)?),
-        Right::Http(text) => {
-            let read = HttpHosts::parse(text);
-            drop(read.map_err(|error| EditError::NoHost(error.to_string()))?);
-        }
+        Right::Http(text) => drop(no_host(HttpHosts::parse(text))?),
+        Right::Connect(text) => drop(no_host(Places::parse(text))?),
+        Right::Lookup(text) => drop(no_host(DnsNames::parse(text))?),
         Right::Exec { .. }
         | Right::Read(_)
         | Right::Write(_)
@@ -217,6 +220,10 @@ pub fn revoke(
         return Err(EditError::StillAllowed(why));
     }
     Ok(Edited { text, changed })
+}
+
+fn no_host<T>(read: Result<T, InvalidHost>) -> Result<T, EditError> {
+    read.map_err(|error| EditError::NoHost(error.to_string()))
 }
 
 fn load(text: &str, file: &Path, context: &Context) -> Result<PolicySet, ConfigErrors> {
@@ -307,6 +314,22 @@ impl Place<'_> {
                     .map(drop)
                     .ok_or_else(|| format!("`http` has no `{host}`"))
             }
+            Right::Connect(text) => {
+                let wanted = Places::parse(text).map_err(|error| error.to_string())?;
+                let mut rules = grants.own_net.connect.iter();
+                match rules.any(|rule| rule.places.covers(&wanted)) {
+                    true => Ok(()),
+                    false => Err(format!("`connect` has no `{text}`")),
+                }
+            }
+            Right::Lookup(text) => {
+                let wanted = DnsNames::parse(text).map_err(|error| error.to_string())?;
+                let mut rules = grants.own_net.lookup.iter();
+                match rules.any(|rule| rule.names.covers(&wanted)) {
+                    true => Ok(()),
+                    false => Err(format!("`lookup` has no `{text}`")),
+                }
+            }
             Right::Kv if grants.kv.is_some() => Ok(()),
             Right::Kv => Err("there is no `kv`".to_owned()),
             Right::Data if grants.data.is_some() => Ok(()),
@@ -371,6 +394,21 @@ impl Place<'_> {
                 let rule = rules.find(|rule| rule.hosts.covers(&wanted))?;
                 Some(format!("`http` has `{}` at {}", rule.hosts, rule.origin))
             }
+            Right::Connect(text) => {
+                let wanted = Places::parse(text).ok()?;
+                let mut rules = grants.own_net.connect.iter();
+                let rule = rules.find(|rule| rule.places.covers(&wanted))?;
+                Some(format!(
+                    "`connect` has `{}` at {}",
+                    rule.places, rule.origin
+                ))
+            }
+            Right::Lookup(text) => {
+                let wanted = DnsNames::parse(text).ok()?;
+                let mut rules = grants.own_net.lookup.iter();
+                let rule = rules.find(|rule| rule.names.covers(&wanted))?;
+                Some(format!("`lookup` has `{}` at {}", rule.names, rule.origin))
+            }
             Right::Kv => {
                 let kv = grants.kv.as_ref()?;
                 Some(format!("`kv` is granted at {}", kv.origin))
@@ -397,6 +435,8 @@ const fn access(right: &Right) -> FsAccess {
         | Right::Env(_)
         | Right::Log
         | Right::Http(_)
+        | Right::Connect(_)
+        | Right::Lookup(_)
         | Right::Kv
         | Right::Data
         | Right::Metadata(_)

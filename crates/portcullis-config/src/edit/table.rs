@@ -52,6 +52,8 @@ impl Document {
                 Ok(())
             }
             Right::Http(host) => add(child(entry, "http")?, "allow", host.into()),
+            Right::Connect(place) => add(entry, "connect", place.into()),
+            Right::Lookup(name) => add(entry, "lookup", name.into()),
             Right::Kv => {
                 set(entry, "kv", true.into());
                 Ok(())
@@ -99,6 +101,12 @@ impl Document {
             }),
             Right::Http(host) => take(entry, &["http", "allow"], |_, item| {
                 text_or(item, "host") == Some(host)
+            }),
+            Right::Connect(place) => take(entry, &["connect"], |_, item| {
+                text_or(item, "host") == Some(place)
+            }),
+            Right::Lookup(name) => take(entry, &["lookup"], |_, item| {
+                text_or(item, "host") == Some(name)
             }),
             Right::Kv => {
                 // What is kept is not thrown away: that is asked for by `portcullis kv clear`.

@@ -88,6 +88,8 @@ struct Exec {
 
 /// Entries that are read. No plugin asks for more that anybody would read.
 const MAX_ASKS: usize = 256;
+/// Hosts, and ports, of one rule.
+const MAX_HOSTS: usize = 16;
 
 impl RegletManifest {
     /// Reads what a plugin says of itself.
@@ -98,7 +100,10 @@ impl RegletManifest {
         let said: Said = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let mut asks = match said.capabilities {
             None => Vec::new(),
-            Some(Capabilities::List(list)) => list.into_iter().map(Capability::ask).collect(),
+            Some(Capabilities::List(list)) => {
+                let list = list.into_iter().take(MAX_ASKS);
+                list.map(Capability::ask).collect()
+            }
             Some(Capabilities::Set(set)) => set.asks(),
         };
         asks.truncate(MAX_ASKS);
@@ -138,16 +143,23 @@ impl Set {
             .into_iter()
             .flat_map(|exec| exec.commands)
             .flatten()
+            .take(MAX_ASKS)
         {
             let mapped = command(&name);
             asks.push(ask(format!("exec:{name}"), mapped));
         }
-        for rule in self.fs.into_iter().flat_map(|fs| fs.rules).flatten() {
+        for rule in self
+            .fs
+            .into_iter()
+            .flat_map(|fs| fs.rules)
+            .flatten()
+            .take(MAX_ASKS)
+        {
             for (list, word, access) in [
                 (rule.read, "read", FsAccess::Read),
                 (rule.write, "write", FsAccess::ReadWrite),
             ] {
-                for glob in list.into_iter().flatten() {
+                for glob in list.into_iter().flatten().take(MAX_ASKS) {
                     let mapped = path(&glob, access);
                     asks.push(ask(format!("fs:{word}:{glob}"), mapped));
                 }
@@ -158,11 +170,13 @@ impl Set {
             .into_iter()
             .flat_map(|network| network.rules)
             .flatten()
+            .take(MAX_ASKS)
         {
-            let (names, ports) = (
-                rule.hosts.unwrap_or_default(),
-                rule.ports.unwrap_or_default(),
-            );
+            let few = |list: Option<Vec<String>>| {
+                let list = list.into_iter().flatten();
+                list.take(MAX_HOSTS).collect::<Vec<_>>()
+            };
+            let (names, ports) = (few(rule.hosts), few(rule.ports));
             let refer = |list: &[String]| {
                 list.iter()
                     .map(String::as_str)
@@ -174,7 +188,13 @@ impl Set {
             let ports: Vec<_> = ports.iter().map(String::as_str).collect();
             asks.push(ask(asked, hosts(&names, &ports)));
         }
-        for name in self.env.into_iter().flat_map(|env| env.vars).flatten() {
+        for name in self
+            .env
+            .into_iter()
+            .flat_map(|env| env.vars)
+            .flatten()
+            .take(MAX_ASKS)
+        {
             let mapped = variable(&name);
             asks.push(ask(format!("env:{name}"), mapped));
         }
@@ -224,7 +244,7 @@ mod tests {
                 "exec:** -> reglet = [\"exec:**\"]",
                 "exec:/usr/bin/* -> a rule is about one program: name each that `/usr/bin/*` stands for",
                 "fs:read:/data/** -> fs.read = [\"/data\"]",
-                "network:a.example:443 -> http.allow = [\"a.example:443\"]",
+                "network:a.example:443 -> http.allow = [\"a.example:443\"] connect = [\"a.example:443\"]",
                 "env:LANG -> env = [\"LANG\"]",
             ]
         );

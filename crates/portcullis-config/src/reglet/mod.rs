@@ -5,7 +5,7 @@
 mod manifest;
 mod read;
 
-use portcullis_policy::{FsAccess, ProgramRef};
+use portcullis_policy::{DnsNames, FsAccess, Places, ProgramRef};
 
 pub use manifest::{RegletAsk, RegletManifest};
 
@@ -30,6 +30,10 @@ pub(crate) enum Right {
     },
     /// Requests to a host, or to every host: as an entry of `http.allow`.
     Host(String),
+    /// Connections to a place: as an entry of `connect`.
+    Connect(String),
+    /// Lookups of a name, or of every name: as an entry of `lookup`.
+    Lookup(String),
 }
 
 impl Right {
@@ -50,6 +54,8 @@ impl Right {
                 FsAccess::ReadWrite => format!("fs.write = [{}]", quoted(path)),
             },
             Self::Host(host) => format!("http.allow = [{}]", quoted(host)),
+            Self::Connect(place) => format!("connect = [{}]", quoted(place)),
+            Self::Lookup(name) => format!("lookup = [{}]", quoted(name)),
         }
     }
 }
@@ -103,7 +109,7 @@ pub(crate) fn command(pattern: &str) -> Mapped {
 const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 fn program(text: &str) -> Result<ProgramRef, String> {
-    let plain = !text.split('/').any(|part| matches!(part, "." | ".."));
+    let plain = !text.contains(GLOB) && !text.split('/').any(|part| matches!(part, "." | ".."));
     let program = ProgramRef::parse(text).filter(|_| plain);
     program.ok_or_else(|| {
         format!(
@@ -173,64 +179,87 @@ pub(crate) fn path(glob: &str, access: FsAccess) -> Mapped {
 fn network(pattern: &str) -> Mapped {
     match pattern.strip_prefix("outbound:") {
         None => Err("it is `network:outbound:…`".to_owned()),
-        Some("*") => Ok(vec![Right::Host("*".to_owned())]),
         Some("private") => Err(
-            "addresses that are not public are unlocked for one host each: a rule of `http.allow` with `addresses`"
+            "addresses that are not public are unlocked for one host each: a rule of `http.allow` or of `connect` with `addresses`"
                 .to_owned(),
         ),
         Some(rest) if rest.contains("://") => {
             Err("one URL is a rule of `http.allow` with `schemes` and `paths`".to_owned())
         }
-        Some(_) => Err("a port is granted with its host: `http.allow = [\"example.com:443\"]`".to_owned()),
+        Some(ports) => hosts(&["*"], &ports.split(',').collect::<Vec<_>>()),
     }
 }
 
-/// Ports that one rule may have; more of them are no list that anybody reads.
+/// Ports that are each an entry of `http.allow`; more of them are no list that anybody reads.
 const MAX_PORTS: usize = 64;
+/// Whoever may reach this port of a host may ask DNS about it.
+const DNS: u16 = 53;
+/// The ports of requests that an entry of `http.allow` without a port is about.
+const HTTP: [u16; 2] = [80, 443];
 
-/// A rule of the second generation: each of these hosts at each of these ports.
+/// A rule of the second generation: each of these hosts at each of these ports. Of requests over HTTP it may be less: to every
+/// host there are only those to both ports of HTTP, and to a host with many ports as well.
 pub(crate) fn hosts(hosts: &[&str], ports: &[&str]) -> Mapped {
     if hosts.is_empty() || ports.is_empty() {
         return Err("a rule is about hosts and ports: it has none of one of them".to_owned());
     }
-    let any_port = ports.contains(&"*");
-    let mut numbers = Vec::new();
-    for port in ports.iter().filter(|port| **port != "*") {
-        let (from, to) = port.split_once('-').unwrap_or((port, port));
-        match (from.parse::<u16>(), to.parse::<u16>()) {
-            (Ok(from), Ok(to)) if 0 < from && from <= to && usize::from(to - from) < MAX_PORTS => {
-                numbers.extend(from..=to);
-            }
-            _ => {
-                return Err(format!(
-                    "`{}` is no port, and no range of at most {MAX_PORTS} of them",
-                    port.escape_debug()
-                ));
-            }
-        }
+    if ports.len() > MAX_PORTS {
+        return Err(format!("it has more than {MAX_PORTS} ports"));
     }
+    let ports: Result<Vec<_>, _> = ports.iter().map(|port| range(port)).collect();
+    let ports = ports?;
     let mut rights = Vec::new();
     for host in hosts {
         let below = host.strip_prefix("*.").unwrap_or(host);
-        match *host {
-            "*" if any_port => rights.push(Right::Host("*".to_owned())),
-            "*" => return Err("a port is granted with its host: name each".to_owned()),
-            _ if below.contains(GLOB) || below.is_empty() => {
-                return Err(format!(
-                    "`{}` is no host: a `*` stands for the whole beginning of a name",
-                    host.escape_debug()
-                ));
-            }
-            // Narrower: ports 80 and 443.
-            _ if any_port => rights.push(Right::Host((*host).to_owned())),
-            _ => rights.extend(
-                numbers
-                    .iter()
-                    .map(|port| Right::Host(format!("{host}:{port}"))),
-            ),
+        if *host != "*" && (below.contains(GLOB) || below.is_empty()) {
+            return Err(format!(
+                "`{}` is no host: a `*` stands for the whole beginning of a name",
+                host.escape_debug()
+            ));
         }
+        at(host, &ports, &mut rights)?;
     }
     Ok(rights)
+}
+
+/// The rights to one host at these ports.
+fn at(host: &str, ports: &[(u16, u16)], rights: &mut Vec<Right>) -> Result<(), String> {
+    let has = |port: &u16| ports.iter().any(|(from, to)| (from..=to).contains(&port));
+    let all = || ports.iter().flat_map(|&(from, to)| from..=to);
+    if host != "*" && all().count() <= MAX_PORTS {
+        rights.extend(all().map(|port| Right::Host(format!("{host}:{port}"))));
+    } else if HTTP.iter().all(has) {
+        rights.push(Right::Host(host.to_owned()));
+    }
+    for range in ports {
+        let place = match range {
+            (1, u16::MAX) => format!("{host}:*"),
+            (from, to) if from == to => format!("{host}:{from}"),
+            (from, to) => format!("{host}:{from}-{to}"),
+        };
+        Places::parse(&place).map_err(|error| error.to_string())?;
+        rights.push(Right::Connect(place));
+    }
+    // An address is not looked up.
+    if has(&DNS) && DnsNames::parse(host).is_ok() {
+        rights.push(Right::Lookup(host.to_owned()));
+    }
+    Ok(())
+}
+
+/// A port, a range of them, or all.
+fn range(text: &str) -> Result<(u16, u16), String> {
+    if text == "*" {
+        return Ok((1, u16::MAX));
+    }
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.parse::<u16>(), to.parse::<u16>()) {
+        (Ok(from), Ok(to)) if 0 < from && from <= to => Ok((from, to)),
+        _ => Err(format!(
+            "`{}` is no port, and no range of them",
+            text.escape_debug()
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -264,7 +293,31 @@ mod tests {
             ("fs:read:/data/**", &["fs.read = [\"/data\"]"]),
             ("fs:read:/etc/hosts", &["fs.read = [\"/etc/hosts\"]"]),
             ("fs:write:/srv/out/**", &["fs.write = [\"/srv/out\"]"]),
-            ("network:outbound:*", &["http.allow = [\"*\"]"]),
+            (
+                "network:outbound:*",
+                &[
+                    "http.allow = [\"*\"]",
+                    "connect = [\"*:*\"]",
+                    "lookup = [\"*\"]",
+                ],
+            ),
+            ("network:outbound:25", &["connect = [\"*:25\"]"]),
+            (
+                "network:outbound:53,8000-8999",
+                &[
+                    "connect = [\"*:53\"]",
+                    "connect = [\"*:8000-8999\"]",
+                    "lookup = [\"*\"]",
+                ],
+            ),
+            (
+                "network:outbound:80,443",
+                &[
+                    "http.allow = [\"*\"]",
+                    "connect = [\"*:80\"]",
+                    "connect = [\"*:443\"]",
+                ],
+            ),
         ] {
             let line: Vec<_> = line.iter().map(|&line| line.to_owned()).collect();
             assert_eq!(lines(entry(text)), Ok(line), "{text}");
@@ -287,7 +340,9 @@ mod tests {
             ("fs:read:/etc/*.conf", "neither"),
             ("fs:read:/data/../etc/**", "no `..`"),
             ("network:inbound:80", "outbound"),
-            ("network:outbound:443", "with its host"),
+            ("network:outbound:", "no port"),
+            ("network:outbound:443,", "no port"),
+            ("network:outbound:https", "no port"),
             ("network:outbound:private", "`addresses`"),
             ("network:outbound:https://a.example/x", "`paths`"),
             ("kv:read:x", "keys and values"),
@@ -301,37 +356,57 @@ mod tests {
     #[test]
     fn rules_of_the_second_generation_are_hosts_with_their_ports() {
         for (names, ports, line) in [
-            (&["a.example"][..], &["443"][..], &["a.example:443"][..]),
-            (&["a.example"], &["*"], &["a.example"]),
             (
-                &["*.a.example", "b"],
-                &["80", "8000-8001"],
+                &["a.example"][..],
+                &["443"][..],
+                &["http.allow a.example:443", "connect a.example:443"][..],
+            ),
+            (
+                &["a.example"],
+                &["*"],
                 &[
-                    "*.a.example:80",
-                    "*.a.example:8000",
-                    "*.a.example:8001",
-                    "b:80",
-                    "b:8000",
-                    "b:8001",
+                    "http.allow a.example",
+                    "connect a.example:*",
+                    "lookup a.example",
                 ],
             ),
-            (&["*"], &["*"], &["*"]),
+            (
+                &["*.a.example"],
+                &["53", "8000-8001"],
+                &[
+                    "http.allow *.a.example:53",
+                    "http.allow *.a.example:8000",
+                    "http.allow *.a.example:8001",
+                    "connect *.a.example:53",
+                    "connect *.a.example:8000-8001",
+                    "lookup *.a.example",
+                ],
+            ),
+            (&["a"], &["1000-2000"], &["connect a:1000-2000"]),
+            (&["*"], &["*"], &["http.allow *", "connect *:*", "lookup *"]),
+            (&["*"], &["443"], &["connect *:443"]),
+            (
+                &["9.9.9.9"],
+                &["53"],
+                &["http.allow 9.9.9.9:53", "connect 9.9.9.9:53"],
+            ),
         ] {
             let line: Vec<_> = line
                 .iter()
-                .map(|host| format!("http.allow = [\"{host}\"]"))
+                .map(|line| line.replacen(' ', " = [\"", 1) + "\"]")
                 .collect();
             assert_eq!(lines(hosts(names, ports)), Ok(line), "{names:?}");
         }
         for (names, ports, why) in [
             (&[][..], &["80"][..], "none of one"),
             (&["a"], &[], "none of one"),
-            (&["*"], &["443"], "name each"),
             (&["a*"], &["80"], "no host"),
             (&["a"], &["x"], "no port"),
             (&["a"], &["0"], "no port"),
-            (&["a"], &["1-65535"], "no port"),
+            (&["a"], &["0-65535"], "no port"),
             (&["a"], &["90-80"], "no port"),
+            (&["127.0.0.1"], &["*"], "one port"),
+            (&["localhost"], &["80"], "loopback"),
         ] {
             let told = hosts(names, ports).unwrap_err();
             assert!(told.contains(why), "{names:?} {ports:?}: {told}");

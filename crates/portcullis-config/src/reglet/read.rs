@@ -2,8 +2,8 @@
 //! it.
 
 use portcullis_policy::{
-    ArgumentRule, FsAccess, FsKind, HttpHosts, HttpRule, Narrowing, ProgramRef, ProgramRule,
-    RegletGrant, RuleId,
+    ArgumentRule, ConnectRule, DnsNames, FsAccess, FsKind, HttpHosts, HttpRule, LookupRule,
+    Narrowing, Places, ProgramRef, ProgramRule, RegletGrant, RuleId,
 };
 
 use super::{Mapped, Right, command, entry, hosts, path, variable};
@@ -77,6 +77,28 @@ impl Reader<'_> {
                         paths: Vec::new(),
                     };
                     unite(&mut draft.http, [rule]);
+                }
+            }
+            Right::Connect(place) => {
+                let read = Places::parse(&place).map_err(|error| error.to_string());
+                if let Some(places) = self.take(ConfigCode::Pattern, text, read) {
+                    let rule = ConnectRule {
+                        id: RuleId(id.to_owned()),
+                        origin: self.origin(text),
+                        places,
+                    };
+                    unite(&mut draft.connect, [rule]);
+                }
+            }
+            Right::Lookup(name) => {
+                let read = DnsNames::parse(&name).map_err(|error| error.to_string());
+                if let Some(names) = self.take(ConfigCode::Pattern, text, read) {
+                    let rule = LookupRule {
+                        id: RuleId(id.to_owned()),
+                        origin: self.origin(text),
+                        names,
+                    };
+                    unite(&mut draft.lookup, [rule]);
                 }
             }
         }

@@ -198,6 +198,8 @@ fn directories_and_variables_come_and_go() {
         Right::Env("LANG".to_owned()),
         Right::Log,
         Right::Http("api.example.com".to_owned()),
+        Right::Connect("mail.example.com:25".to_owned()),
+        Right::Lookup("*.example.com".to_owned()),
     ] {
         let edit = edit("p", right);
         let granted = grant(&project, POLICY, &edit).unwrap();
@@ -205,11 +207,13 @@ fn directories_and_variables_come_and_go() {
         assert!(!grant(&project, &granted.text, &edit).unwrap().changed);
         let grants = project.entry(&granted.text, FlagSet::default()).grants;
         let (logs, http) = (usize::from(grants.log), &grants.http.allow);
-        assert_eq!(grants.fs.len() + grants.env.len() + logs + http.len(), 1);
+        let net = grants.own_net.connect.len() + grants.own_net.lookup.len();
+        let all = grants.fs.len() + grants.env.len() + logs + http.len() + net;
+        assert_eq!(all, 1);
         let revoked = revoke(&project, &granted.text, &edit).unwrap();
         let grants = project.entry(&revoked.text, FlagSet::default()).grants;
         assert!(revoked.changed && grants.fs.is_empty() && grants.env.is_empty() && !grants.log);
-        assert!(grants.http.allow.is_empty());
+        assert!(grants.http.allow.is_empty() && grants.own_net.is_empty());
         assert!(!revoke(&project, &revoked.text, &edit).unwrap().changed);
     }
     let nowhere = edit("p", Right::Read("nowhere".to_owned()));
@@ -473,6 +477,15 @@ fn rights() -> impl Strategy<Value = Right> {
             Just("127.0.0.1:80")
         ]
         .prop_map(|host| Right::Http(host.to_owned())),
+        prop_oneof![
+            Just("a.example.org:25"),
+            Just("*.example.org:20-30"),
+            Just("*:443"),
+            Just("127.0.0.1:80")
+        ]
+        .prop_map(|place| Right::Connect(place.to_owned())),
+        prop_oneof![Just("example.org"), Just("*.example.org"), Just("*")]
+            .prop_map(|name| Right::Lookup(name.to_owned())),
         prop_oneof![
             Just("a.example.org:443"),
             Just("*.example.org:443"),

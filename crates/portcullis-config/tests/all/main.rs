@@ -12,6 +12,7 @@ mod fledge;
 mod http;
 mod installed;
 mod layers;
+mod lookups;
 mod manifest;
 mod model;
 mod provenance;

@@ -104,7 +104,7 @@ fn the_mistakes_of_a_manifest_are_told_together() {
         errors,
         "\
 plugin.toml:5:1: error[P0101]: unknown key `allow`: expected one of `asks`, `commands`, `component`, `description`, `id`, `minimum_host`, `version`, `world`
-plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expected one of `exec`, `fs`, `http`, `env`, `kv`, `log`, `prompt`, `metadata`"
+plugin.toml:11:14: error[P0102]: `exe` is no value of `asks.capability`: expected one of `exec`, `fs`, `http`, `net`, `env`, `kv`, `log`, `prompt`, `metadata`"
     );
     let errors = Manifest::parse(
         Path::new("plugin.toml"),

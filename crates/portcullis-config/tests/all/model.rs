@@ -79,7 +79,7 @@ log = true
 clock = "2026-01-01T01:00:00+01:00"
 random = 42
 fs = {{ read = ["${{project}}", {{ path = "~/notes", as = "/notes" }}, "${{plugin}}"], write = ["out"] }}
-limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, log_per_minute = 6, calls_per_minute = 7, file_read = "1KiB", file_write = "2KiB", total_file_write = "3KiB", data_files = 8, data_file = "4KiB", call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB", fuel = 5000000, clawft_module = "7KiB", clawft_gzip = "8KiB", clawft_directory = "9KiB" }}
+limits = {{ timeout = "10s", term_grace = "500ms", output = "1MiB", total_output = "2MiB", children = 1, spawns_per_minute = 2, http_per_minute = 5, net_per_minute = 8, net_timeout = "2s", log_per_minute = 6, calls_per_minute = 7, file_read = "1KiB", file_write = "2KiB", total_file_write = "3KiB", data_files = 8, data_file = "4KiB", call = "1m", memory = "3MiB", table_elements = 4, compile_time = "5s", compile_memory = "6MiB", fuel = 5000000, clawft_module = "7KiB", clawft_gzip = "8KiB", clawft_directory = "9KiB" }}
 
 [plugins.exec]
 inherit_env = false
@@ -150,10 +150,12 @@ deny = [["git", "push"], ["git", "-c", "x", "status"], ["curl", "https://example
         (
             limits.http_per_minute,
             limits.log_per_minute,
-            limits.calls_per_minute
+            limits.calls_per_minute,
+            limits.net_per_minute
         ),
-        (5, 6, 7)
+        (5, 6, 7, 8)
     );
+    assert_eq!(limits.net_timeout, Duration::from_secs(2));
     assert_eq!(
         (limits.file_read, limits.file_write, limits.total_file_write),
         (1 << 10, 2 << 10, 3 << 10)

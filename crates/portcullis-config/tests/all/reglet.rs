@@ -58,6 +58,16 @@ fn a_list_grants_what_it_says_and_keeps_its_lines() {
     );
     assert_eq!(grants.http.allow.len(), 1);
     assert_eq!(grants.http.allow[0].id.to_string(), "reglet[7]");
+    let net = &grants.own_net;
+    assert_eq!((net.connect.len(), net.lookup.len()), (1, 1));
+    assert_eq!(net.connect[0].places.to_string(), "*:*");
+    assert_eq!(net.connect[0].id.to_string(), "reglet[7]");
+    assert!(
+        net.lookup[0]
+            .origin
+            .to_string()
+            .ends_with("portcullis.toml:12")
+    );
 }
 
 #[test]
@@ -78,6 +88,21 @@ fn a_set_grants_the_same() {
     assert_eq!(grants.env, ["LANG", "HOME"]);
     assert_eq!(grants.exec.as_ref().unwrap().allow_dangerous_env, ["HOME"]);
     assert_eq!(grants.http.allow.len(), 6);
+    let places = grants
+        .own_net
+        .connect
+        .iter()
+        .map(|rule| rule.places.to_string());
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [
+            "a.example:443",
+            "a.example:8000-8001",
+            "*.b.example:443",
+            "*.b.example:8000-8001"
+        ]
+    );
+    assert!(grants.own_net.lookup.is_empty(), "that takes port 53");
     assert_eq!(grants.reglet.unwrap().inline_code.len(), 1);
 }
 
@@ -111,7 +136,7 @@ fn what_has_no_counterpart_is_a_mistake_with_its_place() {
             "reglet = [\"exec:/usr/bin/*\"]",
             "`exec:/usr/bin/*` is no grant of ours: a rule is about one program",
         ),
-        ("reglet = [\"network:outbound:443\"]", "with its host"),
+        ("reglet = [\"network:outbound:https\"]", "no port"),
         ("reglet = [\"network:outbound:private\"]", "`addresses`"),
         ("reglet = [\"kv:read:a\"]", "keys and values"),
         ("reglet = [\"fs:read:/etc/*.conf\"]", "one file"),

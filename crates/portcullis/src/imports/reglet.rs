@@ -22,7 +22,6 @@ fn source(import: &ModuleImport) -> Source {
             Some(function) => match function.needs {
                 Needs::Nothing => Source::Linked,
                 Needs::Grant(capability) => Source::Needs(capability),
-                Needs::NotYet(why) => missing(why),
             },
             None => {
                 let known = FUNCTIONS.map(|function| format!("`{}`", function.name));

@@ -31,6 +31,7 @@ mod load;
 mod log;
 mod memory;
 mod native;
+mod net;
 mod paths;
 mod preview1;
 mod prompt;
@@ -98,6 +99,7 @@ fn main() -> std::process::ExitCode {
         core_form::tests(),
         fledge::tests(),
         http::tests(),
+        net::tests(),
         reglet::tests(),
     ]
     .concat();

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use portcullis::audit::Event;
-use portcullis::policy::{FsAccess, Grants};
-use portcullis_testkit::tests;
+use portcullis::policy::{FsAccess, Grants, Limits};
+use portcullis::{CallError, Source};
+use portcullis_testkit::{assemble, tests};
 
 use crate::fixture::{Fixture, PREVIEW1, args, block_on, directory, has_preview1, none};
 
@@ -15,6 +17,7 @@ tests![
     two_directories_are_two_grants,
     numbers_of_descriptors_lead_nowhere,
     what_is_allowed_leaves_no_line,
+    no_call_harms_the_host_whatever_it_is_given,
 ];
 
 struct Place {
@@ -189,4 +192,199 @@ fn what_is_allowed_leaves_no_line() {
         &["acts", "write /data/.envrc x", "unlink /data/absent"],
     );
     assert_eq!(decisions(), 1, "and what is refused leaves one");
+}
+
+/// Every function, with its parameters: `i` of 32 bits, `I` of 64.
+const FUNCTIONS: [(&str, &str); 46] = [
+    ("args_get", "ii"),
+    ("args_sizes_get", "ii"),
+    ("clock_res_get", "ii"),
+    ("clock_time_get", "iIi"),
+    ("environ_get", "ii"),
+    ("environ_sizes_get", "ii"),
+    ("fd_advise", "iIIi"),
+    ("fd_allocate", "iII"),
+    ("fd_close", "i"),
+    ("fd_datasync", "i"),
+    ("fd_fdstat_get", "ii"),
+    ("fd_fdstat_set_flags", "ii"),
+    ("fd_fdstat_set_rights", "iII"),
+    ("fd_filestat_get", "ii"),
+    ("fd_filestat_set_size", "iI"),
+    ("fd_filestat_set_times", "iIIi"),
+    ("fd_pread", "iiiIi"),
+    ("fd_prestat_dir_name", "iii"),
+    ("fd_prestat_get", "ii"),
+    ("fd_pwrite", "iiiIi"),
+    ("fd_read", "iiii"),
+    ("fd_readdir", "iiiIi"),
+    ("fd_renumber", "ii"),
+    ("fd_seek", "iIii"),
+    ("fd_sync", "i"),
+    ("fd_tell", "ii"),
+    ("fd_write", "iiii"),
+    ("path_create_directory", "iii"),
+    ("path_filestat_get", "iiiii"),
+    ("path_filestat_set_times", "iiiiIIi"),
+    ("path_link", "iiiiiii"),
+    ("path_open", "iiiiiIIii"),
+    ("path_readlink", "iiiiii"),
+    ("path_remove_directory", "iii"),
+    ("path_rename", "iiiiii"),
+    ("path_symlink", "iiiii"),
+    ("path_unlink_file", "iii"),
+    ("poll_oneoff", "iiii"),
+    ("proc_exit", "i"),
+    ("proc_raise", "i"),
+    ("random_get", "ii"),
+    ("sched_yield", ""),
+    ("sock_accept", "iii"),
+    ("sock_recv", "iiiiii"),
+    ("sock_send", "iiiii"),
+    ("sock_shutdown", "ii"),
+];
+
+/// Rows of numbers that each function is called with.
+const ROWS: usize = 40;
+/// The numbers of a row: of descriptors, places in two pages of memory and beyond, lengths, flags.
+const NUMBERS: [u64; 24] = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    16,
+    64,
+    100,
+    1000,
+    1024,
+    4096,
+    65_528,
+    65_535,
+    65_536,
+    131_064,
+    131_071,
+    131_072,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    1 << 40,
+    u64::MAX,
+];
+
+/// A module that opens `file` and calls a function with the row of numbers that its argument names.
+fn calls(function: &str, parameters: &str, row: impl Fn(usize, usize) -> u64) -> Vec<u8> {
+    let types: Vec<_> = parameters
+        .chars()
+        .map(|one| if one == 'I' { "i64" } else { "i32" })
+        .collect();
+    let given: Vec<_> = types
+        .iter()
+        .enumerate()
+        .map(|(at, ty)| {
+            let load = format!(
+                "(i64.load (i32.add (local.get $row) (i32.const {})))",
+                at * 8
+            );
+            match *ty {
+                "i32" => format!("(i32.wrap_i64 {load})"),
+                _ => load,
+            }
+        })
+        .collect();
+    let (result, call) = match function {
+        "proc_exit" => ("", format!("(call $call {})", given.join(" "))),
+        _ => (
+            "(result i32)",
+            format!("(drop (call $call {}))", given.join(" ")),
+        ),
+    };
+    let rows: String = (0..ROWS)
+        .flat_map(|number| (0..9).map(move |at| (number, at)))
+        .flat_map(|(number, at)| row(number, at).to_le_bytes())
+        .map(|byte| format!("\\{byte:02x}"))
+        .collect();
+    let module = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "{function}" (func $call (param {types}) {result}))
+            (memory (export "memory") 2)
+            (data (i32.const 0) "\e8\03\00\00\04\00\00\00\00\04\00\00\04\00\00\00../x/file")
+            (data (i32.const 1000) "file") (data (i32.const 1024) "made/../file")
+            (data (i32.const 2000) "{{\"ok\":\"\"}}") (data (i32.const 70000) "{rows}")
+            (func (export "allocate") (param i32) (result i32) (i32.const 3000))
+            (func (export "run") (param i64) (result i64) (local $row i32)
+                (drop (call $open (i32.const 3) (i32.const 0) (i32.const 1000) (i32.const 4) (i32.const 0)
+                    (i64.const 0x42) (i64.const 0x42) (i32.const 0) (i32.const 60000)))
+                ;; Two digits, after a bracket and a quote.
+                (local.set $row (i32.add (i32.const 70000) (i32.mul (i32.const 72) (i32.add
+                    (i32.mul (i32.const 10) (i32.sub (i32.load8_u (i32.const 3002)) (i32.const 48)))
+                    (i32.sub (i32.load8_u (i32.const 3003)) (i32.const 48))))))
+                {call} (i64.const 0x7d0_0000_0009)))"#,
+        types = types.join(" ")
+    );
+    assemble(module.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{module}"))
+}
+
+fn no_call_harms_the_host_whatever_it_is_given() {
+    let fixture = Fixture::new();
+    let (data, outside) = (fixture.path().join("data"), fixture.path().join("file"));
+    fs::create_dir(&data).unwrap();
+    fs::write(&outside, "outside").unwrap();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let numbers: Vec<_> = (0..ROWS * 9)
+        .map(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        })
+        .collect();
+    let row = |number: usize, at: usize| {
+        let random = numbers[number * 9 + at];
+        // The first is a descriptor for the most part.
+        let among = if at == 0 { 6 } else { NUMBERS.len() as u64 };
+        NUMBERS[usize::try_from(random % among).unwrap()]
+    };
+    let (mut returned, mut trapped) = (0, 0);
+    block_on(async {
+        for (function, parameters) in FUNCTIONS {
+            let grants = Grants {
+                fs: vec![directory(&data, "/data", FsAccess::ReadWrite)],
+                limits: Limits {
+                    call: Duration::from_secs(1),
+                    total_file_write: 1 << 20,
+                    calls_per_minute: u32::MAX,
+                    ..Limits::default()
+                },
+                ..none()
+            };
+            let bytes = calls(function, parameters, row);
+            let plugin = fixture.host.load(Source { bytes, grants }).await.unwrap();
+            for number in 0..ROWS {
+                let _ = fs::write(data.join("file"), "text");
+                let mut instance = plugin.instantiate("test").await.unwrap();
+                match instance.run(&[format!("{number:02}")]).await {
+                    Ok(answer) => {
+                        assert_eq!(answer, Ok(String::new()), "{function} {number}");
+                        returned += 1;
+                    }
+                    Err(CallError::Trap { .. }) => trapped += 1,
+                    // It waits for a time that does not come.
+                    Err(CallError::Deadline { .. }) if function == "poll_oneoff" => {}
+                    Err(error) => panic!("{function} {number}: {error}"),
+                }
+            }
+        }
+    });
+    assert!(
+        returned > 200 && trapped > 100,
+        "{returned} returned, {trapped} trapped"
+    );
+    assert_eq!(fs::read_to_string(outside).unwrap(), "outside");
+    let beside = fs::read_dir(fixture.path()).unwrap().count();
+    assert_eq!(beside, 2, "nothing was made beside what was granted");
 }

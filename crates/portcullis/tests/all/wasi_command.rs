@@ -454,7 +454,7 @@ fn all_that_is_not_there_is_told_before_it_runs() {
         r#"(module (import "wasi_snapshot_preview1" "fd_write" (func (param i64)))
             (memory (export "memory") 1) (func (export "_start")))"#,
     ));
-    assert_eq!(error.code(), "P0603", "{error}");
+    assert_eq!(error.code(), "P0602", "{error}");
 }
 
 fn a_module_says_nothing_of_itself_that_its_component_would_have() {

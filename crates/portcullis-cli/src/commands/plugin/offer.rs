@@ -198,11 +198,16 @@ impl<'a> Offer<'a> {
         let grants = &self.grants;
         let exec = asked(|ask| matches!(ask, AskKind::Exec { .. })) || grants.exec.is_some();
         let any = asked(|ask| matches!(ask, AskKind::Exec { program: None, .. }));
-        let net = asked(|ask| matches!(ask, AskKind::Http { .. }))
+        let net = asked(|ask| matches!(ask, AskKind::Http { .. } | AskKind::Net { .. }))
             || !grants.http.allow.is_empty()
+            || !grants.own_net.is_empty()
             || grants.net != Net::None;
         let everywhere = asks.iter().any(|ask| match &ask.kind {
             AskKind::Http { host } => host.as_ref().is_none_or(|host| host == "*"),
+            AskKind::Net { connect, lookup } => match connect {
+                Some(place) => place.starts_with("*:"),
+                None => lookup.is_none(),
+            },
             _ => false,
         });
         let env = asked(|ask| matches!(ask, AskKind::Env { .. }));

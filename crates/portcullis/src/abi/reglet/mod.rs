@@ -12,6 +12,7 @@ mod exec;
 mod guest;
 mod http;
 mod log;
+mod net;
 mod observation;
 mod request;
 mod smtp;
@@ -53,8 +54,6 @@ pub(crate) enum Needs {
     Nothing,
     /// Something of this capability to be granted.
     Grant(Capability),
-    /// Nothing can be granted that it needs.
-    NotYet(&'static str),
 }
 
 /// Every function of the world, each with the request that it is.
@@ -72,13 +71,27 @@ pub(crate) const FUNCTIONS: [Function; 6] = [
         &[ValType::I64],
         ANSWERS,
     ),
-    function("dns_lookup", NO_NETWORK, &[ValType::I64], ANSWERS),
-    function("tcp_connect", NO_NETWORK, &[ValType::I64], ANSWERS),
-    function("smtp_connect", NO_NETWORK, &[ValType::I64], ANSWERS),
+    function(
+        "dns_lookup",
+        Needs::Grant(Capability::Net),
+        &[ValType::I64],
+        ANSWERS,
+    ),
+    function(
+        "tcp_connect",
+        Needs::Grant(Capability::Net),
+        &[ValType::I64],
+        ANSWERS,
+    ),
+    function(
+        "smtp_connect",
+        Needs::Grant(Capability::Net),
+        &[ValType::I64],
+        ANSWERS,
+    ),
 ];
 
 const ANSWERS: &str = "(i64) -> i64";
-const NO_NETWORK: Needs = Needs::NotYet("a plugin itself has no network but HTTP");
 
 const fn function(
     name: &'static str,
@@ -169,7 +182,6 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
         let granted = match function.needs {
             Needs::Nothing => true,
             Needs::Grant(capability) => grants.has(capability) || grants.late,
-            Needs::NotYet(_) => false,
         };
         if let Some(&(name, asked)) = asked.filter(|_| granted) {
             linker.func_wrap_async(MODULE, name, move |mut caller, (request,): (i64,)| {

@@ -10,19 +10,18 @@ use hyper::client::conn::http1;
 use hyper::header::HeaderMap;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use portcullis_policy::HttpRequest;
-use rustls_pki_types::ServerName;
+use portcullis_policy::{HttpDial, HttpRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::HttpAnswer;
 use super::body::{Body, Kept};
-use super::client::Client;
-use super::dial::{Way, connect};
 use super::head;
 use super::search::Search;
 use super::secret::Secrets;
+use crate::capability::Client;
+use crate::capability::dial::{Way, connect, server_name};
 use crate::gate::with_causes;
 
 /// Bytes that the head of a response may have.
@@ -87,7 +86,7 @@ pub(super) struct Progress {
 /// There is none, or none that a guest may have.
 pub(super) async fn exchange(
     client: &Client,
-    way: Way,
+    way: Way<HttpDial>,
     outgoing: Outgoing,
     max: u64,
     progress: &mut Progress,
@@ -98,7 +97,7 @@ pub(super) async fn exchange(
     let whole = matches!(way, Way::Through(_)) && !secure;
     let unreachable = |error: std::io::Error| format!("cannot connect: {error}");
     let (stream, address) = within(limit, async {
-        let connected = connect(client, way, &outgoing.request, secure).await;
+        let connected = connect(client, way, outgoing.request.url.target(), secure).await;
         connected.map_err(unreachable)
     })
     .await?;
@@ -107,11 +106,7 @@ pub(super) async fn exchange(
         return over(stream, outgoing, whole, max, progress).await;
     }
     let host = &outgoing.request.url.target().host;
-    let name = match host {
-        portcullis_policy::Host::Name(name) => ServerName::try_from(name.as_str().to_owned()),
-        portcullis_policy::Host::Address(address) => Ok(ServerName::from(*address)),
-    };
-    let name = name.map_err(|error| format!("`{host}` is no name of a server: {error}"))?;
+    let name = server_name(host)?;
     let connector = TlsConnector::from(Arc::clone(&client.tls().await?));
     let stream = within(limit, async {
         let stream = connector.connect(name, stream).await;

@@ -1,14 +1,12 @@
 //! `http`: requests that the guest itself sends.
 //!
 //! A request is decided on by its parsed URL, and again by every address that its host stands for; only an address that was
-//! decided on is connected to ([`dial`]). What comes back is counted while it comes ([`body`]), and no secret that the host adds
+//! decided on is connected to ([`dial`](super::dial)). What comes back is counted while it comes ([`body`]), and no secret that the host adds
 //! to requests ([`secret`]) is in it.
 
 mod beside;
 mod body;
 mod call;
-mod client;
-mod dial;
 mod exchange;
 mod failure;
 mod head;
@@ -18,7 +16,6 @@ mod secret;
 mod sending;
 
 pub(crate) use beside::{Came, Requests};
-pub(crate) use client::Client;
 pub(crate) use exchange::Waits;
 pub(crate) use failure::HttpFailure;
 pub(crate) use redacted::MAX_URL;

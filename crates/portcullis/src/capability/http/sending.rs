@@ -7,16 +7,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use portcullis_audit::{Effect, Masked};
 use portcullis_policy::{
-    Capability, Code, Denial, Grants, GuestError, HostEnvironment, HttpRequest, HttpTerms,
-    PluginId, shown,
+    Capability, Code, Denial, Grants, GuestError, HostEnvironment, HttpDial, HttpRequest,
+    HttpTerms, PluginId, shown,
 };
 
 use super::HttpAnswer;
-use super::client::Client;
-use super::dial::{NoWay, way};
 use super::exchange::{Outgoing, Progress, Unanswered, exchange};
 use super::failure::HttpFailure;
 use super::secret::{self, Secrets};
+use crate::capability::Client;
+use crate::capability::dial::{NoWay, way};
 use crate::gate::{Unwritten, UseLines};
 
 /// What a request is about, for messages.
@@ -108,7 +108,11 @@ impl Sending {
                 };
                 in_time(self.end, async {
                     let request = &outgoing.request;
-                    let way = way(client, grants, request).await;
+                    let place = |address| HttpDial {
+                        request: request.clone(),
+                        address,
+                    };
+                    let way = way(client, grants, &request.url.target().host, place).await;
                     let way = way.map_err(|no_way| NotSent::of(no_way, request))?;
                     let max = grants.limits.http_response;
                     Ok(exchange(client, way, outgoing, max, progress).await?)

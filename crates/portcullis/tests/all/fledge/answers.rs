@@ -318,12 +318,7 @@ fn a_command_that_no_rule_allows_is_126() {
 }
 
 fn all(stage: &Stage) -> Grants {
-    with(|grants| {
-        give_store(grants);
-        give_facts(grants);
-        stage.give_project(grants);
-        grants.exec = Some(exec_grant(&["true"]));
-    })
+    stage.everything(&["true"])
 }
 
 fn the_store_of_the_capability_test() {

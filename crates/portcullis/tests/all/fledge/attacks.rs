@@ -7,7 +7,7 @@ use portcullis::policy::{FledgePlugin, MetadataKey};
 use portcullis::{Host, LoadError};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, data, give_data, give_facts, module, sends, wat, with};
+use super::stage::{Stage, calls, data, give_data, module, sends, wat, with};
 use crate::fixture::exec_grant;
 
 portcullis_testkit::tests![
@@ -130,11 +130,7 @@ fn a_term_escapes_of_a_log_are_shown_and_not_obeyed() {
 
 fn a_orphan_nothing_outlives_its_run() {
     let request = r#"{"command":"sleep 7071","timeout":300}"#;
-    let bytes = module(&format!(
-        r#"{} (func (export "_start") (drop (call $fledge_exec (i32.const 64) (i32.const {}))))"#,
-        data(64, request),
-        request.len()
-    ));
+    let bytes = calls("exec", request, "");
     let grants = with(|grants| {
         grants.exec = Some(exec_grant(&["sleep"]));
         grants.limits.call = Duration::from_secs(1);
@@ -200,13 +196,7 @@ fn a_flood_of_questions_has_a_rate() {
         grants.limits.calls_per_minute = 5;
     });
     let ran = Stage::new().run(sends(&[message; 8]), grants, &[]);
-    let codes: Vec<_> = ran
-        .activity
-        .denials
-        .iter()
-        .map(|denial| denial.code.as_str())
-        .collect();
-    assert_eq!(codes, ["P0226"; 3]);
+    assert_eq!(ran.codes(), ["P0226"; 3]);
 }
 
 fn one_mebibyte(grants: &mut portcullis::policy::Grants) {
@@ -225,13 +215,7 @@ fn a_flood_of_files() {
         std::fs::metadata(stage.own_data().join("f")).unwrap().len(),
         1 << 20
     );
-    let codes: Vec<_> = ran
-        .activity
-        .denials
-        .iter()
-        .map(|denial| denial.code.as_str())
-        .collect();
-    assert_eq!(codes, ["P0306"]);
+    assert_eq!(ran.codes(), ["P0306"]);
     let ran = stage
         .probe(with(give_data), &["fill", "/plugin/g", "2"])
         .unwrap();
@@ -271,11 +255,6 @@ fn four_names(grants: &mut portcullis::policy::Grants) {
 const NO_ROOM: &str = "(os error 19)";
 const TOO_BIG: &str = "(os error 22)";
 
-fn codes(ran: &super::stage::Ran) -> Vec<&str> {
-    let denials = ran.activity.denials.iter();
-    denials.map(|denial| denial.code.as_str()).collect()
-}
-
 fn a_flood_of_names() {
     let stage = Stage::new();
     let paths = ["/plugin/a", "/plugin/b", "/plugin/c/d"];
@@ -287,7 +266,7 @@ fn a_flood_of_names() {
     let ran = act(&[&["write", "x"], &paths[..], &["/plugin/e"]].concat());
     assert_eq!(ran.stdout.matches("ok ()").count(), 3, "{}", ran.stdout);
     assert_eq!(ran.stdout.matches(NO_ROOM).count(), 1, "{}", ran.stdout);
-    assert_eq!(codes(&ran), ["P0308"]);
+    assert_eq!(ran.codes(), ["P0308"]);
     for words in [
         &["write", "x", "/plugin/e", "/plugin/f", "/plugin/c/g"][..],
         &["append", "x", "/plugin/e"],
@@ -298,7 +277,7 @@ fn a_flood_of_names() {
         let ran = act(words);
         assert!(ran.stdout.contains(NO_ROOM), "{words:?}: {}", ran.stdout);
         assert!(!ran.stdout.contains("ok"), "{words:?}: {}", ran.stdout);
-        assert_eq!(codes(&ran), ["P0308"], "told once");
+        assert_eq!(ran.codes(), ["P0308"], "told once");
     }
     // What is there is written and read as before, and makes room when it goes.
     let ran = act(&[&["write", "y"], &paths[..]].concat());
@@ -339,7 +318,7 @@ fn a_flood_into_one_file() {
         return;
     };
     assert!(ran.stdout.contains(TOO_BIG), "{}", ran.stdout);
-    assert_eq!(codes(&ran), ["P0308"]);
+    assert_eq!(ran.codes(), ["P0308"]);
     let length = || {
         let file = stage.own_data().join("f");
         std::fs::metadata(file).unwrap().len()
@@ -391,12 +370,8 @@ fn a_info_the_host_is_not_told_of_without_grants() {
 
 fn a_env_only_what_was_granted_by_name() {
     let stage = Stage::new();
-    let grants = with(|grants| {
-        super::stage::give_store(grants);
-        give_facts(grants);
-        grants.exec = Some(exec_grant(&["true"]));
-        grants.env = vec!["LANG".to_owned()];
-    });
+    let mut grants = stage.everything(&["true"]);
+    grants.env = vec!["LANG".to_owned()];
     let Some(ran) = stage.full(grants.clone(), &["metadata", r#"["env"]"#]) else {
         return;
     };

@@ -6,10 +6,7 @@ use portcullis::Kind;
 use portcullis::policy::{FledgeFiles, FledgePlugin, Grants};
 use serde_json::{Value, json};
 
-use super::stage::{
-    Stage, data, give_data, give_facts, give_store, module, rust, sends, store, wat, with,
-};
-use crate::fixture::exec_grant;
+use super::stage::{Stage, calls, give_data, module, rust, sends, store, wat, with};
 
 portcullis_testkit::tests![
     the_first_recv_is_the_init_message,
@@ -383,42 +380,30 @@ fn a_stack_overflow_is_a_trap() {
 }
 
 fn what_the_host_refuses_ends_the_plugin_and_says_why_here() {
-    let all = || {
-        with(|grants| {
-            give_store(grants);
-            give_facts(grants);
-            grants.exec = Some(exec_grant(&["echo"]));
-        })
-    };
+    let stage = Stage::new();
     let long = json!({"key": "k".repeat(257), "value": "v"}).to_string();
-    let text = |call: &str, text: &str| {
-        let length = text.len();
-        format!(
-            r#"{} (func (export "_start") (call $fledge_{call} (i32.const 64) (i32.const {length})) {})"#,
-            data(64, text),
-            if call == "store_set" { "" } else { "drop" }
-        )
-    };
-    let start = |body: &str| format!(r#"(func (export "_start") {body})"#);
-    for (rest, why) in [
+    let text = |function: &str, text: &str| calls(function, text, "");
+    let not_utf8 = r#"(data (i32.const 64) "\ff") (func (export "_start")
+        (drop (call $fledge_store_get (i32.const 64) (i32.const 1))))"#;
+    for (bytes, why) in [
         (
-            start("(call $fledge_send (i32.const 131000) (i32.const 100))"),
+            wat("(call $fledge_send (i32.const 131000) (i32.const 100))"),
             "out-of-bounds guest memory access",
         ),
         (
-            start("(call $fledge_send (i32.const -1) (i32.const 1))"),
+            wat("(call $fledge_send (i32.const -1) (i32.const 1))"),
             "negative pointer or length from guest",
         ),
         (
-            start("(call $fledge_send (i32.const 1) (i32.const -1))"),
+            wat("(call $fledge_send (i32.const 1) (i32.const -1))"),
             "negative pointer or length from guest",
         ),
         (
-            start("(drop (call $fledge_recv (i32.const 131071) (i32.const 100)))"),
+            wat("(drop (call $fledge_recv (i32.const 131071) (i32.const 100)))"),
             "out-of-bounds guest memory access",
         ),
         (
-            start("(drop (call $fledge_exec (i32.const -4) (i32.const 4)))"),
+            wat("(drop (call $fledge_exec (i32.const -4) (i32.const 4)))"),
             "negative pointer or length from guest",
         ),
         (text("store_set", "not json"), "store_set: malformed JSON"),
@@ -430,14 +415,11 @@ fn what_the_host_refuses_ends_the_plugin_and_says_why_here() {
             text("store_set", &long),
             "store key exceeds maximum size of 256 bytes",
         ),
-        (
-            text("store_get", "\u{7f}").replace("\\7f", "\\ff"),
-            "the key is not UTF-8",
-        ),
+        (module(not_utf8), "the key is not UTF-8"),
         (text("exec", "not json"), "exec: malformed JSON"),
         (text("metadata", "[1,"), "metadata: malformed JSON"),
     ] {
-        let ran = Stage::new().run(module(&rest), all(), &[]);
+        let ran = stage.run(bytes, stage.everything(&["echo"]), &[]);
         has(&ran.error(), why);
     }
     let none = r#"(module (import "fledge" "send" (func $send (param i32 i32)))
@@ -472,14 +454,9 @@ fn a_store_message_without_the_grant_is_a_warning() {
     }
 }
 
-/// Everything that a guest with every import needs.
+/// What a guest with every import needs.
 fn all_of(stage: &Stage) -> Grants {
-    with(|grants| {
-        give_store(grants);
-        give_facts(grants);
-        stage.give_project(grants);
-        grants.exec = Some(exec_grant(&["sh", "sleep", "head"]));
-    })
+    stage.everything(&["sh", "sleep", "head"])
 }
 
 fn questions_are_dropped_with_a_warning_and_requests_without() {

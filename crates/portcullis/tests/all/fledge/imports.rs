@@ -3,7 +3,7 @@
 use portcullis::policy::{Grants, MetadataKey};
 use portcullis::{Kind, inspect};
 
-use super::stage::{Stage, data, give_store, module, with};
+use super::stage::{Stage, calls, data, give_store, module, with};
 use crate::fixture::exec_grant;
 
 portcullis_testkit::tests![
@@ -121,13 +121,8 @@ fn inspect_tells_the_same() {
 
 fn with_late_what_was_not_granted_is_refused_when_called() {
     let request = r#"{"command":"true"}"#;
-    let bytes = module(&format!(
-        r#"{} (func (export "_start")
-            (drop (call $fledge_exec (i32.const 64) (i32.const {})))
-            (drop (call $fledge_recv (i32.const 1024) (i32.const 1000))))"#,
-        data(64, request),
-        request.len()
-    ));
+    let then = "(drop (call $fledge_recv (i32.const 1024) (i32.const 1000)))";
+    let bytes = calls("exec", request, then);
     let ran = Stage::new().run(bytes, with(|grants| grants.late = true), &[]);
     assert_eq!(ran.code(), 0);
     assert_eq!(ran.activity.denials.len(), 1);

