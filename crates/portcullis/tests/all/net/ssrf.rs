@@ -19,6 +19,7 @@ fn hosts() -> Vec<(String, u16, Option<String>)> {
         let rest = url.strip_prefix("http://")?;
         let host = rest.split(['/', '?', '#', '\\']).next()?;
         let (host, port) = match host.rsplit_once(':') {
+            Some((_, port)) if port.starts_with('+') => return None,
             Some((before, port)) if !port.contains(']') => (before, port.parse().ok()?),
             _ => (host, 80),
         };
