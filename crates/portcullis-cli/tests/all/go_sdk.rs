@@ -89,9 +89,9 @@ fn checked(context: &Context, config: &Value) -> (Option<i32>, Value) {
     let output = context.output(&args);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let result = stdout.lines().chain(stderr.lines());
-    let result = result.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let result = result.filter(|value| value["status"].is_string()).last();
+    let lines = stdout.lines().chain(stderr.lines());
+    let mut results = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let result = results.rfind(|value| value["status"].is_string());
     let result = result.unwrap_or_else(|| panic!("{output:?}"));
     (output.status.code(), result)
 }
@@ -324,6 +324,7 @@ fn the_same_source_is_a_plugin_for_reglet() {
     let Some(context) = plugin_with("reglet", "./internal/lab", &["-tags", "reglet"], LAB) else {
         return;
     };
+    context.write("data/file", "x");
     let timed_out = r#"exit=-1 stdout="partial\n" timeout deadline-exceeded within=true"#;
     let named = format!("named job-{} -", std::process::id());
     let unsupported = "a host of Reglet has no such function: unsupported operation";
