@@ -16,7 +16,7 @@ fn mistakes_are_shown_where_they_are() {
      --> policy.toml:6:1
       |
     6 | alow = 1
-      | ^^^^ expected one of `clock`, `connect`, `data`, `env`, `env_allow_prefixes`, `exec`, `fs`, `http`, `id`, `kv`, `late`, `limits`, `log`, `lookup`, `metadata`, `net`, `path`, `random`, `sha256`
+      | ^^^^ expected one of `clock`, `connect`, `data`, `env`, `env_allow_prefixes`, `exec`, `fs`, `http`, `id`, `kv`, `late`, `limits`, `log`, `lookup`, `metadata`, `net`, `path`, `random`, `reglet`, `sha256`
     error[P0109]: `2 days` is not a time
      --> policy.toml:7:15
       |
