@@ -24,6 +24,9 @@ fn any() -> ArgumentRule {
     ArgumentRule::default()
 }
 
+/// A program with its arguments.
+type Line<'a> = (&'a str, &'a [&'a str]);
+
 /// What becomes of variables that a plugin sets.
 fn environment(grants: &Grants, set: &[(&str, &str)]) -> Environment {
     let set = set
@@ -149,7 +152,7 @@ fn code_in_arguments_has_a_grant_of_its_own() {
     let shell = ("sh", &["-c", "id"][..]);
     let python = ("python3", &["-c", "print(1)"][..]);
     let grep = ("grep", &["-e", "x"][..]);
-    let table: [(&str, Grants, (&str, &[&str]), bool); 12] = [
+    let table: [(&str, Grants, Line<'_>, bool); 12] = [
         (
             "a rule names the shell",
             reglet(&[("sh", any())], &[]),
