@@ -91,7 +91,9 @@ fn checked(context: &Context, config: &Value) -> (Option<i32>, Value) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let result = stdout.lines().chain(stderr.lines());
     let result = result.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let result = result.filter(|value| value["status"].is_string()).last();
+    let result = result
+        .filter(|value| value["status"].is_string())
+        .next_back();
     let result = result.unwrap_or_else(|| panic!("{output:?}"));
     (output.status.code(), result)
 }
