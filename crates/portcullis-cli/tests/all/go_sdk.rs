@@ -90,10 +90,8 @@ fn checked(context: &Context, config: &Value) -> (Option<i32>, Value) {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let result = stdout.lines().chain(stderr.lines());
-    let result = result.filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let result = result
-        .filter(|value| value["status"].is_string())
-        .next_back();
+    let mut result = result.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let result = result.rfind(|value| value["status"].is_string());
     let result = result.unwrap_or_else(|| panic!("{output:?}"));
     (output.status.code(), result)
 }
