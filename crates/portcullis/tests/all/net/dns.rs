@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::proto::rr::{Record, RecordType};
 use portcullis::policy::{Grants, Limits};
 use serde_json::{Value, json};
 
@@ -58,9 +58,8 @@ fn zone(name: &str, kind: RecordType) -> Says {
         ("long.example.com.", RecordType::TXT) => (0..60)
             .map(|n| txt(name, &[&format!("{n} {}", "x".repeat(200))]))
             .collect(),
-        ("endless.example.com.", RecordType::A) => (0..2000)
-            .map(|n| a(name, &format!("8.8.{}.{}", n / 250, n % 250)))
-            .collect(),
+        ("many.example.com.", RecordType::A) => many(name, 900),
+        ("endless.example.com.", RecordType::A) => many(name, 1100),
         ("loop.example.com.", RecordType::A) => {
             vec![
                 cname(name, "pool.example.com."),
@@ -76,6 +75,11 @@ fn zone(name: &str, kind: RecordType) -> Says {
         _ => Vec::new(),
     };
     Says::Records(records)
+}
+
+fn many(name: &str, count: u32) -> Vec<Record> {
+    let address = |n| format!("8.8.{}.{}", n / 250, n % 250);
+    (0..count).map(|n| a(name, &address(n))).collect()
 }
 
 /// A host whose system asks a server with this zone.
@@ -309,9 +313,13 @@ fn long_answers_come_by_tcp_and_have_an_end() {
         server.asked(),
         ["udp TXT long.example.com.", "tcp TXT long.example.com."]
     );
+    let many = world.answer(DNS, all(), lookup("many.example.com", "A"));
+    assert_eq!(many["records"].as_array().unwrap().len(), 900);
     let endless = world.answer(DNS, all(), lookup("endless.example.com", "A"));
     assert_eq!(error(&endless), UNFOUND);
     assert_eq!(endless["records"], json!([]));
+    let lines = world.lines();
+    assert!(lines[5].contains("more than 1000 records"), "{lines:?}");
 }
 
 fn an_answer_is_data_and_opens_no_way() {
