@@ -130,7 +130,6 @@ fn it_reaches_files_as_far_as_they_were_granted() {
     ];
     let words: Vec<_> = [
         "run",
-        "-q",
         "--confinement=limits",
         "--config",
         "policy.toml",

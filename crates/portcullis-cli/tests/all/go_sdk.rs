@@ -302,17 +302,11 @@ fn all_of_the_sdk_does_what_it_says() {
     assert_eq!(trail.matches(&own).count(), 1, "{trail}");
     let cut = format!("for `{}`\n", "x".repeat(128));
     assert_eq!(trail.matches(&cut).count(), 1, "{trail}");
-    assert_eq!(
-        trail.matches("killed with its call").count(),
-        2,
-        "cancelled, killed: {trail}"
-    );
-    assert_eq!(
-        trail.matches("stopped at its deadline").count()
-            + trail.matches("killed with its call").count(),
-        7,
-        "{trail}"
-    );
+    let killed = trail.matches("killed with its call").count();
+    // A context that ends together with the host's deadline may be the first to end the command.
+    assert!((2..=3).contains(&killed), "cancelled, killed: {trail}");
+    let stopped = trail.matches("stopped at its deadline").count();
+    assert_eq!(stopped + killed, 7, "{trail}");
     let output = context.output(&["run", "--config", "policy.toml", "p", "panic"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stderr = String::from_utf8_lossy(&output.stderr);

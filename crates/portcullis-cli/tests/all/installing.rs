@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use portcullis_testkit::guest;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::context::{Context, shows};
 use crate::session::Session;
@@ -307,9 +308,9 @@ fn an_import_more_is_growth_and_so_is_a_right_more_by_the_policy() {
     );
     // Another content, for which somebody has written a grant meanwhile.
     write(&context, "1.0.1", RUNS_ECHO, b'c');
-    let sha256 = context.json(&["inspect", "--json", "notes"])["plugin"]["sha256"].clone();
+    let sha256 = hex::encode(Sha256::digest(fs::read(&component).unwrap()));
     let policy = format!(
-        "confinement = \"limits\"\n[[plugins]]\nid = \"notes\"\nsha256 = {sha256}\nexec.allow = [\"echo\"]\n"
+        "confinement = \"limits\"\n[[plugins]]\nid = \"notes\"\nsha256 = \"{sha256}\"\nexec.allow = [\"echo\"]\n"
     );
     fs::write(context.own_policy(), policy).unwrap();
     let (code, _, error) = context.ended(&["update", "--yes", "notes"]);
