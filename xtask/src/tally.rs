@@ -33,7 +33,7 @@ pub(crate) struct Tally {
 pub(crate) struct Failure {
     /// `<package> <target>`, and the test's name.
     pub(crate) name: String,
-    /// The last lines of what it printed.
+    /// The last lines of what it printed, without the frames of a backtrace.
     pub(crate) output: VecDeque<String>,
 }
 
@@ -42,6 +42,9 @@ const KEPT: usize = 40;
 
 impl Failure {
     fn keep(&mut self, line: &str) {
+        if is_frame(line) {
+            return;
+        }
         if self.output.len() == KEPT {
             self.output.pop_front();
         }
@@ -146,6 +149,15 @@ fn block(line: &str) -> Option<&str> {
     line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
+/// Recognises a line of a backtrace: a number and a function, or where that is.
+fn is_frame(line: &str) -> bool {
+    let line = line.trim_start();
+    let numbered = line.split_once(": ").is_some_and(|(number, _)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    numbered || line.starts_with("at ")
+}
+
 /// Recognises cargo's line before it starts a binary.
 fn heading(line: &str, names: &BTreeMap<String, String>) -> Option<String> {
     let line = line.trim_start();
@@ -218,7 +230,7 @@ mod tests {
         let long: String = (0..2 * KEPT).map(|line| format!("line {line}\n")).collect();
         let tally = tally(&format!(
             "{RUN}test a::t ... FAILED\n\nsuccesses:\n\n---- good stdout ----\nfine\n\n\nsuccesses:\n    good\n\n\
-             failures:\n\n---- a::t stdout ----\n{long}panicked\n---- b stdout ----\nwhy\n\nfailures:\n    a::t\n    b\n\n\
+             failures:\n\n---- a::t stdout ----\n{long}panicked\n   0: core::panic\n  \x20          at ./main.rs:1:2\n---- b stdout ----\nwhy\n\nfailures:\n    a::t\n    b\n\n\
              test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n{RUN}"
         ));
         let names: Vec<_> = tally.failures.iter().map(|failure| &failure.name).collect();
