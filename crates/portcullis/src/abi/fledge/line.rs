@@ -36,10 +36,10 @@ fn special(line: &str) -> Option<char> {
     while let Some(c) = chars.next() {
         let was_at_start = std::mem::take(&mut at_start);
         match (&state, c) {
-            // An escaped end of line is a line that goes on, which nobody writes here.
+            // An escaped end of line is a line that goes on, which nobody writes here. No word has a NUL in it.
             (In::Plain | In::Double, '\\') => {
-                if chars.next() == Some('\n') {
-                    return Some('\n');
+                if let Some(c @ ('\n' | '\0')) = chars.next() {
+                    return Some(c);
                 }
             }
             (In::Single, '\'') | (In::Double, '"') => state = In::Plain,
@@ -119,6 +119,7 @@ mod tests {
             ("! a", "`!`"),
             ("{ a", "`{`"),
             ("a\0b", "needs a shell"),
+            ("a \\\0b", "needs a shell"),
             ("", "empty"),
             ("   ", "empty"),
             ("echo 'a", "not closed"),
