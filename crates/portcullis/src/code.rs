@@ -218,8 +218,12 @@ impl Compiled {
             Self::Clawft(_) | Self::CoreCommand(_) => false,
             // By a message it may want one as well.
             Self::Fledge(_) => true,
-            Self::Module(module) => imports::module::wants_exec(&of_module(module)),
-            Self::Reglet(module) => imports::reglet::wants_exec(&of_module(module)),
+            Self::Module(module) => {
+                imports::module_wants_exec(&of_module(module), imports::module::needs)
+            }
+            Self::Reglet(module) => {
+                imports::module_wants_exec(&of_module(module), imports::reglet::needs)
+            }
         }
     }
 

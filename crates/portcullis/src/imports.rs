@@ -17,6 +17,7 @@ use crate::abi::http::HTTP;
 use crate::abi::keyvalue::{ATOMICS, BATCH, STORE};
 use crate::abi::kv::KV;
 use crate::abi::log::LOG;
+use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::abi::prompt::PROMPT;
 use crate::abi::wasi_http::{HANDLER, TYPES};
 use crate::error::MissingImport;
@@ -160,6 +161,48 @@ impl ModuleSource {
             Self::Linked | Self::Missing(_) => None,
         }
     }
+}
+
+/// What stands behind an import of a core module, whichever world it is of; `other` says it of all but WASI preview 1.
+fn source_in_module(
+    import: &ModuleImport,
+    other: impl FnOnce(&str, &str) -> ModuleSource,
+) -> ModuleSource {
+    let name = import.name.as_str();
+    let missing = |why: &str| ModuleSource::Missing(why.to_owned());
+    match import.module.as_str() {
+        _ if !import.is_function => {
+            missing("only functions can be imported; a plugin has its memory and tables itself")
+        }
+        PREVIEW1 if module::PREVIEW1_FUNCTIONS.contains(&name) => ModuleSource::Linked,
+        PREVIEW1 => missing("WASI preview 1 has no such function"),
+        module => other(module, name),
+    }
+}
+
+/// What stands behind a function of a world that has these, with what each needs.
+fn source_of_function<const N: usize>(
+    name: &str,
+    functions: [(&str, Option<Capability>); N],
+) -> ModuleSource {
+    match functions.iter().find(|(known, _)| *known == name) {
+        Some((_, needs)) => needs.map_or(ModuleSource::Linked, ModuleSource::Needs),
+        None => {
+            let known = functions.map(|(known, _)| format!("`{known}`"));
+            let known = known.join(", ");
+            ModuleSource::Missing(format!("there is no such function; there are {known}"))
+        }
+    }
+}
+
+/// Whether any import of a core module needs the `exec` grant.
+pub(crate) fn module_wants_exec(
+    imports: &[ModuleImport],
+    needs: fn(&ModuleImport) -> Option<Capability>,
+) -> bool {
+    imports
+        .iter()
+        .any(|import| needs(import) == Some(Capability::Exec))
 }
 
 /// As [`missing`], of a core module, whose imports may be repeated: each once.

@@ -18,6 +18,7 @@ pub(crate) mod place;
 pub(crate) mod preview1;
 pub(crate) mod prompt;
 pub(crate) mod reglet;
+pub(crate) mod signature;
 pub(crate) mod streams;
 pub(crate) mod wasi_command;
 pub(crate) mod wasi_http;

@@ -3,36 +3,20 @@
 use portcullis_policy::{Capability, Grants};
 
 use super::ModuleSource as Source;
-use super::module::PREVIEW1_FUNCTIONS;
 use crate::abi::fledge::{FUNCTIONS, MODULE};
-use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
 
 fn source(import: &ModuleImport) -> Source {
     let missing = |why: &str| Source::Missing(why.to_owned());
-    let name = import.name.as_str();
-    if !import.is_function {
-        return missing(
-            "only functions can be imported; a plugin has its memory and tables itself",
-        );
-    }
-    match import.module.as_str() {
-        MODULE => match FUNCTIONS.iter().find(|function| function.name == name) {
-            Some(function) => function.needs.map_or(Source::Linked, Source::Needs),
-            None => {
-                let known = FUNCTIONS.map(|function| format!("`{}`", function.name));
-                Source::Missing(format!(
-                    "there is no such function; there are {}",
-                    known.join(", ")
-                ))
-            }
-        },
-        PREVIEW1 if PREVIEW1_FUNCTIONS.contains(&name) => Source::Linked,
-        PREVIEW1 => missing("WASI preview 1 has no such function"),
+    super::source_in_module(import, |module, name| match module {
+        MODULE => {
+            let functions = FUNCTIONS.map(|function| (function.name, function.needs));
+            super::source_of_function(name, functions)
+        }
         "wasi_unstable" => missing("this is older than WASI preview 1; build for `wasm32-wasip1`"),
         _ => missing("a plugin of fledge has `fledge` and WASI preview 1 only"),
-    }
+    })
 }
 
 /// Imports that keep a plugin from being loaded: all of them, each once.
@@ -48,6 +32,7 @@ pub(crate) fn needs(import: &ModuleImport) -> Option<Capability> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::preview1::MODULE as PREVIEW1;
     use portcullis_policy::{ExecGrant, MetadataKey, PluginId};
 
     fn import(module: &str, name: &str) -> ModuleImport {

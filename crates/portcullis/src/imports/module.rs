@@ -4,7 +4,6 @@ use portcullis_policy::{Capability, Grants};
 
 use super::ModuleSource as Source;
 use crate::abi::module::{FUNCTIONS, MODULE};
-use crate::abi::preview1::MODULE as PREVIEW1;
 use crate::error::MissingImport;
 use crate::shape::ModuleImport;
 
@@ -59,20 +58,12 @@ pub(super) const PREVIEW1_FUNCTIONS: [&str; 46] = [
 ];
 
 fn source(import: &ModuleImport) -> Source {
-    let name = import.name.as_str();
     let missing = |why: &str| Source::Missing(why.to_owned());
-    if !import.is_function {
-        return missing(
-            "only functions can be imported; a plugin has its memory and tables itself",
-        );
-    }
-    match import.module.as_str() {
+    super::source_in_module(import, |module, name| match module {
         MODULE => match FUNCTIONS.iter().find(|(known, _)| *known == name) {
             Some((_, needs)) => needs.map_or(Source::Linked, Source::Needs),
             None => Source::Missing(format!("there is no such function{}", hint(name))),
         },
-        PREVIEW1 if PREVIEW1_FUNCTIONS.contains(&name) => Source::Linked,
-        PREVIEW1 => missing("WASI preview 1 has no such function"),
         "wasi_unstable" => missing("this is older than WASI preview 1; build for `wasm32-wasip1`"),
         "env" => missing("nobody supplies it: the linker found no definition of that name"),
         module if module.starts_with("portcullis") => Source::Missing(format!(
@@ -82,7 +73,7 @@ fn source(import: &ModuleImport) -> Source {
             missing("this is an interface for components; `wasm-tools component new` makes one")
         }
         _ => missing("no such module on this host"),
-    }
+    })
 }
 
 /// The name that was meant, if one is near.
@@ -111,16 +102,10 @@ pub(crate) fn needs(import: &ModuleImport) -> Option<Capability> {
     source(import).needs()
 }
 
-/// Whether any import needs the `exec` grant.
-pub(crate) fn wants_exec(imports: &[ModuleImport]) -> bool {
-    imports
-        .iter()
-        .any(|import| needs(import) == Some(Capability::Exec))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::preview1::MODULE as PREVIEW1;
     use portcullis_policy::{ExecGrant, PluginId};
 
     fn import(module: &str, name: &str) -> ModuleImport {

@@ -1,9 +1,10 @@
 //! A plugin of fledge from the host's side: what it has to export, how it is started, and how it ends.
 
-use wasmtime::{ExternType, InstancePre, Module, Result, Store, Trap, ValType};
+use wasmtime::{InstancePre, Module, Result, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use super::{Exited, FUNCTIONS, Function, MODULE, init};
+use super::{Exited, FUNCTIONS, MODULE, init};
+use crate::abi::signature::{self, Signature};
 use crate::error::CallError;
 use crate::instance::{Call, Entry as AnyEntry};
 use crate::own_data;
@@ -19,43 +20,21 @@ pub(crate) const START: &str = "_start";
 /// # Errors
 /// All that does not fit.
 pub(crate) fn fit(module: &Module) -> Result<(), String> {
-    let mut problems = Vec::new();
-    match module.get_export(START) {
-        Some(ExternType::Func(start)) if start.params().len() + start.results().len() == 0 => {}
-        Some(_) => problems.push(format!("its export `{START}` is not `()`")),
-        None => problems.push(format!("it exports no function `{START}: ()`")),
-    }
-    for import in module.imports().filter(|import| import.module() == MODULE) {
-        let known = FUNCTIONS
-            .iter()
-            .find(|function| function.name == import.name());
-        // What is unknown is missing, and was told before.
-        if let Some(function) = known.filter(|function| !function.is(&import.ty())) {
-            let Function { name, words, .. } = function;
-            let problem = format!("its import `{MODULE}.{name}` is not `{words}`");
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("; "))
-    }
-}
-
-impl Function {
-    fn is(&self, ty: &ExternType) -> bool {
-        let same = |types: &mut dyn ExactSizeIterator<Item = ValType>, wanted: &[ValType]| {
-            types.len() == wanted.len()
-                && types
-                    .zip(wanted)
-                    .all(|(is, wanted)| ValType::eq(&is, wanted))
-        };
-        matches!(ty, ExternType::Func(ty)
-            if same(&mut ty.params(), self.params) && same(&mut ty.results(), self.results))
-    }
+    let start = Signature {
+        params: &[],
+        results: &[],
+        words: "()",
+    };
+    let imports = signature::of_imports(module, MODULE, |name| {
+        let known = FUNCTIONS.iter().find(|function| function.name == name)?;
+        Some(known.signature)
+    });
+    let problems: Vec<_> = start
+        .of_export(module, START, true)
+        .into_iter()
+        .chain(imports)
+        .collect();
+    signature::all(&problems)
 }
 
 /// A plugin of which nothing has run: what it is told first has the arguments of the call in it, and a start section may

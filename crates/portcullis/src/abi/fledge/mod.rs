@@ -18,6 +18,7 @@ use portcullis_policy::{Capability, Grants};
 use wasmtime::{Caller, Engine, Extern, Linker, Memory, Result, ValType, bail};
 
 use super::preview1;
+use super::signature::Signature;
 use crate::state::State;
 use crate::stdio::GuestStdio;
 pub(crate) use entry::{Entry, NotMade, START, fit};
@@ -32,9 +33,7 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     /// What it needs; `None`: it is always there.
     pub(crate) needs: Option<Capability>,
-    params: &'static [ValType],
-    results: &'static [ValType],
-    words: &'static str,
+    signature: Signature,
 }
 
 const I32: ValType = ValType::I32;
@@ -81,12 +80,15 @@ const fn function(
     results: &'static [ValType],
     words: &'static str,
 ) -> Function {
-    Function {
-        name,
-        needs,
+    let signature = Signature {
         params,
         results,
         words,
+    };
+    Function {
+        name,
+        needs,
+        signature,
     }
 }
 

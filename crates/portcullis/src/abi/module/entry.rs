@@ -1,9 +1,10 @@
 //! A guest in the core-module form, from the host's side: what it has to export, how it starts, how it is called.
 
-use wasmtime::{ExternType, InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail};
+use wasmtime::{InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail};
 
 use super::{give, shown, wire};
 use crate::abi::packed::{ALLOCATE, MEMORY, Packed};
+use crate::abi::signature::{self, Signature};
 use crate::state::State;
 
 /// The export that does the plugin's work.
@@ -14,33 +15,35 @@ const INITIALIZE: &str = "_initialize";
 /// What a guest has to export.
 pub(crate) const REQUIRED: [&str; 3] = [MEMORY, ALLOCATE, RUN];
 
-/// A function that a guest exports.
-struct Signature {
-    name: &'static str,
-    params: &'static [ValType],
-    results: &'static [ValType],
-    words: &'static str,
-}
-
-const FUNCTIONS: [Signature; 3] = [
-    Signature {
-        name: ALLOCATE,
-        params: &[ValType::I32],
-        results: &[ValType::I32],
-        words: "(i32) -> i32",
-    },
-    Signature {
-        name: RUN,
-        params: &[ValType::I64],
-        results: &[ValType::I64],
-        words: "(i64) -> i64",
-    },
-    Signature {
-        name: INITIALIZE,
-        params: &[],
-        results: &[],
-        words: "()",
-    },
+/// What a guest exports, and whether it has to.
+const FUNCTIONS: [(&str, bool, Signature); 3] = [
+    (
+        ALLOCATE,
+        true,
+        Signature {
+            params: &[ValType::I32],
+            results: &[ValType::I32],
+            words: "(i32) -> i32",
+        },
+    ),
+    (
+        RUN,
+        true,
+        Signature {
+            params: &[ValType::I64],
+            results: &[ValType::I64],
+            words: "(i64) -> i64",
+        },
+    ),
+    (
+        INITIALIZE,
+        false,
+        Signature {
+            params: &[],
+            results: &[],
+            words: "()",
+        },
+    ),
 ];
 
 /// Whether a module exports what it has to, in the right types.
@@ -48,51 +51,14 @@ const FUNCTIONS: [Signature; 3] = [
 /// # Errors
 /// All that does not fit.
 pub(crate) fn fit(module: &Module) -> Result<(), String> {
-    let mut problems = Vec::new();
-    match module.get_export(MEMORY) {
-        Some(ExternType::Memory(_)) => {}
-        Some(_) => problems.push(format!("its export `{MEMORY}` is no memory")),
-        None => problems.push(format!("it exports no memory `{MEMORY}`")),
-    }
-    problems.extend(
-        FUNCTIONS
-            .iter()
-            .filter_map(|function| function.problem(module)),
-    );
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("; "))
-    }
-}
-
-impl Signature {
-    fn problem(&self, module: &Module) -> Option<String> {
-        let Self {
-            name,
-            params,
-            results,
-            words,
-        } = self;
-        let same = |types: &mut dyn Iterator<Item = ValType>, wanted: &[ValType]| {
-            let types: Vec<_> = types.collect();
-            types.len() == wanted.len()
-                && types
-                    .iter()
-                    .zip(wanted)
-                    .all(|(is, wanted)| ValType::eq(is, wanted))
-        };
-        match module.get_export(name) {
-            Some(ExternType::Func(ty))
-                if same(&mut ty.params(), params) && same(&mut ty.results(), results) =>
-            {
-                None
-            }
-            None if *name == INITIALIZE => None,
-            None => Some(format!("it exports no function `{name}: {words}`")),
-            Some(_) => Some(format!("its export `{name}` is not `{words}`")),
-        }
-    }
+    let functions = FUNCTIONS
+        .iter()
+        .filter_map(|(name, required, signature)| signature.of_export(module, name, *required));
+    let problems: Vec<_> = signature::of_memory(module)
+        .into_iter()
+        .chain(functions)
+        .collect();
+    signature::all(&problems)
 }
 
 /// A guest does not take its arguments.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
+use super::encode;
 use super::error::ErrorDetail;
 use super::net::refusal;
 use crate::capability::net::{DnsAnswer, DnsAsk, RecordKind};
@@ -55,7 +56,6 @@ async fn look_up(state: &mut State, request: &[u8]) -> Result<DnsAnswer, ErrorDe
     };
     context.begin(state);
     let answer = state.gate.net_lookup(ask).await;
-    state.gate.work_on(None);
     answer.map_err(|failure| refusal(failure, "LOOKUP_FAILED"))
 }
 
@@ -90,11 +90,4 @@ pub(super) fn failed(error: ErrorDetail) -> Vec<u8> {
         error: Some(error),
         ..Answer::default()
     })
-}
-
-fn encode(answer: &Answer) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }

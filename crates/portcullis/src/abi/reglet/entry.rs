@@ -1,13 +1,12 @@
 //! A plugin of Reglet from the host's side: what it has to export, how it is made ready, how it is asked.
 
-use wasmtime::{
-    ExternType, Instance, InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail,
-};
+use wasmtime::{Instance, InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail};
 
 use super::guest::{DEALLOCATE, Guest, copy};
 use super::observation::Observation;
 use super::{FUNCTIONS, MODULE};
 use crate::abi::packed::{ALLOCATE, MEMORY, Packed};
+use crate::abi::signature::{self, Signature};
 use crate::error::CallError;
 use crate::instance::{Call, Entry as AnyEntry};
 use crate::plugin::Code;
@@ -77,74 +76,41 @@ pub(crate) fn fit(module: &Module) -> Result<(), String> {
             "it exports `{START}` and no `{INITIALIZE}`: it was built as a command, without `-buildmode=c-shared`"
         ));
     }
-    let mut problems = Vec::new();
-    match module.get_export(MEMORY) {
-        Some(ExternType::Memory(_)) => {}
-        Some(_) => problems.push(format!("its export `{MEMORY}` is no memory")),
-        None => problems.push(format!("it exports no memory `{MEMORY}`")),
-    }
-    let mut check =
-        |name: &str, required: bool, params: &[ValType], results: &[ValType], words: &str| {
-            match module.get_export(name) {
-                Some(ExternType::Func(ty)) if is(&ty, params, results) => {}
-                Some(_) => problems.push(format!("its export `{name}` is not `{words}`")),
-                None if required => {
-                    problems.push(format!("it exports no function `{name}: {words}`"))
-                }
-                None => {}
-            }
+    let export = |name: &str, required, params, results, words| {
+        let signature = Signature {
+            params,
+            results,
+            words,
         };
-    check(ALLOCATE, true, &[I32], &[I32], "(i32) -> i32");
-    check(DEALLOCATE, false, &[I32, I32], &[], "(i32, i32)");
-    check(INITIALIZE, false, &[], &[], "()");
+        signature.of_export(module, name, required)
+    };
+    let mut problems: Vec<_> = [
+        signature::of_memory(module),
+        export(ALLOCATE, true, &[I32], &[I32], "(i32) -> i32"),
+        export(DEALLOCATE, false, &[I32, I32], &[], "(i32, i32)"),
+        export(INITIALIZE, false, &[], &[], "()"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     match Names::of(exports) {
         Some(names) => {
-            check(
-                names.observe,
-                true,
-                &[I32, I32],
-                &[I64],
-                "(i32, i32) -> i64",
-            );
-            check(names.describe, true, &[], &[I64], "() -> i64");
+            let words = "(i32, i32) -> i64";
+            problems.extend(export(names.observe, true, &[I32, I32], &[I64], words));
+            problems.extend(export(names.describe, true, &[], &[I64], "() -> i64"));
             if let Some(schema) = names.schema {
-                check(schema, false, &[], &[I64], "() -> i64");
+                problems.extend(export(schema, false, &[], &[I64], "() -> i64"));
             }
         }
         None => problems.push(
             "it exports neither `_manifest` and `_observe` nor `describe` and `observe`".to_owned(),
         ),
     }
-    for import in module.imports().filter(|import| import.module() == MODULE) {
-        let known = FUNCTIONS.iter().find(|known| known.name == import.name());
-        // What is unknown is missing, and was told before.
-        if let Some(known) = known {
-            let fits =
-                matches!(import.ty(), ExternType::Func(ty) if is(&ty, &[I64], known.results));
-            let problem = format!(
-                "its import `{MODULE}.{}` is not `{}`",
-                known.name, known.words
-            );
-            if !fits && !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems.join("; "))
-    }
-}
-
-fn is(ty: &wasmtime::FuncType, params: &[ValType], results: &[ValType]) -> bool {
-    let same = |types: &mut dyn ExactSizeIterator<Item = ValType>, wanted: &[ValType]| {
-        types.len() == wanted.len()
-            && types
-                .zip(wanted)
-                .all(|(is, wanted)| ValType::eq(&is, wanted))
-    };
-    same(&mut ty.params(), params) && same(&mut ty.results(), results)
+    problems.extend(signature::of_imports(module, MODULE, |name| {
+        let known = FUNCTIONS.iter().find(|function| function.name == name)?;
+        Some(known.signature)
+    }));
+    signature::all(&problems)
 }
 
 /// A guest that is ready to be asked.

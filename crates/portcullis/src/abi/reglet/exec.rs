@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cap;
 use super::context::Context;
+use super::encode;
 use super::error::ErrorDetail;
 use super::request::Env;
 use crate::gate::{Refused, Wish};
@@ -71,7 +72,6 @@ pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
     let about = About::of(&ask);
     context.begin(state);
     let ran = state.gate.exec(Wish { ask, timeout }).await;
-    state.gate.work_on(None);
     match ran {
         Ok(completed) => told(&completed),
         Err(refused) => failed(about.refusal(refused, state)),
@@ -104,13 +104,6 @@ fn told(completed: &Completed) -> Vec<u8> {
         stderr_truncated: completed.stderr_truncated || stderr_cut,
         error: None,
     })
-}
-
-fn encode(answer: &Answer<'_>) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }
 
 /// What a refusal is about, in the words of the request.

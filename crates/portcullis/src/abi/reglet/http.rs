@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::cap::MAX_ANSWER;
 use super::context::Context;
+use super::encode;
 use super::error::ErrorDetail;
 use super::request::Texts;
 use crate::capability::http::{HttpAnswer, HttpAsk, HttpFailure};
@@ -88,7 +89,6 @@ pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
     };
     context.begin(state);
     let answered = in_time(time, follow(state, ask)).await;
-    state.gate.work_on(None);
     match answered {
         Ok(answer) => encode(&told(answer)),
         Err(error) => failed(error),
@@ -101,13 +101,6 @@ pub(super) fn failed(error: ErrorDetail) -> Vec<u8> {
         error: Some(error),
         ..Answer::default()
     })
-}
-
-fn encode(answer: &Answer) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }
 
 async fn in_time<T>(

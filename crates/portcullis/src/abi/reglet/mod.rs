@@ -19,11 +19,13 @@ mod smtp;
 mod tcp;
 
 use portcullis_policy::{Capability, Grants};
+use serde::Serialize;
 use tokio::io::AsyncWrite;
 use wasmtime::{Caller, Engine, Linker, Result, ValType};
 
 use super::packed::Packed;
 use super::preview1;
+use super::signature::Signature;
 use crate::state::State;
 use error::ErrorDetail;
 use guest::{Guest, copy};
@@ -42,68 +44,42 @@ pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    pub(crate) needs: Needs,
-    pub(crate) results: &'static [ValType],
-    pub(crate) words: &'static str,
+    /// What it needs; `None`: it is always there.
+    pub(crate) needs: Option<Capability>,
+    /// The request that it is, if it has an answer.
+    asked: Option<Asked>,
+    signature: Signature,
 }
 
-/// What a function needs to be there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Needs {
-    /// Nothing.
-    Nothing,
-    /// Something of this capability to be granted.
-    Grant(Capability),
-}
-
-/// Every function of the world, each with the request that it is.
+/// Every function of the world.
 pub(crate) const FUNCTIONS: [Function; 6] = [
-    function("log_message", Needs::Nothing, &[], "(i64)"),
-    function(
-        "exec_command",
-        Needs::Grant(Capability::Exec),
-        &[ValType::I64],
-        ANSWERS,
-    ),
-    function(
-        "http_request",
-        Needs::Grant(Capability::Http),
-        &[ValType::I64],
-        ANSWERS,
-    ),
-    function(
-        "dns_lookup",
-        Needs::Grant(Capability::Net),
-        &[ValType::I64],
-        ANSWERS,
-    ),
-    function(
-        "tcp_connect",
-        Needs::Grant(Capability::Net),
-        &[ValType::I64],
-        ANSWERS,
-    ),
-    function(
-        "smtp_connect",
-        Needs::Grant(Capability::Net),
-        &[ValType::I64],
-        ANSWERS,
-    ),
+    Function {
+        name: "log_message",
+        needs: None,
+        asked: None,
+        signature: Signature {
+            params: &[ValType::I64],
+            results: &[],
+            words: "(i64)",
+        },
+    },
+    answering("exec_command", Capability::Exec, Asked::Exec),
+    answering("http_request", Capability::Http, Asked::Http),
+    answering("dns_lookup", Capability::Net, Asked::Dns),
+    answering("tcp_connect", Capability::Net, Asked::Tcp),
+    answering("smtp_connect", Capability::Net, Asked::Smtp),
 ];
 
-const ANSWERS: &str = "(i64) -> i64";
-
-const fn function(
-    name: &'static str,
-    needs: Needs,
-    results: &'static [ValType],
-    words: &'static str,
-) -> Function {
+const fn answering(name: &'static str, needs: Capability, asked: Asked) -> Function {
     Function {
         name,
-        needs,
-        results,
-        words,
+        needs: Some(needs),
+        asked: Some(asked),
+        signature: Signature {
+            params: &[ValType::I64],
+            results: &[ValType::I64],
+            words: "(i64) -> i64",
+        },
     }
 }
 
@@ -118,14 +94,6 @@ enum Asked {
 }
 
 impl Asked {
-    const ALL: [(&'static str, Self); 5] = [
-        ("exec_command", Self::Exec),
-        ("http_request", Self::Http),
-        ("dns_lookup", Self::Dns),
-        ("tcp_connect", Self::Tcp),
-        ("smtp_connect", Self::Smtp),
-    ];
-
     /// The answer to a request, as JSON.
     async fn answer(self, state: &mut State, request: &[u8]) -> Vec<u8> {
         match self {
@@ -177,15 +145,15 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
     linker.func_wrap_async(MODULE, "log_message", |mut caller, (record,): (i64,)| {
         Box::new(async move { log::message(&mut caller, Packed::from_wasm(record)).await })
     })?;
-    for function in FUNCTIONS {
-        let asked = Asked::ALL.iter().find(|(name, _)| *name == function.name);
-        let granted = match function.needs {
-            Needs::Nothing => true,
-            Needs::Grant(capability) => grants.has(capability) || grants.late,
-        };
-        if let Some(&(name, asked)) = asked.filter(|_| granted) {
+    for Function {
+        name, needs, asked, ..
+    } in FUNCTIONS
+    {
+        let granted = needs.is_none_or(|needs| grants.has(needs) || grants.late);
+        if let Some(asked) = asked.filter(|_| granted) {
             linker.func_wrap_async(MODULE, name, move |mut caller, (request,): (i64,)| {
-                Box::new(async move { ask(&mut caller, asked, Packed::from_wasm(request)).await })
+                let request = Packed::from_wasm(request);
+                Box::new(async move { ask(&mut caller, name, asked, request).await })
             })?;
         }
     }
@@ -193,14 +161,25 @@ pub(crate) fn linker(engine: &Engine, grants: &Grants) -> Result<Linker<State>> 
 }
 
 /// Answers a request of the guest: 0 where it has no room for the answer.
-async fn ask(caller: &mut Caller<'_, State>, asked: Asked, place: Packed) -> Result<i64> {
+async fn ask(
+    caller: &mut Caller<'_, State>,
+    name: &str,
+    asked: Asked,
+    place: Packed,
+) -> Result<i64> {
     let Some(guest) = Guest::of(caller)? else {
         return Ok(0);
     };
     let answer = match copy(&guest.memory, caller, place, MAX_REQUEST) {
-        Ok(request) => asked.answer(caller.data_mut(), &request).await,
+        Ok(request) => {
+            let state = caller.data_mut();
+            let answer = asked.answer(state, &request).await;
+            // What it said that it belongs to is that of one request.
+            state.gate.work_on(None);
+            answer
+        }
         Err(unread) => {
-            let why = format!("`{}` was asked what is no request: {unread}", asked.name());
+            let why = format!("`{name}` was asked what is no request: {unread}");
             caller.data_mut().gate.activity.failure(why);
             asked.failed(unread.into())
         }
@@ -209,11 +188,10 @@ async fn ask(caller: &mut Caller<'_, State>, asked: Asked, place: Packed) -> Res
     Ok(place.map_or(0, Packed::into_wasm))
 }
 
-impl Asked {
-    fn name(self) -> &'static str {
-        let named = Self::ALL
-            .iter()
-            .find(|(_, asked)| *asked as u8 == self as u8);
-        named.map_or("", |(name, _)| name)
+/// Writes an answer out.
+fn encode(answer: &impl Serialize) -> Vec<u8> {
+    match serde_json::to_vec(answer) {
+        Ok(bytes) => bytes,
+        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
+use super::encode;
 use super::error::ErrorDetail;
 use super::net::{Port, Tls, refusal};
 use crate::capability::net::{SmtpAnswer, SmtpAsk, SmtpSecurity};
@@ -61,7 +62,6 @@ async fn connect(state: &mut State, request: &[u8]) -> Result<SmtpAnswer, ErrorD
     };
     context.begin(state);
     let answer = state.gate.net_mail(ask).await;
-    state.gate.work_on(None);
     answer.map_err(|failure| refusal(failure, "CONNECTION_FAILED"))
 }
 
@@ -84,11 +84,4 @@ pub(super) fn failed(error: ErrorDetail) -> Vec<u8> {
         error: Some(error),
         ..Answer::default()
     })
-}
-
-fn encode(answer: &Answer) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
+use super::encode;
 use super::error::ErrorDetail;
 use super::net::{Port, Tls, refusal};
 use crate::capability::net::{TcpAnswer, TcpAsk};
@@ -59,7 +60,6 @@ async fn connect(state: &mut State, request: &[u8]) -> Result<TcpAnswer, ErrorDe
     };
     context.begin(state);
     let answer = state.gate.net_connect(ask).await;
-    state.gate.work_on(None);
     answer.map_err(|failure| refusal(failure, "CONNECTION_FAILED"))
 }
 
@@ -83,11 +83,4 @@ pub(super) fn failed(error: ErrorDetail) -> Vec<u8> {
         error: Some(error),
         ..Answer::default()
     })
-}
-
-fn encode(answer: &Answer) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }
