@@ -186,6 +186,14 @@ impl HostPattern {
         }
     }
 
+    /// Whether it is about an address outside the public network.
+    pub(crate) fn is_inside(&self) -> bool {
+        match self {
+            Self::Address(address) => AddressClass::of(*address).is_some(),
+            Self::Name(_) | Self::Below(_) => false,
+        }
+    }
+
     /// Whether it is about this host. The text is compared, nothing is resolved.
     pub(crate) fn matches(&self, host: &Host) -> bool {
         match (self, host) {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::address::AddressClass;
 use crate::host::{Host, InvalidHost};
-use crate::host_rule::{HostPattern, HostRule, HostRules};
+use crate::host_rule::{HostRule, HostRules};
 use crate::http_secret::HttpSecret;
 use crate::http_url::HttpUrl;
 use crate::url::{is_pattern, matches};
@@ -103,7 +103,7 @@ impl HttpHosts {
             .map(|port| HostRule::parse(&format!("{host}:{port}")))
             .collect();
         let rules = rules?;
-        if rules.iter().any(is_inside) {
+        if rules.iter().any(|rule| rule.host.is_inside()) {
             return Err(InvalidHost::new(
                 text,
                 "is an address outside the public network: write its port, as in `127.0.0.1:8080`",
@@ -143,7 +143,7 @@ impl HttpHosts {
             (Self::Any, Self::Any) => true,
             (Self::Any, Self::Listed(others)) => {
                 let mut others = others.as_slice().iter();
-                others.all(|other| PORTS.contains(&other.port) && !is_inside(other))
+                others.all(|other| PORTS.contains(&other.port) && !other.host.is_inside())
             }
             (Self::Listed(_), Self::Any) => false,
             (Self::Listed(rules), Self::Listed(others)) => others.as_slice().iter().all(|other| {
@@ -206,14 +206,6 @@ impl HttpHosts {
                 Err(class) => Err(class.unwrap_or(AddressClass::Reserved)),
             },
         }
-    }
-}
-
-/// Whether it is about an address outside the public network.
-fn is_inside(rule: &HostRule) -> bool {
-    match rule.host {
-        HostPattern::Address(address) => AddressClass::of(address).is_some(),
-        HostPattern::Name(_) | HostPattern::Below(_) => false,
     }
 }
 

@@ -117,8 +117,7 @@ impl Places {
             wrong("has no port: it is 1 to 65535, two of them as in `8000-8999`, or `*`")
         })?;
         let host = pattern(host, text)?;
-        let inside = matches!(host, Some(HostPattern::Address(address)) if AddressClass::of(address).is_some());
-        if inside && ports.0 != ports.1 {
+        if host.as_ref().is_some_and(HostPattern::is_inside) && ports.0 != ports.1 {
             return Err(wrong(
                 "is an address outside the public network, which is granted with one port",
             ));
@@ -152,10 +151,9 @@ impl Places {
 
     /// Whether everything that `other` is about, this is about too. Addresses are not compared.
     pub fn covers(&self, other: &Self) -> bool {
-        let inside = |host: &HostPattern| matches!(host, HostPattern::Address(address) if AddressClass::of(*address).is_some());
         let hosts = match (&self.host, &other.host) {
             (None, None) => true,
-            (None, Some(other)) => !inside(other),
+            (None, Some(other)) => !other.is_inside(),
             (Some(_), None) => false,
             (Some(one), Some(other)) => one.covers(other),
         };

@@ -8,8 +8,8 @@ use crate::host::{Host, HostName, Target};
 use crate::net_grant::NetRefusal;
 use crate::request::sealed::Sealed;
 use crate::{
-    Authorized, Bounded, Capability, Code, Decision, Denial, Grants, GuestError, Origin, Places,
-    Remedy, Request, RuleId,
+    Authorized, Bounded, Capability, Code, Decision, Denial, Grants, Origin, Places, Remedy,
+    Request, RuleId,
 };
 
 /// A connection that a guest wants, before anything is resolved.
@@ -217,15 +217,9 @@ impl About {
             .filter(|_| refusal == NetRefusal::Ceiling)
             .map(|origin| (RuleId(key.to_owned()), origin));
         Denial {
-            code,
-            plugin: grants.plugin.clone(),
-            capability: Capability::Net,
-            action: self.action,
-            object: self.object,
-            notes: vec![note],
             remedies: remedy.into_iter().collect(),
             rule: ceiling,
-            guest: GuestError::Denied,
+            ..Denial::new(code, grants, Capability::Net, self.action, self.object).note(note)
         }
     }
 }

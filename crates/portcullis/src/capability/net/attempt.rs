@@ -23,6 +23,7 @@ pub(super) struct Allowed {
     rule: (RuleId, Origin),
     /// When its time is over. `None`: never.
     end: Option<tokio::time::Instant>,
+    reached: Arc<OnceLock<SocketAddr>>,
 }
 
 /// All that reaching out takes.
@@ -101,6 +102,11 @@ impl Gate {
     ) -> (Allowed, Outside) {
         let most = self.limits().net_timeout;
         let timeout = timeout.map_or(most, |timeout| timeout.min(most));
+        let outside = Outside {
+            client: self.http_client(),
+            grants: self.grants(),
+            reached: Arc::default(),
+        };
         let allowed = Allowed {
             what,
             rule,
@@ -108,11 +114,7 @@ impl Gate {
                 .until(Some(timeout))
                 .map(tokio::time::Instant::from_std),
             lines: self.apart(used),
-        };
-        let outside = Outside {
-            client: self.http_client(),
-            grants: self.grants(),
-            reached: Arc::default(),
+            reached: outside.reached.clone(),
         };
         (allowed, outside)
     }
@@ -122,7 +124,6 @@ impl Gate {
     pub(super) async fn net_attempt<T: Given>(
         &mut self,
         allowed: Allowed,
-        reached: Arc<OnceLock<SocketAddr>>,
         work: impl Future<Output = Result<T, Failed>>,
     ) -> Result<T, NetFailure> {
         let Allowed {
@@ -130,6 +131,7 @@ impl Gate {
             lines,
             rule,
             end,
+            reached,
         } = allowed;
         let written = lines.before(Some(&rule));
         self.net_written(written)?;

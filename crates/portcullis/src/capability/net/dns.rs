@@ -114,9 +114,8 @@ impl Gate {
             self.net_reachable(&used, server)?;
         }
         let (allowed, outside) = self.net_allowed(used, what, rule, ask.timeout);
-        let reached = outside.reached.clone();
-        self.net_attempt(allowed, reached, look_up(outside, name, ask.kind, server))
-            .await
+        let work = look_up(outside, name, ask.kind, server);
+        self.net_attempt(allowed, work).await
     }
 }
 

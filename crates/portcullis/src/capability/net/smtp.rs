@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::attempt::{Given, Outside};
 use super::failure::{Failed, NetFailure};
 use super::reply::{MAX_LINE, NoReply, Reply};
-use super::tcp::{connected, place, target};
+use super::tcp::connected;
 use super::tls::{TlsFacts, handshake};
 use crate::gate::Gate;
 
@@ -63,17 +63,10 @@ impl Gate {
     /// # Errors
     /// [`NetFailure`]
     pub(crate) async fn net_mail(&mut self, ask: SmtpAsk) -> Result<SmtpAnswer, NetFailure> {
-        let what = place(&ask.host, ask.port);
-        let used = self.net_begin("smtp", &what)?;
-        let target = match target(&ask.host, ask.port) {
-            Ok(target) => target,
-            Err(why) => return Err(self.net_invalid(&used, &what, why)),
-        };
-        let rule = self.net_reachable(&used, &target)?;
-        let (allowed, outside) = self.net_allowed(used, what, rule, ask.timeout);
-        let reached = outside.reached.clone();
-        self.net_attempt(allowed, reached, probe(outside, target, ask.security))
-            .await
+        let (target, allowed, outside) =
+            self.net_place("smtp", &ask.host, ask.port, ask.timeout)?;
+        let work = probe(outside, target, ask.security);
+        self.net_attempt(allowed, work).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portcullis_policy::{Connection, Host, InvalidHost, Target, shown};
 use tokio::net::TcpStream;
 
-use super::attempt::{Given, Outside};
+use super::attempt::{Allowed, Given, Outside};
 use super::failure::{Failed, NetFailure};
 use super::tls::{TlsFacts, handshake};
 use crate::capability::dial::{NoWay, Way, connect, way};
@@ -51,17 +51,29 @@ impl Gate {
     /// # Errors
     /// [`NetFailure`]
     pub(crate) async fn net_connect(&mut self, ask: TcpAsk) -> Result<TcpAnswer, NetFailure> {
-        let what = place(&ask.host, ask.port);
-        let used = self.net_begin("connect", &what)?;
-        let target = match target(&ask.host, ask.port) {
+        let (target, allowed, outside) =
+            self.net_place("connect", &ask.host, ask.port, ask.timeout)?;
+        let work = probe(outside, target, ask.tls);
+        self.net_attempt(allowed, work).await
+    }
+
+    /// Decides on a place as a guest wrote it, for what is connected to it for.
+    pub(super) fn net_place(
+        &mut self,
+        function: &'static str,
+        host: &str,
+        port: u16,
+        timeout: Option<Duration>,
+    ) -> Result<(Target, Allowed, Outside), NetFailure> {
+        let what = place(host, port);
+        let used = self.net_begin(function, &what)?;
+        let target = match target(host, port) {
             Ok(target) => target,
             Err(why) => return Err(self.net_invalid(&used, &what, why)),
         };
         let rule = self.net_reachable(&used, &target)?;
-        let (allowed, outside) = self.net_allowed(used, what, rule, ask.timeout);
-        let reached = outside.reached.clone();
-        self.net_attempt(allowed, reached, probe(outside, target, ask.tls))
-            .await
+        let (allowed, outside) = self.net_allowed(used, what, rule, timeout);
+        Ok((target, allowed, outside))
     }
 }
 
