@@ -26,43 +26,60 @@ const OVERLAY: &str = "env-overlay: func() -> list<tuple<string, string>>";
 const INITIALIZE: &str = "_initialize";
 const BOTH: &str = "it exports both `_start` and `_initialize`: nobody can tell whether it is a command or a reactor";
 
+/// What a file is, and how it is compiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recognized {
+    pub(crate) kind: Kind,
+    pub(crate) form: Form,
+}
+
 /// What a file is, if it can be a plugin.
 ///
 /// # Errors
 /// [`LoadError::NotAPlugin`], or [`LoadError::Invalid`] for what no engine should be given.
-pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
-    let plugin = &grants.plugin;
+pub(crate) fn recognize(grants: &Grants, bytes: &[u8]) -> Result<Recognized, LoadError> {
     let kind = match Kind::of(bytes) {
         // What only writes to its standard output imports nothing of fledge: its manifest says what it is.
         Kind::WasiCommand if grants.fledge.is_some() => Kind::FledgeModule,
         kind => kind,
     };
-    if kind == Kind::WasiCommand && Shape::of(bytes).exports(INITIALIZE) {
-        return Err(LoadError::Interface {
-            plugin: plugin.clone(),
-            kind,
-            why: BOTH.to_owned(),
-        });
-    }
-    let why = match kind {
-        Kind::Component | Kind::ClawftComponent | Kind::WasiComponent
-            if inspect::is_too_deep(bytes) =>
-        {
-            "its components lie more than 100 deep in one another"
+    let plugin = grants.plugin.clone();
+    let invalid = |why: &str| LoadError::Invalid {
+        plugin: plugin.clone(),
+        kind,
+        why: why.to_owned(),
+    };
+    let form = match kind {
+        Kind::Component | Kind::ClawftComponent | Kind::WasiComponent => {
+            if inspect::is_too_deep(bytes) {
+                return Err(invalid(
+                    "its components lie more than 100 deep in one another",
+                ));
+            }
+            Form::Component
         }
-        // Many small memories take as much address space as many large ones.
-        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule | Kind::WasiCommand
-            if Shape::of(bytes).memories > 1 =>
-        {
-            "it has more than one memory"
+        Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule | Kind::WasiCommand => {
+            let shape = Shape::of(bytes);
+            if kind == Kind::WasiCommand && shape.exports(INITIALIZE) {
+                let why = BOTH.to_owned();
+                return Err(LoadError::Interface { plugin, kind, why });
+            }
+            // Many small memories take as much address space as many large ones.
+            if shape.memories > 1 {
+                return Err(invalid("it has more than one memory"));
+            }
+            // Of Go's the adapter would share the memory, and Go would write over it.
+            if kind == Kind::WasiCommand && !shape.is_of_go {
+                Form::Made
+            } else {
+                Form::Module
+            }
         }
-        kind if kind.is_plugin() => return Ok(kind),
         _ => {
             let lacks = match kind {
                 Kind::CoreModule | Kind::WasiReactor => Shape::of(bytes).lacks(),
                 _ => Vec::new(),
             };
-            let plugin = plugin.clone();
             return Err(LoadError::NotAPlugin {
                 plugin,
                 kind,
@@ -70,11 +87,7 @@ pub(crate) fn kind(grants: &Grants, bytes: &[u8]) -> Result<Kind, LoadError> {
             });
         }
     };
-    Err(LoadError::Invalid {
-        plugin: plugin.clone(),
-        kind,
-        why: why.to_owned(),
-    })
+    Ok(Recognized { kind, form })
 }
 
 /// What becomes of a file's bytes before they are compiled.
@@ -86,18 +99,6 @@ pub(crate) enum Form {
     Module,
     /// They are a core module that is [made](COMMAND) a component.
     Made,
-}
-
-impl Form {
-    pub(crate) fn of(kind: Kind, bytes: &[u8]) -> Self {
-        match kind {
-            Kind::PortcullisModule | Kind::FledgeModule | Kind::RegletModule => Self::Module,
-            // It would write over what the adapter keeps in its memory.
-            Kind::WasiCommand if Shape::of(bytes).is_of_go => Self::Module,
-            Kind::WasiCommand => Self::Made,
-            _ => Self::Component,
-        }
-    }
 }
 
 /// Compiled code that nobody has looked at yet.
@@ -118,8 +119,12 @@ impl Compiled {
     ///
     /// # Errors
     /// What the compiler says.
-    pub(crate) fn compile(kind: Kind, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Self> {
-        Ok(match Form::of(kind, bytes) {
+    pub(crate) fn compile(
+        Recognized { kind, form }: Recognized,
+        engine: &Engine,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Self> {
+        Ok(match form {
             Form::Module => Self::of_module(kind, Module::new(engine, bytes)?),
             Form::Made => {
                 let made = (COMMAND.make)(bytes).map_err(wasmtime::Error::msg)?;
@@ -150,13 +155,13 @@ impl Compiled {
 
     /// What the cache has for these bytes.
     pub(crate) fn get(
-        kind: Kind,
+        Recognized { kind, form }: Recognized,
         cache: &CodeCache,
         engine: &Engine,
         bytes: &[u8],
     ) -> Result<Option<Self>, portcullis_codecache::LoadError> {
         let of_component = |component| Self::of_component(kind, component);
-        Ok(match Form::of(kind, bytes) {
+        Ok(match form {
             Form::Module => {
                 let module = cache.get_module(engine, bytes)?;
                 module.map(|module| Self::of_module(kind, module))

@@ -18,13 +18,12 @@ use portcullis_policy::{Confinement, Grants};
 use tokio::task::spawn_blocking;
 use wasmtime::Engine;
 
-use crate::code::{Compiled as Code, Form};
+use crate::code::{Compiled as Code, Form, Recognized};
 use crate::componentize::COMMAND;
 use crate::engine::{self, Metering};
 use crate::error::LoadError;
 use crate::gate::with_causes;
 use crate::host::Host;
-use crate::recognize::Kind;
 
 /// What a compiling process is called. With a space, so that no file name in `PATH` is it by chance.
 const ROLES: [(&str, Metering); 2] = [
@@ -107,7 +106,7 @@ pub(crate) type Ready = (Code, Option<Compilation>);
 /// What is being compiled, for whom and which engine.
 #[derive(Clone, Copy)]
 struct For<'a> {
-    kind: Kind,
+    file: Recognized,
     grants: &'a Grants,
     engine: &'a Engine,
 }
@@ -124,7 +123,7 @@ impl For<'_> {
     fn invalid(self, why: String) -> LoadError {
         LoadError::Invalid {
             plugin: self.grants.plugin.clone(),
-            kind: self.kind,
+            kind: self.file.kind,
             why,
         }
     }
@@ -144,18 +143,18 @@ impl Host {
     /// Takes a plugin's code from the cache, or compiles it.
     pub(crate) async fn compile(
         &self,
-        kind: Kind,
+        file: Recognized,
         grants: &Grants,
         engine: &Engine,
         bytes: Vec<u8>,
     ) -> Result<Ready, LoadError> {
         let plugin = For {
-            kind,
+            file,
             grants,
             engine,
         };
         let (engine, cache) = (engine.clone(), self.settings().cache.clone());
-        let look = move || Ok((from_cache(kind, &engine, cache, &bytes), bytes));
+        let look = move || Ok((from_cache(file, &engine, cache, &bytes), bytes));
         let (cached, bytes) = plugin.blocking(look).await?;
         if let Some(code) = cached {
             return Ok((code, None));
@@ -177,7 +176,7 @@ impl Host {
         bytes: Vec<u8>,
     ) -> Result<Code, LoadError> {
         let For {
-            kind,
+            file,
             grants,
             engine,
         } = plugin;
@@ -190,9 +189,9 @@ impl Host {
         let host = self.clone();
         let executor = plugin.blocking(move || Ok(host.executor(confinement)));
         let executor = executor.await?.map_err(failed)?;
-        let (engine, form) = (engine.clone(), Form::of(kind, &bytes));
+        let engine = engine.clone();
         let order = plugin.blocking(move || {
-            Ok(match form {
+            Ok(match file.form {
                 Form::Module => Order::module(&engine, bytes),
                 Form::Made => Order::made(&engine, &COMMAND, bytes),
                 Form::Component => Order::component(&engine, bytes),
@@ -219,11 +218,7 @@ impl Host {
             error => failed(with_causes(&error)),
         })?;
         let cache = self.settings().cache.clone();
-        let accept = move || {
-            Ok(order
-                .accept(answer)
-                .map(|answer| load(kind, form, answer, cache)))
-        };
+        let accept = move || Ok(order.accept(answer).map(|answer| load(file, answer, cache)));
         match plugin.blocking(accept).await? {
             Ok(code) => code.map_err(|error| failed(format!("{error:#}"))),
             Err(AnswerError::Refused(why)) => Err(plugin.invalid(why)),
@@ -233,13 +228,13 @@ impl Host {
 
     async fn compile_here(&self, plugin: For<'_>, bytes: Vec<u8>) -> Result<Code, LoadError> {
         let For {
-            kind,
+            file,
             grants,
             engine,
         } = plugin;
         let (engine, cache) = (engine.clone(), self.settings().cache.clone());
         let work = plugin.blocking(move || {
-            let code = Code::compile(kind, &engine, &bytes);
+            let code = Code::compile(file, &engine, &bytes);
             let code = code.map_err(|error| format!("{error:#}"))?;
             if let Some(cache) = cache
                 && let Err(error) = code.put(&cache, &bytes)
@@ -258,20 +253,19 @@ impl Host {
 }
 
 fn from_cache(
-    kind: Kind,
+    file: Recognized,
     engine: &Engine,
     cache: Option<Arc<CodeCache>>,
     bytes: &[u8],
 ) -> Option<Code> {
-    Code::get(kind, &*cache?, engine, bytes).unwrap_or_else(|error| {
+    Code::get(file, &*cache?, engine, bytes).unwrap_or_else(|error| {
         tracing::warn!(%error, "cached code was not used");
         None
     })
 }
 
 fn load(
-    kind: Kind,
-    form: Form,
+    Recognized { kind, form }: Recognized,
     answer: Compiled,
     cache: Option<Arc<CodeCache>>,
 ) -> wasmtime::Result<Code> {

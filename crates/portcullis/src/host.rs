@@ -489,7 +489,8 @@ impl Host {
             });
         }
         self.refuse_revoked(&plugin, &bytes)?;
-        let kind = code::kind(&grants, &bytes)?;
+        let file = code::recognize(&grants, &bytes)?;
+        let kind = file.kind;
         let mut grants = with_repositories(grants)?;
         if kind == Kind::WasiCommand {
             // Afterwards it imports what it was made of.
@@ -525,7 +526,7 @@ impl Host {
         let notices = notice::of_file(&plugin, kind, &bytes);
         let runtime = self.runtime(&grants)?;
         let engine = &runtime.engine;
-        let (compiled, compilation) = self.compile(kind, &grants, engine, bytes).await?;
+        let (compiled, compilation) = self.compile(file, &grants, engine, bytes).await?;
         let missing = compiled.missing(engine, &grants);
         if !missing.is_empty() {
             return Err(LoadError::Imports { plugin, missing });
