@@ -303,6 +303,11 @@ codes! {
     ///
     /// `portcullis verify` says of each whether its content is what was installed, and whether what vouched for it still does.
     NOT_VERIFIED = "P0934",
+    /// There is no test to run.
+    ///
+    /// A test file is TOML, or Markdown with blocks of ` ```toml test `, and has one `[[test]]` at least. The message says what
+    /// is expected. Nothing of the plugin has run.
+    TEST = "P0940",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

@@ -10,6 +10,7 @@ mod failure;
 mod lint;
 mod questions;
 mod render;
+mod scripted;
 mod session;
 mod settings;
 mod signals;
@@ -29,6 +30,9 @@ use settings::Environment;
 fn main() -> ExitCode {
     // First: this executable is also the spawn server.
     portcullis::enter();
+    if let Some(code) = scripted::enter() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
     };
     if matches!(
         cli.verb,
-        Verb::Run(_) | Verb::Exec(_) | Verb::Call(_) | Verb::Doctor(_)
+        Verb::Run(_) | Verb::Exec(_) | Verb::Call(_) | Verb::Test(_) | Verb::Doctor(_)
     ) {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();

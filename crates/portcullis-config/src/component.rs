@@ -50,6 +50,13 @@ pub enum LocateError {
     },
 }
 
+/// Whether a manifest of any of the worlds lies in a directory.
+pub fn has_manifest(dir: &Path) -> bool {
+    [MANIFEST_FILE, CLAWFT_MANIFEST_FILE]
+        .iter()
+        .any(|name| dir.join(name).is_file())
+}
+
 /// Finds the component that a path means: a file, or the directory of a plugin.
 ///
 /// In a directory it is the file that `component` in `plugin.toml` names, the first command where that is one of fledge, or `wasm_module` in `clawft.plugin.json` where

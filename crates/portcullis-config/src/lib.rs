@@ -64,7 +64,9 @@ pub use clawft::{
     ClawftResources,
 };
 pub use commands::PluginCommand;
-pub use component::{Component, LocateError, MANIFEST_FILE, locate, manifest as read_manifest};
+pub use component::{
+    Component, LocateError, MANIFEST_FILE, has_manifest, locate, manifest as read_manifest,
+};
 pub use context::{Context, Installed, OwnState};
 pub use error::{ConfigCode, ConfigError, ConfigErrors};
 pub use flags::{AllowExec, FlagSet, Spelling};
@@ -73,4 +75,4 @@ pub use manifest::{Ask, AskKind, Manifest};
 pub use network::Network;
 pub use policy_set::{Layer, PluginEntry, PolicySet, SelectError, Trust, VerbEntry};
 pub use reglet::{RegletAsk, RegletManifest};
-pub use units::duration;
+pub use units::{duration, time_of_day};

@@ -53,7 +53,7 @@ pub(crate) const SIZE_UNITS: &str =
 /// # Errors
 /// It is no such time, or one that WASI cannot tell: before the epoch, or so late (2554) that its nanoseconds are no number of
 /// 64 bits.
-pub(crate) fn time_of_day(text: &str) -> Result<Duration, String> {
+pub fn time_of_day(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time such as 2026-01-01T00:00:00Z");
     let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
     let since = time.duration_since(jiff::Timestamp::UNIX_EPOCH);

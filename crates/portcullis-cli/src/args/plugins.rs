@@ -99,3 +99,15 @@ pub(crate) struct SignArgs {
     /// The plugin's directory, its `.wasm` file beside a manifest, or `oci://host/repository:tag`.
     pub(crate) plugin: String,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Run only tests whose name has this in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Test files, or directories with such. Default: `tests`.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}

@@ -26,6 +26,7 @@ mod run;
 mod schema;
 mod show;
 mod sign;
+mod test;
 mod trust;
 mod update;
 mod verify;
@@ -52,6 +53,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Verify(args) => verify::verify(args, env, out),
         Verb::Push(args) => push::push(args, env, out),
         Verb::Sign(args) => sign::sign(args, env, out),
+        Verb::Test(args) => test::test(args, env, out).await,
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

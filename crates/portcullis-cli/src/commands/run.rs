@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis::{
     Activity, CallError, Diagnostic, GuestStdio, Kind, Observation, Plugin, RegletStatus,
-    RegletText,
+    RegletText, Session,
 };
 use portcullis_audit::Head;
 use portcullis_config::FlagSet;
@@ -47,7 +47,7 @@ impl Ask {
 }
 
 /// What the guest gave back.
-enum Answered {
+pub(super) enum Answered {
     /// Text for standard output, or for standard error.
     Text(Result<String, String>),
     /// The exit code of a command of WASI, which has written what it says.
@@ -58,7 +58,7 @@ enum Answered {
     Observed(Observation),
 }
 
-type Answer = Result<Answered, CallError>;
+pub(super) type Answer = Result<Answered, CallError>;
 
 /// A call that returned, or stopped by itself.
 struct Returned {
@@ -229,20 +229,7 @@ async fn called(
 ) -> Ended {
     let session = plugin.session(run);
     let mut task = tokio::spawn(async move {
-        let answer = match &ask {
-            Ask::Args(args) => session.run(args).await.map(Answered::Text),
-            Ask::Command { name, args } => {
-                let args = [slice::from_ref(name), args].concat();
-                session.command(&args).await.map(Answered::Code)
-            }
-            Ask::Start(args) => session.start_fledge(args).await.map(Answered::Left),
-            Ask::Tool { name, params } => {
-                session.execute_tool(name, params).await.map(Answered::Text)
-            }
-            Ask::Observe { config } => session.observe(config).await.map(Answered::Observed),
-            Ask::Describe => session.describe_reglet().await.map(said),
-            Ask::Schema => session.config_schema().await.map(said),
-        };
+        let answer = answer(&session, &ask).await;
         (answer, session.take_activity().await)
     });
     let exit = tokio::select! {
@@ -260,6 +247,22 @@ async fn called(
     // reads: the end of this process kills its children as well.
     let _ = tokio::time::timeout(GRACE, task).await;
     Ended::Stopped(exit)
+}
+
+/// Asks it.
+pub(super) async fn answer(session: &Session, ask: &Ask) -> Answer {
+    match ask {
+        Ask::Args(args) => session.run(args).await.map(Answered::Text),
+        Ask::Command { name, args } => {
+            let args = [slice::from_ref(name), args].concat();
+            session.command(&args).await.map(Answered::Code)
+        }
+        Ask::Start(args) => session.start_fledge(args).await.map(Answered::Left),
+        Ask::Tool { name, params } => session.execute_tool(name, params).await.map(Answered::Text),
+        Ask::Observe { config } => session.observe(config).await.map(Answered::Observed),
+        Ask::Describe => session.describe_reglet().await.map(said),
+        Ask::Schema => session.config_schema().await.map(said),
+    }
 }
 
 /// What a plugin of Reglet says, or what it observed instead.
@@ -341,7 +344,7 @@ fn tool_error(ending: &Ending<'_>, error: &CallError) -> Option<String> {
     is_tool.then(|| error.tool_error())?
 }
 
-fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
+pub(super) fn exit_of(answer: &Answer, activity: &Activity) -> Exit {
     match answer {
         Ok(Answered::Text(Ok(_))) => Exit::OK,
         Ok(Answered::Text(Err(_))) if activity.denials.is_empty() => Exit::NEGATIVE,

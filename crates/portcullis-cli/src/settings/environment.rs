@@ -27,7 +27,6 @@ impl Environment {
     }
 
     /// One with nothing but a home, for tests.
-    #[cfg(test)]
     pub(crate) fn of_home(home: &Path, cwd: &Path) -> Self {
         Self {
             vars: vec![("HOME".into(), home.into())],

@@ -23,7 +23,7 @@ use crate::failure::{Failure, Report, Result, Say, diagnostic};
 use installed::Installed;
 pub(crate) use installed::revoked;
 
-pub(crate) use directories::Directories;
+pub(crate) use directories::{Directories, POLICY_FILE};
 pub(crate) use environment::Environment;
 
 /// Bytes a policy file may have.

@@ -36,6 +36,7 @@ mod session;
 mod signed;
 mod stop;
 mod terminal;
+mod testing;
 mod trust;
 mod trusting;
 mod wasi_command;
