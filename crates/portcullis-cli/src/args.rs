@@ -14,7 +14,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    InstallArgs, ListArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs, TestArgs, UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs, TestArgs,
+    UpdateArgs,
 };
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -56,6 +57,8 @@ pub(crate) enum Verb {
     Push(PushArgs),
     /// Sign a plugin in files or in a registry: its name, its version and its content.
     Sign(SignArgs),
+    /// Build a plugin with the tools of its language, in a cell that reaches its directory and nothing else of yours.
+    Build(BuildArgs),
     /// Run the tests of a plugin: in a world that they script, under its policy. Nothing real is reached.
     Test(TestArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
@@ -627,6 +630,7 @@ impl Verb {
             Self::Remove(args) => args.common.output,
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
+            Self::Build(args) => args.output,
             Self::Test(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,

@@ -308,6 +308,12 @@ codes! {
     /// A test file is TOML, or Markdown with blocks of ` ```toml test `, and has one `[[test]]` at least. The message says what
     /// is expected. Nothing of the plugin has run.
     TEST = "P0940",
+    /// The plugin cannot be built.
+    ///
+    /// A plugin is built with the tools of its own language; the message says which is missing, or what is wrong with what came
+    /// out. They run in a cell that reads the toolchain, writes the plugin's directory, and reaches no network: fetch what the
+    /// plugin depends on first, with the language's own tool. `--unconfined` builds without the cell.
+    BUILD = "P0941",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

@@ -7,6 +7,7 @@ mod consent;
 mod dual_use;
 mod exit;
 mod failure;
+mod kit;
 mod lint;
 mod questions;
 mod render;
@@ -44,7 +45,12 @@ fn main() -> ExitCode {
     };
     if matches!(
         cli.verb,
-        Verb::Run(_) | Verb::Exec(_) | Verb::Call(_) | Verb::Test(_) | Verb::Doctor(_)
+        Verb::Run(_)
+            | Verb::Exec(_)
+            | Verb::Call(_)
+            | Verb::Test(_)
+            | Verb::Build(_)
+            | Verb::Doctor(_)
     ) {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();

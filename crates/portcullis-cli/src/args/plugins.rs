@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Common;
+use super::{Common, Output};
 
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
@@ -110,4 +110,24 @@ pub(crate) struct TestArgs {
     /// Test files, or directories with such. Default: `tests`.
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Let the build read this as well. May be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) read: Vec<String>,
+    /// Let the build reach this host. Default: none; what it depends on is there already.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) net: Vec<String>,
+    /// Let the build do what you can do.
+    #[arg(long)]
+    pub(crate) unconfined: bool,
+    /// Where keys and the head of the audit trail are kept.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The plugin's directory. Default: the working directory.
+    pub(crate) dir: Option<PathBuf>,
 }

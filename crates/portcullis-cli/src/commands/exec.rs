@@ -13,7 +13,7 @@ use portcullis_audit::Head;
 use portcullis_policy::{Code, Decision, Denial};
 use serde_json::{Value, json};
 
-use asked::Asked;
+pub(super) use asked::Asked;
 
 use super::{children, plan};
 use crate::args::ExecArgs;
@@ -37,16 +37,37 @@ const GRACE: Duration = Duration::from_secs(1);
 const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: `--read`";
 
 pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let signals = Signals::install()?;
     let settings = Settings::load_apart(&args.common(), args.flags(), env)?;
     let asked = Asked::of(args, &settings)?;
+    let stdin = if args.no_stdin {
+        Input::Nothing
+    } else {
+        Input::Relay(Box::new(tokio::io::stdin()))
+    };
+    if args.dry_run {
+        tell_cuts(&asked, out);
+        return dry_run(&settings, &asked, args.output.json, out);
+    }
+    perform(&settings, asked, stdin, args.output.json, out).await
+}
+
+fn tell_cuts(asked: &Asked, out: Printer) {
     for cut in &asked.cut {
         let report = without_plugin(above_ceiling(&asked.grants.plugin, cut));
         out.report(Level::Warning, &Report::Plain(report));
     }
-    if args.dry_run {
-        return dry_run(&settings, &asked, args.output.json, out);
-    }
+}
+
+/// Runs a command in a cell, and reports it.
+pub(super) async fn perform(
+    settings: &Settings,
+    asked: Asked,
+    stdin: Input,
+    json: bool,
+    out: Printer,
+) -> Result<Exit> {
+    let signals = Signals::install()?;
+    tell_cuts(&asked, out);
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let screen = Screen::default();
     let consent = AtTheTerminal {
@@ -57,7 +78,7 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         out,
     };
     let host = session::host(
-        &settings,
+        settings,
         trail.clone(),
         GuestStdio::default(),
         None,
@@ -65,14 +86,15 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
         None,
     )?;
     // No component of a plugin is run, so there is no digest of one.
-    let run = Run::start(&settings, trail, &asked.grants.plugin, "", &args.command)?;
+    let words = [std::slice::from_ref(&asked.ask.program), &asked.ask.args].concat();
+    let run = Run::start(settings, trail, &asked.grants.plugin, "", &words)?;
     let native = Native {
         grants: asked.grants,
         ask: asked.ask,
-        stdio: stdio(args, &screen),
+        stdio: stdio(stdin, json, &screen),
     };
     match call(host, &run.id, native, signals).await {
-        Ended::Ran(ran) => finish(*ran, run, asked.help, args.output.json, out),
+        Ended::Ran(ran) => finish(*ran, run, asked.help, json, out),
         Ended::Refused(error) => {
             run.end(Exit::OURS, out)?;
             Err(refused(*error))
@@ -85,15 +107,11 @@ pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Res
 }
 
 /// Pipes of its own, whose other ends are ours: what we were given may be more than it is used for.
-fn stdio(args: &ExecArgs, screen: &Screen) -> Stdio {
+fn stdio(stdin: Input, json: bool, screen: &Screen) -> Stdio {
     let output = |channel| Output::Relay(Box::new(Relayed::new(GuestOutput::new(channel, screen))));
     Stdio {
-        stdin: if args.no_stdin {
-            Input::Nothing
-        } else {
-            Input::Relay(Box::new(tokio::io::stdin()))
-        },
-        stdout: output(if args.output.json {
+        stdin,
+        stdout: output(if json {
             Channel::Stderr
         } else {
             Channel::Stdout

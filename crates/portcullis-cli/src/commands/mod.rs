@@ -2,6 +2,7 @@
 
 mod asks;
 mod audit;
+mod build;
 mod cache;
 mod call;
 mod check;
@@ -53,6 +54,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Verify(args) => verify::verify(args, env, out),
         Verb::Push(args) => push::push(args, env, out),
         Verb::Sign(args) => sign::sign(args, env, out),
+        Verb::Build(args) => build::build(args, env, out).await,
         Verb::Test(args) => test::test(args, env, out).await,
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),

@@ -18,9 +18,9 @@ const LISTED: &str =
     "write it into `exec.allow` of the entry `exec` in the policy, or read none: `--no-config`";
 
 /// A command that was asked for.
-pub(super) struct Asked {
-    pub(super) grants: Grants,
-    pub(super) ask: ExecAsk,
+pub(in crate::commands) struct Asked {
+    pub(in crate::commands) grants: Grants,
+    pub(in crate::commands) ask: ExecAsk,
     /// What was asked for and is above the ceiling.
     pub(super) cut: Vec<Cut>,
     /// What helps when no rule allows it.
@@ -28,6 +28,24 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// What only flags come to that are in the settings already.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(in crate::commands) fn by_flags(ask: ExecAsk, settings: &Settings) -> Result<Self> {
+        let VerbEntry {
+            grants, mut cut, ..
+        } = settings.policy.verb()?;
+        let mut grants = portcullis::with_repositories(grants).map_err(refused)?;
+        cut.extend(settings.policy.meet_ceiling(&mut grants));
+        Ok(Self {
+            grants,
+            ask,
+            cut,
+            help: None,
+        })
+    }
+
     /// What the flags and the policy's entry come to.
     ///
     /// # Errors

@@ -1,0 +1,371 @@
+//! How a component is made of a plugin: one command of the language's own tools, and what it has to reach.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use portcullis_config::Manifest;
+
+use super::Language;
+use super::world::{self, WORLD};
+use crate::settings::Environment;
+
+/// Where everything is kept that is made on the way.
+const TARGET: &str = "target";
+/// The target of Rust's compiler, if the author's settings name none.
+const RUST_TARGET: &str = "wasm32-wasip2";
+
+/// A command, and what it needs besides the plugin's own directory.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    /// Variables of the author's that it is given as they are.
+    pub(crate) pass_env: Vec<String>,
+    /// Where its programs are looked up.
+    pub(crate) search_path: Vec<PathBuf>,
+    /// Toolchains that it reads and executes.
+    pub(crate) system: Vec<PathBuf>,
+    /// What it only reads.
+    pub(crate) read: Vec<PathBuf>,
+    /// Where in the plugin's directory it executes what was written.
+    pub(crate) write_exec: Vec<PathBuf>,
+    /// What it makes.
+    pub(crate) product: PathBuf,
+}
+
+/// Something that has to be installed first.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) what: &'static str,
+    /// The one command that installs it.
+    pub(crate) install: &'static str,
+}
+
+/// Why there is no recipe.
+#[derive(Debug)]
+pub(crate) enum NoRecipe {
+    Missing(Missing),
+    /// A file of the plugin cannot be used, as a clause.
+    Unusable(String),
+}
+
+impl From<Missing> for NoRecipe {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+/// The author's tools.
+#[derive(Debug)]
+pub(crate) struct Tools<'a> {
+    pub(crate) env: &'a Environment,
+}
+
+impl Recipe {
+    /// How a plugin in this directory is built.
+    ///
+    /// # Errors
+    /// A tool is not there, or a file of the plugin does not say what is needed.
+    pub(crate) fn of(
+        language: Language,
+        dir: &Path,
+        manifest: &Manifest,
+        tools: &Tools<'_>,
+    ) -> Result<Self, NoRecipe> {
+        match language {
+            Language::Rust => rust(dir, tools),
+            Language::Go => Ok(go(dir, tools)?),
+            Language::Python => python(dir, manifest, tools),
+            Language::JavaScript => javascript(dir, manifest, tools),
+            Language::C => Ok(c(dir, tools)?),
+        }
+    }
+
+    fn new(program: PathBuf, product: PathBuf) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            env: Vec::new(),
+            pass_env: Vec::new(),
+            search_path: ["/usr/local/bin", "/usr/bin", "/bin"]
+                .map(PathBuf::from)
+                .to_vec(),
+            system: Vec::new(),
+            read: Vec::new(),
+            write_exec: Vec::new(),
+            product,
+        }
+    }
+}
+
+impl Tools<'_> {
+    /// A program on the author's own path.
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        let path = self.env.get("PATH")?;
+        std::env::split_paths(path)
+            .map(|dir| dir.join(name))
+            .find(|path| path.is_file())
+    }
+
+    fn home(&self, below: &str) -> Option<PathBuf> {
+        Some(self.env.path("HOME")?.join(below))
+    }
+
+    /// The directory that a variable names, or else one in the home directory.
+    fn place(&self, variable: &str, below: &str) -> Option<PathBuf> {
+        self.env
+            .path(variable)
+            .map(Path::to_owned)
+            .or_else(|| self.home(below))
+    }
+}
+
+/// Those that are there, as they really are.
+fn real(paths: impl IntoIterator<Item = Option<PathBuf>>) -> Vec<PathBuf> {
+    let real = paths
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.canonicalize().ok());
+    real.collect()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn rust(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
+    let cargo = tools.find("cargo").ok_or(Missing {
+        what: "cargo",
+        install: "curl --proto '=https' -sSf https://sh.rustup.rs | sh",
+    })?;
+    let name = library(dir).map_err(NoRecipe::Unusable)?;
+    let target = tools
+        .env
+        .get("CARGO_BUILD_TARGET")
+        .and_then(|target| target.to_str());
+    let target = target.unwrap_or(RUST_TARGET);
+    let own = dir.join(TARGET);
+    let product = own
+        .join(target)
+        .join("release")
+        .join(format!("{name}.wasm"));
+    let home = tools.place("CARGO_HOME", ".cargo");
+    let of_home = |below: &str| home.as_ref().map(|home| home.join(below));
+    let bin = cargo.parent().map(Path::to_owned);
+    let mut recipe = Recipe::new(cargo, product);
+    // Not all of its home, which has credentials in it.
+    recipe.read = real(["registry", "git", "config.toml"].map(of_home));
+    recipe.system = real([of_home("bin"), tools.place("RUSTUP_HOME", ".rustup")]);
+    recipe.search_path.splice(0..0, bin);
+    recipe.write_exec = vec![own.clone()];
+    recipe.args = words(&[
+        "build",
+        "--release",
+        "--lib",
+        "--offline",
+        "--target",
+        target,
+    ]);
+    recipe.env = vec![("CARGO_TARGET_DIR".to_owned(), own.display().to_string())];
+    let upper = target.to_ascii_uppercase().replace('-', "_");
+    recipe.pass_env = [
+        "CARGO_HOME",
+        "RUSTUP_HOME",
+        "RUSTUP_TOOLCHAIN",
+        "RUSTC",
+        "RUSTFLAGS",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    recipe
+        .pass_env
+        .extend(["LINKER", "RUSTFLAGS"].map(|end| format!("CARGO_TARGET_{upper}_{end}")));
+    Ok(recipe)
+}
+
+/// The name of the library of a package.
+///
+/// # Errors
+/// `Cargo.toml` does not say.
+fn library(dir: &Path) -> Result<String, String> {
+    let path = dir.join(Language::Rust.mark());
+    let text = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    let manifest: toml::Table = text
+        .parse()
+        .map_err(|error| format!("`{}`: {error}", path.display()))?;
+    let named = |table: &str| manifest.get(table)?.get("name")?.as_str();
+    let name = named("lib").or(named("package"));
+    name.map(|name| name.replace('-', "_"))
+        .ok_or_else(|| format!("`{}` has no package", path.display()))
+}
+
+fn go(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
+    let go = tools.find("go").ok_or(Missing {
+        what: "go, 1.24 or newer",
+        install: "see https://go.dev/doc/install",
+    })?;
+    let own = dir.join(TARGET);
+    let product = own.join("plugin.wasm");
+    let root = go
+        .canonicalize()
+        .ok()
+        .and_then(|real| Some(real.parent()?.parent()?.to_owned()));
+    let mut recipe = Recipe::new(go.canonicalize().unwrap_or(go), product.clone());
+    recipe.system = real([root.filter(|root| !root.starts_with("/usr"))]);
+    recipe.read = real([tools.place("GOMODCACHE", "go/pkg/mod")]);
+    recipe.args = words(&[
+        "build",
+        "-trimpath",
+        "-buildmode=c-shared",
+        "-ldflags=-s -w",
+        "-o",
+    ]);
+    recipe
+        .args
+        .extend([product.display().to_string(), ".".to_owned()]);
+    let cache = own.join("go").display().to_string();
+    recipe.env = [
+        ("GOOS", "wasip1"),
+        ("GOARCH", "wasm"),
+        ("GOTOOLCHAIN", "local"),
+        ("GOPROXY", "off"),
+        ("GOWORK", "off"),
+        ("GOFLAGS", "-mod=mod"),
+        ("GOCACHE", &cache),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    recipe.pass_env = words(&["GOMODCACHE"]);
+    Ok(recipe)
+}
+
+fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
+    let names = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
+    let clang = names
+        .iter()
+        .find_map(|name| tools.find(name))
+        .ok_or(Missing {
+            what: "clang and lld, 19 or newer",
+            install: "sudo apt-get install clang lld",
+        })?;
+    let product = dir.join(TARGET).join("plugin.wasm");
+    let mut recipe = Recipe::new(clang, product.clone());
+    recipe.args = words(&[
+        "--target=wasm32",
+        "-Os",
+        "-nostdlib",
+        "-mbulk-memory",
+        "-Wall",
+        "-Wl,--no-entry,--strip-all",
+        "-I",
+        "portcullis-sdk",
+        "-o",
+    ]);
+    recipe
+        .args
+        .extend([product.display().to_string(), Language::C.mark().to_owned()]);
+    Ok(recipe)
+}
+
+/// Writes the WIT that a plugin is built for.
+fn wit(dir: &Path, manifest: &Manifest) -> Result<PathBuf, NoRecipe> {
+    let wit = dir.join(TARGET).join("wit");
+    match world::write(&wit, manifest) {
+        Ok(()) => Ok(wit),
+        Err(error) => Err(NoRecipe::Unusable(format!(
+            "cannot write `{}`: {error}",
+            wit.display()
+        ))),
+    }
+}
+
+fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
+    let python = tools.find("python3").ok_or(Missing {
+        what: "python3",
+        install: "sudo apt-get install python3 python3-venv",
+    })?;
+    let packages = python_packages(dir, tools).ok_or(Missing {
+        what: "componentize-py",
+        install: "python3 -m pip install --target .venv componentize-py==0.25.1",
+    })?;
+    let wit = wit(dir, manifest)?;
+    let product = dir.join(TARGET).join("plugin.wasm");
+    let mut recipe = Recipe::new(python, product.clone());
+    recipe.args = words(&["-m", "componentize_py", "-d"]);
+    recipe
+        .args
+        .extend([wit.display().to_string(), "-w".to_owned(), WORLD.to_owned()]);
+    recipe.args.extend(words(&[
+        "componentize",
+        "plugin",
+        "-p",
+        ".",
+        "-p",
+        "portcullis-sdk/src",
+        "-o",
+    ]));
+    recipe.args.push(product.display().to_string());
+    recipe.env = vec![("PYTHONPATH".to_owned(), packages.display().to_string())];
+    // Its compiler is a library, which is mapped to be executed.
+    if packages.starts_with(dir) {
+        recipe.write_exec = vec![packages];
+    } else {
+        recipe.system = vec![packages];
+    }
+    Ok(recipe)
+}
+
+/// Where `componentize_py` lies: in the plugin's own `.venv`, or on the author's `PYTHONPATH`.
+fn python_packages(dir: &Path, tools: &Tools<'_>) -> Option<PathBuf> {
+    let own = dir.join(".venv");
+    let versions = fs::read_dir(own.join("lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let in_venv = versions.map(|version| version.path().join("site-packages"));
+    let listed = tools.env.get("PYTHONPATH").map(std::env::split_paths);
+    let mut places = [own.clone()]
+        .into_iter()
+        .chain(in_venv)
+        .chain(listed.into_iter().flatten());
+    let found = places.find(|place| place.join("componentize_py").is_dir());
+    found.and_then(|place| place.canonicalize().ok())
+}
+
+fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
+    let node = tools.find("node").ok_or(Missing {
+        what: "node, 20 or newer",
+        install: "sudo apt-get install nodejs npm",
+    })?;
+    let modules = dir.join("node_modules");
+    let tool = modules.join("componentize-qjs");
+    if !tool.is_dir() {
+        return Err(Missing {
+            what: "componentize-qjs",
+            install: "npm install",
+        }
+        .into());
+    }
+    let wit = wit(dir, manifest)?;
+    let product = dir.join(TARGET).join("plugin.wasm");
+    let mut recipe = Recipe::new(node, product.clone());
+    recipe.args = vec![
+        tool.join("bin/componentize-qjs.js").display().to_string(),
+        "--wit".to_owned(),
+        wit.display().to_string(),
+    ];
+    recipe.args.extend(words(&[
+        "--world",
+        WORLD,
+        "--js",
+        "plugin.js",
+        "--sync",
+        "--opt-size",
+        "-o",
+    ]));
+    recipe.args.push(product.display().to_string());
+    recipe.write_exec = vec![modules];
+    Ok(recipe)
+}
