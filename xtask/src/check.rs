@@ -33,6 +33,8 @@ pub(crate) fn format(options: &Options, skips: &mut Skips) -> Result<()> {
         "guests/Cargo.toml",
         "guests/wasip1/Cargo.toml",
         "examples/repo-report/Cargo.toml",
+        "sdk/rust/Cargo.toml",
+        "sdk/parity/rust/Cargo.toml",
     ] {
         if shell::run(shell::cargo().args(["fmt", "--all", "--check", "--manifest-path", manifest]))
             .is_err()

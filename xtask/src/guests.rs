@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// The cargo workspaces that hold guests, from the repository's root.
-const WORKSPACES: [&str; 2] = ["guests", "examples/repo-report"];
+const WORKSPACES: [&str; 3] = ["guests", "examples/repo-report", "sdk/parity/rust"];
+/// What they are built of besides.
+const SHARED: [&str; 2] = ["wit", "sdk/rust"];
 /// The one whose guests stay core modules.
 const CORE: &str = "guests/wasip1";
 
@@ -101,7 +103,7 @@ fn key(workspace: &str, toolchain: &Toolchain) -> Result<String> {
         )
         .as_bytes(),
     );
-    for directory in [workspace, "wit"] {
+    for directory in [workspace].iter().chain(&SHARED) {
         let mut files = Vec::new();
         walk(&shell::root().join(directory), &mut files)?;
         files.sort();
@@ -122,14 +124,15 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let built = path
             .extension()
             .is_some_and(|extension| extension == "wasm");
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             if !["target", "interpreted", "wasip1", "reglet", "go-command"]
                 .iter()
                 .any(|name| entry.file_name() == *name)
             {
                 walk(&path, files)?;
             }
-        } else if !built {
+        } else if kind.is_file() && !built {
             files.push(path);
         }
     }
