@@ -6,7 +6,7 @@
 use crate::skips::Skips;
 use crate::tally::Tally;
 use crate::toolchain::{self, TARGET, Toolchain, WASI};
-use crate::{Options, component, go, interpreted, rebuild, shapes, shell, test};
+use crate::{Options, check, component, go, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -219,7 +219,7 @@ fn artifacts(messages: &str) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Runs the unit tests that guests have of their own, on the host.
+/// Runs the unit tests that guests and the Rust SDK have of their own, on the host.
 ///
 /// # Errors
 /// One fails, or there is no compiler.
@@ -247,7 +247,7 @@ pub(crate) fn unit_tests(options: &Options, tally: &mut Tally) -> Result<()> {
             tally,
         )?;
     }
-    Ok(())
+    test::follow(&mut check::sdk("test"), &[], tally)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@
 //! | [`fs`] | whole files and single names | `fs` |
 //! | [`http`] | requests | `http` |
 //! | [`kv`] | what the plugin keeps | `kv` |
-//! | [`env`] | variables of the host | `env` |
+//! | [`mod@env`] | variables of the host | `env` |
 //! | [`log`] | lines in the operator's log | `log` |
 //! | [`prompt`] | questions to whoever runs the plugin | none |
 //! | [`testing`] | a host for tests, in native builds | |
@@ -98,7 +98,6 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub trait Guest {
         /// The plugin's work.
-        #[expect(clippy::missing_errors_doc, reason = "the plugin's own")]
         fn run(args: Vec<String>) -> Result<String, String>;
     }
 

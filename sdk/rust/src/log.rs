@@ -1,4 +1,4 @@
-//! Lines in the operator's log, by the macros of the crate [`log`](::log).
+//! Lines in the operator's log, by the macros of the crate `log`.
 //!
 //! ```
 //! use portcullis::testing::Host;

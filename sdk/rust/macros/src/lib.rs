@@ -51,6 +51,7 @@ fn export(sdk: &Path, function: &ItemFn) -> Result<proc_macro2::TokenStream> {
         }
     };
     Ok(quote! {
+        #[allow(clippy::needless_pass_by_value, reason = "its signature is that of a plugin's function")]
         #function
 
         const _: () = {

@@ -61,8 +61,9 @@ pub fn prepare() {
     #[cfg(target_os = "unknown")]
     std::panic::set_hook(Box::new(|panic| {
         let mut stderr = OutputStream(bindings::wasi::cli::stderr::get_stderr());
-        // The plugin ends right after this, told or not.
-        let _ = io::Write::write_all(&mut stderr, format!("{panic}\n").as_bytes());
+        // As `std` writes it where it can. The plugin ends right after this, told or not.
+        let told = format!("\nthread '<unnamed>' {panic}\n");
+        let _ = io::Write::write_all(&mut stderr, told.as_bytes());
         let _ = io::Write::flush(&mut stderr);
     }));
 }

@@ -19,7 +19,7 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// Standard error, likewise.
     pub stderr: Option<ChildStderr>,
-    child: host::Child,
+    handle: host::Child,
     program: String,
 }
 
@@ -65,7 +65,7 @@ impl Child {
             stdin: child.stdin().map(ChildStdin),
             stdout: child.stdout().map(ChildStdout),
             stderr: child.stderr().map(ChildStderr),
-            child,
+            handle: child,
             program,
         }
     }
@@ -76,7 +76,7 @@ impl Child {
     /// It was never executed, or the host lost it; nothing of it is left either.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         drop(self.stdin.take());
-        Ok(self.over(self.child.wait())?.status)
+        Ok(self.over(self.handle.wait())?.status)
     }
 
     /// As [`wait`](Self::wait), if it is over already; nothing is closed.
@@ -84,7 +84,7 @@ impl Child {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
-        let Some(over) = self.child.try_wait() else {
+        let Some(over) = self.handle.try_wait() else {
             return Ok(None);
         };
         Ok(Some(self.over(over)?.status))
@@ -95,7 +95,7 @@ impl Child {
     /// # Errors
     /// None: it is a result because that of `std` is one.
     pub fn kill(&mut self) -> Result<()> {
-        self.child.kill();
+        self.handle.kill();
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Child {
         drop(self.stdin.take());
         let (stdout, stdout_lost) = rest(self.stdout.take());
         let (stderr, stderr_lost) = rest(self.stderr.take());
-        let mut outcome = self.over(self.child.wait())?;
+        let mut outcome = self.over(self.handle.wait())?;
         outcome.stdout_truncated |= stdout_lost;
         outcome.stderr_truncated |= stderr_lost;
         Ok(Output::new(

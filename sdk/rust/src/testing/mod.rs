@@ -141,7 +141,7 @@ impl Host {
         self.with(|state| {
             state
                 .responses
-                .push((method.into(), url.into(), Ok(response)))
+                .push((method.into(), url.into(), Ok(response)));
         })
     }
 
