@@ -21,7 +21,7 @@
 //!
 //! ```console
 //! $ cargo build --release --target wasm32-wasip2
-//! $ portcullis run --allow-exec=git target/wasm32-wasip2/release/branch.wasm
+//! $ portcullis run --allow-exec=git --allow-read=. target/wasm32-wasip2/release/branch.wasm
 //! on main
 //! ```
 //!
