@@ -29,10 +29,7 @@ fn parity(args: Vec<String>) -> Result {
             .read(),
         "directory" => directory(),
         "input" => Command::new("cat").input("héllo").read(),
-        "large-input" => Command::new("wc")
-            .arg("-c")
-            .input(vec![b'x'; 1 << 20])
-            .read(),
+        "large-input" => large_input(),
         "deadline" => deadline(),
         "denied" => kind(Command::new("id").output()),
         "not-found" => kind(Command::new("no-such-program").output()),
@@ -115,6 +112,19 @@ fn both_outputs() -> Result {
 fn directory() -> Result {
     let directory = Command::new("pwd").current_dir("sub").read()?;
     Ok(directory.rsplit('/').next().unwrap_or_default().to_owned())
+}
+
+/// In one piece, and through a pipe.
+fn large_input() -> Result {
+    let mut command = Command::new("wc");
+    command.arg("-c").input(vec![b'x'; 1 << 20]);
+    let whole = command.read()?;
+    let piped = command.stdout(Stdio::piped()).read()?;
+    if whole == piped {
+        Ok(whole)
+    } else {
+        Err(format!("{whole}, and {piped} through a pipe").into())
+    }
 }
 
 fn deadline() -> Result {
