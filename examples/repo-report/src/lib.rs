@@ -113,7 +113,7 @@ mod tests {
         let text = refused.to_string();
         assert!(text.starts_with("cannot run `git`: denied: "), "{text}");
         let failing =
-            Host::new().command(["git", ".."], Reply::new().code(128).stderr("complaint"));
+            Host::new().command(["git", "**"], Reply::new().code(128).stderr("complaint"));
         let failed = failing.run(|| repo_report(Vec::new())).unwrap_err();
         assert_eq!(
             failed.to_string(),

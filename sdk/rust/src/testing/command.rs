@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::pattern::matches_all;
 use crate::ErrorKind;
 use crate::host::{Outcome, Ran, Request, Sink, Sinks};
 use crate::process::{Exit, ExitStatus, KillReason};
@@ -147,22 +148,12 @@ impl Script {
 }
 
 fn fits(pattern: &[String], request: &Request) -> bool {
-    let words = std::iter::once(&request.program).chain(&request.args);
-    let (pattern, open) = match pattern {
-        [start @ .., last] if last == ".." => (start, true),
-        whole => (whole, false),
-    };
-    let length = 1 + request.args.len();
-    let long_enough = if open {
-        length >= pattern.len()
-    } else {
-        length == pattern.len()
-    };
-    long_enough
-        && pattern
-            .iter()
-            .zip(words)
-            .all(|(wanted, word)| wanted == "*" || wanted == word)
+    let words: Vec<_> = [&request.program]
+        .into_iter()
+        .chain(&request.args)
+        .map(String::as_str)
+        .collect();
+    matches_all(pattern, words.into_iter())
 }
 
 impl super::State {

@@ -22,6 +22,7 @@
 
 mod command;
 mod files;
+mod pattern;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -82,8 +83,9 @@ impl Host {
         self
     }
 
-    /// Grants commands, and says how they end. A pattern has the program and its arguments, word for word, but that `*` is any one
-    /// argument, and `..` at the end any number of them. Of several patterns that fit, the first counts.
+    /// Grants commands, and says how they end. A pattern has the program and its arguments, as in a file for `portcullis test`: `*` is any
+    /// text, a last `**` any further arguments, and `\` makes the next character an ordinary one. Of several patterns that fit, the first
+    /// counts.
     #[must_use]
     pub fn command<S: Into<String>>(
         self,

@@ -48,7 +48,7 @@ fn branch() -> Result<impl fmt::Display, impl fmt::Display> {
 
 #[test]
 fn a_plugins_function_is_tested_as_any_other() {
-    let host = Host::new().command(["git", "branch", ".."], Reply::new().stdout("main\n"));
+    let host = Host::new().command(["git", "branch", "**"], Reply::new().stdout("main\n"));
     assert_eq!(
         host.run(branch)
             .map_err(|error| error.to_string())
