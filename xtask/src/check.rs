@@ -3,6 +3,7 @@
 use crate::skips::Skips;
 use crate::{Options, arrows, clawft, shell};
 use anyhow::{Result, bail};
+use std::process::Command;
 
 /// Runs the four steps; what could not run is named.
 ///
@@ -33,6 +34,8 @@ pub(crate) fn format(options: &Options, skips: &mut Skips) -> Result<()> {
         "guests/Cargo.toml",
         "guests/wasip1/Cargo.toml",
         "examples/repo-report/Cargo.toml",
+        "sdk/rust/Cargo.toml",
+        "sdk/parity/rust/Cargo.toml",
     ] {
         if shell::run(shell::cargo().args(["fmt", "--all", "--check", "--manifest-path", manifest]))
             .is_err()
@@ -64,7 +67,18 @@ pub(crate) fn lints(options: &Options, skips: &mut Skips) -> Result<()> {
         "-D",
         "warnings",
     ]))?;
+    shell::run(sdk("clippy").args(["--quiet", "--all-targets", "--", "-D", "warnings"]))?;
     without_cells()
+}
+
+/// Prepares a task of cargo over the Rust SDK, as authors of plugins test with it.
+pub(crate) fn sdk(task: &str) -> Command {
+    let mut cargo = shell::cargo();
+    cargo
+        .args([task, "--manifest-path", "sdk/rust/Cargo.toml"])
+        .args(["--workspace", "--all-features"])
+        .args(["--target-dir", "target/sdk-rust"]);
+    cargo
 }
 
 /// Runs clippy over what other platforms get: the same types, and a refusal. Nothing of it is run.
@@ -86,7 +100,12 @@ pub(crate) fn docs() -> Result<()> {
     let mut doc = shell::cargo();
     doc.args(["doc", "--quiet", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings");
-    shell::run(&mut doc)
+    shell::run(&mut doc)?;
+    shell::run(
+        sdk("doc")
+            .args(["--quiet", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
 }
 
 /// Returns whether a part of the toolchain is there, adding it where that is allowed and possible.

@@ -64,7 +64,12 @@ fn guest_lints(options: &Options, skips: &mut Skips) -> Result<()> {
         );
         return Ok(());
     }
-    for manifest in ["guests/Cargo.toml", "examples/repo-report/Cargo.toml"] {
+    for manifest in [
+        "guests/Cargo.toml",
+        "examples/repo-report/Cargo.toml",
+        "sdk/rust/Cargo.toml",
+        "sdk/parity/rust/Cargo.toml",
+    ] {
         let mut clippy = toolchain.cargo();
         clippy.args([
             "clippy",

@@ -6,14 +6,16 @@
 use crate::skips::Skips;
 use crate::tally::Tally;
 use crate::toolchain::{self, TARGET, Toolchain, WASI};
-use crate::{Options, component, go, interpreted, rebuild, shapes, shell, test};
+use crate::{Options, check, component, go, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// The cargo workspaces that hold guests, from the repository's root.
-const WORKSPACES: [&str; 2] = ["guests", "examples/repo-report"];
+const WORKSPACES: [&str; 3] = ["guests", "examples/repo-report", "sdk/parity/rust"];
+/// What they are built of besides.
+const SHARED: [&str; 2] = ["wit", "sdk/rust"];
 /// The one whose guests stay core modules.
 const CORE: &str = "guests/wasip1";
 
@@ -101,7 +103,7 @@ fn key(workspace: &str, toolchain: &Toolchain) -> Result<String> {
         )
         .as_bytes(),
     );
-    for directory in [workspace, "wit"] {
+    for directory in [workspace].iter().chain(&SHARED) {
         let mut files = Vec::new();
         walk(&shell::root().join(directory), &mut files)?;
         files.sort();
@@ -122,14 +124,15 @@ pub(crate) fn walk(directory: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let built = path
             .extension()
             .is_some_and(|extension| extension == "wasm");
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             if !["target", "interpreted", "wasip1", "reglet", "go-command"]
                 .iter()
                 .any(|name| entry.file_name() == *name)
             {
                 walk(&path, files)?;
             }
-        } else if !built {
+        } else if kind.is_file() && !built {
             files.push(path);
         }
     }
@@ -216,7 +219,7 @@ fn artifacts(messages: &str) -> Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Runs the unit tests that guests have of their own, on the host.
+/// Runs the unit tests that guests and the Rust SDK have of their own, on the host.
 ///
 /// # Errors
 /// One fails, or there is no compiler.
@@ -244,7 +247,7 @@ pub(crate) fn unit_tests(options: &Options, tally: &mut Tally) -> Result<()> {
             tally,
         )?;
     }
-    Ok(())
+    test::follow(&mut check::sdk("test"), &[], tally)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(crate) fn bless() -> Result<()> {
 }
 
 /// Compares the two: byte for byte where the same compiler made both, else by imports and exports. That both
-/// answer alike when run is a test of its own.
+/// answer alike when run is a test of the command line.
 ///
 /// # Errors
 /// They differ, or the committed one is too large.

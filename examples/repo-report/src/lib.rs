@@ -5,9 +5,8 @@
 
 mod report;
 
-wit_bindgen::generate!({ path: "../../wit/cli-0.1.0", world: "plugin" });
-
-use portcullis::cli::process::{ExecRequest, exec};
+use portcullis::Error;
+use portcullis::process::Command;
 use report::Report;
 
 /// The newest commit: hash, author, date and subject, a line each.
@@ -17,49 +16,108 @@ const SHORTLOG: [&str; 4] = ["shortlog", "--summary", "--numbered", "HEAD"];
 /// A line per file that differs from the newest commit.
 const STATUS: [&str; 2] = ["status", "--porcelain"];
 
-struct Plugin;
-
-impl Guest for Plugin {
-    /// Reports on the repository of the project directory, or of the directory in the only argument.
-    fn run(args: Vec<String>) -> Result<String, String> {
-        let directory = match &args[..] {
-            [] => None,
-            [directory] => Some(directory.as_str()),
-            _ => return Err("usage: repo-report [DIRECTORY]".to_owned()),
-        };
-        let report = Report::parse(
-            &git(&LOG, directory)?,
-            &git(&SHORTLOG, directory)?,
-            &git(&STATUS, directory)?,
-        )?;
-        Ok(report.to_string())
-    }
+/// Reports on the repository of the project directory, or of the directory in the only argument.
+#[portcullis::plugin]
+fn repo_report(args: Vec<String>) -> Result<Report, Error> {
+    let directory = match &args[..] {
+        [] => None,
+        [directory] => Some(directory.as_str()),
+        _ => return Err("usage: repo-report [DIRECTORY]".into()),
+    };
+    let report = Report::parse(
+        &git(&LOG, directory)?,
+        &git(&SHORTLOG, directory)?,
+        &git(&STATUS, directory)?,
+    )?;
+    Ok(report)
 }
 
 /// Runs git and returns what it printed.
-///
-/// # Errors
-/// The host did not run it, or git itself says no; both name the command.
-fn git(args: &[&str], directory: Option<&str>) -> Result<String, String> {
-    let command = format!("git {}", args[0]);
-    let result = exec(&ExecRequest {
-        program: "git".to_owned(),
-        args: args.iter().map(|&arg| arg.to_owned()).collect(),
-        cwd: directory.map(str::to_owned),
-        env: Vec::new(),
-        inherit_env: false,
-        stdin: None,
-    })
-    .map_err(|error| format!("cannot run `{command}`: {error}"))?;
-    if result.status != 0 {
-        let complaint = String::from_utf8_lossy(&result.stderr);
-        return Err(format!(
-            "`{command}` failed with status {}: {}",
-            result.status,
-            complaint.trim()
-        ));
+fn git(args: &[&str], directory: Option<&str>) -> Result<String, Error> {
+    let mut git = Command::new("git");
+    git.args(args);
+    if let Some(directory) = directory {
+        git.current_dir(directory);
     }
-    Ok(String::from_utf8_lossy(&result.stdout).into_owned())
+    git.read()
 }
 
-export!(Plugin);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis::ErrorKind;
+    use portcullis::testing::{Host, Reply};
+
+    /// A repository with two contributors and one changed file.
+    fn repository() -> Host {
+        let log = "5f3c1b\nAda Lovelace\n2026-01-02T03:04:05+00:00\nAdd the gate\n";
+        let shortlog = "    40\tAda Lovelace\n     2\tCharles Babbage\n";
+        let answers: [(&[&str], _); 3] = [
+            (&LOG, log),
+            (&SHORTLOG, shortlog),
+            (&STATUS, " M src/lib.rs\n"),
+        ];
+        answers.into_iter().fold(Host::new(), |host, (args, said)| {
+            host.command([&["git"], args].concat(), Reply::new().stdout(said))
+        })
+    }
+
+    #[test]
+    fn the_report_names_the_newest_commit_and_counts_the_rest() {
+        let report = repository().run(|| repo_report(Vec::new())).unwrap();
+        let text = report.to_string();
+        for part in [
+            "5f3c1b",
+            "Add the gate",
+            "Ada Lovelace, 2026-01-02T03:04:05+00:00",
+            "commits         42",
+            "contributors    2",
+            " M src/lib.rs",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_commands_are_the_ones_the_policy_lists() {
+        let policy = include_str!("../../portcullis.toml");
+        for args in [&LOG[..], &SHORTLOG, &STATUS] {
+            let words: Vec<_> = ["git"].iter().chain(args).collect();
+            let tried = format!("{words:?},");
+            assert!(
+                policy.contains(&tried),
+                "{tried} is not in examples/portcullis.toml"
+            );
+        }
+    }
+
+    #[test]
+    fn a_directory_is_handed_to_every_command() {
+        let host = repository();
+        host.run(|| repo_report(vec!["/repo".to_owned()])).unwrap();
+        let calls = host.calls();
+        assert_eq!(calls.len(), 3);
+        for call in calls {
+            assert_eq!(call.current_dir.as_deref(), Some("/repo".as_ref()));
+        }
+        let error = host
+            .run(|| repo_report(vec![String::new(); 2]))
+            .unwrap_err();
+        assert_eq!(error.to_string(), "usage: repo-report [DIRECTORY]");
+    }
+
+    #[test]
+    fn refusal_and_failure_name_the_command() {
+        let refused = Host::new().run(|| repo_report(Vec::new())).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Denied);
+        let text = refused.to_string();
+        assert!(text.starts_with("cannot run `git`: denied: "), "{text}");
+        let failing =
+            Host::new().command(["git", "**"], Reply::new().code(128).stderr("complaint"));
+        let failed = failing.run(|| repo_report(Vec::new())).unwrap_err();
+        assert_eq!(
+            failed.to_string(),
+            "`git` failed: exit status 128: complaint"
+        );
+    }
+}

@@ -8,4 +8,3 @@
 
 mod guests;
 mod host;
-mod repo_report;

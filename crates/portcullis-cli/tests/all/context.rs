@@ -85,14 +85,7 @@ impl Context {
 
     /// With these bytes as `p.wasm`, and all tests of this name share what was compiled.
     pub(crate) fn compiled_once(name: &str, plugin: &[u8]) -> Self {
-        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let mut context = Self::beside_tmp();
-        for part in ["CACHE", "DATA", "STATE"] {
-            let directory = state.join(part);
-            fs::create_dir_all(&directory).unwrap();
-            fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
-            context = context.env(&format!("XDG_{part}_HOME"), directory.to_str().unwrap());
-        }
+        let context = Self::sharing(name);
         context.write("p.wasm", plugin);
         // One at a time: whoever comes second finds it compiled.
         static COMPILING: Mutex<()> = Mutex::new(());
@@ -104,6 +97,19 @@ impl Context {
                 .success()
         );
         drop(compiling);
+        context
+    }
+
+    /// As [`Self::beside_tmp`], and all of this name share what was compiled.
+    pub(crate) fn sharing(name: &str) -> Self {
+        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let mut context = Self::beside_tmp();
+        for part in ["CACHE", "DATA", "STATE"] {
+            let directory = state.join(part);
+            fs::create_dir_all(&directory).unwrap();
+            fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
+            context = context.env(&format!("XDG_{part}_HOME"), directory.to_str().unwrap());
+        }
         context
     }
 

@@ -28,6 +28,7 @@ mod interrupted;
 mod kv;
 mod languages;
 mod log;
+mod parity;
 mod policy;
 mod reglet;
 mod run;

@@ -1,5 +1,7 @@
 //! `run`: what comes out, and with which code.
 
+use std::path::Path;
+
 use portcullis_testkit::guest_bytes;
 
 use crate::context::{Context, shows};
@@ -323,19 +325,34 @@ fn a_directory_with_a_manifest_is_a_plugin() {
         "-m",
         "The newest commit",
     ]);
-    let config = repo.join("examples/portcullis.toml");
-    let plugin = repo.join("examples/repo-report");
-    let output = context.output(&[
-        "run",
-        "--config",
-        config.to_str().unwrap(),
-        plugin.to_str().unwrap(),
-    ]);
-    let stdout = String::from_utf8(output.stdout).unwrap();
+    let report = |examples: &Path| {
+        let (config, plugin) = (
+            examples.join("portcullis.toml"),
+            examples.join("repo-report"),
+        );
+        let args = [
+            "run",
+            "--config",
+            config.to_str().unwrap(),
+            plugin.to_str().unwrap(),
+        ];
+        context.ended(&args)
+    };
+    let committed = repo.join("examples");
+    let (code, stdout, stderr) = report(&committed);
     assert!(
-        output.status.success() && stdout.contains("The newest commit"),
-        "{stdout}"
+        code == 0 && stdout.contains("The newest commit"),
+        "{stdout}{stderr}"
     );
+    // What its sources give today says the same.
+    let built = context.home().join("examples");
+    std::fs::create_dir_all(built.join("repo-report")).unwrap();
+    for name in ["portcullis.toml", "repo-report/plugin.toml"] {
+        std::fs::copy(committed.join(name), built.join(name)).unwrap();
+    }
+    let component = portcullis_testkit::guest("repo-report");
+    std::fs::copy(component, built.join("repo-report/repo-report.wasm")).unwrap();
+    assert_eq!(report(&built), (code, stdout, stderr));
 }
 
 #[test]
