@@ -61,7 +61,9 @@ class Child {
     const { stdio = "pipe" } = options;
     const [stdin, stdout, stderr] = (Array.isArray(stdio) ? stdio : [stdio, stdio, stdio]).map((word) => STDIO[word]);
     this.#shown = shownAs(file, args);
-    this.#child = asking(`start ${this.#shown}`, () => command.spawn(request(file, args, options), { stdin, stdout, stderr }));
+    this.#child = asking(`start ${this.#shown}`, () =>
+      command.spawn(request(file, args, options), { stdin, stdout, stderr }),
+    );
     const piped = (stream, make) => stream && make(stream);
     this.stdin = piped(this.#child.stdin(), (stream) => new Input(stream, this.#shown));
     this.stdout = piped(this.#child.stdout(), (stream) => new Output(stream, `standard output of ${this.#shown}`));

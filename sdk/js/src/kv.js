@@ -31,7 +31,7 @@ export { remove as delete };
 
 /** Keys that begin with a prefix, in the order of their bytes. */
 export function* keys(prefix = "") {
-  for (let after = null; ; ) {
+  for (let after = null; ;) {
     const page = asking(`list the keys that begin with \`${prefix}\``, () => kv.list(prefix, after, PAGE));
     yield* page.keys;
     if (!page.more) {

@@ -2,7 +2,10 @@
 
 import log from "#host/log";
 
-const write = (level) => (...words) => log.write(level, words.map(shown).join(" "));
+const write =
+  (level) =>
+  (...words) =>
+    log.write(level, words.map(shown).join(" "));
 
 export const error = write("error");
 export const warn = write("warn");

@@ -20,7 +20,9 @@ export function plugin(main) {
 
 function answered(answer) {
   if (typeof answer?.then === "function") {
-    throw new TypeError("a plugin returns text, and this one a promise, which nobody would wait for: its function may not be async");
+    throw new TypeError(
+      "a plugin returns text, and this one a promise, which nobody would wait for: its function may not be async",
+    );
   }
   if (answer !== undefined && typeof answer !== "string") {
     throw new TypeError(`a plugin returns text, and this one returned ${typeof answer}`);

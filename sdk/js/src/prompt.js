@@ -25,7 +25,10 @@ export function choose(id, message, options, byDefault) {
 /** Asks for some of the options; they are in the order in which they were chosen. */
 export function chooseSome(id, message, options, defaults = []) {
   const at = defaults.map((option) => place(id, options, option));
-  return Array.from(asking(`ask \`${id}\``, () => prompt.chooseSome(id, message, options, at)), (chosen) => options[chosen]);
+  return Array.from(
+    asking(`ask \`${id}\``, () => prompt.chooseSome(id, message, options, at)),
+    (chosen) => options[chosen],
+  );
 }
 
 function place(id, options, option) {

@@ -27,14 +27,14 @@ export class Output {
 
   /** Bytes as they come, each time as many as there are. */
   *[Symbol.iterator]() {
-    for (let chunk; (chunk = this.#take() ?? this.#read()); ) {
+    for (let chunk; (chunk = this.#take() ?? this.#read());) {
       yield chunk;
     }
   }
 
   /** Lines as they come, without the ends of lines. */
   *lines() {
-    for (let line; (line = this.readLine()) !== null; ) {
+    for (let line; (line = this.readLine()) !== null;) {
       yield line;
     }
   }
@@ -42,7 +42,7 @@ export class Output {
   /** The next line without its end, once all of it is there; `null` after the last. */
   readLine() {
     const parts = [];
-    for (let chunk; (chunk = this.#take() ?? this.#read()); ) {
+    for (let chunk; (chunk = this.#take() ?? this.#read());) {
       const end = chunk.indexOf(NEWLINE);
       if (end >= 0) {
         this.#rest = chunk.slice(end + 1);

@@ -32,7 +32,7 @@ export function encode(text) {
 export function decode(bytes) {
   let text = "";
   let units = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     let point = bytes[at];
     let length = 1;
     if (point >= 0x80) {

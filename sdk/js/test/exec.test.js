@@ -39,7 +39,14 @@ test("what is asked reaches the host", () => {
     spawnSync("env");
   });
   assert.deepEqual(host.calls, [
-    { args: ["env"], cwd: "sub", env: { A: "1" }, inheritEnv: true, timeout: 1500, input: new Uint8Array([0xc3, 0xa9]) },
+    {
+      args: ["env"],
+      cwd: "sub",
+      env: { A: "1" },
+      inheritEnv: true,
+      timeout: 1500,
+      input: new Uint8Array([0xc3, 0xa9]),
+    },
     { args: ["env"], cwd: null, env: {}, inheritEnv: false, timeout: null, input: null },
   ]);
   assert.throws(() => spawnSync("ls", "-l"), /never a line for a shell/);
@@ -108,7 +115,10 @@ test("lines and chunks as they come", () => {
     assert.deepEqual(child.wait(), { status: 4, signal: null });
     const chunks = spawn("seq", ["3"]).stdout;
     assert.equal(chunks.readLine(), "1");
-    assert.deepEqual([...chunks].map((chunk) => chunk.length), [4]);
+    assert.deepEqual(
+      [...chunks].map((chunk) => chunk.length),
+      [4],
+    );
     assert.equal(spawn("seq", ["3"]).stdout.text(), "1\n2\n\n3");
   });
 });

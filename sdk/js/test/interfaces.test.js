@@ -65,7 +65,10 @@ test("requests", () => {
   host.run(() => {
     const response = fetchSync("https://a.example/", { headers: { accept: "*/*" } });
     assert.deepEqual([response.status, response.ok, response.json()], [200, true, { a: 1 }]);
-    assert.deepEqual([response.headers.get("x-kind"), response.headers.get("y"), response.headers.has("X-KIND")], ["plain", null, true]);
+    assert.deepEqual(
+      [response.headers.get("x-kind"), response.headers.get("y"), response.headers.has("X-KIND")],
+      ["plain", null, true],
+    );
     assert.deepEqual(host.requests[0].headers, [["accept", "*/*"]]);
     const missing = fetchSync("https://a.example/", { method: "post", body: "quiet" });
     assert.deepEqual([missing.status, missing.ok, missing.text()], [404, false, "QUIET"]);
@@ -110,7 +113,10 @@ test("log", () => {
     console.trace("e");
   });
   const lines = ['a 1 {"b":2}', "RangeError: c", "undefined", "d", "e"];
-  assert.deepEqual(host.logged, ["error", "warn", "info", "debug", "trace"].map((level, index) => [level, lines[index]]));
+  assert.deepEqual(
+    host.logged,
+    ["error", "warn", "info", "debug", "trace"].map((level, index) => [level, lines[index]]),
+  );
 });
 
 test("questions", () => {
@@ -135,15 +141,30 @@ test("what leaves a plugin is text or a failure", () => {
   assert.equal(plugin(([word]) => `${word}!`)(["hi"]), "hi!");
   assert.equal(plugin(() => {})([]), "");
   const failure = new Failure("no");
-  assert.throws(() => plugin(() => { throw failure; })([]), (error) => error === failure && !("payload" in error));
+  assert.throws(
+    () =>
+      plugin(() => {
+        throw failure;
+      })([]),
+    (error) => error === failure && !("payload" in error),
+  );
   assert.throws(() => plugin(() => 42)([]), /returned number/);
   assert.throws(() => plugin(async () => "later")([]), /may not be async/);
 });
 
 test("a mistake is the same error, and ends the plugin where it is read", () => {
   const mistake = new RangeError("too far");
-  assert.throws(() => plugin(() => { throw mistake; })([]), (error) => error === mistake);
-  assert.throws(() => mistake.payload, (error) => error === mistake && error.message === "RangeError: too far");
+  assert.throws(
+    () =>
+      plugin(() => {
+        throw mistake;
+      })([]),
+    (error) => error === mistake,
+  );
+  assert.throws(
+    () => mistake.payload,
+    (error) => error === mistake && error.message === "RangeError: too far",
+  );
 });
 
 test("UTF-8 is what the encoders of the platform say", () => {
@@ -152,11 +173,16 @@ test("UTF-8 is what the encoders of the platform say", () => {
   // A generator of numbers that are the same every time.
   let state = 1;
   const random = (below) => (state = (state * 48271) % 2147483647) % below;
-  const starts = [0x00, 0x41, 0x7f, 0x80, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xa0, 0xed, 0x9f, 0xef, 0xbb, 0xf0, 0x90, 0xf4, 0x8f, 0xf5, 0xff];
+  const starts = [
+    0x00, 0x41, 0x7f, 0x80, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xa0, 0xed, 0x9f, 0xef, 0xbb, 0xf0, 0x90, 0xf4, 0x8f, 0xf5,
+    0xff,
+  ];
   for (let round = 0; round < 20_000; round++) {
     const bytes = Uint8Array.from({ length: random(8) }, () => starts[random(starts.length)]);
     assert.equal(utf8.decode(bytes), decoder.decode(bytes), `${bytes}`);
-    const text = String.fromCharCode(...Array.from({ length: random(6) }, () => [0x41, 0xe9, 0x20ac, 0xd83d, 0xde00, 0xdc00][random(6)]));
+    const text = String.fromCharCode(
+      ...Array.from({ length: random(6) }, () => [0x41, 0xe9, 0x20ac, 0xd83d, 0xde00, 0xdc00][random(6)]),
+    );
     assert.deepEqual(utf8.encode(text), encoder.encode(text), JSON.stringify(text));
   }
   const long = "é€😀a".repeat(5000);

@@ -20,5 +20,13 @@ export function forwarded(name) {
     }
     return hosts.at(-1).interfaces[name][method](...args);
   };
-  return new Proxy({}, { get: (_, method) => (...args) => ask(method, args) });
+  return new Proxy(
+    {},
+    {
+      get:
+        (_, method) =>
+        (...args) =>
+          ask(method, args),
+    },
+  );
 }

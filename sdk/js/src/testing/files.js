@@ -35,7 +35,9 @@ export function files(host, check, refuse) {
   };
   const kind = (path) => (contents().has(path) ? "file" : directories().has(path) ? "directory" : refuse("not-found"));
   const names = (path) =>
-    [...contents().keys(), ...directories()].filter((other) => other !== ROOT && other !== path && parent(other) === path);
+    [...contents().keys(), ...directories()].filter(
+      (other) => other !== ROOT && other !== path && parent(other) === path,
+    );
   /** Takes everything away that is at a path or below it, under whatever spelling the test gave it. */
   const take = (path) => {
     const taken = { files: [], directories: [] };

@@ -161,7 +161,9 @@ export class Host {
         },
         list: (prefix, after, limit) => {
           check("kv", prefix);
-          const later = [...kv.keys()].filter((key) => key.startsWith(prefix) && (after === null || key > after)).sort();
+          const later = [...kv.keys()]
+            .filter((key) => key.startsWith(prefix) && (after === null || key > after))
+            .sort();
           return { keys: later.slice(0, limit), more: later.length > limit };
         },
         compareAndSwap: (key, expected, value) => {
