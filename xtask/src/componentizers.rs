@@ -45,6 +45,21 @@ impl Language {
         }
     }
 
+    /// The files of its SDK, and where a plugin's sources have to have them: places from the repository's root, and from
+    /// the sources.
+    pub(crate) const fn sdk(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Python => &[("sdk/python/src/portcullis", "portcullis")],
+            Self::JavaScript => &[
+                (
+                    "sdk/js/package.json",
+                    "node_modules/@portcullis/sdk/package.json",
+                ),
+                ("sdk/js/src", "node_modules/@portcullis/sdk/src"),
+            ],
+        }
+    }
+
     /// What has to be on this machine, and the packages that bring it.
     const fn packages(self) -> &'static [&'static str] {
         match self {
@@ -153,6 +168,58 @@ pub(crate) fn find(language: Language, options: &Options) -> Result<Componentize
 /// The WIT package the components are made for.
 const WIT: &str = "wit/cli-0.1.0";
 
+/// What a component is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// A world of the package.
+    Released(&'static str),
+    /// The world of a file, from the repository's root, which uses the package.
+    Own {
+        file: &'static str,
+        name: &'static str,
+    },
+}
+
+impl World {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Released(name) | Self::Own { name, .. } => name,
+        }
+    }
+
+    /// Lays out the WIT it consists of as a directory that tools read.
+    fn lay_out(self, to: &Path, edit: fn(String) -> String) -> Result<()> {
+        let package = shell::root().join(WIT);
+        match self {
+            Self::Released(_) => copy_texts(&package, to, edit)?,
+            Self::Own { file, .. } => {
+                copy_texts(&package, &to.join("deps/cli"), edit)?;
+                let text = fs::read_to_string(shell::root().join(file))?;
+                fs::write(to.join("world.wit"), edit(text))?;
+            }
+        }
+        for entry in fs::read_dir(package.join("deps"))? {
+            let entry = entry?;
+            let to = to.join("deps").join(entry.file_name());
+            copy_texts(&entry.path(), &to, edit)?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the files of a directory, and nothing below it.
+fn copy_texts(from: &Path, to: &Path, edit: fn(String) -> String) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let text = fs::read_to_string(entry.path())?;
+            fs::write(to.join(entry.file_name()), edit(text))?;
+        }
+    }
+    Ok(())
+}
+
 impl Componentizer {
     /// Makes a component for a world, of a module in a directory of nothing but sources; it is changed.
     ///
@@ -162,12 +229,19 @@ impl Componentizer {
         &self,
         sources: &Path,
         module: &str,
-        world: &str,
+        world: World,
     ) -> Result<Vec<u8>> {
         let component = sources.join("component.wasm");
+        let wit = sources.join("wit");
         let mut command = match self.language {
-            Language::Python => self.python(sources, module, world),
-            Language::JavaScript => self.javascript(sources, module, world)?,
+            Language::Python => {
+                world.lay_out(&wit, |text| text)?;
+                self.python(sources, &wit, module, world.name())
+            }
+            Language::JavaScript => {
+                world.lay_out(&wit, |text| text.replace(IO, STAND_IN))?;
+                self.javascript(sources, &wit, module, world.name())
+            }
         };
         command
             .arg("-o")
@@ -188,21 +262,13 @@ impl Componentizer {
         })
     }
 
-    fn python(&self, sources: &Path, module: &str, world: &str) -> Command {
+    fn python(&self, sources: &Path, wit: &Path, module: &str, world: &str) -> Command {
         let start = "import sys; from componentize_py import script; sys.exit(script())";
         let mut python = shell::command("python3");
         python
-            .args([
-                "-c",
-                start,
-                "-d",
-                WIT,
-                "-w",
-                world,
-                "componentize",
-                module,
-                "-p",
-            ])
+            .args(["-c", start, "-d"])
+            .arg(wit)
+            .args(["-w", world, "componentize", module, "-p"])
             .arg(sources)
             .env("PYTHONPATH", &self.directory)
             // The tool looks for more modules there otherwise, among those that are installed on this machine.
@@ -210,9 +276,7 @@ impl Componentizer {
         python
     }
 
-    fn javascript(&self, sources: &Path, module: &str, world: &str) -> Result<Command> {
-        let wit = sources.join("wit");
-        copy_with_stand_in(&shell::root().join(WIT), &wit)?;
+    fn javascript(&self, sources: &Path, wit: &Path, module: &str, world: &str) -> Command {
         let mut node = shell::command("node");
         node.arg(self.directory.join("node_modules/componentize-qjs/cli.mjs"))
             .arg("--wit")
@@ -221,7 +285,7 @@ impl Componentizer {
             .arg(sources)
             .arg("--js")
             .arg(sources.join(module).with_extension("js"));
-        Ok(node)
+        node
     }
 }
 
@@ -232,21 +296,6 @@ const IO: &str = "wasi:io";
 /// The tool supplies what it knows of WASI then and makes up every other import. What it makes up has resources of its
 /// own, and an interface that uses those of WASI, as `portcullis:cli/command` does, does not fit.
 const STAND_IN: &str = "wasj:io";
-
-/// Copies a WIT package with its dependencies.
-fn copy_with_stand_in(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_with_stand_in(&entry.path(), &to)?;
-        } else {
-            fs::write(to, fs::read_to_string(entry.path())?.replace(IO, STAND_IN))?;
-        }
-    }
-    Ok(())
-}
 
 /// The bytes with each `from` replaced by `to`, which is as long.
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
@@ -305,7 +354,7 @@ mod tests {
             let file = Path::new("guest").with_extension(language.extension());
             fs::write(sources.path().join(file), script).unwrap();
             let error = tool
-                .componentize(sources.path(), "guest", "plugin")
+                .componentize(sources.path(), "guest", World::Released("plugin"))
                 .unwrap_err()
                 .to_string();
             for part in says {

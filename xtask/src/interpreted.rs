@@ -1,9 +1,10 @@
-//! Guests that bring their interpreter along: the examples in Python and JavaScript, and the test guests in both.
+//! Guests that bring their interpreter along: the examples in Python and JavaScript, the test guests in both, and the plugins
+//! that do with the SDKs all that is written down in `sdk/parity`.
 //!
 //! One is built again only when its sources, the WIT, the tool's lock or the way of building changed; without that, the
 //! tool is not even looked for.
 
-use crate::componentizers::{self, Componentizer, Language};
+use crate::componentizers::{self, Componentizer, Language, World};
 use crate::skips::Skips;
 use crate::{Options, guests, shell};
 use anyhow::{Context, Result};
@@ -21,51 +22,72 @@ struct Guest {
     language: Language,
     /// The module the world's exports are in.
     module: &'static str,
-    world: &'static str,
+    /// One of its own means that it is made with the SDK of its language.
+    world: World,
 }
 
-const GUESTS: [Guest; 6] = [
+/// The world of the plugins that use everything.
+const PARITY: World = World::Own {
+    file: "sdk/parity/world.wit",
+    name: "parity",
+};
+
+const GUESTS: [Guest; 8] = [
     Guest {
         name: "disk-watch",
         directory: "examples/disk-watch",
         language: Language::Python,
         module: "disk_watch",
-        world: "plugin",
+        world: World::Released("plugin"),
     },
     Guest {
         name: "deps-audit",
         directory: "examples/deps-audit",
         language: Language::JavaScript,
         module: "deps-audit",
-        world: "plugin",
+        world: World::Released("plugin"),
     },
     Guest {
         name: "python",
         directory: "guests/interpreted/python",
         language: Language::Python,
         module: "guest",
-        world: "plugin-with-command",
+        world: World::Released("plugin-with-command"),
     },
     Guest {
         name: "javascript",
         directory: "guests/interpreted/javascript",
         language: Language::JavaScript,
         module: "guest",
-        world: "plugin",
+        world: World::Released("plugin"),
     },
     Guest {
         name: "javascript-overlay",
         directory: "guests/interpreted/javascript",
         language: Language::JavaScript,
         module: "overlay",
-        world: "plugin-with-overlay",
+        world: World::Released("plugin-with-overlay"),
     },
     Guest {
         name: "javascript-command",
         directory: "guests/interpreted/javascript",
         language: Language::JavaScript,
         module: "children",
-        world: "plugin-with-command",
+        world: World::Released("plugin-with-command"),
+    },
+    Guest {
+        name: "parity-python",
+        directory: "sdk/parity/python",
+        language: Language::Python,
+        module: "parity",
+        world: PARITY,
+    },
+    Guest {
+        name: "parity-javascript",
+        directory: "sdk/parity/javascript",
+        language: Language::JavaScript,
+        module: "parity",
+        world: PARITY,
     },
 ];
 
@@ -114,6 +136,32 @@ impl Guest {
         Ok(files)
     }
 
+    /// Each file of the SDK that it is made with, and where its sources have to have it.
+    fn sdk(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let mut files = Vec::new();
+        if let World::Own { .. } = self.world {
+            for (from, to) in self.language.sdk() {
+                let from = shell::root().join(from);
+                if from.is_file() {
+                    files.push((from, PathBuf::from(to)));
+                    continue;
+                }
+                let mut below = Vec::new();
+                guests::walk(&from, &mut below)?;
+                // No compiled files of whoever ran its tests.
+                below.retain(|file| {
+                    file.extension()
+                        .is_some_and(|extension| extension == self.language.extension())
+                });
+                for file in below {
+                    let place = Path::new(to).join(file.strip_prefix(&from)?);
+                    files.push((file, place));
+                }
+            }
+        }
+        Ok(files)
+    }
+
     fn component(&self) -> PathBuf {
         guests::directory().join(self.name).with_extension("wasm")
     }
@@ -125,6 +173,10 @@ impl Guest {
     /// Everything a build depends on, in one digest.
     fn key(&self) -> Result<String> {
         let mut files = self.sources()?;
+        files.extend(self.sdk()?.into_iter().map(|(file, _)| file));
+        if let World::Own { file, .. } = self.world {
+            files.push(shell::root().join(file));
+        }
         let wit = shell::root().join("wit");
         guests::walk(&wit, &mut files)?;
         let locks = self.language.lock_files().iter();
@@ -155,6 +207,11 @@ impl Guest {
         for source in self.sources()? {
             let name = source.file_name().context("a source has a name")?;
             fs::copy(&source, stage.path().join(name))?;
+        }
+        for (file, place) in self.sdk()? {
+            let place = stage.path().join(place);
+            fs::create_dir_all(place.parent().context("a place is below the sources")?)?;
+            fs::copy(&file, place)?;
         }
         let bytes = tool
             .componentize(stage.path(), self.module, self.world)

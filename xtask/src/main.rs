@@ -26,6 +26,7 @@ mod interpreted;
 mod ordinary;
 mod packages;
 mod rebuild;
+mod script_sdks;
 mod shapes;
 mod shell;
 mod skips;

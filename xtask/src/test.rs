@@ -2,7 +2,9 @@
 
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
-use crate::{Options, arrows, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, shell};
+use crate::{
+    Options, arrows, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks, shell,
+};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("lints", check::lints(options, &mut skips));
     step("docs", check::docs());
     step("Go SDK", go_sdk::check(&mut skips));
+    step("SDKs of scripts", script_sdks::check(&mut skips));
     let mut tally = Tally::default();
     step(
         "guests",

@@ -86,9 +86,10 @@ pub(super) async fn component(
     })?;
     let path = dir.join(component_name(dir, &manifest));
     let place = |error: &std::io::Error| Failure::unusable("write", &path, error);
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|error| place(&error))?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(|error| place(&error))?;
-    file.persist(&path).map_err(|error| place(&error.error))?;
+    // In its place at once: what runs it meanwhile has the one before.
+    let partial = path.with_added_extension("partial");
+    fs::write(&partial, &bytes).map_err(|error| place(&error))?;
+    fs::rename(&partial, &path).map_err(|error| place(&error))?;
     Ok(Ok(Built {
         imports: imports(&bytes, &manifest),
         bytes: bytes.len(),
@@ -99,10 +100,10 @@ pub(super) async fn component(
 /// What a plugin in a file imports.
 fn imports(bytes: &[u8], manifest: &Manifest) -> Vec<String> {
     let found = portcullis::inspect(bytes, &Grants::none(manifest.id.clone()));
-    found
-        .imports
-        .into_iter()
-        .map(|import| import.name)
+    let names = found.imports.into_iter().map(|import| import.name);
+    // What every program of a language brings along is nothing to decide on.
+    names
+        .filter(|name| !name.starts_with("wasi:io/") && !name.starts_with("wasi:cli/"))
         .collect()
 }
 

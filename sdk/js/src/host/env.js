@@ -1,0 +1,1 @@
+export { default } from "portcullis:cli/env@0.1.0";

@@ -1,0 +1,1 @@
+export { default } from "portcullis:cli/fs@0.1.0";

@@ -1,0 +1,1 @@
+export { default } from "portcullis:cli/log@0.1.0";

@@ -1,0 +1,1 @@
+export { default } from "portcullis:cli/prompt@0.1.0";

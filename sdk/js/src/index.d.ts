@@ -1,0 +1,53 @@
+/** Why something was refused or not done. */
+export type Kind =
+  | "denied"
+  | "not-found"
+  | "timed-out"
+  | "exists"
+  | "not-empty"
+  | "not-a-file"
+  | "not-a-directory"
+  | "too-large"
+  | "full"
+  | "limit"
+  | "invalid"
+  | "nobody"
+  | "io"
+  /** A command that had to succeed did not. */
+  | "failed";
+
+/** The plugin could not do its work: thrown out of it, its message is the plugin's error. */
+export class Failure extends Error {}
+
+/** The host refused, or could not do, what was asked. Thrown out of the plugin it is the plugin's error, as `Failure` is. */
+export class PortcullisError extends Error {
+  constructor(message: string, kind: Kind);
+  readonly kind: Kind;
+}
+
+/** A command that did not come to the end that was expected, with what it wrote until then. */
+export class CommandError<Data extends string | Uint8Array = string> extends PortcullisError {
+  readonly kind: "failed" | "timed-out" | "limit";
+  readonly status: number | null;
+  readonly signal: string | null;
+  /** Of a command that was waited for by `spawnSync` or `execFileSync`. */
+  readonly stdout: Data;
+  readonly stderr: Data;
+}
+
+/**
+ * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what `portcullis run` prints.
+ *
+ * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that is thrown is a
+ * crash with its trace. The function may not be `async`: nobody would wait for its promise.
+ */
+export function plugin(main: (args: string[]) => string | void): (args: string[]) => string;
+
+/** UTF-8, as `TextEncoder` and `TextDecoder` have it, which the interpreter has not. */
+export namespace utf8 {
+  function encode(text: string): Uint8Array;
+  /** What is not UTF-8 becomes U+FFFD, and a mark of the byte order stays. */
+  function decode(bytes: Uint8Array): string;
+  /** The bytes of text or bytes. */
+  function bytesOf(data: string | Uint8Array): Uint8Array;
+}

@@ -1,0 +1,147 @@
+// Streams of a command that runs beside the plugin.
+
+import { PortcullisError } from "./errors.js";
+import { bytesOf, decode } from "./utf8.js";
+
+/** What the host gives at most for one read. */
+const READ = 65536;
+/** What one blocking write of `wasi:io` may have. */
+const WRITE = 4096;
+const NEWLINE = 0x0a;
+
+// QuickJS has it, and so has Node from version 20.
+const dispose = (resource) => resource[Symbol.dispose]?.();
+
+/** What a command writes. What was read in one way is not read again in another. */
+export class Output {
+  #stream;
+  #name;
+  /** What was read and not given yet. */
+  #rest = new Uint8Array();
+  #ended = false;
+
+  constructor(stream, name) {
+    this.#stream = stream;
+    this.#name = name;
+  }
+
+  /** Bytes as they come, each time as many as there are. */
+  *[Symbol.iterator]() {
+    for (let chunk; (chunk = this.#take() ?? this.#read());) {
+      yield chunk;
+    }
+  }
+
+  /** Lines as they come, without the ends of lines. */
+  *lines() {
+    for (let line; (line = this.readLine()) !== null;) {
+      yield line;
+    }
+  }
+
+  /** The next line without its end, once all of it is there; `null` after the last. */
+  readLine() {
+    const parts = [];
+    for (let chunk; (chunk = this.#take() ?? this.#read());) {
+      const end = chunk.indexOf(NEWLINE);
+      if (end >= 0) {
+        this.#rest = chunk.slice(end + 1);
+        parts.push(chunk.slice(0, end));
+        return decode(joined(parts));
+      }
+      parts.push(chunk);
+    }
+    return parts.length > 0 ? decode(joined(parts)) : null;
+  }
+
+  /** All that is still to come, as bytes. */
+  bytes() {
+    return joined([...this]);
+  }
+
+  /** All that is still to come, as text. */
+  text() {
+    return decode(this.bytes());
+  }
+
+  #take() {
+    const rest = this.#rest;
+    this.#rest = new Uint8Array();
+    return rest.length > 0 ? rest : null;
+  }
+
+  #read() {
+    while (!this.#ended) {
+      try {
+        const chunk = this.#stream.blockingRead(READ);
+        if (chunk.length > 0) {
+          return Uint8Array.from(chunk);
+        }
+      } catch (error) {
+        this.#ended = true;
+        dispose(this.#stream);
+        if (error.payload === undefined) {
+          throw error;
+        }
+        if (error.payload.tag !== "closed") {
+          const why = "something of it was lost, since nobody read it in time";
+          throw new PortcullisError(`cannot read the ${this.#name}: ${why}`, "io");
+        }
+      }
+    }
+    return null;
+  }
+}
+
+/** What a command reads. Everything is written when `write` returns. */
+export class Input {
+  #stream;
+  #name;
+
+  constructor(stream, name) {
+    this.#stream = stream;
+    this.#name = name;
+  }
+
+  /** Writes text or bytes. */
+  write(data) {
+    if (!this.#stream) {
+      throw new Error("write after end");
+    }
+    const bytes = bytesOf(data);
+    for (let at = 0; at < bytes.length; at += WRITE) {
+      try {
+        this.#stream.blockingWriteAndFlush(bytes.slice(at, at + WRITE));
+      } catch (error) {
+        if (error.payload === undefined) {
+          throw error;
+        }
+        throw new PortcullisError(`${this.#name} does not read its input any more`, "io");
+      }
+    }
+  }
+
+  /** Writes the last, if there is any, and is the command's end of file. */
+  end(data) {
+    if (data !== undefined) {
+      this.write(data);
+    }
+    if (this.#stream) {
+      dispose(this.#stream);
+    }
+    this.#stream = null;
+  }
+}
+
+function joined(parts) {
+  if (parts.length === 1) {
+    return parts[0];
+  }
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

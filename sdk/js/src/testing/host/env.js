@@ -1,0 +1,3 @@
+import { forwarded } from "../current.js";
+
+export default forwarded("env");
