@@ -14,8 +14,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    BuildArgs, InstallArgs, ListArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs, TestArgs,
-    UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, NewArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs,
+    TestArgs, UpdateArgs,
 };
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     Push(PushArgs),
     /// Sign a plugin in files or in a registry: its name, its version and its content.
     Sign(SignArgs),
+    /// Make a new plugin: a component to build, a manifest, a policy, and a test.
+    New(NewArgs),
     /// Build a plugin with the tools of its language, in a cell that reaches its directory and nothing else of yours.
     Build(BuildArgs),
     /// Run the tests of a plugin: in a world that they script, under its policy. Nothing real is reached.
@@ -630,6 +632,7 @@ impl Verb {
             Self::Remove(args) => args.common.output,
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
+            Self::New(args) => args.output,
             Self::Build(args) => args.output,
             Self::Test(args) => args.common.output,
             Self::Check(args) => args.common.output,

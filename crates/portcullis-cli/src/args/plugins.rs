@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Common, Output};
+use crate::kit::Language;
 
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
@@ -130,4 +131,16 @@ pub(crate) struct BuildArgs {
     pub(crate) output: Output,
     /// The plugin's directory. Default: the working directory.
     pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What it is written in.
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) lang: Language,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The plugin's directory, which is made; its name is the plugin's.
+    #[arg(value_name = "NAME")]
+    pub(crate) dir: PathBuf,
 }

@@ -81,6 +81,10 @@ pub(super) async fn component(
     }
     let bytes = fs::read(&product)
         .map_err(|error| Failure::unusable("read what was built,", &product, &error))?;
+    let bytes = match language {
+        Language::JavaScript => kit::with_streams(bytes),
+        _ => bytes,
+    };
     let bytes = kit::componentize(bytes).map_err(|why| {
         Failure::usage(diagnostic(code::BUILD, "what was built is no plugin").note(why))
     })?;
@@ -101,10 +105,8 @@ pub(super) async fn component(
 fn imports(bytes: &[u8], manifest: &Manifest) -> Vec<String> {
     let found = portcullis::inspect(bytes, &Grants::none(manifest.id.clone()));
     let names = found.imports.into_iter().map(|import| import.name);
-    // What every program of a language brings along is nothing to decide on.
-    names
-        .filter(|name| !name.starts_with("wasi:io/") && !name.starts_with("wasi:cli/"))
-        .collect()
+    // What a language brings along by itself is nothing to decide on.
+    names.filter(|name| !name.starts_with("wasi")).collect()
 }
 
 fn manifest(dir: &Path) -> Result<Manifest> {
@@ -156,7 +158,6 @@ fn no_recipe(language: Language, why: NoRecipe) -> Failure {
 /// The plugin's directory to write, and nothing else of the author's but the toolchain.
 fn settings(args: &BuildArgs, dir: &Path, recipe: &Recipe, env: Environment) -> Result<Settings> {
     let common = Common {
-        no_config: true,
         project: Some(dir.to_owned()),
         data_dir: args.data_dir.clone(),
         output: args.output,
@@ -171,7 +172,7 @@ fn settings(args: &BuildArgs, dir: &Path, recipe: &Recipe, env: Environment) -> 
         spelling: portcullis_config::Spelling::Command,
         ..FlagSet::default()
     };
-    Settings::load_apart(&common, flags, env)
+    Settings::load_own(&common, flags, env)
 }
 
 fn asked(args: &BuildArgs, recipe: Recipe, settings: &Settings) -> Result<Asked> {

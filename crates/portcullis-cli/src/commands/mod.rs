@@ -17,6 +17,7 @@ mod inspect;
 mod install;
 mod kv;
 mod list;
+mod new;
 mod observed;
 mod plan;
 mod plugin;
@@ -54,6 +55,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Verify(args) => verify::verify(args, env, out),
         Verb::Push(args) => push::push(args, env, out),
         Verb::Sign(args) => sign::sign(args, env, out),
+        Verb::New(args) => new::new(args, &env, out),
         Verb::Build(args) => build::build(args, env, out).await,
         Verb::Test(args) => test::test(args, env, out).await,
         Verb::Check(args) => check::check(args, env, out),

@@ -1,16 +1,19 @@
 //! How a component is made of a plugin: one command of the language's own tools, and what it has to reach.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::Manifest;
 
 use super::Language;
-use super::world::{self, WORLD};
+use super::world::{self, Streams, WORLD};
 use crate::settings::Environment;
 
 /// Where everything is kept that is made on the way.
 const TARGET: &str = "target";
+/// Where `portcullis new` puts the SDK.
+pub(crate) const SDK: &str = "portcullis-sdk";
 /// The target of Rust's compiler, if the author's settings name none.
 const RUST_TARGET: &str = "wasm32-wasip2";
 
@@ -82,6 +85,15 @@ impl Recipe {
         }
     }
 
+    /// Lets it execute what lies there: in the plugin's own directory, or elsewhere.
+    fn executes(&mut self, place: PathBuf, dir: &Path) {
+        if place.starts_with(dir) {
+            self.write_exec.push(place);
+        } else {
+            self.system.push(place);
+        }
+    }
+
     fn new(program: PathBuf, product: PathBuf) -> Self {
         Self {
             program,
@@ -100,12 +112,12 @@ impl Recipe {
 }
 
 impl Tools<'_> {
-    /// A program on the author's own path.
+    /// A program on the author's own path. Scripts do not count: what they start is another program that lies elsewhere.
     fn find(&self, name: &str) -> Option<PathBuf> {
         let path = self.env.get("PATH")?;
         std::env::split_paths(path)
             .map(|dir| dir.join(name))
-            .find(|path| path.is_file())
+            .find(|path| is_executable(path))
     }
 
     fn home(&self, below: &str) -> Option<PathBuf> {
@@ -119,6 +131,12 @@ impl Tools<'_> {
             .map(Path::to_owned)
             .or_else(|| self.home(below))
     }
+}
+
+fn is_executable(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head == *b"\x7fELF"
 }
 
 /// Those that are there, as they really are.
@@ -270,10 +288,10 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
 }
 
 /// Writes the WIT that a plugin is built for.
-fn wit(dir: &Path, manifest: &Manifest) -> Result<PathBuf, NoRecipe> {
+fn wit(dir: &Path, manifest: &Manifest, streams: Streams) -> Result<String, NoRecipe> {
     let wit = dir.join(TARGET).join("wit");
-    match world::write(&wit, manifest) {
-        Ok(()) => Ok(wit),
+    match world::write(&wit, manifest, streams) {
+        Ok(()) => Ok(wit.display().to_string()),
         Err(error) => Err(NoRecipe::Unusable(format!(
             "cannot write `{}`: {error}",
             wit.display()
@@ -281,57 +299,44 @@ fn wit(dir: &Path, manifest: &Manifest) -> Result<PathBuf, NoRecipe> {
     }
 }
 
+/// How `componentize-py` is started: by its module, since the script of that name may be anybody's.
+const COMPONENTIZE_PY: &str = "import sys; from componentize_py import script; sys.exit(script())";
+
 fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
     let python = tools.find("python3").ok_or(Missing {
         what: "python3",
-        install: "sudo apt-get install python3 python3-venv",
+        install: "sudo apt-get install python3 python3-pip",
     })?;
-    let packages = python_packages(dir, tools).ok_or(Missing {
+    let listed = tools.env.get("PYTHONPATH").map(std::env::split_paths);
+    let places = [dir.join(".venv")]
+        .into_iter()
+        .chain(listed.into_iter().flatten());
+    let packages = with(places, "componentize_py").ok_or(Missing {
         what: "componentize-py",
         install: "python3 -m pip install --target .venv componentize-py==0.25.1",
     })?;
-    let wit = wit(dir, manifest)?;
+    let wit = wit(dir, manifest, Streams::AsTheyAre)?;
     let product = dir.join(TARGET).join("plugin.wasm");
-    let mut recipe = Recipe::new(python, product.clone());
-    recipe.args = words(&["-m", "componentize_py", "-d"]);
-    recipe
-        .args
-        .extend([wit.display().to_string(), "-w".to_owned(), WORLD.to_owned()]);
-    recipe.args.extend(words(&[
+    let mut recipe = Recipe::new(python.canonicalize().unwrap_or(python), product.clone());
+    recipe.args = words(&[
+        "-c",
+        COMPONENTIZE_PY,
+        "-d",
+        &wit,
+        "-w",
+        WORLD,
         "componentize",
         "plugin",
-        "-p",
-        ".",
-        "-p",
-        "portcullis-sdk/src",
-        "-o",
-    ]));
+    ]);
+    recipe.args.extend(words(&["-p", ".", "-p", SDK, "-o"]));
     recipe.args.push(product.display().to_string());
-    recipe.env = vec![("PYTHONPATH".to_owned(), packages.display().to_string())];
-    // Its compiler is a library, which is mapped to be executed.
-    if packages.starts_with(dir) {
-        recipe.write_exec = vec![packages];
-    } else {
-        recipe.system = vec![packages];
-    }
+    let place = packages.display().to_string();
+    // The second, so that it looks for no other modules of this machine.
+    recipe.env = ["PYTHONPATH", "VIRTUAL_ENV"]
+        .map(|name| (name.to_owned(), place.clone()))
+        .to_vec();
+    recipe.executes(packages, dir);
     Ok(recipe)
-}
-
-/// Where `componentize_py` lies: in the plugin's own `.venv`, or on the author's `PYTHONPATH`.
-fn python_packages(dir: &Path, tools: &Tools<'_>) -> Option<PathBuf> {
-    let own = dir.join(".venv");
-    let versions = fs::read_dir(own.join("lib"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let in_venv = versions.map(|version| version.path().join("site-packages"));
-    let listed = tools.env.get("PYTHONPATH").map(std::env::split_paths);
-    let mut places = [own.clone()]
-        .into_iter()
-        .chain(in_venv)
-        .chain(listed.into_iter().flatten());
-    let found = places.find(|place| place.join("componentize_py").is_dir());
-    found.and_then(|place| place.canonicalize().ok())
 }
 
 fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
@@ -339,33 +344,45 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
         what: "node, 20 or newer",
         install: "sudo apt-get install nodejs npm",
     })?;
-    let modules = dir.join("node_modules");
-    let tool = modules.join("componentize-qjs");
-    if !tool.is_dir() {
-        return Err(Missing {
-            what: "componentize-qjs",
-            install: "npm install",
-        }
-        .into());
-    }
-    let wit = wit(dir, manifest)?;
+    let listed = tools.env.get("NODE_PATH").map(std::env::split_paths);
+    let places = [dir.join("node_modules")]
+        .into_iter()
+        .chain(listed.into_iter().flatten());
+    let modules = with(places, "componentize-qjs").ok_or(Missing {
+        what: "componentize-qjs",
+        install: "npm install",
+    })?;
+    let wit = wit(dir, manifest, Streams::StandIn)?;
     let product = dir.join(TARGET).join("plugin.wasm");
-    let mut recipe = Recipe::new(node, product.clone());
+    let mut recipe = Recipe::new(node.canonicalize().unwrap_or(node), product.clone());
     recipe.args = vec![
-        tool.join("bin/componentize-qjs.js").display().to_string(),
-        "--wit".to_owned(),
-        wit.display().to_string(),
+        modules
+            .join("componentize-qjs/cli.mjs")
+            .display()
+            .to_string(),
     ];
     recipe.args.extend(words(&[
+        "--wit",
+        &wit,
         "--world",
         WORLD,
-        "--js",
-        "plugin.js",
         "--sync",
         "--opt-size",
+    ]));
+    recipe.args.extend(words(&[
+        "--module-root",
+        ".",
+        "--js",
+        Language::JavaScript.mark(),
         "-o",
     ]));
     recipe.args.push(product.display().to_string());
-    recipe.write_exec = vec![modules];
+    recipe.executes(modules, dir);
     Ok(recipe)
+}
+
+/// The first of these places that has such a directory.
+fn with(places: impl IntoIterator<Item = PathBuf>, name: &str) -> Option<PathBuf> {
+    let found = places.into_iter().find(|place| place.join(name).is_dir())?;
+    found.canonicalize().ok()
 }

@@ -9,19 +9,34 @@ use std::path::Path;
 
 use portcullis_config::{AskKind, Manifest};
 
-/// Our package, and what it depends on.
-const PACKAGE: [(&str, &str); 8] = [
-    ("cli.wit", include_str!("../../../../wit/cli-0.1.0/cli.wit")),
-    ("env.wit", include_str!("../../../../wit/cli-0.1.0/env.wit")),
-    ("fs.wit", include_str!("../../../../wit/cli-0.1.0/fs.wit")),
+/// Our package and the one that it depends on, as dependencies of the plugin's own.
+const PACKAGES: [(&str, &str); 8] = [
     (
-        "http.wit",
+        "deps/cli/cli.wit",
+        include_str!("../../../../wit/cli-0.1.0/cli.wit"),
+    ),
+    (
+        "deps/cli/env.wit",
+        include_str!("../../../../wit/cli-0.1.0/env.wit"),
+    ),
+    (
+        "deps/cli/fs.wit",
+        include_str!("../../../../wit/cli-0.1.0/fs.wit"),
+    ),
+    (
+        "deps/cli/http.wit",
         include_str!("../../../../wit/cli-0.1.0/http.wit"),
     ),
-    ("kv.wit", include_str!("../../../../wit/cli-0.1.0/kv.wit")),
-    ("log.wit", include_str!("../../../../wit/cli-0.1.0/log.wit")),
     (
-        "prompt.wit",
+        "deps/cli/kv.wit",
+        include_str!("../../../../wit/cli-0.1.0/kv.wit"),
+    ),
+    (
+        "deps/cli/log.wit",
+        include_str!("../../../../wit/cli-0.1.0/log.wit"),
+    ),
+    (
+        "deps/cli/prompt.wit",
         include_str!("../../../../wit/cli-0.1.0/prompt.wit"),
     ),
     (
@@ -31,18 +46,49 @@ const PACKAGE: [(&str, &str); 8] = [
 ];
 
 /// The name of the world.
-pub(super) const WORLD: &str = "built-plugin";
+pub(super) const WORLD: &str = "plugin";
 
-/// Writes the package with that world into a directory.
-pub(super) fn write(dir: &Path, manifest: &Manifest) -> io::Result<()> {
-    for (name, text) in PACKAGE {
+/// The package of streams and pollables.
+const IO: &str = "wasi:io";
+/// What it is called while `componentize-qjs` runs the script for the first time: a name of the same length. It supplies what
+/// it knows of WASI then and makes up every other import, and what it makes up does not fit with streams of WASI.
+const STAND_IN: &str = "wasj:io";
+
+/// How a package is called whose streams are those of WASI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Streams {
+    AsTheyAre,
+    StandIn,
+}
+
+/// Writes the plugin's package with that world into a directory.
+pub(super) fn write(dir: &Path, manifest: &Manifest, streams: Streams) -> io::Result<()> {
+    let world = text(manifest);
+    for (name, text) in PACKAGES.into_iter().chain([("world.wit", world.as_str())]) {
         let path = dir.join(name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(path, text)?;
+        match streams {
+            Streams::AsTheyAre => fs::write(path, text)?,
+            Streams::StandIn => fs::write(path, text.replace(IO, STAND_IN))?,
+        }
     }
-    fs::write(dir.join("built-plugin.wit"), text(manifest))
+    Ok(())
+}
+
+/// A component with the streams of WASI again.
+pub(crate) fn with_streams(mut bytes: Vec<u8>) -> Vec<u8> {
+    let places: Vec<_> = bytes
+        .windows(STAND_IN.len())
+        .enumerate()
+        .filter(|(_, window)| *window == STAND_IN.as_bytes())
+        .map(|(place, _)| place)
+        .collect();
+    for place in places {
+        bytes[place..place + IO.len()].copy_from_slice(IO.as_bytes());
+    }
+    bytes
 }
 
 fn text(manifest: &Manifest) -> String {
@@ -55,10 +101,10 @@ fn text(manifest: &Manifest) -> String {
     interfaces.dedup();
     let imports: String = interfaces
         .iter()
-        .map(|name| format!("    import {name};\n"))
+        .map(|name| format!("    import portcullis:cli/{name}@0.1.0;\n"))
         .collect();
     format!(
-        "package portcullis:cli@0.1.0;\n\n/// What the manifest asks for.\nworld {WORLD} {{\n{imports}\n    \
+        "package plugin:built;\n\n/// What the manifest asks for.\nworld {WORLD} {{\n{imports}\n    \
          export run: func(args: list<string>) -> result<string, string>;\n}}\n"
     )
 }

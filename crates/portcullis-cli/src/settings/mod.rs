@@ -97,6 +97,17 @@ impl Settings {
         Self::load_for(About::NoPlugin, common, flags, env)
     }
 
+    /// As [`Self::load_apart`], and without the policy of the working tree: for a verb about what somebody works on there, whose
+    /// policy is about its use.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn load_own(common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
+        let (place, mut files) = Place::of(About::NoPlugin, common, env)?;
+        files.retain(|file| file.role != Role::Found);
+        Self::with_files(place, files, flags)
+    }
+
     fn load_for(about: About, common: &Common, flags: FlagSet, env: Environment) -> Result<Self> {
         let (place, files) = Place::of(about, common, env)?;
         let Some(at) = files.iter().position(|file| file.role == Role::Found) else {

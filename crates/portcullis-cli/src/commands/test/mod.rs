@@ -30,7 +30,7 @@ pub(super) async fn test(args: &TestArgs, env: Environment, out: Printer) -> Res
     // All are read before any is run.
     let files = paths.into_iter().map(|path| Ok((read(&path)?, path)));
     let files = files.collect::<Result<Vec<_>>>()?;
-    let settings = Settings::load_apart(&args.common, FlagSet::default(), env)?;
+    let settings = Settings::load_own(&args.common, FlagSet::default(), env)?;
     let workshop = Workshop::new();
     let workshop =
         workshop.map_err(|error| Failure::unusable("use", &std::env::temp_dir(), &error))?;
