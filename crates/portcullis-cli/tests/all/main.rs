@@ -25,6 +25,7 @@ mod go_sdk;
 mod held_children;
 mod installing;
 mod interrupted;
+mod kit;
 mod kv;
 mod languages;
 mod log;

@@ -1,0 +1,289 @@
+//! From an empty folder to a plugin that is tested and run, in each language: `new`, `build`, `test`, `run`.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use portcullis_testkit::repository;
+
+use crate::context::Context;
+
+#[expect(clippy::print_stdout, reason = "what cannot run says so")]
+fn skip(language: &str, why: &str) {
+    println!("SKIP kit::{language}: {why}");
+}
+
+/// The author's tool, outside of what is tested.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a compiler is no part of what is tested"
+)]
+fn tool(program: &str) -> Command {
+    Command::new(program)
+}
+
+/// An author with the machine's own tools, in an empty folder.
+fn author() -> Context {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Context::beside_tmp().env("PATH", path.to_str().unwrap())
+}
+
+/// What a verb says that has to succeed in the plugin's directory.
+fn done(context: &Context, plugin: &str, args: &[&str]) -> String {
+    let mut command = context.portcullis(args);
+    let output = command
+        .current_dir(context.project().join(plugin))
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{args:?}: {stdout}{stderr}");
+    stdout
+}
+
+/// A repository in which two files are not committed.
+fn repository_with_changes(context: &Context) -> PathBuf {
+    let dir = context.project().join("repository");
+    fs::create_dir(&dir).unwrap();
+    let git = tool("git").args(["init", "-q"]).current_dir(&dir).status();
+    assert!(git.unwrap().success());
+    fs::write(dir.join("a"), "").unwrap();
+    fs::write(dir.join("b"), "").unwrap();
+    dir
+}
+
+/// The whole way. `prepare` is what an author does once, between `new` and `build`.
+#[expect(clippy::print_stdout, reason = "the time it took is a result")]
+fn whole_way(context: &Context, language: &str, prepare: impl FnOnce(&Path)) {
+    let plugin = format!("first-{language}");
+    let began = Instant::now();
+    let (code, stdout, stderr) = context.ended(&["new", &plugin, "--lang", language]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let dir = context.project().join(&plugin);
+    prepare(&dir);
+    let built = done(context, &plugin, &["build"]);
+    let component = dir.join(format!("{plugin}.wasm"));
+    assert!(built.contains(&format!("{plugin}.wasm`")), "{built}");
+    let tested = done(context, &plugin, &["test"]);
+    assert!(
+        tested.ends_with("2 tests: 2 passed, 0 failed\n"),
+        "{tested}"
+    );
+    let repository = repository_with_changes(context);
+    let run = ["run", "--config", "portcullis.toml", "--project"];
+    let args = [&run[..], &[repository.to_str().unwrap(), "."]].concat();
+    assert_eq!(done(context, &plugin, &args), "2 not committed\n");
+    let bytes = fs::metadata(&component).unwrap().len();
+    let took = began.elapsed().as_secs_f64();
+    println!("KIT {language}: new, build, test and run in {took:.1} s, {bytes} bytes");
+    // What was not granted is refused, whatever the plugin was written in.
+    let args = [
+        "run",
+        "--no-config",
+        "--project",
+        repository.to_str().unwrap(),
+        ".",
+    ];
+    let mut command = context.portcullis(&args);
+    let output = command.current_dir(&dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    fs::remove_dir_all(repository).unwrap();
+}
+
+/// An author with a compiler for Rust that has a target for plugins.
+fn rust_author(test: &str) -> Option<Context> {
+    let sysroot = tool("rustc").args(["--print", "sysroot"]).output();
+    let Ok(sysroot) = sysroot else {
+        skip(test, "there is no compiler for Rust");
+        return None;
+    };
+    let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
+    let targets = ["wasm32-wasip2", "wasm32-unknown-unknown"];
+    let there = |target: &&&str| {
+        let libraries = sysroot.join("lib/rustlib").join(target).join("lib");
+        libraries.is_dir()
+    };
+    let Some(target) = targets.iter().find(there) else {
+        skip(test, "the compiler for Rust has no target for WebAssembly");
+        return None;
+    };
+    let home = |variable: &str, below: &str| {
+        let own = std::env::var_os("HOME").unwrap();
+        std::env::var_os(variable).map_or_else(|| Path::new(&own).join(below), PathBuf::from)
+    };
+    let places = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
+    let context = author().env("CARGO_BUILD_TARGET", target);
+    Some(
+        places
+            .into_iter()
+            .fold(context, |context, (variable, below)| {
+                context.env(variable, home(variable, below).to_str().unwrap())
+            }),
+    )
+}
+
+#[test]
+fn rust() {
+    let Some(context) = rust_author("rust") else {
+        return;
+    };
+    whole_way(&context, "rust", |dir| {
+        let fetched = tool("cargo").arg("fetch").current_dir(dir).output();
+        let fetched = fetched.unwrap();
+        assert!(fetched.status.success(), "{fetched:?}");
+    });
+}
+
+#[test]
+fn go() {
+    if !tool("go")
+        .arg("version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        return skip("go", "go is not installed");
+    }
+    whole_way(&author(), "go", |_| {});
+}
+
+/// Where a tool was unpacked that makes components.
+fn componentizer(language: &str) -> Option<PathBuf> {
+    let all = fs::read_dir(repository().join("target/componentizers")).ok()?;
+    let mut all = all.flatten().map(|entry| entry.path());
+    all.find(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(language))
+    })
+}
+
+#[test]
+fn python() {
+    let Some(packages) = componentizer("python-") else {
+        return skip("python", "componentize-py is not there");
+    };
+    let context = author().env("PYTHONPATH", packages.to_str().unwrap());
+    whole_way(&context, "python", |_| {});
+}
+
+#[test]
+fn javascript() {
+    let Some(tool) = componentizer("javascript-") else {
+        return skip("javascript", "componentize-qjs is not there");
+    };
+    let modules = tool.join("node_modules");
+    let context = author().env("NODE_PATH", modules.to_str().unwrap());
+    whole_way(&context, "javascript", |dir| {
+        // As `npm install` does for a package in a directory.
+        let own = dir.join("node_modules/@portcullis");
+        fs::create_dir_all(&own).unwrap();
+        symlink("../../portcullis-sdk", own.join("sdk")).unwrap();
+    });
+}
+
+#[test]
+fn c() {
+    let clangs = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
+    let works = |clang: &&str| {
+        tool(clang)
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if !clangs.iter().any(works) {
+        return skip(
+            "c",
+            "none of clang, clang-22, clang-21, clang-20, clang-19 is installed",
+        );
+    }
+    whole_way(&author(), "c", |_| {});
+}
+
+#[test]
+fn a_new_plugin_is_whole_or_not_there() {
+    let context = Context::new();
+    for name in ["My-plugin", "1st", "a b", "é", ".", "a.b"] {
+        let (code, stdout, stderr) = context.ended(&["new", name, "--lang", "go"]);
+        assert!(
+            code == 2 && stdout.is_empty() && stderr.contains("cannot be the name")
+                || stderr.contains("is there already"),
+            "{name}: {stderr}"
+        );
+    }
+    context.write("mine/notes.txt", "mine");
+    let (code, _, stderr) = context.ended(&["new", "mine", "--lang", "go"]);
+    assert!(code == 2 && stderr.contains("is there already"), "{stderr}");
+    assert_eq!(
+        fs::read_dir(context.project().join("mine"))
+            .unwrap()
+            .count(),
+        1
+    );
+    let (code, _, stderr) = context.ended(&["new", "p", "--lang", "cobol"]);
+    assert!(code == 2 && stderr.contains("rust, go, python"), "{stderr}");
+    assert_eq!(fs::read_dir(context.project()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_missing_is_said_with_what_installs_it() {
+    // A machine without any tool.
+    let context = Context::new();
+    let bin = context.home().join("bin");
+    fs::create_dir(&bin).unwrap();
+    symlink("/usr/bin/setsid", bin.join("setsid")).unwrap();
+    let context = context.env("PATH", bin.to_str().unwrap());
+    for (language, install) in [
+        ("rust", "rustup"),
+        ("go", "go.dev"),
+        ("python", "apt-get install python3"),
+        ("javascript", "nodejs"),
+        ("c", "clang"),
+    ] {
+        let plugin = format!("p-{language}");
+        let (code, _, stderr) = context.ended(&["new", &plugin, "--lang", language]);
+        assert_eq!(code, 0, "{stderr}");
+        let (code, _, stderr) = context.ended(&["build", &plugin]);
+        assert!(
+            code == 3 && stderr.contains("P0941") && stderr.contains(install),
+            "{language}: {stderr}"
+        );
+    }
+    let (code, _, stderr) = context.ended(&["build"]);
+    assert!(code == 2 && stderr.contains("plugin.toml"), "{stderr}");
+}
+
+#[test]
+fn a_build_script_reaches_the_plugins_directory_and_nothing_else_of_the_authors() {
+    let Some(context) = rust_author("a_build_script") else {
+        return;
+    };
+    let secret = context.home().join("secret.txt");
+    fs::write(&secret, "secret").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let manifest = "id = \"p\"\nversion = \"0.1.0\"\nworld = \"portcullis:cli/plugin@0.1.0\"\n";
+    context.write("p/plugin.toml", manifest);
+    context.write(
+        "p/Cargo.toml",
+        "[package]\nname = \"p\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n",
+    );
+    context.write("p/src/lib.rs", "");
+    let probe = |what: &str| {
+        let text = format!(
+            "fn main() {{\n    let read = std::fs::read({secret:?}).is_ok();\n    \
+             let sent = std::net::TcpStream::connect(\"{address}\").is_ok();\n    \
+             std::fs::write(\"{what}.txt\", format!(\"{{read}} {{sent}}\")).unwrap();\n}}\n"
+        );
+        context.write("p/build.rs", text);
+        context.project().join(format!("p/{what}.txt"))
+    };
+    let found = probe("confined");
+    done(&context, "p", &["build"]);
+    assert_eq!(fs::read_to_string(found).unwrap(), "false false");
+    // The probe finds what is there.
+    let found = probe("unconfined");
+    done(&context, "p", &["build", "--unconfined"]);
+    assert_eq!(fs::read_to_string(found).unwrap(), "true true");
+}
