@@ -8,7 +8,7 @@
 use portcullis_policy::shown;
 
 use crate::Run;
-use crate::capability::net::{NetFailure, Script, SmtpAsk, SmtpSecurity, reply};
+use crate::capability::net::{NetFailure, Reply, Script, SmtpAsk, SmtpSecurity, reply};
 use crate::gate::{Gate, Says};
 
 /// Bytes of a line, and lines of a reply.
@@ -46,8 +46,6 @@ fn is_what_stands_there(said: &[u8]) {
         }
     }
 }
-
-type Reply = (u16, Vec<String>, usize);
 
 /// What bytes begin with.
 #[derive(Debug, PartialEq)]

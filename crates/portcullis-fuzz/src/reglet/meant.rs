@@ -147,7 +147,9 @@ fn port(value: &Value) -> u16 {
         Value::String(digits) => digits.parse::<u128>().ok(),
         number => number.as_u64().map(u128::from),
     };
-    number.filter(|number| *number <= 65535).unwrap_or_default() as u16
+    number
+        .and_then(|number| u16::try_from(number).ok())
+        .unwrap_or_default()
 }
 
 /// The least time that is said, or what is left until the deadline.

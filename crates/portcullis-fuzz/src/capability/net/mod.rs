@@ -33,8 +33,11 @@ pub(crate) fn target() -> Target {
     }
 }
 
-/// A reply that the bytes begin with: its code, its lines, and how many bytes it has. `None` while it has not ended.
-pub(crate) fn reply(bytes: &[u8]) -> Result<Option<(u16, Vec<String>, usize)>, &'static str> {
+/// The code of a reply, its lines, and how many bytes it has.
+pub(crate) type Reply = (u16, Vec<String>, usize);
+
+/// The reply that the bytes begin with. `None` while it has not ended.
+pub(crate) fn reply(bytes: &[u8]) -> Result<Option<Reply>, &'static str> {
     let read = reply::Reply::read(bytes).map_err(|reply::NoReply(why)| why)?;
     Ok(read.map(|(reply, used)| (reply.code, reply.lines, used)))
 }

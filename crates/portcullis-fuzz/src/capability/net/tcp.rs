@@ -29,7 +29,6 @@ pub(crate) struct TcpAnswer {
     pub(crate) tls: Option<TlsFacts>,
 }
 
-#[expect(clippy::unused_async, reason = "as there")]
 pub(super) async fn connected(
     outside: &Outside,
     _: &Target,

@@ -24,7 +24,6 @@ impl Given for TlsFacts {
     }
 }
 
-#[expect(clippy::unused_async, reason = "as there")]
 pub(super) async fn handshake(
     _: &Client,
     _: &Host,
