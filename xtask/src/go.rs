@@ -1,4 +1,4 @@
-//! Guests in Go: `guests/reglet`, once for each generation of Reglet's plugins.
+//! Guests in Go for hosts of Reglet: `guests/reglet`, once for each generation of its plugins, and one made with the SDK.
 //!
 //! They are built again only when their sources, the compiler or the way of building changed.
 
@@ -11,12 +11,16 @@ use std::process::Command;
 /// Where the sources are, from the repository's root.
 const DIRECTORY: &str = "guests/reglet";
 
-/// Each guest by its name, with the tags that make it.
-const GUESTS: [(&str, &str); 4] = [
-    ("reglet-1a", "gen1a"),
-    ("reglet-1b", "gen1b"),
-    ("reglet-2", "gen2"),
-    ("reglet-http", "gen2,http"),
+/// Where the SDK is.
+const SDK: &str = "sdk/go";
+
+/// Each guest by its name, with its module and package, and the tags that make it.
+const GUESTS: [(&str, [&str; 2], &str); 5] = [
+    ("reglet-1a", [DIRECTORY, "."], "gen1a"),
+    ("reglet-1b", [DIRECTORY, "."], "gen1b"),
+    ("reglet-2", [DIRECTORY, "."], "gen2"),
+    ("reglet-http", [DIRECTORY, "."], "gen2,http"),
+    ("reglet-net", [SDK, "./internal/labprobe"], "reglet"),
 ];
 
 /// Builds what is not up to date. Without a compiler it is named as skipped, and so are its tests.
@@ -28,9 +32,10 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
         skips.add(DIRECTORY, "no compiler for Go: `go` is not there");
         return Ok(());
     };
-    let directory = shell::root().join(DIRECTORY);
     let mut files = Vec::new();
-    guests::walk(&directory, &mut files)?;
+    for directory in [DIRECTORY, SDK] {
+        guests::walk(&shell::root().join(directory), &mut files)?;
+    }
     files.sort();
     let mut hasher = blake3::Hasher::new();
     hasher.update(version.as_bytes());
@@ -46,18 +51,19 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
         return Ok(());
     }
     let mut lines = vec![key];
-    for (name, tags) in GUESTS {
+    for (name, [module, package], tags) in GUESTS {
         let file = format!("{name}.wasm");
         let partial = guests::directory().join(format!(".{file}"));
         let mut go = Command::new("go");
         go.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s"])
             .args(["-tags", tags, "-o"])
             .arg(&partial)
-            .arg(".")
-            .current_dir(&directory)
+            .arg(package)
+            .current_dir(shell::root().join(module))
             .env("GOOS", "wasip1")
             .env("GOARCH", "wasm")
             .env("GOFLAGS", "")
+            .env("GOWORK", "off")
             .env("GOTOOLCHAIN", "local");
         shell::run(&mut go)?;
         let bytes = fs::read(&partial)?;

@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) editing: Editing,
     /// Arguments that the command it was called by puts before all others.
     pub(crate) first_args: Vec<String>,
+    /// The file that the policy has under its name, where that is another one.
+    pub(crate) other: Option<PathBuf>,
     /// What the plugin's relative paths begin at.
     project: PathBuf,
 }
@@ -53,7 +55,28 @@ pub(crate) enum Editing {
 impl Target {
     /// Finds and reads what `selector` means.
     pub(crate) fn find(settings: &Settings, selector: &str) -> Result<Self> {
-        let (mut entry, first_args) = called_by(settings, selector)?;
+        let (entry, first_args) = called_by(settings, selector)?;
+        Self::read(settings, entry, first_args, selector)
+    }
+
+    /// The same for what is only looked at: a file that goes by the name of another plugin is itself, and has nothing of the
+    /// other's.
+    fn see(settings: &Settings, selector: &str) -> Result<Self> {
+        match settings.policy.plugin(selector) {
+            Err(SelectError::IdTaken { other, itself, .. }) => Ok(Self {
+                other: Some(other),
+                ..Self::read(settings, *itself, Vec::new(), selector)?
+            }),
+            _ => Self::find(settings, selector),
+        }
+    }
+
+    fn read(
+        settings: &Settings,
+        mut entry: PluginEntry,
+        first_args: Vec<String>,
+        selector: &str,
+    ) -> Result<Self> {
         if entry.path.as_os_str().is_empty() {
             return Err(Failure::usage(
                 diagnostic(code::NO_PLUGIN, format!("`{selector}` is no plugin"))
@@ -83,6 +106,7 @@ impl Target {
             revoked: revoked.map(|(_, digest)| digest),
             editing,
             first_args,
+            other: None,
             project: settings.project.clone(),
         })
     }
@@ -95,9 +119,30 @@ impl Target {
         env: &Environment,
         selector: &str,
     ) -> Result<(Settings, Self)> {
+        Self::settle(common, flags, env, |settings| {
+            Self::find(settings, selector)
+        })
+    }
+
+    /// As [`load`](Self::load), for what is only looked at: [`other`](Self::other) says whose name it has.
+    pub(crate) fn load_to_see(
+        common: &Common,
+        flags: &FlagSet,
+        env: &Environment,
+        selector: &str,
+    ) -> Result<(Settings, Self)> {
+        Self::settle(common, flags, env, |settings| Self::see(settings, selector))
+    }
+
+    fn settle(
+        common: &Common,
+        flags: &FlagSet,
+        env: &Environment,
+        find: impl Fn(&Settings) -> Result<Self>,
+    ) -> Result<(Settings, Self)> {
         let mut settings = Settings::load(common, flags.clone(), env.clone())?;
         loop {
-            let failure = match Self::find(&settings, selector) {
+            let failure = match find(&settings) {
                 Ok(target) => return Ok((settings, target)),
                 Err(failure) => failure,
             };
@@ -335,13 +380,16 @@ impl From<SelectError> for Failure {
                     None => report.note("a plugin is named by its id in the policy, or by the path of its file or directory"),
                 })
             }
-            SelectError::IdTaken { id, .. } => Self::usage(
-                diagnostic(code::NO_PLUGIN, message)
-                    .note("a plugin never gets the rights of another one of the same name")
-                    .help(format!(
-                        "rename it, or change the `path` of `{id}` in the policy"
-                    )),
-            ),
+            SelectError::IdTaken { id, installed, .. } => {
+                let report = diagnostic(code::NO_PLUGIN, message)
+                    .note("a plugin never gets the rights of another one of the same name");
+                Self::usage(report.help(match installed {
+                    true => format!(
+                        "rename it; `portcullis update {id}` where that one was installed from it, `portcullis remove {id}` otherwise"
+                    ),
+                    false => format!("rename it, or change the `path` of `{id}` in the policy"),
+                }))
+            }
             SelectError::Locate(LocateError::Manifest { errors, .. })
             | SelectError::Flags(errors) => errors.into(),
             SelectError::Locate(LocateError::Unreadable { path, source }) => {

@@ -129,6 +129,10 @@ pub enum SelectError {
         id: PluginId,
         /// The file that the policy has under this name.
         other: PathBuf,
+        /// Whether that one is installed.
+        installed: bool,
+        /// What it is on its own, with what flags grant and nothing else: to be looked at, and never to be run under this name.
+        itself: Box<PluginEntry>,
     },
     /// The name that stands for `portcullis exec` is taken by a plugin.
     #[error("plugin `{id}` of the policy has the name that stands for `portcullis exec`")]
@@ -357,18 +361,19 @@ impl PolicySet {
                     .to_string_lossy(),
             )?,
         };
-        if let Some(other) = self.drafts.plugins.get(&id) {
-            return Err(SelectError::IdTaken {
-                path: component.file,
+        let path = component.file.clone();
+        let draft = Draft::new(id.clone(), Origin::Code, path.clone());
+        let entry = self.entry(&draft, false, component)?;
+        match self.drafts.plugins.get(&id) {
+            None => Ok(entry),
+            Some(other) => Err(SelectError::IdTaken {
+                path,
                 id,
                 other: other.path.clone(),
-            });
+                installed: other.record.is_some(),
+                itself: Box::new(entry),
+            }),
         }
-        self.entry(
-            &Draft::new(id, Origin::Code, component.file.clone()),
-            false,
-            component,
-        )
     }
 
     /// What `portcullis exec` may do: the entry with the id `exec` and without `path`, if there is one, and the flags.

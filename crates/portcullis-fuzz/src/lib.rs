@@ -16,15 +16,20 @@
     reason = "a panic is how a target tells what it found"
 )]
 
+mod abi;
 mod argv;
+mod capability;
 mod clawft;
 mod core_form;
 mod fledge;
+mod gate;
 mod lifted;
 mod paths;
 mod policy;
 mod proxy;
 mod reference;
+mod reglet;
+mod smtp;
 mod terminal;
 mod url;
 mod url_reference;
@@ -37,19 +42,12 @@ mod engine {
 }
 
 /// What the source of another crate looks for under this name.
-mod gate {
-    use portcullis_policy::{Code, GuestError};
+mod state {
+    use crate::gate::Gate;
 
     /// As there.
-    pub(crate) struct Refused {
-        pub(crate) guest: GuestError,
-        pub(crate) code: Option<Code>,
-    }
-
-    impl From<GuestError> for Refused {
-        fn from(guest: GuestError) -> Self {
-            Self { guest, code: None }
-        }
+    pub(crate) struct State {
+        pub(crate) gate: Gate,
     }
 }
 
@@ -115,6 +113,16 @@ pub const TARGETS: &[Target] = &[
         name: "fledge",
         about: "the messages of a plugin of fledge, and its lines for a shell",
         make: fledge::target,
+    },
+    Target {
+        name: "reglet",
+        about: "the requests of a plugin of Reglet, and what it is answered",
+        make: reglet::target,
+    },
+    Target {
+        name: "smtp",
+        about: "what a mail server says, beside a second reader of replies",
+        make: smtp::target,
     },
     Target {
         name: "paths",

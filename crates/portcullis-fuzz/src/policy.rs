@@ -43,6 +43,7 @@ impl World {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         fs::write(root.join("plugins/p.wasm"), b"\0asm").unwrap();
+        fs::write(root.join("notes/ca.pem"), b"").unwrap();
         Self {
             file: root.join("portcullis.toml"),
             found: root.join("found.toml"),

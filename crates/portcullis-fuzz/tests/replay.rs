@@ -73,6 +73,16 @@ fn the_messages_of_plugins_of_fledge() {
 }
 
 #[test]
+fn the_requests_of_plugins_of_reglet() {
+    replay("reglet");
+}
+
+#[test]
+fn what_mail_servers_say() {
+    replay("smtp");
+}
+
+#[test]
 fn paths_of_guests() {
     replay("paths");
 }

@@ -8,6 +8,8 @@ import (
 )
 
 type (
+	// DNSRecordType is what of a name is looked up.
+	DNSRecordType = ports.DNSRecordType
 	// DNSRecords are what a name has.
 	DNSRecords = ports.DNSRecords
 	// TCPRequest is a connection to try.

@@ -31,14 +31,15 @@ struct Facts<'a> {
 
 pub(super) async fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
     let flags = args.permissions.flags();
-    let (settings, target) = Target::load(&args.common, &flags, &env, &args.plugin)?;
+    let (settings, target) = Target::load_to_see(&args.common, &flags, &env, &args.plugin)?;
     out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);
-    let described = if args.describe {
-        Some(describe::describe(&settings, &target).await?)
-    } else {
-        None
+    let described = match &target.other {
+        _ if !args.describe => None,
+        // It would be written down as the other.
+        Some(_) => Some(Err("another plugin has its name".to_owned())),
+        None => Some(describe::describe(&settings, &target).await?),
     };
     let facts = Facts {
         target: &target,
@@ -82,6 +83,13 @@ impl Facts<'_> {
                 .iter()
                 .map(|why| format!("it is malformed: {why}")),
         );
+        if let Some(other) = &self.target.other {
+            problems.push(format!(
+                "another plugin has the name `{}`, from `{}`",
+                self.target.entry.id,
+                other.display()
+            ));
+        }
         if let Some(expected) = self
             .target
             .entry
@@ -195,6 +203,10 @@ impl Facts<'_> {
 
     /// The commands that grant what it asks for and does not have.
     fn commands(&self) -> Vec<Vec<String>> {
+        if self.target.other.is_some() {
+            // They would grant it to the other.
+            return Vec::new();
+        }
         asks::commands(self.target)
     }
 

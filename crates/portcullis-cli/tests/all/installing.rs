@@ -166,6 +166,40 @@ fn without_being_asked_it_is_given_only_what_the_policy_gives_this_content() {
 }
 
 #[test]
+fn what_has_the_name_of_an_installed_plugin_is_looked_at_as_itself_and_is_not_run() {
+    let context = context(RUNS_ECHO);
+    assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);
+    write(&context, "2.0.0", RUNS_ECHO, b'b');
+    let bytes = fs::read(context.project().join("notes/notes.wasm")).unwrap();
+    let flags = ["--describe", "--json", "./notes"];
+    let output = context.output(&[&["inspect"][..], &flags].concat());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["plugin"]["id"], "notes");
+    assert_eq!(
+        said["plugin"]["sha256"],
+        hex::encode(Sha256::digest(&bytes))
+    );
+    assert_eq!(said["manifest"]["version"], "2.0.0");
+    assert_eq!(
+        (&said["entry"], &said["remedy"]),
+        (&Value::Null, &json!([]))
+    );
+    let problems = said["problems"].as_array().unwrap();
+    let first = problems[0].as_str().unwrap();
+    assert!(
+        first.starts_with("another plugin has the name `notes`, from `"),
+        "{first}"
+    );
+    let (code, _, error) = context.ended(&["run", "./notes", "exec", "--", "echo", "ran"]);
+    assert_eq!(code, 125, "{error}");
+    assert!(error.contains("error[P0902]"), "{error}");
+    assert!(error.contains("`portcullis update notes`"), "{error}");
+    assert_eq!(context.ended(&["update", "--yes", "notes"]).0, 0);
+    assert_eq!(names(&context), installed("2.0.0"));
+}
+
+#[test]
 fn a_second_plugin_of_one_name_is_an_error_that_names_both() {
     let context = context("");
     assert_eq!(context.ended(&["install", "--yes", "notes"]).0, 0);

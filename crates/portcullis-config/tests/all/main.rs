@@ -8,6 +8,7 @@ mod ceiling;
 mod children;
 mod clawft;
 mod edits;
+mod every_key;
 mod fledge;
 mod http;
 mod installed;

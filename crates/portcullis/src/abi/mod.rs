@@ -13,6 +13,7 @@ pub(crate) mod keyvalue;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod module;
+pub(crate) mod object;
 pub(crate) mod packed;
 pub(crate) mod place;
 pub(crate) mod preview1;

@@ -175,7 +175,7 @@ func netFailed(function, object string, why *wireError, err error) error {
 	switch {
 	case err != nil:
 		return &fault.CallError{Function: function, Object: object, Kind: "io", Reason: err.Error()}
-	case why.Type == "capability":
+	case why.Type == "capability", why.Type == "ssrf_protection":
 		return &fault.CapabilityError{Capability: "network", Object: object, Reason: why.Message}
 	case why.Type == "timeout" || why.IsTimeout:
 		return fmt.Errorf("%s %q: %w", function, object, context.DeadlineExceeded)

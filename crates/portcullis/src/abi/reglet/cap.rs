@@ -1,6 +1,8 @@
-//! Output of commands as JSON text that no guest breaks on: UTF-8, and no longer than it may be when it is encoded.
+//! Answers as JSON text that no guest breaks on: UTF-8, and no longer than they may be when they are encoded.
 
 use std::borrow::Cow;
+
+use serde::Serialize;
 
 /// Bytes of one encoded answer. Reglet's guests end themselves when they are to make room for 100 MiB, and have their
 /// memory's limit long before that.
@@ -8,6 +10,14 @@ pub(super) const MAX_ANSWER: usize = 24 * 1024 * 1024;
 
 /// Bytes of an answer besides its output.
 const BESIDES: usize = 16 * 1024;
+
+/// Writes an answer out.
+pub(super) fn encode(answer: &impl Serialize) -> Vec<u8> {
+    match serde_json::to_vec(answer) {
+        Ok(bytes) => bytes,
+        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
+    }
+}
 
 /// Two texts that fit into one answer together, and whether each was cut.
 pub(super) fn both<'a>(first: &'a [u8], second: &'a [u8]) -> [(Cow<'a, str>, bool); 2] {

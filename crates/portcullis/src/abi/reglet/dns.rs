@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cap::encode;
 use super::context::Context;
-use super::encode;
 use super::error::ErrorDetail;
 use super::net::refusal;
+use super::request::read;
+use crate::abi::object::Object;
 use crate::capability::net::{DnsAnswer, DnsAsk, RecordKind};
 use crate::state::State;
 
@@ -16,7 +18,7 @@ struct Request {
     #[serde(rename = "type", alias = "record_type")]
     kind: Option<String>,
     nameserver: Option<String>,
-    context: Option<Context>,
+    context: Option<Object<Context>>,
     timeout_ms: Option<i64>,
 }
 
@@ -45,8 +47,8 @@ pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
 }
 
 async fn look_up(state: &mut State, request: &[u8]) -> Result<DnsAnswer, ErrorDetail> {
-    let request: Request = serde_json::from_slice(request).map_err(ErrorDetail::malformed)?;
-    let context = request.context.unwrap_or_default();
+    let request: Request = read(request)?;
+    let Object(context) = request.context.unwrap_or_default();
     let timeout = context.time(request.timeout_ms)?;
     let ask = DnsAsk {
         name: request.hostname.unwrap_or_default(),

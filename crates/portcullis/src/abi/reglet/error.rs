@@ -3,8 +3,6 @@
 
 use serde::Serialize;
 
-use super::guest::Unread;
-
 /// An error in an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ErrorDetail {
@@ -59,18 +57,5 @@ impl ErrorDetail {
     /// The guest gave it up before it asked.
     pub(super) fn canceled() -> Self {
         Self::new("execution", "", "context canceled")
-    }
-}
-
-impl From<Unread> for ErrorDetail {
-    fn from(unread: Unread) -> Self {
-        match unread {
-            Unread::Outside(_) => Self::malformed(unread),
-            Unread::TooLong { .. } => Self::new(
-                "validation",
-                "VALIDATION_ERROR",
-                format!("request too large: {unread}"),
-            ),
-        }
     }
 }

@@ -6,11 +6,11 @@ use portcullis_exec::{Completed, ExecAsk, Status};
 use portcullis_policy::{Code, GuestError, InlineCode};
 use serde::{Deserialize, Serialize};
 
-use super::cap;
+use super::cap::{self, encode};
 use super::context::Context;
-use super::encode;
 use super::error::ErrorDetail;
-use super::request::Env;
+use super::request::{Env, read};
+use crate::abi::object::Object;
 use crate::gate::{Refused, Wish};
 use crate::state::State;
 
@@ -21,7 +21,7 @@ struct Request {
     args: Option<Vec<String>>,
     dir: Option<String>,
     env: Option<Env>,
-    context: Option<Context>,
+    context: Option<Object<Context>>,
     timeout_ms: Option<i64>,
 }
 
@@ -53,11 +53,11 @@ const NO_CODE: i32 = -1;
 
 /// Runs a command, or says in an answer why not.
 pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
-    let request: Request = match serde_json::from_slice(request) {
+    let request: Request = match read(request) {
         Ok(request) => request,
-        Err(error) => return failed(ErrorDetail::malformed(error)),
+        Err(error) => return failed(error),
     };
-    let context = request.context.unwrap_or_default();
+    let Object(context) = request.context.unwrap_or_default();
     let timeout = match context.time(request.timeout_ms) {
         Ok(timeout) => timeout,
         Err(error) => return failed(error),

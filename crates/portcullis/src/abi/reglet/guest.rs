@@ -2,6 +2,7 @@
 
 use wasmtime::{AsContext, AsContextMut, Caller, Extern, Memory, Result, TypedFunc};
 
+use super::error::ErrorDetail;
 use crate::abi::packed::{self, Packed};
 use crate::abi::place::Outside;
 use crate::state::State;
@@ -23,6 +24,19 @@ pub(super) enum Unread {
     Outside(#[from] Outside),
     #[error("it has {bytes} bytes, and may have {max}")]
     TooLong { bytes: u64, max: usize },
+}
+
+impl From<Unread> for ErrorDetail {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Outside(_) => Self::malformed(unread),
+            Unread::TooLong { .. } => Self::new(
+                "validation",
+                "VALIDATION_ERROR",
+                format!("request too large: {unread}"),
+            ),
+        }
+    }
 }
 
 impl Guest {

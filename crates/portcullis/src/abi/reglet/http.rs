@@ -10,11 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use portcullis_policy::HttpUrl;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::cap::MAX_ANSWER;
+use super::cap::{MAX_ANSWER, encode};
 use super::context::Context;
-use super::encode;
 use super::error::ErrorDetail;
-use super::request::Texts;
+use super::request::{Texts, read};
+use crate::abi::object::Object;
 use crate::capability::http::{HttpAnswer, HttpAsk, HttpFailure};
 use crate::state::State;
 
@@ -32,7 +32,7 @@ struct Request {
     headers: Option<BTreeMap<String, Texts>>,
     /// In base64.
     body: Option<String>,
-    context: Option<Context>,
+    context: Option<Object<Context>>,
     timeout_ms: Option<i64>,
 }
 
@@ -56,11 +56,11 @@ fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error>
 
 /// Sends a request, or says in an answer why there is none to it.
 pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
-    let request: Request = match serde_json::from_slice(request) {
+    let request: Request = match read(request) {
         Ok(request) => request,
-        Err(error) => return failed(ErrorDetail::malformed(error)),
+        Err(error) => return failed(error),
     };
-    let context = request.context.unwrap_or_default();
+    let Object(context) = request.context.unwrap_or_default();
     let time = match context.time(request.timeout_ms) {
         Ok(time) => time,
         Err(error) => return failed(error),

@@ -14,12 +14,12 @@ mod http;
 mod log;
 mod net;
 mod observation;
+mod record;
 mod request;
 mod smtp;
 mod tcp;
 
 use portcullis_policy::{Capability, Grants};
-use serde::Serialize;
 use tokio::io::AsyncWrite;
 use wasmtime::{Caller, Engine, Linker, Result, ValType};
 
@@ -186,12 +186,4 @@ async fn ask(
     };
     let place = guest.give(caller, &answer).await?;
     Ok(place.map_or(0, Packed::into_wasm))
-}
-
-/// Writes an answer out.
-fn encode(answer: &impl Serialize) -> Vec<u8> {
-    match serde_json::to_vec(answer) {
-        Ok(bytes) => bytes,
-        Err(error) => unreachable!("texts and numbers are JSON: {error}"),
-    }
 }

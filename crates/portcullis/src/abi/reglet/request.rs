@@ -4,6 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::error::ErrorDetail;
+use crate::abi::object::Object;
+
+/// Reads what a guest asks.
+///
+/// # Errors
+/// It is no such request.
+pub(super) fn read<'de, T: Deserialize<'de>>(request: &'de [u8]) -> Result<T, ErrorDetail> {
+    let read = serde_json::from_slice(request);
+    read.map(|Object(request)| request)
+        .map_err(ErrorDetail::malformed)
+}
+
 /// Variables: a list of `NAME=value`, as the code of every SDK sends it, or an object, as one of its documents has it.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
@@ -47,6 +60,19 @@ impl Texts {
 mod tests {
     use super::*;
     use serde_json::{from_value, json};
+
+    #[test]
+    fn a_list_is_no_request() {
+        #[derive(Debug, Deserialize)]
+        struct Request {
+            command: Option<String>,
+        }
+        let request: Request = read(br#" {"command":"ls","more":1}"#).unwrap();
+        assert_eq!(request.command.as_deref(), Some("ls"));
+        for none in [&br#"["ls"]"#[..], b"null", b"\"ls\"", b"", b"{} {}"] {
+            assert_eq!(read::<Request>(none).unwrap_err().kind, "internal");
+        }
+    }
 
     #[test]
     fn variables_come_as_a_list_or_as_an_object() {

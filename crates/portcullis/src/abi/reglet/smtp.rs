@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cap::encode;
 use super::context::Context;
-use super::encode;
 use super::error::ErrorDetail;
 use super::net::{Port, Tls, refusal};
+use super::request::read;
+use crate::abi::object::Object;
 use crate::capability::net::{SmtpAnswer, SmtpAsk, SmtpSecurity};
 use crate::state::State;
 
@@ -18,7 +20,7 @@ struct Request {
     tls: Option<bool>,
     #[serde(alias = "use_starttls")]
     starttls: Option<bool>,
-    context: Option<Context>,
+    context: Option<Object<Context>>,
     timeout_ms: Option<i64>,
 }
 
@@ -47,8 +49,8 @@ pub(super) async fn call(state: &mut State, request: &[u8]) -> Vec<u8> {
 }
 
 async fn connect(state: &mut State, request: &[u8]) -> Result<SmtpAnswer, ErrorDetail> {
-    let request: Request = serde_json::from_slice(request).map_err(ErrorDetail::malformed)?;
-    let context = request.context.unwrap_or_default();
+    let request: Request = read(request)?;
+    let Object(context) = request.context.unwrap_or_default();
     let timeout = context.time(request.timeout_ms)?;
     let ask = SmtpAsk {
         host: request.host.unwrap_or_default(),

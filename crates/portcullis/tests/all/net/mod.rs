@@ -2,6 +2,7 @@
 //! which a dialer of the test leads every connection to. What would have been connected to is what the dialer was asked for.
 
 mod dns;
+mod go;
 mod name_server;
 mod smtp;
 mod ssrf;
@@ -177,5 +178,5 @@ const FAILED: (&str, &str) = ("network", "CONNECTION_FAILED");
 const UNFOUND: (&str, &str) = ("network", "LOOKUP_FAILED");
 
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    [dns::TESTS, smtp::TESTS, ssrf::TESTS, tcp::TESTS].concat()
+    [dns::TESTS, go::TESTS, smtp::TESTS, ssrf::TESTS, tcp::TESTS].concat()
 }

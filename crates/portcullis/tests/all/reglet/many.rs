@@ -1,5 +1,6 @@
 //! Many calls: on one instance that is kept, and on a fresh one each. The memory of this process stays what it is.
 
+use portcullis::policy::{Grants, Limits};
 use serde_json::{Value, json};
 
 use super::stage::{Stage, go};
@@ -28,6 +29,17 @@ fn resident() -> usize {
     number.parse::<usize>().unwrap() * 1024
 }
 
+/// The right to run `true` as often as anybody likes.
+fn unhurried() -> Grants {
+    Grants {
+        limits: Limits {
+            spawns_per_minute: u32::MAX,
+            ..Limits::default()
+        },
+        ..programs(&["true"])
+    }
+}
+
 fn config() -> String {
     let request = json!({ "command": "true", "context": {} });
     json!({ "act": "exec", "request": request }).to_string()
@@ -36,7 +48,7 @@ fn config() -> String {
 fn calls_on_one_instance_keep_its_memory_flat() {
     let Some(bytes) = go("reglet-2") else { return };
     block_on(async {
-        let session = Stage::new().session(bytes, programs(&["true"])).await;
+        let session = Stage::new().session(bytes, unhurried()).await;
         let record = json!({ "level": "INFO", "message": "x".repeat(10_000) });
         let log = json!({ "act": "log", "times": 20, "request": record }).to_string();
         let facts = json!({ "act": "facts" }).to_string();
@@ -52,11 +64,16 @@ fn calls_on_one_instance_keep_its_memory_flat() {
         session.observe_again(&log).await.unwrap();
         let (before, _) = held(&session).await;
         let calls = calls();
+        let resident_before = resident();
         for _ in 0..calls {
             session.observe_again(&config()).await.unwrap();
             session.observe_again(&log).await.unwrap();
         }
         let (after, made) = held(&session).await;
+        println!(
+            "{calls} rounds on one instance: the guest holds {before} buffers, then {after}; {} KiB more are resident",
+            resident().saturating_sub(resident_before) >> 10
+        );
         assert_eq!(
             after, before,
             "nothing that was handed over is kept by the guest"
@@ -73,7 +90,7 @@ fn calls_on_one_instance_keep_its_memory_flat() {
 fn calls_on_fresh_instances_keep_the_hosts_memory_flat() {
     let Some(bytes) = go("reglet-2") else { return };
     block_on(async {
-        let session = Stage::new().session(bytes, programs(&["true"])).await;
+        let session = Stage::new().session(bytes, unhurried()).await;
         for _ in 0..10 {
             session.observe(&config()).await.unwrap();
             session.take_activity().await;
@@ -84,6 +101,12 @@ fn calls_on_fresh_instances_keep_the_hosts_memory_flat() {
             session.take_activity().await;
         }
         let grown = resident().saturating_sub(before);
+        println!(
+            "{} fresh instances: {} KiB were resident, {} KiB more are",
+            calls(),
+            before >> 10,
+            grown >> 10
+        );
         // Other tests run in this process at the same time; an instance that stayed would be 6 MiB each.
         assert!(
             grown < calls() * 2 * 1024 * 1024,

@@ -7,6 +7,8 @@ mod http;
 mod many;
 mod stage;
 
+pub(crate) use stage::code_cache;
+
 pub(crate) fn tests() -> Vec<(&'static str, fn())> {
     [
         exec::TESTS,

@@ -131,7 +131,7 @@ impl GuestLog for Lines {
 }
 
 /// Where compiled guests are kept, of each user: those in Go take seconds.
-fn code_cache() -> CodeCache {
+pub(crate) fn code_cache() -> CodeCache {
     let user = rustix::process::getuid().as_raw();
     let of = |what: &str| {
         let name = format!("reglet-{what}-{user}");

@@ -5,7 +5,8 @@ use std::time::Duration;
 use portcullis_exec::ExecAsk;
 use serde::de::{self, Deserialize, Deserializer};
 
-use super::{Base64, List, Malformed, Object, request};
+use super::{Base64, List, Malformed, request};
+use crate::abi::object::Object;
 
 /// Bytes of the name that a guest gives its work.
 const MAX_REQUEST_ID: usize = 128;

@@ -15,9 +15,9 @@ use std::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
+use crate::abi::object::Object;
 use crate::engine::HOST_CALL_BYTES;
 pub use exec::{Command, ErrorSink, Input, Sink, Stdio, exec, exec_start};
 
@@ -78,27 +78,6 @@ fn decode<'de, T: Deserialize<'de>>(message: &'de [u8]) -> Result<T, Malformed> 
         let why = error.to_string();
         Malformed(why.chars().take(MAX_WHY).collect())
     })
-}
-
-/// What is written as an object; a record would also be read from a list.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-        from.deserialize_map(Members(PhantomData)).map(Self)
-    }
 }
 
 /// A list of bounded length; `null` is the empty one, as Go writes it.
@@ -165,6 +144,7 @@ impl<'de> Deserialize<'de> for Base64 {
         from.deserialize_str(Text).map(Self)
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
