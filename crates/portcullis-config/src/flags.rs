@@ -321,8 +321,8 @@ fn rules(flag: &str, texts: &[String], report: &mut Report) -> Vec<ProgramRule> 
                 narrowing: Narrowing::default(),
             }),
             Err(why) => {
-                let message = format!("`{program}` stands for no program: {why}");
-                report.push(error(ConfigCode::Pattern, &written, message));
+                let message = format!("`{program}` is not a program");
+                report.push(error(ConfigCode::Pattern, &written, message).label(why));
             }
         }
     }
