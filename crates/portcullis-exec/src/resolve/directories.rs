@@ -86,35 +86,29 @@ impl Directory {
 /// Whether the plugin can change where a path leads: one of its names, or of those in a link on the way, lies in a
 /// directory that it may write.
 fn is_led(grants: &Grants, path: &Path) -> bool {
-    let mut place = PathBuf::from("/");
-    let mut links = 0;
-    let mut rest: Vec<_> = path
-        .components()
-        .rev()
-        .map(|part| part.as_os_str().to_owned())
-        .collect();
-    while let Some(part) = rest.pop() {
-        match Path::new(&part).components().next() {
-            None | Some(Component::CurDir | Component::Prefix(_)) => {}
-            Some(Component::RootDir) => place = PathBuf::from("/"),
-            Some(Component::ParentDir) => {
-                place.pop();
-            }
-            Some(Component::Normal(name)) => {
+    leads(grants, path, &mut PathBuf::from("/"), &mut 0)
+}
+
+/// Goes on from a real place along a path, as the kernel does, until a name can be changed.
+fn leads(grants: &Grants, path: &Path, place: &mut PathBuf, links: &mut usize) -> bool {
+    for part in path.components() {
+        match part {
+            Component::RootDir => *place = PathBuf::from("/"),
+            Component::ParentDir => drop(place.pop()),
+            Component::Normal(name) => {
                 place.push(name);
-                if grants.fs_grant(&place, FsAccess::ReadWrite).is_some() {
+                if grants.fs_grant(place, FsAccess::ReadWrite).is_some() {
                     return true;
                 }
-                if let Ok(target) = std::fs::read_link(&place) {
-                    links += 1;
-                    if links > MAX_LINKS {
+                if let Ok(target) = std::fs::read_link(&*place) {
+                    *links += 1;
+                    place.pop();
+                    if *links > MAX_LINKS || leads(grants, &target, place, links) {
                         return true;
                     }
-                    place.pop();
-                    let parts = target.components().rev();
-                    rest.extend(parts.map(|part| part.as_os_str().to_owned()));
                 }
             }
+            Component::CurDir | Component::Prefix(_) => {}
         }
     }
     false
