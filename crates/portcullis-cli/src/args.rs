@@ -390,7 +390,7 @@ pub(crate) struct EditArgs {
 pub(crate) enum RightVerb {
     /// A command that it may run.
     Exec {
-        /// A bare name or an absolute path.
+        /// A bare name, an absolute path, or `/usr/bin/*` for the programs directly in a directory.
         program: String,
         /// Exactly these arguments, as a JSON list of strings. Default: any.
         #[arg(long, value_name = "JSON")]

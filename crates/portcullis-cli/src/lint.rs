@@ -2,8 +2,8 @@
 
 use portcullis::Diagnostic;
 use portcullis_policy::{
-    ArgToken, ArgumentRule, ChildRights, Confinement, ExecGrant, Grants, Net, ProgramRule,
-    is_secret_name,
+    ArgToken, ArgumentRule, ChildRights, Confinement, ExecGrant, Grants, Net, ProgramRef,
+    ProgramRule, Programs, is_secret_name,
 };
 
 use crate::code;
@@ -25,6 +25,7 @@ pub(crate) fn lint(grants: &Grants) -> Vec<Diagnostic> {
     }
     for rule in &exec.allow {
         warnings.extend(dual_use(grants, exec, rule));
+        warnings.extend(by_directory(grants, exec, rule));
         warnings.extend(idle_paths(grants, rule));
         warnings.extend(read_without_write(grants, rule));
     }
@@ -40,7 +41,7 @@ pub(crate) fn lint(grants: &Grants) -> Vec<Diagnostic> {
 }
 
 fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Diagnostic> {
-    let name = rule.program.base_name();
+    let name = rule.program.named()?.base_name();
     let (kind, what, _) = DUAL_USE
         .iter()
         .find(|(_, _, names)| names.contains(&name))?;
@@ -51,21 +52,63 @@ fn dual_use(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Dia
         arguments if runs_text && leaves_script_open(arguments) => "on a script of its choice",
         _ => return None,
     };
-    let rights = ChildRights::of(grants).narrowed([&rule.narrowing]);
-    let tier = rule.narrowing.confinement.unwrap_or(exec.confinement);
     let message = format!(
         "plugin `{}` may run `{}` {what_is_open}",
         grants.plugin, rule.program
     );
     Some(
         diagnostic(code::LINT_DUAL_USE, message)
-            .note(format!(
-                "`{name}` {what}, so this rule allows all that it can reach: {}",
-                children::reach(&rights, tier).join("; ")
-            ))
+            .note(format!("`{name}` {what}, so {}", reach(grants, exec, rule)))
             .note(place(rule))
             .help("say which arguments it needs with `sub`, `flags` or `args`, or narrow what it reaches with `read`, `write`, `net` or `exec`"),
     )
+}
+
+/// A rule for whatever a directory holds.
+fn by_directory(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> Option<Diagnostic> {
+    let directory = rule.program.directory()?;
+    let is_there = |name: &&&str| {
+        let path = directory.path().join(name);
+        directory.holds(&path) && path.exists()
+    };
+    let names = DUAL_USE.iter().flat_map(|(_, _, names)| *names);
+    let inside: Vec<_> = names
+        .filter(is_there)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let message = format!(
+        "plugin `{}` may run every program of `{directory}`",
+        grants.plugin
+    );
+    let report =
+        diagnostic(code::LINT_DUAL_USE, message).note("those too that are put there later");
+    let report = match inside.as_slice() {
+        [] => report,
+        [some @ .., _] if some.len() >= FEW => report.note(format!(
+            "{} of them can run other programs, such as {}, so {}",
+            inside.len(),
+            inside[..FEW].join(", "),
+            reach(grants, exec, rule)
+        )),
+        all => report.note(format!(
+            "of them {} can run other programs, so {}",
+            all.join(", "),
+            reach(grants, exec, rule)
+        )),
+    };
+    let help = "name the programs that it needs, or narrow what they reach with `read`, `write`, `net` or `exec`";
+    Some(report.note(place(rule)).help(help))
+}
+
+/// How many programs of a directory are named.
+const FEW: usize = 5;
+
+/// What a rule allows whose program does whatever it is told.
+fn reach(grants: &Grants, exec: &ExecGrant, rule: &ProgramRule) -> String {
+    let rights = ChildRights::of(grants).narrowed([&rule.narrowing]);
+    let tier = rule.narrowing.confinement.unwrap_or(exec.confinement);
+    let reach = children::reach(&rights, tier).join("; ");
+    format!("this rule allows all that it can reach: {reach}")
 }
 
 /// Whether a rule says something about arguments and leaves all of them open but a list of what is refused.
@@ -223,7 +266,7 @@ fn writable_programs(grants: &Grants, exec: &ExecGrant) -> Vec<Diagnostic> {
 }
 
 fn overlap(grants: &Grants, one: &ProgramRule, other: &ProgramRule) -> Option<Diagnostic> {
-    let same = one.program == other.program && one.sha256 == other.sha256;
+    let same = one.sha256 == other.sha256 && share_a_program(&one.program, &other.program);
     // Two rules that take nothing away, or the same, leave the same to a command that both allow.
     let differ = one.narrowing != other.narrowing;
     if !same || !differ || !may_meet(&one.arguments, &other.arguments) {
@@ -241,6 +284,17 @@ fn overlap(grants: &Grants, one: &ProgramRule, other: &ProgramRule) -> Option<Di
             ))
             .note("such a command gets only what both leave it"),
     )
+}
+
+/// Whether two rules are about the same program, or one names it and the other its directory.
+fn share_a_program(one: &Programs, other: &Programs) -> bool {
+    match (one, other) {
+        (Programs::In(directory), Programs::Named(ProgramRef::Path(path)))
+        | (Programs::Named(ProgramRef::Path(path)), Programs::In(directory)) => {
+            directory.holds(path)
+        }
+        _ => one == other,
+    }
 }
 
 /// Whether some list of arguments can fit both rules. Says yes when in doubt.
@@ -341,6 +395,54 @@ mod tests {
             vec![portcullis_policy::FlagPattern::parse("--to-command").unwrap()];
         assert_eq!(lint(&grants(vec![weak])).len(), 1);
         assert_eq!(lint(&grants(vec![rule("df", None)])).len(), 0);
+    }
+
+    #[test]
+    fn a_directory_is_told_with_what_lies_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = format!("{}/*", dir.path().display());
+        let told = |allow: &[&str]| {
+            let rules = allow.iter().map(|program| rule(program, None));
+            let warnings = lint(&grants(rules.collect()));
+            let notes = |warning: &Diagnostic| (warning.message.clone(), warning.notes[1].clone());
+            warnings.iter().map(notes).collect::<Vec<_>>()
+        };
+        let put = |name: &str| std::fs::write(dir.path().join(name), "").unwrap();
+        put("df");
+        let [(message, note)] = &told(&[&all])[..] else {
+            panic!("one warning")
+        };
+        assert_eq!(
+            *message,
+            format!("plugin `p` may run every program of `{all}`")
+        );
+        assert_eq!(
+            *note,
+            format!("rule `{all}` (the application's own policy)")
+        );
+        put("bash");
+        assert!(
+            told(&[&all])[0]
+                .1
+                .starts_with("of them `bash` can run other programs, so this rule allows")
+        );
+        for name in ["env", "git", "perl", "tar", "vim", "zsh"] {
+            put(name);
+        }
+        let note = told(&[&all])[0].1.clone();
+        assert!(
+            note.starts_with("7 of them can run other programs, such as `bash`, `zsh`, "),
+            "{note}"
+        );
+        assert!(
+            told(&["/nonexistent/*"])[0].1.starts_with("rule "),
+            "and what is put there later"
+        );
+        let df = dir.path().join("df").display().to_string();
+        let mut narrower = rule(&df, None);
+        narrower.narrowing.net = Some(Net::None);
+        let two = lint(&grants(vec![rule(&all, None), narrower]));
+        assert_eq!(two.last().unwrap().code, code::LINT_OVERLAP);
     }
 
     fn directory(host: &str, access: FsAccess) -> FsGrant {

@@ -9,6 +9,7 @@ use portcullis::{Diagnostic, Kind, LoadError, Source};
 use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
 use portcullis_policy::{
     self as policy, Code, Denial, Grants, HTTP_METHODS, HostName, HttpUrl, Origin, ProgramRule,
+    Programs,
 };
 use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
@@ -197,8 +198,11 @@ impl Target {
         let object = Path::new(&denial.object);
         match denial.code {
             Code::ExecNoRule | Code::ExecNotGranted => grants.exec.as_ref().is_some_and(|exec| {
-                let same = |rule: &ProgramRule| {
-                    object.file_name() == Some(OsStr::new(rule.program.base_name()))
+                let same = |rule: &ProgramRule| match &rule.program {
+                    Programs::Named(program) => {
+                        object.file_name() == Some(OsStr::new(program.base_name()))
+                    }
+                    Programs::In(directory) => directory.holds(object),
                 };
                 exec.any_program || exec.allow.iter().any(same)
             }),

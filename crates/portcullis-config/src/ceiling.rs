@@ -175,7 +175,8 @@ impl Reader<'_> {
     /// The only commands. A bare name would mean whatever a policy has under it in a directory of its own.
     fn only(&mut self, list: &At<Vec<At<Rule>>>, with_path: bool) -> ExecCeiling {
         let allow = self.rules(Some(list), List::Allow);
-        let by_name = |rule: &&ProgramRule| matches!(rule.program, ProgramRef::Name(_));
+        let by_name =
+            |rule: &&ProgramRule| matches!(rule.program.named(), Some(ProgramRef::Name(_)));
         if let Some(rule) = allow.iter().find(by_name).filter(|_| !with_path) {
             let message = format!("`{}` is no absolute path", rule.program);
             let mut error = self

@@ -9,7 +9,7 @@ use crate::context::{Base, Context};
 use crate::draft::{Draft, ExecDraft, Settings, unite};
 use crate::error::{ConfigCode, ConfigError, Report};
 use crate::network;
-use crate::reader::{Names, own_state, program_ref};
+use crate::reader::{Names, own_state, programs};
 
 /// The flags as they were written, lists already split at commas.
 ///
@@ -306,24 +306,23 @@ fn error(code: ConfigCode, flag: &str, message: String) -> ConfigError {
     }
 }
 
-fn rules(flag: &str, programs: &[String], report: &mut Report) -> Vec<ProgramRule> {
+fn rules(flag: &str, texts: &[String], report: &mut Report) -> Vec<ProgramRule> {
     let mut rules = Vec::new();
-    for program in programs {
+    for program in texts {
         let written = format!("{flag}={program}");
-        match program_ref(program) {
-            Some(reference) => rules.push(ProgramRule {
+        match programs(program) {
+            Ok(program) => rules.push(ProgramRule {
                 id: RuleId(written.clone()),
                 origin: origin(&written),
-                program: reference,
+                program,
                 sha256: None,
                 arguments: ArgumentRule::default(),
                 plugin_sha256: None,
                 narrowing: Narrowing::default(),
             }),
-            None => {
+            Err(why) => {
                 let message = format!("`{program}` is not a program");
-                let error = error(ConfigCode::Pattern, &written, message);
-                report.push(error.label("expected a bare name or an absolute path"));
+                report.push(error(ConfigCode::Pattern, &written, message).label(why));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use portcullis_policy::{
     Capability, DnsNames, ExecGrant, FsAccess, FsGrant, Grants, HttpHosts, Net, NetAsked, Places,
-    PluginId, ProgramRef, ProgramRule, RuleId,
+    PluginId, ProgramRef, ProgramRule, Programs, RuleId,
 };
 use schemars::JsonSchema;
 use semver::Version;
@@ -257,9 +257,10 @@ impl Manifest {
 
     /// Takes away what the plugin did not ask for: two keys to one door. It never adds anything.
     ///
-    /// A capability that was not asked for is gone. Of the programs those remain that an ask names. Where any program
-    /// is allowed, the asked ones remain; but beside a `deny` list it stays with any program, because a denial then
-    /// also finds a file under its other names, and would not with a list.
+    /// A capability that was not asked for is gone. Of the programs those remain that an ask names, of those of a directory
+    /// too. Where any program is allowed, the asked ones remain; but beside a `deny` list it stays with any program, and
+    /// a rule by directory stays with none, because a denial then also finds a file under its other names, and would not
+    /// with a list.
     #[must_use]
     pub fn restrict(&self, mut grants: Grants) -> Grants {
         if let Some(clawft) = &self.clawft {
@@ -360,8 +361,14 @@ impl Manifest {
         let Some(programs) = self.programs() else {
             return;
         };
-        exec.allow
-            .retain(|rule| programs.iter().any(|program| same(program, &rule.program)));
+        let denies = !exec.deny.is_empty();
+        exec.allow.retain_mut(|rule| match &mut rule.program {
+            Programs::Named(named) => programs.iter().any(|program| same(program, named)),
+            Programs::In(directory) => {
+                *directory = directory.only(&programs);
+                denies || !directory.is_empty()
+            }
+        });
         if exec.any_program && exec.deny.is_empty() {
             exec.any_program = false;
             for program in programs {
@@ -397,6 +404,15 @@ fn same(asked: &ProgramRef, program: &ProgramRef) -> bool {
     }
 }
 
+/// Whether a rule is about a program that is asked for. A directory has no bare names.
+fn covers(programs: &Programs, asked: &ProgramRef) -> bool {
+    match (programs, asked) {
+        (Programs::Named(program), asked) => same(asked, program),
+        (Programs::In(directory), ProgramRef::Path(path)) => directory.holds(path),
+        (Programs::In(_), ProgramRef::Name(_)) => false,
+    }
+}
+
 fn granted(ask: &AskKind, grants: &Grants) -> bool {
     match ask {
         AskKind::Exec { program, sub } => grants.exec.as_ref().is_some_and(|exec| match program {
@@ -406,7 +422,7 @@ fn granted(ask: &AskKind, grants: &Grants) -> bool {
                 let rules: Vec<_> = exec
                     .allow
                     .iter()
-                    .filter(|rule| same(program, &rule.program))
+                    .filter(|rule| covers(&rule.program, program))
                     .collect();
                 match sub {
                     None => rules.iter().any(|rule| rule.arguments.is_any()),

@@ -360,7 +360,8 @@ pub(crate) enum ShareWord {
 #[derive(Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(crate) enum Rule {
-    /// A bare name, looked up in `exec_path`, or an absolute path; with any arguments.
+    /// A bare name, looked up in `exec_path`, an absolute path, or `/usr/bin/*` for the programs directly in a directory;
+    /// with any arguments.
     Program(String),
     /// A program, which arguments, and what the command may not do although the plugin may.
     Table(Box<RuleTable>),
@@ -372,7 +373,7 @@ pub(crate) enum Rule {
 pub(crate) struct RuleTable {
     /// A name for messages. Default: the place in the list.
     pub(crate) id: Option<Text>,
-    /// A bare name, looked up in `exec_path`, or an absolute path.
+    /// A bare name, looked up in `exec_path`, an absolute path, or `/usr/bin/*` for the programs directly in a directory.
     pub(crate) program: Text,
     /// The SHA-256 that the program's file must have, in hexadecimal.
     pub(crate) sha256: Option<Text>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, FsAccess, FsGrant, FsKind, Mode, Origin, ProgramRef, Protect,
+    Confinement, FsAccess, FsGrant, FsKind, Mode, Origin, ProgramRef, Programs, Protect,
 };
 
 use crate::context::Base;
@@ -79,17 +79,30 @@ impl Reader<'_> {
         self.take(ConfigCode::Value, text, read)
     }
 
+    /// What a rule is about: a program, or with `/*` behind a directory the programs directly in it.
+    pub(crate) fn programs<T>(&mut self, at: &At<T>, text: &str) -> Option<Programs> {
+        let Some(dir) = text.strip_suffix("/*").filter(|dir| !dir.contains('*')) else {
+            return self.program(at, text).map(Programs::Named);
+        };
+        let read = self
+            .expanded(dir)
+            .and_then(|dir| programs(&format!("{dir}/*")));
+        let message = |why| format!("`{text}` stands for no programs: {why}");
+        self.take(ConfigCode::Pattern, at, read.map_err(message))
+    }
+
+    /// A path with its variables replaced; anything else as it is.
+    fn expanded(&self, text: &str) -> Result<String, String> {
+        if !text.starts_with('~') && !text.contains("${") {
+            return Ok(text.to_owned());
+        }
+        let expanded = self.base.expand(text)?;
+        Ok(expanded.path.display().to_string())
+    }
+
     /// A bare program name or an absolute path.
     pub(crate) fn program<T>(&mut self, at: &At<T>, text: &str) -> Option<ProgramRef> {
-        let variable = text.starts_with('~') || text.contains("${");
-        let expanded = if variable {
-            self.base
-                .expand(text)
-                .map(|expanded| expanded.path.display().to_string())
-        } else {
-            Ok(text.to_owned())
-        };
-        let read = expanded.and_then(|path| {
+        let read = self.expanded(text).and_then(|path| {
             program_ref(&path).ok_or_else(|| format!("`{text}` is not a program"))
         });
         match read {
@@ -104,6 +117,9 @@ impl Reader<'_> {
                 {
                     let rule = format!("{{ program = \"{program}\", args = […] }}");
                     error = error.help(format!("arguments are a list of their own: `{rule}`"));
+                }
+                if text.contains('*') {
+                    error = error.help(STAR);
                 }
                 self.report.push(error);
                 None
@@ -281,10 +297,23 @@ fn name_below(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// What helps who wrote a `*` where none is read.
+pub(crate) const STAR: &str = "`/usr/bin/*` in `allow` and `deny` stands for the programs directly in a directory; there is no other pattern for programs";
+
 /// A program as it can be written: without spaces, which would be arguments, and without what cannot be seen.
 pub(crate) fn program_ref(text: &str) -> Option<ProgramRef> {
-    ProgramRef::parse(text)
-        .filter(|_| !text.contains(|c: char| c.is_whitespace() || is_invisible(c)))
+    programs(text).ok()?.named().cloned()
+}
+
+/// What a rule is about, as it can be written.
+///
+/// # Errors
+/// Why it stands for no programs.
+pub(crate) fn programs(text: &str) -> Result<Programs, String> {
+    if text.contains(|c: char| c.is_whitespace() || is_invisible(c)) {
+        return Err("it has a space, or what cannot be seen".to_owned());
+    }
+    Programs::parse(text).map_err(|error| error.to_string())
 }
 
 /// Fills in what a grant would reach.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use portcullis_policy::{
-    ArgToken, ArgumentRule, FlagPattern, Narrowing, PathAccess, ProgramRule, RuleId,
+    ArgToken, ArgumentRule, FlagPattern, Narrowing, PathAccess, ProgramRule, Programs, RuleId,
 };
 
 use crate::error::ConfigCode;
@@ -47,7 +47,7 @@ impl Reader<'_> {
         let origin = self.origin(rule);
         match &**rule {
             Rule::Program(text) => {
-                let program = self.program(rule, text)?;
+                let program = self.programs(rule, text)?;
                 let arguments = ArgumentRule::default();
                 Some(ProgramRule {
                     id: place,
@@ -62,8 +62,11 @@ impl Reader<'_> {
             Rule::Table(table) => {
                 self.unused_keys(table, list);
                 let id = table.id.as_ref().map_or(Some(place), |id| self.rule_id(id));
-                let program = self.program(&table.program, &table.program);
+                let program = self.programs(&table.program, &table.program);
                 let sha256 = table.sha256.as_ref().map(|text| self.sha256(text));
+                if let (Some(Programs::In(_)), Some(text)) = (&program, &table.sha256) {
+                    self.wrong(ConfigCode::Value, text, "`sha256` is that of one program, and the rule is about those of a directory");
+                }
                 let plugin_sha256 = table.plugin_sha256.as_ref().map(|text| self.sha256(text));
                 let arguments = self.arguments(table);
                 let narrowing = self.narrowing(table);

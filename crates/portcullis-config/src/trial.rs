@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
     ChildRights, Code, Cwd, Decision, ExecRequest, FileId, Found, Grants, HostEnvironment, Net,
-    PluginId, Program, ProgramRef, decide,
+    PluginId, Program, ProgramDirectory, ProgramRef, decide,
 };
 
 use crate::context;
@@ -298,19 +298,30 @@ fn found(grants: &Grants, program: &ProgramRef) -> Found {
         .iter()
         .flat_map(|exec| exec.allow.iter().chain(&exec.deny));
     let about: Vec<_> = rules
-        .filter(|rule| rule.program.base_name() == program.base_name())
+        .clone()
+        .filter(|rule| rule.program.is_called(program.base_name()))
         .collect();
-    for rule in &about {
-        let same = match (&rule.program, program) {
+    for spelling in about.iter().filter_map(|rule| rule.program.named()) {
+        let same = match (spelling, program) {
             (ProgramRef::Path(path), ProgramRef::Name(_))
             | (ProgramRef::Name(_), ProgramRef::Path(path)) => on_search_path(path),
             (ProgramRef::Name(_), ProgramRef::Name(_))
             | (ProgramRef::Path(_), ProgramRef::Path(_)) => false,
         };
-        if same && !same_as.contains(&rule.program) {
-            same_as.push(rule.program.clone());
+        if same && !same_as.contains(spelling) {
+            same_as.push(spelling.clone());
         }
     }
+    // A name may be found in each directory of the search path, so it is denied with each of them.
+    let holds = |directory: &&ProgramDirectory| match program {
+        ProgramRef::Name(_) => dirs.iter().any(|dir| dir == directory.path()),
+        ProgramRef::Path(path) => directory.holds(path),
+    };
+    let directories = rules.filter_map(|rule| rule.program.directory());
+    let inside: Vec<_> = directories
+        .filter(holds)
+        .map(|directory| directory.path().to_owned())
+        .collect();
     let path = match program {
         ProgramRef::Name(name) => dirs
             .first()
@@ -323,6 +334,8 @@ fn found(grants: &Grants, program: &ProgramRef) -> Found {
         path,
         file: FileId { dev: 0, ino: 0 },
         same_as,
+        lies_in: inside.clone(),
+        denied_in: inside,
         sha256,
         interpreter: None,
     }

@@ -324,7 +324,7 @@ fn grants(root: &Path) -> Grants {
 /// A rule for a program that the plugin could replace: it is never run.
 fn absolute(root: &Path, path: &str) -> ProgramRule {
     ProgramRule {
-        program: ProgramRef::Path(root.join(path)),
+        program: ProgramRef::Path(root.join(path)).into(),
         ..ProgramRule::any_arguments("tool")
     }
 }

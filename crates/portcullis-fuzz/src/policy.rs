@@ -13,7 +13,7 @@ use portcullis_config::edit::{self, Edit, Edited, Right};
 use portcullis_config::{ConfigErrors, Context, Layer, Manifest, PolicySet, Trust};
 use portcullis_policy::{
     Decision, ExecGrant, ExecRequest, FileId, Found, Grants, HostRule, Limits, Net, PluginId,
-    Program, ProgramRef, decide,
+    Program, ProgramRef, Programs, decide,
 };
 
 use crate::{Run, lines};
@@ -400,10 +400,18 @@ fn probes(grants: &Grants) -> Vec<ExecRequest> {
             &["push", "-f"],
             &["log", "--stat", "--", "x"],
         ] {
-            probes.push(probe(&rule.program, args));
+            probes.push(probe(&one_of(&rule.program), args));
         }
     }
     probes
+}
+
+/// A program that a rule is about.
+fn one_of(programs: &Programs) -> ProgramRef {
+    match programs {
+        Programs::Named(program) => program.clone(),
+        Programs::In(directory) => ProgramRef::Path(directory.path().join("git")),
+    }
 }
 
 fn probe(program: &ProgramRef, args: &[&str]) -> ExecRequest {
@@ -413,12 +421,22 @@ fn probe(program: &ProgramRef, args: &[&str]) -> ExecRequest {
         program: program.clone(),
         found: Program::Found(Found {
             same_as: vec![name, program.clone(), ProgramRef::Path(path.clone())],
+            lies_in: program_dir(program),
+            denied_in: program_dir(program),
             path,
             file: FileId { dev: 1, ino: 1 },
             sha256: None,
             interpreter: None,
         }),
         ..ExecRequest::example("any", args)
+    }
+}
+
+/// The directory that a program is asked for in.
+fn program_dir(program: &ProgramRef) -> Vec<PathBuf> {
+    match program {
+        ProgramRef::Name(_) => Vec::new(),
+        ProgramRef::Path(path) => path.parent().map(PathBuf::from).into_iter().collect(),
     }
 }
 

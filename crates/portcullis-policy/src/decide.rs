@@ -8,8 +8,9 @@ use crate::refusal::Refusal;
 use crate::request::sealed::Sealed;
 use crate::rights;
 use crate::{
-    Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Grants,
-    InlineCode, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramRule, Request, RuleId,
+    Capability, ChildRights, Code, Denial, ExecCeiling, ExecGrant, ExecRequest, ExecTerms, Found,
+    Grants, InlineCode, Mismatch, Mode, Origin, PreopenRequest, Program, ProgramDirectory,
+    ProgramRef, ProgramRule, Programs, Request, RuleId,
 };
 
 /// What [`decide`] answers.
@@ -141,16 +142,30 @@ fn exec_terms(grants: &Grants, request: &ExecRequest) -> Result<ExecTerms, Box<D
     })
 }
 
-/// Whether a rule is about the requested program: the same file, called by the same name.
+/// Whether a rule is about the requested program: the same file, called by the same name; or a file that lies in the rule's
+/// directory, called by its path there.
 fn is_about(rule: &ProgramRule, request: &ExecRequest) -> bool {
-    let same_name = rule.program.base_name() == request.program.base_name();
-    same_name
-        && match &request.found {
-            Program::Found(found) => found.same_as.contains(&rule.program),
-            Program::Missing | Program::Unfit { .. } | Program::Malformed => {
-                rule.program == request.program
-            }
+    let found = request.found.file();
+    match &rule.program {
+        Programs::Named(program) => {
+            program.base_name() == request.program.base_name()
+                && found.map_or(*program == request.program, |found| {
+                    found.same_as.contains(program)
+                })
         }
+        Programs::In(directory) => {
+            let lies_in = |found: &Found| found.lies_in.iter().any(|dir| dir == directory.path());
+            is_spelled_in(directory, request) && found.is_none_or(lies_in)
+        }
+    }
+}
+
+/// Whether the request is for a path in a directory. A bare name is none, wherever it is found.
+fn is_spelled_in(directory: &ProgramDirectory, request: &ExecRequest) -> bool {
+    match &request.program {
+        ProgramRef::Path(path) => directory.holds(path),
+        ProgramRef::Name(_) => false,
+    }
 }
 
 fn argument_context<'a>(grants: &'a Grants, request: &'a ExecRequest) -> ArgumentContext<'a> {
@@ -161,26 +176,35 @@ fn argument_context<'a>(grants: &'a Grants, request: &'a ExecRequest) -> Argumen
 }
 
 /// The deny rule that is about this command. A name alone is enough, so that a second copy of a program does not
-/// escape; where any program is allowed, so is the same file under another name.
+/// escape; where programs are allowed that no rule names, so is the same file under another name. A directory is denied
+/// with all that lies or is found in it.
 fn denying_rule<'a>(
     grants: &Grants,
     grant: &'a ExecGrant,
     request: &ExecRequest,
 ) -> Option<&'a ProgramRule> {
     let context = argument_context(grants, request);
-    let named = |rule: &ProgramRule| rule.program.base_name() == request.program.base_name();
-    let linked = |rule: &ProgramRule| match &request.found {
-        Program::Found(found) => grant.any_program && found.same_as.contains(&rule.program),
-        Program::Missing | Program::Unfit { .. } | Program::Malformed => false,
+    let unnamed = grant.allows_unnamed();
+    let found = request.found.file();
+    let is_denied = |rule: &ProgramRule| match &rule.program {
+        Programs::Named(program) => {
+            let linked = |found: &Found| unnamed && found.same_as.contains(program);
+            program.base_name() == request.program.base_name() || found.is_some_and(linked)
+        }
+        Programs::In(directory) => {
+            let inside = |found: &Found| found.denied_in.iter().any(|dir| dir == directory.path());
+            is_spelled_in(directory, request) || found.is_some_and(inside)
+        }
     };
-    let matching = grant.deny.iter().filter(|rule| {
-        (named(rule) || linked(rule)) && rule.arguments.denies(&request.args, &context)
-    });
+    let matching = grant
+        .deny
+        .iter()
+        .filter(|rule| is_denied(rule) && rule.arguments.denies(&request.args, &context));
     matching.min_by_key(|rule| (place(rule), rule.arguments.is_any()))
 }
 
 /// What decides between rules that would be reported alike, so that the order of the lists never shows.
-fn place(rule: &ProgramRule) -> (&RuleId, &Origin) {
+pub(crate) fn place(rule: &ProgramRule) -> (&RuleId, &Origin) {
     (&rule.id, &rule.origin)
 }
 

@@ -204,6 +204,13 @@ impl Default for ExecGrant {
 }
 
 impl ExecGrant {
+    /// Whether programs are allowed that no rule names: any, or those of a directory. A denial then counts for a file under
+    /// all of its names.
+    pub fn allows_unnamed(&self) -> bool {
+        let unnamed = |rule: &ProgramRule| rule.program.named().is_none();
+        self.any_program || self.allow.iter().any(unnamed)
+    }
+
     /// Every rule that a command can meet.
     pub fn rules(&self) -> impl Iterator<Item = &ProgramRule> {
         let ceiling = self.ceiling.iter().flat_map(|ceiling| &ceiling.allow);

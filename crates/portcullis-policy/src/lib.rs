@@ -65,6 +65,7 @@ mod net_grant;
 mod net_request;
 mod paths;
 mod plugin_id;
+mod programs;
 mod protect;
 mod provenance;
 mod refusal;
@@ -111,6 +112,7 @@ pub use net_grant::{
 };
 pub use net_request::{ConnectRequest, Connection, LookupRequest};
 pub use plugin_id::{InvalidPluginId, PluginId};
+pub use programs::{InvalidPrograms, ProgramDirectory, Programs};
 pub use protect::{Protect, Protected};
 pub use provenance::{Provenance, PublicKey, Signer, Tier};
 pub use reglet::{InlineCode, RegletGrant};

@@ -1,12 +1,12 @@
 use std::path::Path;
 
-use crate::decide::Unmatched;
+use crate::decide::{Unmatched, place};
 use crate::denial::EXACTLY_THIS;
 use crate::environment::Refused;
 use crate::text::{json_list, shown};
 use crate::{
     Capability, Code, Cwd, Denial, ExecCeiling, ExecRequest, FsAccess, Grants, GuestError,
-    InlineCode, Program, ProgramRef, ProgramRule, Remedy,
+    InlineCode, Program, ProgramRef, ProgramRule, Programs, Remedy,
 };
 
 /// Bytes of all arguments together that one command can be given.
@@ -47,14 +47,37 @@ impl Refusal<'_> {
         )
     }
 
-    /// The command that would allow exactly this request.
-    fn grant_exactly_this(&self) -> Remedy {
-        let (program, args) = (
-            self.request.program.to_string(),
-            json_list(&self.request.args),
-        );
+    /// The command that would allow exactly this request; none for a program that a rule cannot name.
+    fn grant_exactly_this(&self) -> Option<Remedy> {
+        let program = Programs::written(&self.request.program)?.to_string();
+        let args = json_list(&self.request.args);
         let right = ["exec", &program, "--args", &args];
-        Remedy::grant(&self.grants.plugin, EXACTLY_THIS, &right)
+        Some(Remedy::grant(&self.grants.plugin, EXACTLY_THIS, &right))
+    }
+
+    /// How a rule by directory comes near to the request: the program is asked for by its name, or leads out of it.
+    fn beside<'r>(&self, rules: impl IntoIterator<Item = &'r ProgramRule>) -> Option<String> {
+        let found = self.request.found.file()?;
+        let real = shown(&found.path.to_string_lossy());
+        let near = rules.into_iter().filter_map(|rule| {
+            let directory = rule.program.directory()?;
+            let why = match &self.request.program {
+                ProgramRef::Name(_) if directory.holds(&found.path) => {
+                    format!("only by its path, `{real}`, and not by a bare name")
+                }
+                ProgramRef::Path(path) if directory.holds(path) && directory.holds(&found.path) => {
+                    "its path leads through what the plugin may write".to_owned()
+                }
+                ProgramRef::Path(path) if directory.holds(path) => {
+                    format!("only what lies in it, and the program is `{real}`")
+                }
+                ProgramRef::Name(_) | ProgramRef::Path(_) => return None,
+            };
+            let (id, origin) = (&rule.id, &rule.origin);
+            let note = format!("rule `{id}` ({origin}) is about `{directory}`: {why}");
+            Some((place(rule), note))
+        });
+        near.min().map(|(_, note)| note)
     }
 
     pub(crate) fn no_capability(&self) -> Box<Denial> {
@@ -63,7 +86,7 @@ impl Refusal<'_> {
             self.requested(),
         ];
         let mut denial = self.denial(Code::ExecNotGranted, GuestError::Denied, notes);
-        denial.remedies.push(self.grant_exactly_this());
+        denial.remedies.extend(self.grant_exactly_this());
         denial
     }
 
@@ -125,7 +148,9 @@ impl Refusal<'_> {
                 rule.id, rule.origin
             ),
         };
-        let notes = vec![note, self.requested()];
+        let beside = self.beside(&ceiling.allow);
+        let notes = [Some(note), beside, Some(self.requested())];
+        let notes = notes.into_iter().flatten().collect();
         let mut denial = self.denial(Code::ExecCeiling, GuestError::Denied, notes);
         denial.rule = match unmatched {
             Unmatched::NoRule => None,
@@ -144,12 +169,13 @@ impl Refusal<'_> {
     pub(crate) fn unmatched(&self, unmatched: Unmatched<'_>) -> Box<Denial> {
         match unmatched {
             Unmatched::NoRule => {
-                let notes = vec![
-                    "no `exec` rule matches; the default is deny".to_owned(),
-                    self.requested(),
-                ];
+                let note = "no `exec` rule matches; the default is deny".to_owned();
+                let rules = self.grants.exec.iter().flat_map(|exec| &exec.allow);
+                let beside = self.beside(rules);
+                let notes = [Some(note), beside, Some(self.requested())];
+                let notes = notes.into_iter().flatten().collect();
                 let mut denial = self.denial(Code::ExecNoRule, GuestError::Denied, notes);
-                denial.remedies.push(self.grant_exactly_this());
+                denial.remedies.extend(self.grant_exactly_this());
                 denial
             }
             Unmatched::Arguments { rule, mismatch } => {
@@ -163,7 +189,7 @@ impl Refusal<'_> {
                 let mut denial = self.denial(Code::ExecArguments, GuestError::Denied, notes);
                 denial.action.push_str(" with these arguments");
                 denial.rule = Some((rule.id.clone(), rule.origin.clone()));
-                denial.remedies.push(self.grant_exactly_this());
+                denial.remedies.extend(self.grant_exactly_this());
                 denial
             }
             Unmatched::Digest { rule } => {

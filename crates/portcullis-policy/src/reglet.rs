@@ -1,7 +1,7 @@
 //! What is different for a plugin of Reglet: code in the arguments of a command needs a grant of its own, and variables
 //! that it may not set are left out instead of refusing the command.
 
-use crate::{ExecRequest, Program, ProgramRef, ProgramRule};
+use crate::{ExecRequest, Found, ProgramRef, ProgramRule};
 
 /// What is granted to a plugin of Reglet besides.
 ///
@@ -49,10 +49,7 @@ impl InlineCode {
 
     /// Of a command that was resolved: by the name that it was asked for, and by that of the file that was found.
     pub(crate) fn of_request(request: &ExecRequest) -> Option<Self> {
-        let found = match &request.found {
-            Program::Found(found) => found.path.to_str(),
-            Program::Malformed | Program::Missing | Program::Unfit { .. } => None,
-        };
+        let found = request.found.file().and_then(|found| found.path.to_str());
         let asked = request.program.to_string();
         let names = [Some(asked.as_str()), found];
         let classes = names
@@ -76,30 +73,32 @@ impl RegletGrant {
     /// Whether a command with code in its arguments may run that these rules allow.
     ///
     /// A shell is granted by a rule that names one, an interpreter's code by a rule that says which arguments, and what is
-    /// only suspicious by any rule. That any program may run grants none of them.
+    /// only suspicious by any rule that names the program. That any program may run, or all of a directory, grants none of
+    /// them.
     pub(crate) fn allows(
         &self,
         class: InlineCode,
         request: &ExecRequest,
         rules: &[&ProgramRule],
     ) -> bool {
-        let by_rule = |rule: &&ProgramRule| match class {
-            InlineCode::Shell => is_shell(rule.program.base_name()) || !rule.arguments.is_any(),
+        let by_rule = |(program, rule): (&ProgramRef, &ProgramRule)| match class {
+            InlineCode::Shell => is_shell(program.base_name()) || !rule.arguments.is_any(),
             InlineCode::Interpreter => !rule.arguments.is_any(),
             InlineCode::Suspicious => true,
         };
-        rules.iter().any(by_rule) || self.names(request)
+        let mut named = rules
+            .iter()
+            .filter_map(|rule| Some((rule.program.named()?, *rule)));
+        named.any(by_rule) || self.names(request)
     }
 
     fn names(&self, request: &ExecRequest) -> bool {
         self.inline_code.iter().any(|granted| match granted {
             ProgramRef::Name(name) => name == request.program.base_name(),
-            ProgramRef::Path(path) => match &request.found {
-                Program::Found(found) => found.path == *path || request.program == *granted,
-                Program::Malformed | Program::Missing | Program::Unfit { .. } => {
-                    request.program == *granted
-                }
-            },
+            ProgramRef::Path(path) => {
+                let is_it = |found: &Found| found.path == *path;
+                request.program == *granted || request.found.file().is_some_and(is_it)
+            }
         })
     }
 }

@@ -74,6 +74,16 @@ pub enum Program {
     },
 }
 
+impl Program {
+    /// The file, if there is one that could run.
+    pub fn file(&self) -> Option<&Found> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Malformed | Self::Missing | Self::Unfit { .. } => None,
+        }
+    }
+}
+
 /// A program that was found and opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -82,9 +92,14 @@ pub struct Found {
     /// The opened file.
     pub file: FileId,
     /// The real path if it has this base name, and every spelling in the plugin's rules that leads to this same file:
-    /// those with this base name, and beside
-    /// `any_program` those of deny rules under any name.
+    /// those with this base name, and where programs are allowed that no rule names those of deny rules under any name.
     pub same_as: Vec<ProgramRef>,
+    /// Of the directories whose programs rules allow, those that hold its real path directly. The plugin can lead none of
+    /// them elsewhere.
+    pub lies_in: Vec<PathBuf>,
+    /// Of the directories whose programs rules deny, those that it belongs to: its real path or the path that it was found
+    /// at lies directly in them, or, where programs are allowed that no rule names, that of its interpreter.
+    pub denied_in: Vec<PathBuf>,
     /// The file's SHA-256, computed when one of those rules asks for one.
     pub sha256: Option<[u8; 32]>,
     /// For a `#!` script, what reads it.
@@ -195,6 +210,8 @@ impl ExecRequest {
                 same_as: vec![program.clone(), ProgramRef::Path(path.clone())],
                 path,
                 file: FileId { dev: 1, ino: 1 },
+                lies_in: Vec::new(),
+                denied_in: Vec::new(),
                 sha256: None,
                 interpreter: None,
             }),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ArgToken, ArgumentRule, Confinement, ExecRequest, Grants, Net, Program};
+use crate::{ArgToken, ArgumentRule, Confinement, ExecRequest, Grants, Net, Program, Programs};
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,7 +52,7 @@ impl fmt::Display for RuleId {
     }
 }
 
-/// A program as a rule or a request spells it.
+/// One program as a rule or a request spells it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProgramRef {
@@ -108,8 +108,8 @@ pub struct ProgramRule {
     pub id: RuleId,
     /// Where it was written.
     pub origin: Origin,
-    /// The program. It matches by the file found, not by the text.
-    pub program: ProgramRef,
+    /// The program, or those of a directory.
+    pub program: Programs,
     /// The SHA-256 the program's file must have.
     pub sha256: Option<[u8; 32]>,
     /// Which arguments the rule is about. A guard against mistakes, not a wall: a program with a shell escape
@@ -123,17 +123,17 @@ pub struct ProgramRule {
 }
 
 impl ProgramRule {
-    /// The short form `allow = ["git"]`: the program with any arguments.
+    /// The short form `allow = ["git"]`: the program, or those of a directory, with any arguments.
     ///
     /// # Panics
-    /// When `program` is neither a bare name nor an absolute path; use [`ProgramRef::parse`] for text from outside.
+    /// When `program` stands for none; use [`Programs::parse`] for text from outside.
     pub fn any_arguments(program: &str) -> Self {
         #[expect(clippy::expect_used, reason = "documented: for names written in code")]
-        let reference = ProgramRef::parse(program).expect("a bare name or an absolute path");
+        let programs = Programs::parse(program).expect("a bare name or an absolute path");
         Self {
             id: RuleId(program.to_owned()),
             origin: Origin::Code,
-            program: reference,
+            program: programs,
             sha256: None,
             arguments: ArgumentRule::default(),
             plugin_sha256: None,
@@ -144,7 +144,7 @@ impl ProgramRule {
     /// What somebody consents to who is shown this request: the program that was found, exactly these arguments, no
     /// other variables than the plugin sets now, and standard input only if it is given now.
     ///
-    /// `None` where there is no program that could run, and where a name of a variable would be a pattern.
+    /// `None` where there is no program that could run, and where its name or that of a variable would be a pattern.
     pub fn exactly(request: &ExecRequest, id: RuleId) -> Option<Self> {
         let Program::Found(found) = &request.found else {
             return None;
@@ -160,14 +160,15 @@ impl ProgramRule {
         if env.iter().any(|name| name.ends_with('*')) {
             return None;
         }
+        let program = if is_called_so {
+            shown
+        } else {
+            request.program.clone()
+        };
         Some(Self {
             id,
             origin: Origin::Answer,
-            program: if is_called_so {
-                shown
-            } else {
-                request.program.clone()
-            },
+            program: Programs::written(&program)?,
             sha256: None,
             arguments: ArgumentRule {
                 args: Some(request.args.iter().map(literal).collect()),

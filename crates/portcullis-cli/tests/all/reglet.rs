@@ -45,7 +45,7 @@ fn says(result: &str, manifest: &str) -> Vec<u8> {
     assemble(text.as_bytes()).unwrap()
 }
 
-const MANIFEST: &str = r#"{"name":"p","version":"1.0","description":"d\u001b[2J","capabilities":{"exec":{"commands":["/bin/df","/usr/bin/*"]},"env":{"vars":["LANG"]}}}"#;
+const MANIFEST: &str = r#"{"name":"p","version":"1.0","description":"d\u001b[2J","capabilities":{"exec":{"commands":["/bin/df","/usr/bin/*","/usr/**"]},"env":{"vars":["LANG"]}}}"#;
 
 fn run(context: &Context, rest: &[&str]) -> (i32, String, String) {
     context.ended(&[&["run", "--config", "policy.toml"], rest].concat())
@@ -139,7 +139,8 @@ fn a_plugin_is_asked_what_it_is_and_what_grants_it() {
         "a core module for Reglet",
         "describes itself as `p` 1.0: d\\u{1b}[2J",
         "asks for `exec:/bin/df`: granted by exec.allow = [\"/bin/df\"]",
-        "asks for `exec:/usr/bin/*`: no grant is that: a rule is about one program",
+        "asks for `exec:/usr/bin/*`: granted by exec.allow = [\"/usr/bin/*\"]",
+        "asks for `exec:/usr/**`: no grant is that: a rule is about one program",
         "asks for `env:LANG`: granted by env = [\"LANG\"]",
     ] {
         assert!(stdout.contains(line), "{line}: {stdout}");

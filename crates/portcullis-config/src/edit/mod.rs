@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_policy::{
     DnsNames, FsAccess, Grants, HostRule, HttpHosts, HttpRule, InvalidHost, MetadataKey, Narrowing,
-    Net, Places, PluginId, ProgramRef, ProgramRule, RuleId,
+    Net, Places, PluginId, ProgramRef, ProgramRule, Programs, RuleId,
 };
 
 use crate::context::{Base, Context};
@@ -37,7 +37,7 @@ pub struct Edit {
 pub enum Right {
     /// A program.
     Exec {
-        /// A bare name or an absolute path.
+        /// A bare name, an absolute path, or `/usr/bin/*` for the programs directly in a directory.
         program: String,
         /// With exactly these arguments; `None`: with any.
         args: Option<Vec<String>>,
@@ -262,13 +262,18 @@ impl Place<'_> {
     fn granted(&self, grants: &Grants, right: &Right) -> Result<(), String> {
         match right {
             Right::Exec { program, args } => {
-                let unknown = || format!("`{}` is not a program", program.escape_debug());
-                let program = ProgramRef::parse(program).ok_or_else(unknown)?;
-                match args {
-                    Some(args) => {
-                        trial::allows(grants, &program, args).map_err(|notes| notes.join(", "))
+                let unknown =
+                    |why| format!("`{}` stands for no program: {why}", program.escape_debug());
+                let programs = Programs::parse(program).map_err(unknown)?;
+                match (&programs, args) {
+                    (Programs::Named(program), Some(args)) => {
+                        trial::allows(grants, program, args).map_err(|notes| notes.join(", "))
                     }
-                    None => with_any_arguments(grants, &program),
+                    // Whoever means one command means one program.
+                    (Programs::In(_), Some(_)) => {
+                        Err("exact arguments are those of one program".to_owned())
+                    }
+                    (_, None) => with_any_arguments(grants, &programs),
                 }
             }
             Right::Answer(rule) => {
@@ -277,7 +282,8 @@ impl Place<'_> {
                     ..grants.clone()
                 };
                 let args = table::literal(rule).ok_or("it is no list of arguments")?;
-                trial::allows(&grants, &rule.program, &args).map_err(|notes| notes.join(", "))
+                let program = rule.program.named().ok_or("it is no one program")?;
+                trial::allows(&grants, program, &args).map_err(|notes| notes.join(", "))
             }
             Right::Read(path) | Right::Write(path) => {
                 let real = self.place(path)?;
@@ -345,17 +351,16 @@ impl Place<'_> {
         match right {
             Right::Exec { program, args } => {
                 let exec = grants.exec.as_ref()?;
-                let program = ProgramRef::parse(program)?;
-                if args
-                    .as_ref()
-                    .is_some_and(|args| trial::allows(grants, &program, args).is_err())
+                let programs = Programs::parse(program).ok()?;
+                if let (Programs::Named(program), Some(args)) = (&programs, args)
+                    && trial::allows(grants, program, args).is_err()
                 {
                     return None;
                 }
                 if exec.any_program {
                     return Some(format!("any program is, by {}", exec.origin));
                 }
-                let about = |rule: &&ProgramRule| rule.program.base_name() == program.base_name();
+                let about = |rule: &&ProgramRule| is_of(&programs, &rule.program);
                 exec.allow
                     .iter()
                     .find(about)
@@ -471,8 +476,17 @@ fn net_words(net: &Net) -> String {
     format!("`{word}`")
 }
 
-/// Whether a rule allows a program whatever its arguments, and none denies it so.
-fn with_any_arguments(grants: &Grants, program: &ProgramRef) -> Result<(), String> {
+/// Whether a rule is about these programs, as far as the text tells.
+fn is_of(programs: &Programs, rule: &Programs) -> bool {
+    match (rule, programs) {
+        (Programs::Named(one), Programs::Named(other)) => one.base_name() == other.base_name(),
+        (Programs::In(directory), Programs::Named(ProgramRef::Path(path))) => directory.holds(path),
+        (rule, programs) => rule == programs,
+    }
+}
+
+/// Whether a rule allows a program, or those of a directory, whatever the arguments, and none denies it so.
+fn with_any_arguments(grants: &Grants, programs: &Programs) -> Result<(), String> {
     let exec = grants
         .exec
         .as_ref()
@@ -480,7 +494,7 @@ fn with_any_arguments(grants: &Grants, program: &ProgramRef) -> Result<(), Strin
     let denied = exec
         .deny
         .iter()
-        .find(|rule| rule.program.base_name() == program.base_name() && rule.arguments.is_any());
+        .find(|rule| is_of(programs, &rule.program) && rule.arguments.is_any());
     if let Some(rule) = denied {
         return Err(format!(
             "denied by rule `{}` at {}; deny rules win over allow rules",
@@ -493,7 +507,7 @@ fn with_any_arguments(grants: &Grants, program: &ProgramRef) -> Result<(), Strin
         || exec
             .allow
             .iter()
-            .any(|rule| rule.program == *program && rule.sha256.is_none() && plain(rule));
+            .any(|rule| rule.program == *programs && rule.sha256.is_none() && plain(rule));
     if allowed {
         Ok(())
     } else {

@@ -213,7 +213,7 @@ mod tests {
     fn both_generations_ask_for_the_same_in_their_ways() {
         let first = r#"{"name":"p","version":"1","description":"d","capabilities":[
             {"kind":"exec","pattern":"/bin/echo"},{"kind":"exec"},{"kind":"env","pattern":"LANG"}]}"#;
-        let second = r#"{"name":"p","capabilities":{"exec":{"commands":["/bin/echo","**","/usr/bin/*"]},
+        let second = r#"{"name":"p","capabilities":{"exec":{"commands":["/bin/echo","**","/usr/bin/*","git*"]},
             "env":{"vars":["LANG"]},"fs":{"rules":[{"read":["/data/**"],"write":null}]},
             "network":{"rules":[{"hosts":["a.example"],"ports":["443"]}]},"kv":null},"services":null}"#;
         let asked = |json: &str| {
@@ -242,7 +242,8 @@ mod tests {
             [
                 "exec:/bin/echo -> exec.allow = [\"/bin/echo\"]",
                 "exec:** -> reglet = [\"exec:**\"]",
-                "exec:/usr/bin/* -> a rule is about one program: name each that `/usr/bin/*` stands for",
+                "exec:/usr/bin/* -> exec.allow = [\"/usr/bin/*\"]",
+                "exec:git* -> a rule is about one program, or about those directly in a directory, `/usr/bin/*`: name each that `git*` stands for",
                 "fs:read:/data/** -> fs.read = [\"/data\"]",
                 "network:a.example:443 -> http.allow = [\"a.example:443\"] connect = [\"a.example:443\"]",
                 "env:LANG -> env = [\"LANG\"]",

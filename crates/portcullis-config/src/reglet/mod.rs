@@ -5,7 +5,7 @@
 mod manifest;
 mod read;
 
-use portcullis_policy::{DnsNames, FsAccess, Places, ProgramRef};
+use portcullis_policy::{DnsNames, FsAccess, InvalidPrograms, Places, ProgramRef, Programs};
 
 pub use manifest::{RegletAsk, RegletManifest};
 
@@ -14,8 +14,8 @@ pub use manifest::{RegletAsk, RegletManifest};
 pub(crate) enum Right {
     /// Any program.
     AnyProgram,
-    /// A program, with any arguments.
-    Program(ProgramRef),
+    /// A program, or those of a directory, with any arguments.
+    Program(Programs),
     /// A program that is given code in its arguments.
     InlineCode(ProgramRef),
     /// A variable that the plugin reads; a trailing `*` matches any rest.
@@ -98,11 +98,26 @@ pub(crate) fn command(pattern: &str) -> Mapped {
     match pattern {
         "**" => Ok(vec![Right::AnyProgram]),
         "" => Err("it names no program".to_owned()),
+        _ => programs(pattern).map(|programs| vec![Right::Program(programs)]),
+    }
+}
+
+/// One program, or with `/*` behind a directory those directly in it.
+fn programs(pattern: &str) -> Result<Programs, String> {
+    match pattern.strip_suffix("/*") {
+        Some(dir) if !dir.contains(GLOB) => {
+            let read = Programs::parse(pattern).map_err(|error| error.to_string())?;
+            // Reglet compares the text of a directory, which then has no `.` and no empty part.
+            if read.to_string() != pattern {
+                return Err(InvalidPrograms::Directory.to_string());
+            }
+            Ok(read)
+        }
         _ if pattern.contains(GLOB) => Err(format!(
-            "a rule is about one program: name each that `{}` stands for",
+            "a rule is about one program, or about those directly in a directory, `/usr/bin/*`: name each that `{}` stands for",
             pattern.escape_debug()
         )),
-        _ => program(pattern).map(|program| vec![Right::Program(program)]),
+        _ => program(pattern).map(Programs::Named),
     }
 }
 
@@ -277,6 +292,7 @@ mod tests {
             ("exec:**", &["reglet = [\"exec:**\"]"]),
             ("exec:git", &["exec.allow = [\"git\"]"]),
             ("exec:/bin/sh", &["exec.allow = [\"/bin/sh\"]"]),
+            ("exec:/usr/bin/*", &["exec.allow = [\"/usr/bin/*\"]"]),
             ("inline:python3", &["reglet = [\"inline:python3\"]"]),
             ("env:LANG", &["env = [\"LANG\"]"]),
             ("env:LC_*", &["env = [\"LC_*\"]"]),
@@ -326,7 +342,15 @@ mod tests {
             ("", "no kind"),
             ("exec:", "no program"),
             ("exec:*", "name each"),
-            ("exec:/usr/bin/*", "name each"),
+            ("exec:/usr/**", "name each"),
+            ("exec:/usr/bin/g*", "name each"),
+            ("exec:/usr/{bin,sbin}/*", "name each"),
+            ("exec:/*", "below `/`"),
+            ("exec:bin/*", "absolute"),
+            ("exec:/usr//bin/*", "absolute"),
+            ("exec:/usr/./bin/*", "absolute"),
+            ("exec:/usr/bin/../*", "without `..`"),
+            ("inline:/usr/bin/*", "neither a bare name nor"),
             ("exec:/usr/bin/../bin/sh", "neither a bare name nor"),
             ("exec:bin/sh", "neither a bare name nor"),
             ("exec:{a,b}", "name each"),

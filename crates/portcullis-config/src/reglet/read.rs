@@ -3,7 +3,7 @@
 
 use portcullis_policy::{
     ArgumentRule, ConnectRule, DnsNames, FsAccess, FsKind, HttpHosts, HttpRule, LookupRule,
-    Narrowing, Places, ProgramRef, ProgramRule, RegletGrant, RuleId,
+    Narrowing, Places, ProgramRule, Programs, RegletGrant, RuleId,
 };
 
 use super::{Mapped, Right, command, entry, hosts, path, variable};
@@ -112,7 +112,7 @@ impl Reader<'_> {
         exec
     }
 
-    fn rule_for(&self, text: &Text, id: &str, program: ProgramRef) -> ProgramRule {
+    fn rule_for(&self, text: &Text, id: &str, program: Programs) -> ProgramRule {
         ProgramRule {
             id: RuleId(id.to_owned()),
             origin: self.origin(text),

@@ -315,6 +315,33 @@ fn a_revoke_that_would_not_help_is_refused() {
 }
 
 #[test]
+fn a_directory_is_granted_as_a_whole_or_not_at_all() {
+    let project = Project::new();
+    let bin = edit("q", exec("/usr/bin/*", None));
+    let granted = grant(&project, POLICY, &bin).unwrap();
+    assert!(granted.text.contains("allow = [\"ls\", \"/usr/bin/*\"]"));
+    assert!(!grant(&project, &granted.text, &bin).unwrap().changed);
+    assert_eq!(revoke(&project, &granted.text, &bin).unwrap().text, POLICY);
+    // Who copies the remedy for a program that is called `*` grants no directory.
+    let star = edit("q", exec("/usr/bin/*", Some(&[])));
+    assert!(matches!(
+        grant(&project, POLICY, &star),
+        Err(EditError::StillDenied(_))
+    ));
+    let one = edit("q", exec("/usr/bin/df", None));
+    let Err(EditError::StillAllowed(why)) = revoke(&project, &granted.text, &one) else {
+        panic!("the directory holds it")
+    };
+    assert!(why.starts_with("rule `allow[1]`"), "{why}");
+    let denied = granted
+        .text
+        .replace("\"/usr/bin/*\"]", "\"/usr/bin/*\"]\ndeny = [\"/opt/*\"]");
+    let opt = |program| grant(&project, &denied, &edit("q", exec(program, None)));
+    assert!(matches!(opt("/opt/x"), Err(EditError::StillDenied(_))));
+    assert!(matches!(opt("/opt/*"), Err(EditError::StillDenied(_))));
+}
+
+#[test]
 fn the_last_rule_leaves_an_empty_list() {
     let project = Project::new();
     let text = POLICY.replace("production", "dev");

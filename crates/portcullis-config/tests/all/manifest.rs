@@ -87,11 +87,45 @@ fn both_keys_are_needed() {
 #[test]
 fn restricting_never_lifts_a_denial() {
     // Were `sh` put in a list, it would no longer be found to be the denied `bash` under another name.
-    let asks_sh = parse(
-        "id = \"p\"\nversion = \"1\"\nworld = \"w\"\n[[asks]]\ncapability = \"exec\"\nprogram = \"sh\"\nreason = \"x\"\n",
-    );
+    let asks_sh = parse(&asking("sh"));
     let before = grants("mode = \"dev\";exec = { deny = [\"bash\"] }");
     assert_eq!(asks_sh.restrict(before.clone()), before);
+    // The same with a directory of which nothing is left.
+    let asks_sh = parse(&asking("/opt/sh"));
+    let granted = |deny: &str| {
+        grants(&format!(
+            "exec = {{ allow = [\"sh\", \"/usr/bin/*\"]{deny} }}"
+        ))
+    };
+    let unnamed = |grants: Grants| grants.exec.unwrap().allows_unnamed();
+    assert!(unnamed(asks_sh.restrict(granted(", deny = [\"bash\"]"))));
+    assert!(!unnamed(asks_sh.restrict(granted(""))));
+}
+
+fn asking(program: &str) -> String {
+    format!(
+        "id = \"p\"\nversion = \"1\"\nworld = \"w\"\n[[asks]]\ncapability = \"exec\"\nprogram = \"{program}\"\nreason = \"x\"\n"
+    )
+}
+
+#[test]
+fn of_a_directory_those_are_granted_that_are_asked_for() {
+    let granted = grants("exec = { allow = [\"/usr/bin/*\"] }");
+    for asked in ["git", "/usr/bin/git"] {
+        let manifest = parse(&asking(asked));
+        let left = manifest.restrict(granted.clone());
+        assert!(run(&left, "/usr/bin/git", &[]).is_ok(), "{asked}");
+        assert!(run(&left, "/usr/bin/jq", &[]).is_err(), "{asked}");
+        assert!(
+            run(&left, "git", &[]).is_err(),
+            "a bare name is in no directory"
+        );
+        assert_eq!(manifest.restrict(left.clone()), left);
+        let missing = manifest.asks_not_granted(&granted).len();
+        assert_eq!(missing, usize::from(asked == "git"));
+    }
+    let other = parse(&asking("/opt/git")).restrict(granted);
+    assert!(run(&other, "/usr/bin/git", &[]).is_err());
 }
 
 #[test]

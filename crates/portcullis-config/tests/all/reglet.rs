@@ -123,6 +123,14 @@ fn exec_alone_is_any_program_in_every_mode_and_a_list_is_none_other() {
         !entry.grants.exec.unwrap().any_program,
         "who names one means no other"
     );
+    for text in [
+        "reglet = [\"exec:/usr/bin/*\"]",
+        "reglet = { exec = { commands = [\"/usr/bin/*\"] } }",
+    ] {
+        let grants = grants(&project, text);
+        assert_eq!(programs(&grants), ["/usr/bin/*"], "{text}");
+        assert!(!grants.exec.unwrap().any_program, "{text}");
+    }
     let none = grants(&project, "reglet = []");
     assert!(none.exec.is_none() && none.reglet.is_some());
     assert!(grants(&project, "").reglet.is_none());
@@ -133,8 +141,8 @@ fn what_has_no_counterpart_is_a_mistake_with_its_place() {
     let project = Project::new();
     for (lines, says) in [
         (
-            "reglet = [\"exec:/usr/bin/*\"]",
-            "`exec:/usr/bin/*` is no grant of ours: a rule is about one program",
+            "reglet = [\"exec:/usr/**\"]",
+            "`exec:/usr/**` is no grant of ours: a rule is about one program",
         ),
         ("reglet = [\"network:outbound:https\"]", "no port"),
         ("reglet = [\"network:outbound:private\"]", "`addresses`"),

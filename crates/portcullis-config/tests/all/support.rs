@@ -86,6 +86,8 @@ pub(crate) fn run(grants: &Grants, program: &str, args: &[&str]) -> Result<(), B
     let name = ProgramRef::Name(reference.base_name().to_owned());
     let found = Found {
         same_as: vec![name, ProgramRef::Path(path.clone())],
+        lies_in: path.parent().map(PathBuf::from).into_iter().collect(),
+        denied_in: path.parent().map(PathBuf::from).into_iter().collect(),
         path,
         file: FileId { dev: 1, ino: 1 },
         sha256: None,

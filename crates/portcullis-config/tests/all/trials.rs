@@ -40,6 +40,22 @@ fn mistakes(allow: &str, deny: &str) -> Vec<String> {
 }
 
 #[test]
+fn programs_of_a_directory_are_tried_by_their_paths() {
+    let project = Project::new();
+    let text = |rules: &str| {
+        format!("[[plugins]]\nid = \"p\"\npath = \"plugins/p.wasm\"\n[plugins.exec]\n{rules}\n")
+    };
+    let allowed = text(
+        r#"allow = ["/opt/x/*", "df"]
+        deny = ["/usr/bin/*"]
+        [[plugins.exec.test]]
+        allow = [["/opt/x/tool", "-v"]]
+        deny = [["tool"], ["/opt/x/deep/tool"], ["/opt/x/../x/tool"], ["df"], ["/usr/bin/df"]]"#,
+    );
+    project.load(&[project.trusted(&allowed)]).unwrap();
+}
+
+#[test]
 fn what_holds_is_no_mistake() {
     let allow = [
         r#"["git", "status"]"#,

@@ -5,7 +5,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use portcullis_policy::{ArgPath, Grants, ProgramRef};
+use portcullis_policy::{ArgPath, Grants, ProgramRef, Programs};
 use rustix::fs::{Mode, OFlags};
 
 use super::open;
@@ -27,9 +27,11 @@ pub(super) fn resolve(
     cwd: Option<&Path>,
 ) -> Vec<ArgPath> {
     let mut rules = grants.exec.iter().flat_map(|exec| exec.rules());
-    let needed = rules.any(|rule| {
-        rule.program.base_name() == program.base_name() && rule.arguments.needs_paths()
-    });
+    // A denied directory may hold a program of any name.
+    let may_be_about = |programs: &Programs| {
+        programs.directory().is_some() || programs.is_called(program.base_name())
+    };
+    let needed = rules.any(|rule| may_be_about(&rule.program) && rule.arguments.needs_paths());
     let bytes: usize = args.iter().map(|arg| arg.len() + 1).sum();
     let Some(cwd) = cwd.filter(|_| needed && bytes <= MAX_BYTES) else {
         return Vec::new();

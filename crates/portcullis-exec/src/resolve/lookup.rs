@@ -12,6 +12,8 @@ use super::open;
 /// A file that is there, opened as a place.
 #[derive(Debug)]
 pub(super) struct Candidate {
+    /// The path that it was found at.
+    pub(super) path: PathBuf,
     pub(super) place: OwnedFd,
     pub(super) stat: Stat,
 }
@@ -82,7 +84,11 @@ fn at(path: &Path) -> Lookup {
         Access::EXEC_OK,
         AtFlags::EACCESS,
     ) {
-        Ok(()) => Lookup::File(Candidate { place, stat }),
+        Ok(()) => Lookup::File(Candidate {
+            path: path.to_owned(),
+            place,
+            stat,
+        }),
         Err(_) => unfit(Unfit::NotExecutable),
     }
 }

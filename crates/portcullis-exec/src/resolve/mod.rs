@@ -6,6 +6,7 @@
 mod arg_paths;
 mod cwd;
 mod digest;
+mod directories;
 mod lookup;
 pub(crate) mod open;
 mod program;

@@ -10,11 +10,13 @@ use portcullis_policy::{
 use rustix::fs::{Mode, Stat};
 
 use super::lookup::{self, Candidate, Lookup};
-use super::{OpenedProgram, digest, open, script};
+use super::{OpenedProgram, digest, directories, open, script};
 
 /// A file that passed every check, opened for reading.
 #[derive(Debug)]
 pub(super) struct Fit {
+    /// The path that it was found at.
+    pub(super) path: PathBuf,
     pub(super) file: OwnedFd,
     pub(super) stat: Stat,
     pub(super) real: PathBuf,
@@ -52,7 +54,7 @@ pub(super) fn open(
 
 /// The checks on the opened file, in the order in which they are worth telling.
 pub(super) fn check(grants: &Grants, own: FileId, candidate: Candidate) -> Result<Fit, Refused> {
-    let Candidate { place, stat } = candidate;
+    let Candidate { path, place, stat } = candidate;
     let real = open::real_path(&place)
         .map_err(|error| (PathBuf::new(), Unfit::Unreadable(error.to_string())))?;
     let refuse = |why| Err((real.clone(), why));
@@ -84,6 +86,7 @@ pub(super) fn check(grants: &Grants, own: FileId, candidate: Candidate) -> Resul
         return refuse(Unfit::UnknownFormat);
     };
     Ok(Fit {
+        path,
         file,
         stat,
         real,
@@ -123,13 +126,17 @@ fn finish(
             (script.file, script.argv, Some(script.interpreter))
         }
     };
-    // A denied program is denied also when a script brings it along.
-    if let Some(interpreter) = interpreter.as_ref().filter(|_| exec.any_program) {
-        let denied = exec.deny.iter().map(|rule| &rule.program);
+    let lies_in = directories::allowing(grants, exec, &fit.path, &fit.real);
+    let mut paths = vec![fit.path.as_path(), &fit.real];
+    // A denied program is denied also when a script brings it along that no rule names.
+    if let Some(interpreter) = interpreter.as_ref().filter(|_| exec.allows_unnamed()) {
+        let denied = exec.deny.iter().filter_map(|rule| rule.program.named());
         let same = denied
             .filter(|denied| lookup::identify(&exec.search_path, denied) == Some(interpreter.file));
         same_as.extend(same.cloned());
+        paths.push(&interpreter.path);
     }
+    let denied_in = directories::denying(exec, &paths);
     let opened = OpenedProgram {
         file: file_to_run,
         found: file,
@@ -140,6 +147,8 @@ fn finish(
         path: fit.real,
         file,
         same_as,
+        lies_in,
+        denied_in,
         sha256,
         interpreter,
     };
@@ -151,22 +160,23 @@ fn rules_named<'a>(
     program: &'a ProgramRef,
 ) -> impl Iterator<Item = &'a ProgramRule> {
     exec.rules()
-        .filter(|rule| rule.program.base_name() == program.base_name())
+        .filter(|rule| rule.program.is_called(program.base_name()))
 }
 
 fn wants_digest(exec: &ExecGrant, program: &ProgramRef) -> bool {
     rules_named(exec, program).any(|rule| rule.sha256.is_some())
 }
 
-/// The spellings in the rules that lead to this file: those with its name, and, where any program is
-/// allowed, those of denials under any name, so that a link to a denied program is denied too.
+/// The spellings in the rules that lead to this file: those with its name, and, where programs are allowed
+/// that no rule names, those of denials under any name, so that a link to a denied program is denied too.
 fn spellings(exec: &ExecGrant, program: &ProgramRef, file: FileId) -> Vec<ProgramRef> {
-    let denied = exec.deny.iter().filter(|_| exec.any_program);
+    let denied = exec.deny.iter().filter(|_| exec.allows_unnamed());
+    let rules = rules_named(exec, program).chain(denied);
     let mut same_as = vec![program.clone()];
-    for rule in rules_named(exec, program).chain(denied) {
-        let known = same_as.contains(&rule.program);
-        if !known && lookup::identify(&exec.search_path, &rule.program) == Some(file) {
-            same_as.push(rule.program.clone());
+    for spelling in rules.filter_map(|rule| rule.program.named()) {
+        let known = same_as.contains(spelling);
+        if !known && lookup::identify(&exec.search_path, spelling) == Some(file) {
+            same_as.push(spelling.clone());
         }
     }
     same_as

@@ -14,6 +14,7 @@ mod args;
 mod beside;
 mod cache;
 mod cwd;
+mod directories;
 mod env;
 mod fixture;
 mod lifetime;
@@ -63,6 +64,7 @@ struct Case {
 fn cases() -> Vec<Case> {
     let contract = [
         program::TESTS,
+        directories::TESTS,
         unfit::TESTS,
         script::TESTS,
         args::TESTS,

@@ -23,7 +23,7 @@ crate::tests![
 ];
 
 /// A shell script that every Debian system has, and its harmless option.
-fn system_script() -> PathBuf {
+pub(crate) fn system_script() -> PathBuf {
     let candidates = [
         "/usr/bin/gunzip",
         "/bin/gunzip",
@@ -46,13 +46,13 @@ fn roots_dir() -> Option<TempDir> {
 
 /// A plugin that may run anything, with a script in a directory of root's or else in its project,
 /// where it has to be refused.
-struct Scripts {
-    plugin: Plugin,
+pub(crate) struct Scripts {
+    pub(crate) plugin: Plugin,
     dir: Option<TempDir>,
 }
 
 impl Scripts {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut plugin = Plugin::new(&[]);
         plugin.exec().any_program = true;
         Self {
@@ -69,14 +69,14 @@ impl Scripts {
         dir.join(name)
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         write_file(&path, text, 0o755);
         path
     }
 
     /// The output of a script; as an ordinary user, that it is refused for being changeable.
-    async fn output(&self, script: &Path, args: &[&str]) -> Option<String> {
+    pub(crate) async fn output(&self, script: &Path, args: &[&str]) -> Option<String> {
         if is_root() {
             return Some(self.plugin.output(ask_path(script, args)).await);
         }

@@ -735,7 +735,7 @@ fn an_answer_is_a_rule_for_exactly_what_was_asked() {
     };
     let rule =
         ProgramRule::exactly(&asked, portcullis_policy::RuleId("answer".to_owned())).unwrap();
-    assert_eq!(rule.program, ProgramRef::Path("/usr/bin/git".into()));
+    assert_eq!(rule.program, ProgramRef::Path("/usr/bin/git".into()).into());
     let grants = grants(vec![rule], vec![]);
     allowed(&grants, asked.clone());
     let other = [

@@ -9,6 +9,7 @@ mod addresses;
 mod arguments;
 mod changes;
 mod denials;
+mod directories;
 mod environment;
 mod hosts;
 mod patterns;

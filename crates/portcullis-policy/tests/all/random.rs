@@ -1,6 +1,7 @@
 //! Random policies and requests over a small alphabet, chosen so that both answers are common, and their form as real
 //! grants and requests.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use portcullis_policy::{
@@ -12,7 +13,7 @@ use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use crate::reference::{Asked, Line, Policy, file};
+use crate::reference::{Asked, Line, Policy, all_of, directory, file};
 use crate::support::{exec, flags, grants, pattern, strings};
 
 const FLAGS: &[&str] = &[
@@ -69,8 +70,12 @@ const PROGRAMS: &[&str] = &[
     "/opt/git",
     "sh",
     "ls",
+    "/usr/bin/ls",
     "gone",
+    "/usr/bin/gone",
 ];
+/// What a line may be about besides.
+const DIRECTORIES: &[&str] = &["/usr/bin/*", "/usr/bin/*", "/opt/*", "/bin/*"];
 
 fn args_pattern() -> impl Strategy<Value = Vec<&'static str>> {
     (vec(select(PATTERN), 0..4), any::<bool>()).prop_map(|(mut tokens, rest)| {
@@ -84,7 +89,7 @@ fn args_pattern() -> impl Strategy<Value = Vec<&'static str>> {
 prop_compose! {
     pub(crate) fn line()(
         id in 0..6_u8,
-        program in select(PROGRAMS),
+        program in prop_oneof![4 => select(PROGRAMS), 1 => select(DIRECTORIES)],
         sub in weighted(0.4, subsequence(vec!["status", "log", "push"], 1..=3)),
         global in prop_oneof![3 => Just(vec![]), 1 => Just(vec!["-b", "--stat"])],
         flags in weighted(0.4, subsequence(FLAGS.to_vec(), 0..=8)),
@@ -144,12 +149,21 @@ pub(crate) fn to_grants(policy: &Policy) -> Grants {
     grants
 }
 
+/// The directories of lines that hold one of these paths.
+fn directories(lines: &[Line], paths: &[&str]) -> Vec<PathBuf> {
+    let holds = |dir: &&str| paths.iter().any(|path| directory(path) == Some(dir));
+    let dirs = lines.iter().filter_map(all_of).filter(holds);
+    dirs.map(PathBuf::from).collect()
+}
+
 /// The request as the host would resolve it for this policy.
 pub(crate) fn to_request(policy: &Policy, asked: &Asked) -> ExecRequest {
     let spelled = |line: &Line| ProgramRef::parse(line.program).unwrap();
     let found = match file(asked.program) {
         None => Program::Missing,
         Some(path) => Program::Found(Found {
+            lies_in: directories(&policy.allow, &[path]),
+            denied_in: directories(&policy.deny, &[path, asked.program]),
             path: path.into(),
             file: FileId {
                 dev: 1,

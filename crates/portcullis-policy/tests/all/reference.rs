@@ -35,12 +35,13 @@ pub(crate) enum Verdict {
     Refused(&'static str),
 }
 
-/// Which file a spelling leads to. `git` is one file under two spellings, `sh` and `ls` are two names of one file.
+/// Which file a spelling leads to. `git` is one file under two spellings, `sh` and `ls` are names of one file, and one of them
+/// leads out of its directory.
 pub(crate) fn file(program: &str) -> Option<&'static str> {
     match program {
         "git" | "/usr/bin/git" => Some("/usr/bin/git"),
         "/opt/git" => Some("/opt/git"),
-        "sh" | "ls" => Some("/bin/busybox"),
+        "sh" | "ls" | "/usr/bin/ls" => Some("/bin/busybox"),
         _ => None,
     }
 }
@@ -49,24 +50,39 @@ fn name(program: &str) -> &str {
     program.rsplit('/').next().unwrap()
 }
 
+pub(crate) fn directory(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(directory, _)| directory)
+}
+
+/// The directory that a line is about, if it is about one.
+pub(crate) fn all_of(line: &Line) -> Option<&'static str> {
+    line.program.strip_suffix("/*")
+}
+
 pub(crate) fn decide(policy: &Policy, asked: &Asked) -> Verdict {
     let same_file = |line: &Line| match file(asked.program) {
         Some(found) => file(line.program) == Some(found),
         None => line.program == asked.program,
     };
     let same_name = |line: &Line| name(line.program) == name(asked.program);
-    let linked = |line: &Line| policy.any && file(asked.program).is_some() && same_file(line);
-    if policy
-        .deny
-        .iter()
-        .any(|line| (same_name(line) || linked(line)) && denies(line, &asked.args))
-    {
+    let unnamed = policy.any || policy.allow.iter().any(|line| all_of(line).is_some());
+    let linked = |line: &Line| unnamed && file(asked.program).is_some() && same_file(line);
+    let spelled_in =
+        |line: &Line| all_of(line).is_some() && all_of(line) == directory(asked.program);
+    let lies_in = |line: &Line| match file(asked.program) {
+        Some(found) => all_of(line) == directory(found),
+        None => spelled_in(line),
+    };
+    if policy.deny.iter().any(|line| {
+        let about = same_name(line) || linked(line) || spelled_in(line) || lies_in(line);
+        about && denies(line, &asked.args)
+    }) {
         return Verdict::Refused("P0202");
     }
     let about: Vec<_> = policy
         .allow
         .iter()
-        .filter(|line| same_name(line) && same_file(line))
+        .filter(|line| same_name(line) && same_file(line) || spelled_in(line) && lies_in(line))
         .collect();
     let allowing: Vec<_> = about
         .iter()

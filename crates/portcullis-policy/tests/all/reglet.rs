@@ -1,8 +1,11 @@
 //! What is decided differently for plugins of Reglet: variables are left out and reported, and code in arguments has a grant
 //! of its own.
 
+use std::path::PathBuf;
+
 use portcullis_policy::{
-    ArgumentRule, Code, DropReason, Environment, ExecRequest, Grants, ProgramRef, RegletGrant,
+    ArgumentRule, Code, DropReason, Environment, ExecRequest, Grants, Program, ProgramRef,
+    RegletGrant,
 };
 
 use crate::support::{allowed, exec, grants, is_allowed, pattern, refused, rule};
@@ -240,6 +243,36 @@ fn code_in_arguments_has_a_grant_of_its_own() {
         assert_eq!(denial.code, Code::ExecInlineCode, "{program}");
     }
     assert!(is_allowed(&anything, ExecRequest::example("ls", &["-l"])));
+    let in_bin = |args: &[&str], program: &str| {
+        let mut request = ExecRequest::example(program, args);
+        let path = PathBuf::from("/usr/bin").join(program);
+        if let Program::Found(found) = &mut request.found {
+            found.lies_in.push("/usr/bin".into());
+        }
+        request.program = ProgramRef::Path(path);
+        request
+    };
+    let all_of_bin = reglet(&[("/usr/bin/*", any())], &["perl"]);
+    for (program, args) in [shell, python, grep] {
+        let denial = refused(&all_of_bin, in_bin(args, program));
+        assert_eq!(denial.code, Code::ExecInlineCode, "{program}");
+    }
+    let python_c = ArgumentRule {
+        args: Some(pattern(&["-c", "**"])),
+        ..any()
+    };
+    let denial = refused(
+        &reglet(&[("/usr/bin/*", python_c)], &[]),
+        in_bin(python.1, python.0),
+    );
+    assert_eq!(
+        denial.code,
+        Code::ExecInlineCode,
+        "no directory says which code is whose"
+    );
+    for (program, args) in [("ls", &["-l"][..]), ("sh", &[]), ("perl", &["-e", "1"])] {
+        assert!(is_allowed(&all_of_bin, in_bin(args, program)), "{program}");
+    }
     let other = Grants {
         reglet: None,
         ..anything

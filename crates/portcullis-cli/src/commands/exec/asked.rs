@@ -151,7 +151,7 @@ fn typed(program: &str) -> Option<ProgramRule> {
     Some(ProgramRule {
         id: RuleId("command line".to_owned()),
         origin,
-        program: ProgramRef::parse(program)?,
+        program: ProgramRef::parse(program)?.into(),
         sha256: None,
         arguments: Default::default(),
         plugin_sha256: None,

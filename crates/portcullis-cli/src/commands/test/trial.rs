@@ -153,13 +153,13 @@ fn left_out(grants: &mut Grants, stage: &Stage, plugin: &Path) -> Vec<String> {
         stays
     });
     if let Some(exec) = &mut grants.exec {
-        scripted(exec, stage);
+        scripted(exec, stage, &mut notes);
     }
     notes
 }
 
 /// Programs are the stand-ins of the test alone. The kernel holds them to nothing: they do what their scripts say.
-fn scripted(exec: &mut ExecGrant, stage: &Stage) {
+fn scripted(exec: &mut ExecGrant, stage: &Stage, notes: &mut Vec<String>) {
     exec.search_path = vec![stage.programs()];
     exec.confinement = Confinement::Limits;
     exec.system.clear();
@@ -173,11 +173,21 @@ fn scripted(exec: &mut ExecGrant, stage: &Stage) {
                 .map(|name| ProgramRule::any_arguments(name)),
         );
     }
-    for rule in exec.allow.iter_mut().chain(&mut exec.deny) {
-        // A path would lead to what is really there.
-        rule.program = ProgramRef::Name(rule.program.base_name().to_owned());
-        rule.sha256 = None;
-        rule.narrowing.confinement = None;
+    for rules in [&mut exec.allow, &mut exec.deny] {
+        rules.retain_mut(|rule| {
+            // A path would lead to what is really there.
+            let Some(name) = rule.program.named().map(ProgramRef::base_name) else {
+                notes.push(format!(
+                    "rule `{}` is about `{}`: a stand-in is in no directory, so the rule is not in the test",
+                    rule.id, rule.program
+                ));
+                return false;
+            };
+            rule.program = ProgramRef::Name(name.to_owned()).into();
+            rule.sha256 = None;
+            rule.narrowing.confinement = None;
+            true
+        });
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) async fn run(state: &mut State, ask: Ask) -> Answer {
 
 /// Whether the policy is about a shell: what it may be given, its rule decides.
 fn grants_shell(exec: &ExecGrant) -> bool {
-    let is_shell = |rule: &&ProgramRule| rule.program.base_name() == "sh";
+    let is_shell = |rule: &&ProgramRule| rule.program.is_called("sh");
     let denied = |rule: &ProgramRule| rule.arguments.is_any();
     let allowed = exec.any_program || exec.allow.iter().any(|rule| is_shell(&rule));
     allowed && !exec.deny.iter().filter(is_shell).any(denied)

@@ -15,6 +15,7 @@ portcullis_testkit::tests![
     exit_codes_and_signals,
     what_is_not_found_or_no_request_is_an_object,
     what_is_not_granted_is_an_object_with_the_words_of_reglet,
+    programs_of_a_directory_are_those_that_are_asked_for_by_their_path,
     a_shell_needs_a_rule_that_names_one,
     the_code_of_an_interpreter_needs_a_grant_of_its_own,
     variables_are_dropped_and_reported,
@@ -95,6 +96,34 @@ fn exit_codes_and_signals() {
     let said = run("kill -9 $$").unwrap();
     assert_eq!(said["exit_code"], -1);
     assert!(said.get("error").is_none(), "{said}");
+}
+
+fn programs_of_a_directory_are_those_that_are_asked_for_by_their_path() {
+    let bin = || programs(&["/usr/bin/*"]);
+    let env = json!({ "command": "/usr/bin/env", "env": ["A=1"] });
+    let Some(said) = answer(bin(), &env) else {
+        return;
+    };
+    assert_eq!(said["exit_code"], 0, "{said}");
+    for command in ["env", "/bin/env", "/usr/bin/../bin/env", "/usr/sbin/env"] {
+        let said = answer(bin(), &json!({ "command": command })).unwrap();
+        assert_eq!(said["error"]["type"], "capability", "{command}: {said}");
+    }
+    for (command, args) in [
+        ("/usr/bin/sh", ["-c", "exit 7"]),
+        ("/usr/bin/env", ["sh", "-c"]),
+        ("/usr/bin/perl", ["-e", "1"]),
+        ("/usr/bin/grep", ["-e", "x"]),
+    ] {
+        let request = json!({ "command": command, "args": args });
+        let (said, activity) = Stage::new().exec(bin(), &request).unwrap();
+        assert_eq!(said["error"]["type"], "capability", "{command}: {said}");
+        assert_eq!(activity.denials[0].code.as_str(), "P0216", "{command}");
+    }
+    let mut denied = bin();
+    denied.exec.as_mut().unwrap().deny = vec![ProgramRule::any_arguments("/usr/bin/*")];
+    let said = answer(denied, &env).unwrap();
+    assert_eq!(said["error"]["type"], "capability", "{said}");
 }
 
 fn what_is_not_found_or_no_request_is_an_object() {

@@ -1,0 +1,115 @@
+//! Which directories of the rules a program lies in.
+
+use std::path::{Component, Path, PathBuf};
+
+use portcullis_policy::{ExecGrant, FileId, FsAccess, Grants, ProgramDirectory};
+use rustix::fs::CWD;
+
+use super::open;
+
+/// How many links the kernel follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// The directories of rules that hold a program's real path directly, as an allowing rule asks: those that the plugin
+/// cannot lead elsewhere. `found_at` is the path that the program was found at.
+pub(super) fn allowing(
+    grants: &Grants,
+    exec: &ExecGrant,
+    found_at: &Path,
+    real: &Path,
+) -> Vec<PathBuf> {
+    let ceiling = exec.ceiling.iter().flat_map(|ceiling| &ceiling.allow);
+    let rules = exec.allow.iter().chain(ceiling);
+    let directories = rules.filter_map(|rule| rule.program.directory());
+    let mut directories = directories.map(ProgramDirectory::path).peekable();
+    if directories.peek().is_none() || is_led(grants, found_at) {
+        return Vec::new();
+    }
+    let parent = real.parent();
+    distinct(directories, |dir| {
+        Directory::open(dir).is_some_and(|dir| parent == Some(&dir.real))
+    })
+}
+
+/// The directories of denying rules that one of these paths lies directly in, by whatever name the directory is called.
+pub(super) fn denying(exec: &ExecGrant, paths: &[&Path]) -> Vec<PathBuf> {
+    let rules = exec.deny.iter();
+    let directories = rules.filter_map(|rule| rule.program.directory());
+    let mut directories = directories.map(ProgramDirectory::path).peekable();
+    if directories.peek().is_none() {
+        return Vec::new();
+    }
+    let parents: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    let opened: Vec<_> = parents
+        .iter()
+        .filter_map(|dir| Directory::open(dir))
+        .collect();
+    distinct(directories, |dir| {
+        Directory::open(dir).is_some_and(|denied| {
+            // By its path too: what was opened now need not be what the program was found in.
+            parents.contains(&denied.real.as_path()) || opened.iter().any(|dir| dir.id == denied.id)
+        })
+    })
+}
+
+fn distinct<'a>(
+    directories: impl Iterator<Item = &'a Path>,
+    fits: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
+    let mut fitting: Vec<PathBuf> = Vec::new();
+    for dir in directories {
+        if !fitting.iter().any(|known| known == dir) && fits(dir) {
+            fitting.push(dir.to_owned());
+        }
+    }
+    fitting
+}
+
+/// A directory that is there.
+struct Directory {
+    real: PathBuf,
+    /// The same under every mount.
+    id: FileId,
+}
+
+impl Directory {
+    fn open(path: &Path) -> Option<Self> {
+        let dir = open::directory(CWD, path).ok()?;
+        let stat = rustix::fs::fstat(&dir).ok()?;
+        Some(Self {
+            real: open::real_path(&dir).ok()?,
+            id: open::file_id(&stat),
+        })
+    }
+}
+
+/// Whether the plugin can change where a path leads: one of its names, or of those in a link on the way, lies in a
+/// directory that it may write.
+fn is_led(grants: &Grants, path: &Path) -> bool {
+    leads(grants, path, &mut PathBuf::from("/"), &mut 0)
+}
+
+/// Goes on from a real place along a path, as the kernel does, until a name can be changed.
+fn leads(grants: &Grants, path: &Path, place: &mut PathBuf, links: &mut usize) -> bool {
+    for part in path.components() {
+        match part {
+            Component::RootDir => *place = PathBuf::from("/"),
+            Component::ParentDir => drop(place.pop()),
+            Component::Normal(name) => {
+                place.push(name);
+                if grants.fs_grant(place, FsAccess::ReadWrite).is_some() {
+                    return true;
+                }
+                if let Ok(target) = std::fs::read_link(&*place) {
+                    *links += 1;
+                    place.pop();
+                    if *links > MAX_LINKS || leads(grants, &target, place, links) {
+                        return true;
+                    }
+                }
+            }
+            Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    false
+}
