@@ -23,7 +23,11 @@ _LEVELS = (
 
 
 class Handler(logging.Handler):
-    """Writes each record as one line of the operator's log."""
+    """Writes each record as one line of the operator's log, which has the level already."""
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         level = next((level for least, level in _LEVELS if record.levelno >= least), log.Level.TRACE)
