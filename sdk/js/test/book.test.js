@@ -55,16 +55,16 @@ test("commands, files and everything else", { skip }, async () => {
 
 test("the first plugin passes its tests", { skip }, async (context) => {
   const tests = pieces.at(-1);
-  await load("branch.js", pieces[0]);
+  await load("plugin.js", pieces[0]);
   // Its tests are told to be within this one.
   await load(
-    "branch.test.js",
+    "plugin.test.js",
     tests.replace(
       'import { test } from "node:test";',
       "const tests = [];\nconst test = (...args) => tests.push(args);",
     ) + "export { tests };",
   );
-  const { tests: found } = await import(`${directory}/branch.test.js`);
+  const { tests: found } = await import(`${directory}/plugin.test.js`);
   assert.equal(found.length, 2);
   for (const [name, work] of found) {
     await context.test(name, work);

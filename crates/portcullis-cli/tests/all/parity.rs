@@ -26,6 +26,8 @@ macro_rules! languages {
 
 languages! {
     rust: "Rust", "parity-rust";
+    python: "Python", "parity-python";
+    javascript: "JavaScript", "parity-javascript";
 }
 
 /// A thing that a plugin does, and how that is seen.
