@@ -5,7 +5,10 @@ export class Failure extends Error {
   name = "Failure";
 }
 
-/** The host refused, or could not do, what was asked. Thrown out of the plugin it is the plugin's error, as `Failure` is. */
+/**
+ * The host refused, or could not do, what was asked. Thrown out of the plugin it is the plugin's error, as `Failure`
+ * is.
+ */
 export class PortcullisError extends Error {
   name = "PortcullisError";
 
@@ -26,20 +29,20 @@ export class CommandError extends PortcullisError {
 }
 
 const REASONS = {
-  denied: "it was not granted",
-  "not-found": "it is not there",
-  "timed-out": "its time was over",
-  exists: "it is there already",
-  "not-empty": "the directory is not empty",
-  "not-a-file": "it is no regular file",
-  "not-a-directory": "it is no directory",
-  "too-large": "it is larger than policy allows",
-  full: "there is no room for more",
-  limit: "the plugin asked too often, or for too much in all",
+  denied: "denied: the operator's policy does not allow it",
+  "not-found": "not found",
+  "timed-out": "timed out",
+  exists: "already exists",
+  "not-empty": "directory not empty",
+  "not-a-file": "not a regular file",
+  "not-a-directory": "not a directory",
+  "too-large": "too large",
+  full: "no room left",
+  limit: "a limit of the plugin is reached",
   children: "as many commands are running as may run at once",
   rate: "too many commands were started within a minute",
   "total-output": "the plugin's commands have written all they may",
-  invalid: "it has no meaning for the host",
+  invalid: "invalid request",
   nobody: "nobody answered, and there is no default",
   io: "the host could not do it",
 };

@@ -39,13 +39,16 @@ export interface Result<Data extends string | Uint8Array = string> extends Exit 
 /**
  * Runs a command and waits for it and for every process it started; a status other than 0 is no error.
  *
- * It throws a `PortcullisError` if the command never ran, and a `CommandError` with what was written until then if the host
- * stopped it: its time was over (`timed-out`), or it wrote or needed more than it may (`limit`).
+ * It throws a `PortcullisError` if the command never ran, and a `CommandError` with what was written until then if
+ * the host stopped it: its time was over (`timed-out`), or it wrote or needed more than it may (`limit`).
  */
 export function spawnSync(file: string, args: readonly string[], options: BufferOptions): Result<Uint8Array>;
 export function spawnSync(file: string, args?: readonly string[], options?: SyncOptions): Result;
 
-/** Runs a command that has to succeed, and returns its standard output. Another status than 0 is a `CommandError`, `failed`. */
+/**
+ * Runs a command that has to succeed, and returns its standard output. Another status than 0 is a `CommandError`,
+ * `failed`.
+ */
 export function execFileSync(file: string, args: readonly string[], options: BufferOptions): Uint8Array;
 export function execFileSync(file: string, args?: readonly string[], options?: SyncOptions): string;
 

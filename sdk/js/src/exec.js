@@ -1,7 +1,8 @@
 // Commands, in the form of `node:child_process`.
 //
-// What differs is what the host does: a command is never a line for a shell, and gets none of the environment unless `inheritEnv` and
-// the policy say so. There are the forms that wait and no others: the interpreter runs no promises while the plugin does its work.
+// What differs is what the host does: a command is never a line for a shell, and gets none of the environment unless
+// `inheritEnv` and the policy say so. There are the forms that wait and no others: the interpreter runs no promises
+// while the plugin does its work.
 
 import command from "#host/command";
 import { CommandError, asking } from "./errors.js";
@@ -14,13 +15,14 @@ export { signals } from "./signals.js";
 /**
  * Runs a command and waits for it and for every process it started; a status other than 0 is no error.
  *
- * It throws a `PortcullisError` if the command never ran, and a `CommandError` with what was written until then if the host
- * stopped it: its time was over (`timed-out`), or it wrote or needed more than it may (`limit`).
+ * It throws a `PortcullisError` if the command never ran, and a `CommandError` with what was written until then if
+ * the host stopped it: its time was over (`timed-out`), or it wrote or needed more than it may (`limit`).
  */
 export function spawnSync(file, args = [], options = {}) {
-  const shown = shownAs(file, args);
+  const asked = request(file, args, options);
+  const shown = shownAs(asked);
   const input = options.input === undefined ? null : bytesOf(options.input);
-  const output = asking(`run ${shown}`, () => command.run(request(file, args, options), input));
+  const output = asking(`run ${shown}`, () => command.run(asked, input));
   const text = decoder(options);
   const result = {
     ...ended(output.exit),
@@ -34,13 +36,16 @@ export function spawnSync(file, args = [], options = {}) {
   return result;
 }
 
-/** Runs a command that has to succeed, and returns its standard output. Another status than 0 is a `CommandError`, `failed`. */
+/**
+ * Runs a command that has to succeed, and returns its standard output. Another status than 0 is a `CommandError`,
+ * `failed`.
+ */
 export function execFileSync(file, args = [], options = {}) {
   const result = spawnSync(file, args, options);
   if (result.status !== 0) {
     const how = result.signal ? `was ended by ${result.signal}` : `ended with status ${result.status}`;
     const said = (typeof result.stderr === "string" ? result.stderr : decode(result.stderr)).trim();
-    throw new CommandError(`${shownAs(file, args)} ${how}${said && `: ${said}`}`, "failed", result);
+    throw new CommandError(`${shownAs({ program: file, args })} ${how}${said && `: ${said}`}`, "failed", result);
   }
   return result.stdout;
 }
@@ -60,17 +65,19 @@ class Child {
   constructor(file, args, options) {
     const { stdio = "pipe" } = options;
     const [stdin, stdout, stderr] = (Array.isArray(stdio) ? stdio : [stdio, stdio, stdio]).map((word) => STDIO[word]);
-    this.#shown = shownAs(file, args);
-    this.#child = asking(`start ${this.#shown}`, () =>
-      command.spawn(request(file, args, options), { stdin, stdout, stderr }),
-    );
+    const asked = request(file, args, options);
+    this.#shown = shownAs(asked);
+    this.#child = asking(`start ${this.#shown}`, () => command.spawn(asked, { stdin, stdout, stderr }));
     const piped = (stream, make) => stream && make(stream);
     this.stdin = piped(this.#child.stdin(), (stream) => new Input(stream, this.#shown));
     this.stdout = piped(this.#child.stdout(), (stream) => new Output(stream, `standard output of ${this.#shown}`));
     this.stderr = piped(this.#child.stderr(), (stream) => new Output(stream, `standard error of ${this.#shown}`));
   }
 
-  /** Waits until it and every process it started are gone: `{ status, signal }`, and errors as `spawnSync` throws them. */
+  /**
+   * Waits until it and every process it started are gone: `{ status, signal }`, and errors as `spawnSync` throws
+   * them.
+   */
   wait() {
     return this.#ended(this.#end ?? asking(`run ${this.#shown}`, () => this.#child.wait().exit));
   }
@@ -130,8 +137,9 @@ function decoder({ encoding = "utf8" }) {
   return encoding === "buffer" ? (bytes) => bytes : decode;
 }
 
-/** The program and its first argument: enough to know which, and no secret of a long line. */
-const shownAs = (file, args) => `\`${[file, ...args.slice(0, 1)].join(" ")}\``;
+/** The program with its sub-command, if what follows it is a word, and nothing that may be a secret. */
+const shownAs = ({ program, args }) =>
+  `\`${[program, ...args.slice(0, 1).filter((word) => /^[a-z][a-z-]*$/.test(word))].join(" ")}\``;
 
 /** `status` and `signal` as Node has them: one of them is `null`. */
 function ended({ tag, val }) {

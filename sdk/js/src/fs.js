@@ -1,4 +1,5 @@
-// Files and directories of the host, as far as they were granted: whole files and single names, in the form of `node:fs`.
+// Files and directories of the host, as far as they were granted: whole files and single names, in the form of
+// `node:fs`.
 //
 // A path is absolute, or relative to the project directory, or begins with the name that the operator gave a directory.
 

@@ -1,4 +1,5 @@
-// Requests over HTTP, to hosts that were granted, in the form of `fetch`. Redirects are not followed, and any status is a response.
+// Requests over HTTP, to hosts that were granted, in the form of `fetch`. Redirects are not followed, and any status
+// is a response.
 
 import http from "#host/http";
 import { asking } from "./errors.js";

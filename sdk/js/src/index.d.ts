@@ -19,7 +19,10 @@ export type Kind =
 /** The plugin could not do its work: thrown out of it, its message is the plugin's error. */
 export class Failure extends Error {}
 
-/** The host refused, or could not do, what was asked. Thrown out of the plugin it is the plugin's error, as `Failure` is. */
+/**
+ * The host refused, or could not do, what was asked. Thrown out of the plugin it is the plugin's error, as `Failure`
+ * is.
+ */
 export class PortcullisError extends Error {
   constructor(message: string, kind: Kind);
   readonly kind: Kind;
@@ -36,10 +39,11 @@ export class CommandError<Data extends string | Uint8Array = string> extends Por
 }
 
 /**
- * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what `portcullis run` prints.
+ * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what
+ * `portcullis run` prints.
  *
- * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that is thrown is a
- * crash with its trace. The function may not be `async`: nobody would wait for its promise.
+ * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that
+ * is thrown is a crash with its trace. The function may not be `async`: nobody would wait for its promise.
  */
 export function plugin(main: (args: string[]) => string | void): (args: string[]) => string;
 

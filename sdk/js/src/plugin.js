@@ -3,10 +3,11 @@
 import { Failure, PortcullisError } from "./errors.js";
 
 /**
- * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what `portcullis run` prints.
+ * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what
+ * `portcullis run` prints.
  *
- * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that is thrown is a
- * crash with its trace.
+ * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that
+ * is thrown is a crash with its trace.
  */
 export function plugin(main) {
   return (args) => {
@@ -33,8 +34,8 @@ function answered(answer) {
 /**
  * The same error, which ends the plugin.
  *
- * Of an `Error` the interpreter gives the host the message alone, as if it were the plugin's answer. Of one whose `payload` cannot be
- * read it says that the plugin crashed, with the trace.
+ * Of an `Error` the interpreter gives the host the message alone, as if it were the plugin's answer. Of one whose
+ * `payload` cannot be read it says that the plugin crashed, with the trace.
  */
 function crash(thrown) {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));

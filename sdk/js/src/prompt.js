@@ -1,7 +1,7 @@
 // Questions to the person who runs the plugin.
 //
-// `id` names a question, so that it can be answered beforehand (`--answer ID=VALUE`). Where nobody answers, the default is the answer;
-// without one it is an error of the kind `nobody`.
+// `id` names a question, so that it can be answered beforehand (`--answer ID=VALUE`). Where nobody answers, the
+// default is the answer; without one it is an error of the kind `nobody`.
 
 import prompt from "#host/prompt";
 import { PortcullisError, asking } from "./errors.js";

@@ -78,11 +78,11 @@ test("a command whose time is over has what it wrote", () => {
 
 test("why a command did not run, or was killed", () => {
   const reasons = {
-    denied: "cannot run `id -u`: it was not granted",
-    "not-found": "cannot run `id -u`: it is not there",
-    "timed-out": "cannot run `id -u`: its time was over",
-    invalid: "cannot run `id -u`: it has no meaning for the host",
-    io: "cannot run `id -u`: the host could not do it",
+    denied: "cannot run `id`: denied: the operator's policy does not allow it",
+    "not-found": "cannot run `id`: not found",
+    "timed-out": "cannot run `id`: timed out",
+    invalid: "cannot run `id`: invalid request",
+    io: "cannot run `id`: the host could not do it",
   };
   for (const [kind, message] of Object.entries(reasons)) {
     const host = new Host();
@@ -92,11 +92,27 @@ test("why a command did not run, or was killed", () => {
   for (const limit of ["children", "rate", "total-output"]) {
     const host = new Host();
     host.command(["id"], { error: limit });
-    host.run(() => assert.doesNotMatch(thrown(PortcullisError, "limit", () => spawn("id")).message, /asked too often/));
+    host.run(() =>
+      assert.doesNotMatch(thrown(PortcullisError, "limit", () => spawn("id")).message, /of the plugin is reached/),
+    );
   }
   const host = new Host();
   host.command(["eat"], { killed: "memory" });
   host.run(() => assert.match(thrown(CommandError, "limit", () => spawnSync("eat")).message, /needed more memory/));
+});
+
+test("what may be a secret is not said", () => {
+  const host = new Host();
+  for (const [file, ...args] of [
+    ["mysql", "-psecret"],
+    ["curl", "https://me:secret@a.example"],
+    ["git", "push", "secret"],
+  ]) {
+    host.command([file, ...args], { error: "denied" });
+    host.run(() =>
+      assert.doesNotMatch(thrown(PortcullisError, "denied", () => spawnSync(file, args)).message, /secret/),
+    );
+  }
 });
 
 test("what was not scripted fails the test", () => {

@@ -43,12 +43,15 @@ test("what is refused is of a kind and says what was asked", () => {
   const host = new Host({ files: { "sub/a.txt": "" } });
   host.refuse("fs", "denied", "/etc/passwd");
   const cases = {
-    denied: ["cannot read `/etc/passwd`: it was not granted", () => fs.readFileSync("/etc/passwd")],
-    "not-found": ["cannot read `b`: it is not there", () => fs.readFileSync("b")],
-    exists: ["cannot make the directory `sub`: it is there already", () => fs.mkdirSync("sub")],
-    "not-a-directory": ["cannot list `sub/a.txt`: it is no directory", () => fs.readdirSync("sub/a.txt")],
-    "not-a-file": ["cannot read `sub`: it is no regular file", () => fs.readFileSync("sub")],
-    "not-empty": ["cannot remove `sub`: the directory is not empty", () => fs.rmSync("sub")],
+    denied: [
+      "cannot read `/etc/passwd`: denied: the operator's policy does not allow it",
+      () => fs.readFileSync("/etc/passwd"),
+    ],
+    "not-found": ["cannot read `b`: not found", () => fs.readFileSync("b")],
+    exists: ["cannot make the directory `sub`: already exists", () => fs.mkdirSync("sub")],
+    "not-a-directory": ["cannot list `sub/a.txt`: not a directory", () => fs.readdirSync("sub/a.txt")],
+    "not-a-file": ["cannot read `sub`: not a regular file", () => fs.readFileSync("sub")],
+    "not-empty": ["cannot remove `sub`: directory not empty", () => fs.rmSync("sub")],
   };
   host.run(() => {
     for (const [kind, [message, work]] of Object.entries(cases)) {
@@ -72,7 +75,7 @@ test("requests", () => {
     assert.deepEqual(host.requests[0].headers, [["accept", "*/*"]]);
     const missing = fetchSync("https://a.example/", { method: "post", body: "quiet" });
     assert.deepEqual([missing.status, missing.ok, missing.text()], [404, false, "QUIET"]);
-    const message = "cannot GET `https://b.example/`: it was not granted";
+    const message = "cannot GET `https://b.example/`: denied: the operator's policy does not allow it";
     assert.throws(() => fetchSync("https://b.example/?token=secret"), refused("denied", message));
     assert.throws(() => fetchSync("https://c.example/"), /no response was scripted/);
   });
@@ -99,7 +102,7 @@ test("state", () => {
     many.forEach((key) => kv.set(key, key));
     assert.deepEqual([...kv.keys("k")], many);
     host.refuse("kv", "full");
-    assert.throws(() => kv.set("a", "1"), refused("full", "cannot set the key `a`: there is no room for more"));
+    assert.throws(() => kv.set("a", "1"), refused("full", "cannot set the key `a`: no room left"));
   });
 });
 

@@ -74,10 +74,14 @@ class Run(unittest.TestCase):
 
     def test_why_a_command_did_not_run(self) -> None:
         cases = {
-            "denied": (portcullis.Denied, PermissionError, "cannot run `id -u`: it was not granted"),
-            "not-found": (portcullis.NotFound, FileNotFoundError, "cannot run `id -u`: it is not there"),
-            "invalid": (portcullis.Invalid, ValueError, "cannot run `id -u`: it has no meaning for the host"),
-            "io": (portcullis.HostError, OSError, "cannot run `id -u`: the host could not do it"),
+            "denied": (
+                portcullis.Denied,
+                PermissionError,
+                "cannot run `id`: denied: the operator's policy does not allow it",
+            ),
+            "not-found": (portcullis.NotFound, FileNotFoundError, "cannot run `id`: not found"),
+            "invalid": (portcullis.Invalid, ValueError, "cannot run `id`: invalid request"),
+            "io": (portcullis.HostError, OSError, "cannot run `id`: the host could not do it"),
             "children": (portcullis.LimitReached, portcullis.Error, "as many commands are running as may"),
             "rate": (portcullis.LimitReached, portcullis.Error, "too many commands were started"),
             "total-output": (portcullis.LimitReached, portcullis.Error, "have written all they may"),
@@ -89,6 +93,14 @@ class Run(unittest.TestCase):
                     portcullis.run(["id", "-u"])
                 self.assertIsInstance(caught.exception, theirs)
                 self.assertIn(text, str(caught.exception))
+
+    def test_what_may_be_a_secret_is_not_said(self) -> None:
+        with Host() as host:
+            for args in (["mysql", "-psecret"], ["curl", "https://me:secret@a.example"], ["git", "push", "secret"]):
+                host.command(*args, error="denied")
+                with self.assertRaises(portcullis.Denied) as caught:
+                    portcullis.run(args)
+                self.assertNotIn("secret", str(caught.exception))
 
     def test_a_command_that_the_host_killed_is_an_error(self) -> None:
         for reason, text in (("memory", "needed more memory"), ("output", "far more than is kept")):
@@ -191,7 +203,9 @@ class Beside(unittest.TestCase):
     def test_one_that_may_not_start(self) -> None:
         with Host() as host:
             host.command("id", error="denied")
-            with self.assertRaisesRegex(PermissionError, "cannot start `id`: it was not granted"):
+            with self.assertRaisesRegex(
+                PermissionError, "cannot start `id`: denied: the operator's policy does not allow it"
+            ):
                 portcullis.Popen(["id"])
 
 

@@ -30,12 +30,15 @@ class Files(unittest.TestCase):
         with Host(files={"sub/a.txt": ""}) as host:
             host.refuse("fs", "denied", "/etc/passwd")
             cases: dict[tuple[type[Exception], str], Callable[[], object]] = {
-                (PermissionError, "cannot read `/etc/passwd`: it was not granted"): lambda: fs.read_text("/etc/passwd"),
-                (FileNotFoundError, "cannot read `b`: it is not there"): lambda: fs.read_text("b"),
-                (FileExistsError, "cannot make the directory `sub`: it is there already"): lambda: fs.mkdir("sub"),
-                (NotADirectoryError, "cannot list `sub/a.txt`: it is no directory"): lambda: fs.iterdir("sub/a.txt"),
-                (portcullis.NotAFile, "cannot read `sub`: it is no regular file"): lambda: fs.read_bytes("sub"),
-                (portcullis.NotEmpty, "cannot remove `sub`: the directory is not empty"): lambda: fs.remove("sub"),
+                (
+                    PermissionError,
+                    "cannot read `/etc/passwd`: denied: the operator's policy does not allow it",
+                ): lambda: fs.read_text("/etc/passwd"),
+                (FileNotFoundError, "cannot read `b`: not found"): lambda: fs.read_text("b"),
+                (FileExistsError, "cannot make the directory `sub`: already exists"): lambda: fs.mkdir("sub"),
+                (NotADirectoryError, "cannot list `sub/a.txt`: not a directory"): lambda: fs.iterdir("sub/a.txt"),
+                (portcullis.NotAFile, "cannot read `sub`: not a regular file"): lambda: fs.read_bytes("sub"),
+                (portcullis.NotEmpty, "cannot remove `sub`: directory not empty"): lambda: fs.remove("sub"),
             }
             for (expected, text), action in cases.items():
                 with self.subTest(text), self.assertRaises(expected) as caught:
@@ -61,7 +64,10 @@ class Requests(unittest.TestCase):
             self.assertEqual((response.status, response.ok, response.text), (404, False, "QUIET"))
             with self.assertRaises(portcullis.Denied) as caught:
                 http.get("https://b.example/?token=secret")
-            self.assertEqual(str(caught.exception), "cannot GET `https://b.example/`: it was not granted")
+            self.assertEqual(
+                str(caught.exception),
+                "cannot GET `https://b.example/`: denied: the operator's policy does not allow it",
+            )
 
     def test_headers_of_one_name(self) -> None:
         headers = http.Headers([("A", "1"), ("a", "2"), ("b", "3")])
@@ -73,7 +79,7 @@ class Everything(unittest.TestCase):
         with Host(variables={"A": "1"}) as host:
             self.assertEqual((env.get("A"), env.get("B"), env.get("B", "2")), ("1", None, "2"))
             host.refuse("env", "limit")
-            with self.assertRaisesRegex(portcullis.LimitReached, "the variable `A`: the plugin asked too often"):
+            with self.assertRaisesRegex(portcullis.LimitReached, "the variable `A`: a limit of the plugin"):
                 env.get("A")
 
     def test_state(self) -> None:
@@ -88,7 +94,7 @@ class Everything(unittest.TestCase):
             host.kv = {f"k{number:04}": b"" for number in range(2500)} | {"other": b""}
             self.assertEqual(list(kv.keys("k")), sorted(host.kv)[:2500])
             host.refuse("kv", "full")
-            with self.assertRaisesRegex(portcullis.Full, "cannot set the key `a`: there is no room for more"):
+            with self.assertRaisesRegex(portcullis.Full, "cannot set the key `a`: no room left"):
                 kv.set("a", b"1")
 
     def test_log(self) -> None:

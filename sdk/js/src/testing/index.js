@@ -4,8 +4,8 @@
 //     host.command(["git", "status", "--short"], { stdout: " M app.js\n" });
 //     assert.equal(host.run(() => run([])), " M app.js\n");
 //
-// What was not scripted is what it is on a host that granted everything: a file that is missing, a variable that is not set, a question
-// nobody answers. A command or request that was not scripted fails the test.
+// What was not scripted is what it is on a host that granted everything: a file that is missing, a variable that is
+// not set, a question nobody answers. A command or request that was not scripted fails the test.
 
 import { bytesOf } from "../utf8.js";
 import { signals } from "../signals.js";
@@ -51,9 +51,9 @@ export class Host {
   }
 
   /**
-   * Scripts a command; of several for one the last counts. `stdout` may be a function of the bytes that it is given to read; `delay` is
-   * in milliseconds, which pass at once; `error` is the kind of error for which it never runs, such as `denied`; `killed` the
-   * host's reason to end it, such as `memory`.
+   * Scripts a command; of several for one the last counts. `stdout` may be a function of the bytes that it is given
+   * to read; `delay` is in milliseconds, which pass at once; `error` is the kind of error for which it never runs,
+   * such as `denied`; `killed` the host's reason to end it, such as `memory`.
    */
   command(args, { stdout = "", stderr = "", status = 0, signal, delay = 0, error, killed } = {}) {
     this.#scripts.unshift({ pattern: args, stdout, stderr, status, signal, delay, error, killed });

@@ -9,8 +9,8 @@ def main(args: list[str]) -> str:
     return portcullis.run(["git", "status", "--short"], check=True, text=True).stdout
 ```
 
-Commands are here, in the form of `subprocess`. Everything else has a module named as the capability that it needs: `fs`, `http`,
-`env`, `kv`, `log` and `prompt`. `portcullis.testing` plays the host for tests.
+Commands are here, in the form of `subprocess`. Everything else has a module named as the capability that it needs:
+`fs`, `http`, `env`, `kv`, `log` and `prompt`. `portcullis.testing` plays the host for tests.
 """
 
 from typing import TYPE_CHECKING, Any

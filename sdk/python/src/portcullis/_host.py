@@ -1,7 +1,7 @@
 """Where the host is: the only module that knows whether it runs in a component.
 
-There, an interface of the host is a module that `componentize-py` makes of the plugin's world. Anywhere else it is one of
-`portcullis.testing`, which has the same names and answers by a script.
+There, an interface of the host is a module that `componentize-py` makes of the plugin's world. Anywhere else it is
+one of `portcullis.testing`, which has the same names and answers by a script.
 """
 
 import importlib

@@ -12,8 +12,8 @@ Main = TypeVar("Main", bound=Callable[[list[str]], str | None])
 def plugin(main: Main) -> Main:
     """Makes a function of the plugin's arguments its work: what it returns is what `portcullis run` prints.
 
-    `Failure`, and an `Error` that nobody caught, is the plugin's error, with exit code 1. Any other exception is a crash with
-    its traceback. The function itself stays what it is, to be called by tests.
+    `Failure`, and an `Error` that nobody caught, is the plugin's error, with exit code 1. Any other exception is a
+    crash with its traceback. The function itself stays what it is, to be called by tests.
     """
     if IS_COMPONENT:
         # The name that `componentize-py` looks for in the plugin's module.

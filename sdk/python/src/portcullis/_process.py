@@ -1,10 +1,11 @@
 """Commands, in the form of `subprocess`.
 
-What differs is what the host does: a command is never a line for a shell, its output is always captured by `run`, and it gets
-none of the plugin's environment unless `inherit_env` and the policy say so.
+What differs is what the host does: a command is never a line for a shell, its output is always captured by `run`, and
+it gets none of the plugin's environment unless `inherit_env` and the policy say so.
 """
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ Args: TypeAlias = Sequence[str | os.PathLike[str]]
 Path: TypeAlias = str | os.PathLike[str]
 
 _SIGKILL = 9
+_WORD = re.compile("[a-z][a-z-]*")
 
 
 class CompletedProcess(subprocess.CompletedProcess[AnyStr]):
@@ -136,8 +138,8 @@ def run(
 ) -> CompletedProcess[Any]:
     """Runs a command and waits for it and for every process it started; `subprocess.run` with its output captured.
 
-    Raises `TimeoutExpired` with what it wrote until then, `CalledProcessError` if it is to be checked, `LimitReached` if the
-    host killed it for what it wrote or needed, and `Denied`, `NotFound` and their like if it never ran.
+    Raises `TimeoutExpired` with what it wrote until then, `CalledProcessError` if it is to be checked, `LimitReached`
+    if the host killed it for what it wrote or needed, and `Denied`, `NotFound` and their like if it never ran.
     """
     argv = _argv(args)
     decode = _Decoder(encoding, errors) if text or encoding or errors else None
@@ -160,13 +162,13 @@ def run(
 
 
 class Popen(Generic[AnyStr]):
-    """A command that runs beside the plugin; `subprocess.Popen` with pipes for its output unless something else is said.
+    """A command that runs beside the plugin; `subprocess.Popen` whose outputs are pipes unless something else is said.
 
-    `stdin` is `DEVNULL` or `PIPE`; `stdout` also `None`, the plugin's own, which policy has to allow; `stderr` also `STDOUT`. What is
-    written to `stdin` is sent at once, and `for line in process.stdout` has each line as it comes.
+    `stdin` is `DEVNULL` or `PIPE`; `stdout` also `None`, the plugin's own, which policy has to allow; `stderr` also
+    `STDOUT`. What is written to `stdin` is sent at once, and `for line in process.stdout` has each line as it comes.
 
-    `timeout` is the command's own time. It is killed at its end, at the end of the `with` block if an exception leaves it, with its
-    last reference, and with the plugin.
+    `timeout` is the command's own time. It is killed at its end, at the end of the `with` block if an exception
+    leaves it, with its last reference, and with the plugin.
     """
 
     args: list[str]
@@ -396,8 +398,8 @@ def _request(
 
 
 def _shown(argv: Sequence[str]) -> str:
-    """The program and its first argument: enough to know which, and no secret of a long line."""
-    return f"`{' '.join(argv[:2])}`"
+    """The program with its sub-command, if what follows it is a word, and nothing that may be a secret."""
+    return f"`{' '.join(argv[: 2 if _WORD.fullmatch(argv[1] if argv[1:] else '') else 1])}`"
 
 
 def _returncode(end: Any) -> int:

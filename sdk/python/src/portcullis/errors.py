@@ -1,7 +1,7 @@
 """What the host answers instead of what was asked for.
 
-Each kind is a class of its own, and a subclass of what Python raises in the same case: a file that is missing is a `NotFound`
-and a `FileNotFoundError`.
+Each kind is a class of its own, and a subclass of what Python raises in the same case: a file that is missing is a
+`NotFound` and a `FileNotFoundError`.
 """
 
 from enum import Enum
@@ -121,20 +121,20 @@ _CLASSES: dict[str, type[Error]] = {
 }
 
 _REASONS = {
-    "denied": "it was not granted",
-    "not-found": "it is not there",
-    "timed-out": "its time was over",
-    "exists": "it is there already",
-    "not-empty": "the directory is not empty",
-    "not-a-file": "it is no regular file",
-    "not-a-directory": "it is no directory",
-    "too-large": "it is larger than policy allows",
-    "full": "there is no room for more",
-    "limit": "the plugin asked too often, or for too much in all",
+    "denied": "denied: the operator's policy does not allow it",
+    "not-found": "not found",
+    "timed-out": "timed out",
+    "exists": "already exists",
+    "not-empty": "directory not empty",
+    "not-a-file": "not a regular file",
+    "not-a-directory": "not a directory",
+    "too-large": "too large",
+    "full": "no room left",
+    "limit": "a limit of the plugin is reached",
     "children": "as many commands are running as may run at once",
     "rate": "too many commands were started within a minute",
     "total-output": "the plugin's commands have written all they may",
-    "invalid": "it has no meaning for the host",
+    "invalid": "invalid request",
     "nobody": "nobody answered, and there is no default",
     "io": "the host could not do it",
 }

@@ -8,8 +8,8 @@ with portcullis.testing.Host() as host:
 assert host.calls[0].args == ["git", "status", "--short"]
 ```
 
-What was not scripted is what it is on a host that granted everything: a file that is missing, a variable that is not set, a
-question nobody answers. A command or request that was not scripted fails the test.
+What was not scripted is what it is on a host that granted everything: a file that is missing, a variable that is not
+set, a question nobody answers. A command or request that was not scripted fails the test.
 """
 
 import posixpath
@@ -104,11 +104,12 @@ class Host:
         error: str | None = None,
         killed: str | None = None,
     ) -> None:
-        """Scripts a command: `ANY` stands for one argument, `...` at the end for all further ones. Of several the last counts.
+        """Scripts a command; of several for one the last counts.
 
-        `stdout` may be a function of what it is given to read. A `returncode` below 0 is a signal. It takes `delay` seconds, which
-        pass at once; `error` is the kind of error for which it never runs, such as `"denied"`; `killed` the host's reason to
-        end it, such as `"memory"`.
+        `ANY` stands for one argument, `...` at the end for all further ones.
+        `stdout` may be a function of what it is given to read. A `returncode` below 0 is a signal. It takes `delay`
+        seconds, which pass at once; `error` is the kind of error for which it never runs, such as `"denied"`;
+        `killed` the host's reason to end it, such as `"memory"`.
         """
         self._scripts.insert(0, Script(args, stdout, stderr, returncode, delay, error, killed))
 
@@ -131,7 +132,10 @@ class Host:
         self._responses[(method, url)] = response
 
     def refuse(self, interface: str, kind: str, what: str | None = None) -> None:
-        """Has an interface (`"fs"`) refuse with a kind of error (`"denied"`): all calls, or those about one path, URL, key or id."""
+        """Has an interface (`"fs"`) refuse with a kind of error (`"denied"`).
+
+        It refuses all calls, or those about one path, URL, key or id.
+        """
         self._refusals[(interface, what)] = kind
 
     def __enter__(self) -> Self:
