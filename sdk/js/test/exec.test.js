@@ -170,6 +170,17 @@ test("one that is killed ends by that signal, and its time is the host's to keep
   });
 });
 
+test("one that is disposed of is killed", () => {
+  const host = new Host();
+  host.command(["sleep", "30"], { delay: 30_000 });
+  host.run(() => {
+    const child = spawn("sleep", ["30"]);
+    child[Symbol.dispose]();
+    assert.deepEqual(child.poll(), { status: null, signal: "SIGKILL" });
+    child[Symbol.dispose]();
+  });
+});
+
 test("where outputs go", () => {
   const host = new Host();
   host.command(["both"], { stdout: "out", stderr: "err" });
