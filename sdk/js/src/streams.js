@@ -45,8 +45,8 @@ export class Output {
     for (let chunk; (chunk = this.#take() ?? this.#read());) {
       const end = chunk.indexOf(NEWLINE);
       if (end >= 0) {
-        this.#rest = chunk.slice(end + 1);
-        parts.push(chunk.slice(0, end));
+        this.#rest = chunk.subarray(end + 1);
+        parts.push(chunk.subarray(0, end));
         return decode(joined(parts));
       }
       parts.push(chunk);
@@ -75,7 +75,7 @@ export class Output {
       try {
         const chunk = this.#stream.blockingRead(READ);
         if (chunk.length > 0) {
-          return Uint8Array.from(chunk);
+          return chunk;
         }
       } catch (error) {
         this.#ended = true;

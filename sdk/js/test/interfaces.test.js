@@ -188,6 +188,13 @@ test("UTF-8 is what the encoders of the platform say", () => {
     );
     assert.deepEqual(utf8.encode(text), encoder.encode(text), JSON.stringify(text));
   }
+  // Longer than what is decoded at once.
+  for (let round = 0; round < 50; round++) {
+    const bytes = Uint8Array.from({ length: 20_000 }, () => starts[random(starts.length)]);
+    assert.equal(utf8.decode(bytes), decoder.decode(bytes));
+    const text = "é€😀".repeat(7000).slice(round);
+    assert.equal(utf8.decode(encoder.encode(text)), text.toWellFormed());
+  }
   const long = "é€😀a".repeat(5000);
   assert.equal(utf8.decode(utf8.encode(long)), long);
 });
