@@ -8,6 +8,8 @@ import { utf8 } from "@portcullis/sdk";
 import { Host } from "@portcullis/sdk/testing";
 
 const BOOK = new URL("../../../docs/javascript.md", import.meta.url);
+/** What `portcullis new` begins with. */
+const NEW = new URL("../../../crates/portcullis-cli/src/kit/new/javascript/plugin.js", import.meta.url);
 const skip = existsSync(BOOK) ? false : "the book is not beside the package";
 const pieces = skip ? [] : [...readFileSync(BOOK, "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map(([, piece]) => piece);
 
@@ -55,6 +57,7 @@ test("commands, files and everything else", { skip }, async () => {
 
 test("the first plugin passes its tests", { skip }, async (context) => {
   const tests = pieces.at(-1);
+  assert.equal(pieces[0], readFileSync(NEW, "utf8"));
   await load("plugin.js", pieces[0]);
   // Its tests are told to be within this one.
   await load(

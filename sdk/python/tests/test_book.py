@@ -8,7 +8,10 @@ from typing import Any
 
 from portcullis.testing import Host
 
-BOOK = Path(__file__).parents[3] / "docs/python.md"
+ROOT = Path(__file__).parents[3]
+BOOK = ROOT / "docs/python.md"
+#: What `portcullis new` begins with.
+NEW = ROOT / "crates/portcullis-cli/src/kit/new/python/plugin.py"
 
 
 @unittest.skipUnless(BOOK.is_file(), "the book is not beside the package")
@@ -18,6 +21,7 @@ class Book(unittest.TestCase):
         self.addCleanup(root.setLevel, root.level)
         self.addCleanup(root.handlers.clear)
         pieces = re.findall(r"^```python\n(.*?)^```$", BOOK.read_text(), re.DOTALL | re.MULTILINE)
+        self.assertEqual(pieces[0], NEW.read_text())
         names: dict[str, Any] = {"__name__": "book"}
         host = Host(
             files={"notes/a.txt": "abc", "settings.toml": "x = 1"}, variables={"LANG": "eo"}, answers={"remove": True}
