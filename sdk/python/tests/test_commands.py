@@ -2,6 +2,7 @@
 
 import subprocess
 import unittest
+from pathlib import Path
 
 import portcullis
 from portcullis import DEVNULL, PIPE, STDOUT
@@ -149,6 +150,22 @@ class Beside(unittest.TestCase):
             process = portcullis.Popen(["cat"], stdin=PIPE)
             self.assertEqual(process.communicate(b"x" * 200_000), (b"x" * 200_000, b"aside"))
             self.assertEqual(process.returncode, 0)
+
+    def test_communicate_leaves_alone_what_was_closed(self) -> None:
+        with Host() as host:
+            host.command("cat", stdout=lambda given: given, stderr="aside")
+            process = portcullis.Popen(["cat"], stdin=PIPE, text=True)
+            assert process.stdin and process.stderr
+            process.stdin.write("in")
+            process.stdin.close()
+            process.stderr.close()
+            self.assertEqual(process.communicate(), ("in", ""))
+
+    def test_arguments_may_be_paths(self) -> None:
+        with Host() as host:
+            host.command("cat", "a/b")
+            portcullis.run(["cat", Path("a") / "b"], cwd=Path("c"))
+        self.assertEqual(host.calls[0].cwd, "c")
 
     def test_where_outputs_go(self) -> None:
         with Host() as host:

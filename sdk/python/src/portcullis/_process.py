@@ -300,9 +300,9 @@ class Popen(Generic[AnyStr]):
         codec = self._decode.codec if self._decode else ("utf-8", "strict")
         pending = memoryview(input.encode(*codec) if isinstance(input, str) else input or b"")
         read = [bytearray(), bytearray()]
-        writer = self._writer
+        writer = self._writer if self._writer and not self._writer.closed else None
         readers: list[tuple[Reader, bytearray]] = [
-            (reader, data) for reader, data in zip(self._readers, read) if reader
+            (reader, data) for reader, data in zip(self._readers, read) if reader and not reader.closed
         ]
         while writer or readers:
             moved = False
@@ -381,7 +381,7 @@ def _argv(args: Args) -> list[str]:
         raise TypeError(f"a command is a list of its program and arguments, never a line for a shell: {args!r}")
     if not args:
         raise ValueError("a command has a program")
-    return [os.fspath(argument) for argument in args]
+    return [os.fsdecode(argument) for argument in args]
 
 
 def _request(
