@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Full,
     /// Nobody answered, and there is no default.
     Nobody,
+    /// This host has no such thing: one of fledge, which has less.
+    Unsupported,
     /// A command ran and did not succeed; the error has its [`output`](Error::output).
     Failed,
     /// Something that the plugin itself says.
@@ -133,6 +135,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "too large",
             Self::Full => "no room left",
             Self::Nobody => "nobody answered, and there is no default",
+            Self::Unsupported => "this host has no such thing",
             Self::Failed => "failed",
             Self::Other => "something else",
         })
@@ -155,6 +158,7 @@ impl From<ErrorKind> for io::ErrorKind {
             ErrorKind::NotADirectory => Self::NotADirectory,
             ErrorKind::TooLarge => Self::FileTooLarge,
             ErrorKind::Full => Self::StorageFull,
+            ErrorKind::Unsupported => Self::Unsupported,
             ErrorKind::Io | ErrorKind::Nobody | ErrorKind::Failed | ErrorKind::Other => Self::Other,
         }
     }
