@@ -164,6 +164,27 @@ impl From<ErrorKind> for io::ErrorKind {
     }
 }
 
+impl From<io::ErrorKind> for ErrorKind {
+    /// The kind that means the same, or [`Io`](Self::Io).
+    fn from(kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied,
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::ResourceBusy => Self::Limit,
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Self::Invalid,
+            io::ErrorKind::AlreadyExists => Self::AlreadyExists,
+            io::ErrorKind::DirectoryNotEmpty => Self::NotEmpty,
+            io::ErrorKind::IsADirectory => Self::NotAFile,
+            io::ErrorKind::NotADirectory => Self::NotADirectory,
+            io::ErrorKind::FileTooLarge => Self::TooLarge,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::Unsupported => Self::Unsupported,
+            _ => Self::Io,
+        }
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         Self::new(error.kind().into(), error)
@@ -173,13 +194,7 @@ impl From<Error> for io::Error {
 impl From<io::Error> for Error {
     /// The error that it was made of, if it was one of these.
     fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-            io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::TimedOut => ErrorKind::TimedOut,
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => ErrorKind::Invalid,
-            _ => ErrorKind::Io,
-        };
+        let kind = error.kind().into();
         error
             .downcast()
             .unwrap_or_else(|error| Self::new(kind, error.to_string()))

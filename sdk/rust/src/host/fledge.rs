@@ -241,19 +241,10 @@ fn place(path: &str) -> std::path::PathBuf {
 }
 
 fn done<T>(result: io::Result<T>) -> Result<T, ErrorKind> {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ErrorKind::NotFound,
-        io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
-        io::ErrorKind::DirectoryNotEmpty => ErrorKind::NotEmpty,
-        io::ErrorKind::NotADirectory => ErrorKind::NotADirectory,
-        io::ErrorKind::IsADirectory => ErrorKind::NotAFile,
-        io::ErrorKind::FileTooLarge => ErrorKind::TooLarge,
-        io::ErrorKind::QuotaExceeded | io::ErrorKind::StorageFull => ErrorKind::Full,
-        io::ErrorKind::InvalidInput => ErrorKind::Invalid,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+    result.map_err(|error| match error.raw_os_error() {
         // A directory that was not granted is none that preview 1 knows of.
-        _ if matches!(error.raw_os_error(), None | Some(NOT_CAPABLE)) => ErrorKind::Denied,
-        _ => ErrorKind::Io,
+        None | Some(NOT_CAPABLE) => ErrorKind::Denied,
+        Some(_) => error.kind().into(),
     })
 }
 
