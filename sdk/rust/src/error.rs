@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Full,
     /// Nobody answered, and there is no default.
     Nobody,
+    /// This host has no such thing: one of fledge, which has less.
+    Unsupported,
     /// A command ran and did not succeed; the error has its [`output`](Error::output).
     Failed,
     /// Something that the plugin itself says.
@@ -133,6 +135,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "too large",
             Self::Full => "no room left",
             Self::Nobody => "nobody answered, and there is no default",
+            Self::Unsupported => "this host has no such thing",
             Self::Failed => "failed",
             Self::Other => "something else",
         })
@@ -155,7 +158,29 @@ impl From<ErrorKind> for io::ErrorKind {
             ErrorKind::NotADirectory => Self::NotADirectory,
             ErrorKind::TooLarge => Self::FileTooLarge,
             ErrorKind::Full => Self::StorageFull,
+            ErrorKind::Unsupported => Self::Unsupported,
             ErrorKind::Io | ErrorKind::Nobody | ErrorKind::Failed | ErrorKind::Other => Self::Other,
+        }
+    }
+}
+
+impl From<io::ErrorKind> for ErrorKind {
+    /// The kind that means the same, or [`Io`](Self::Io).
+    fn from(kind: io::ErrorKind) -> Self {
+        match kind {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied,
+            io::ErrorKind::NotFound => Self::NotFound,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            io::ErrorKind::ResourceBusy => Self::Limit,
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Self::Invalid,
+            io::ErrorKind::AlreadyExists => Self::AlreadyExists,
+            io::ErrorKind::DirectoryNotEmpty => Self::NotEmpty,
+            io::ErrorKind::IsADirectory => Self::NotAFile,
+            io::ErrorKind::NotADirectory => Self::NotADirectory,
+            io::ErrorKind::FileTooLarge => Self::TooLarge,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::Unsupported => Self::Unsupported,
+            _ => Self::Io,
         }
     }
 }
@@ -169,13 +194,7 @@ impl From<Error> for io::Error {
 impl From<io::Error> for Error {
     /// The error that it was made of, if it was one of these.
     fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-            io::ErrorKind::NotFound => ErrorKind::NotFound,
-            io::ErrorKind::TimedOut => ErrorKind::TimedOut,
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => ErrorKind::Invalid,
-            _ => ErrorKind::Io,
-        };
+        let kind = error.kind().into();
         error
             .downcast()
             .unwrap_or_else(|error| Self::new(kind, error.to_string()))

@@ -16,8 +16,9 @@
 //! # Ok::<_, portcullis::Error>(())
 //! ```
 //!
-//! Grant: `kv`. Errors of every function: [`Denied`](crate::ErrorKind::Denied), [`TooLarge`](crate::ErrorKind::TooLarge) for a key of more than 256
-//! bytes or a value that is longer than may be kept, [`Full`](crate::ErrorKind::Full), [`Limit`](crate::ErrorKind::Limit), [`Io`](crate::ErrorKind::Io).
+//! Grant: `kv`. Errors of every function: [`Denied`](crate::ErrorKind::Denied), [`TooLarge`](crate::ErrorKind::TooLarge) for a
+//! key of more than 256 bytes or a value that is longer than may be kept, [`Full`](crate::ErrorKind::Full),
+//! [`Limit`](crate::ErrorKind::Limit), [`Io`](crate::ErrorKind::Io).
 
 use crate::{Error, Result, host};
 

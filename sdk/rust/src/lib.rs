@@ -43,13 +43,15 @@
 //! `wasm32-wasip2` is the one to use: cargo itself makes the component, and `std` has the granted files, clocks, random numbers and a
 //! standard error. `wasm32-unknown-unknown` makes smaller plugins without WASI, which `wasm-tools component new` makes components
 //! of; files and clocks of `std` are not there, and the message of a panic reaches the operator all the same, since this crate passes it on.
-//! A native build is for tests.
+//! A native build is for tests. With the feature `fledge`, `wasm32-wasip1` makes a plugin for hosts of fledge of the same source.
 
 mod error;
 mod host;
 mod returned;
 
 pub mod env;
+#[cfg(feature = "fledge")]
+pub mod fledge;
 pub mod fs;
 pub mod http;
 pub mod kv;

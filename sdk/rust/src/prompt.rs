@@ -17,8 +17,8 @@
 //! # Ok::<_, portcullis::Error>(())
 //! ```
 //!
-//! Grant: none. Errors of every function: [`Nobody`](crate::ErrorKind::Nobody) without an answer and a default, [`Invalid`](crate::ErrorKind::Invalid)
-//! for a question without a meaning, [`Limit`](crate::ErrorKind::Limit), [`Io`](crate::ErrorKind::Io).
+//! Grant: none. Errors of every function: [`Nobody`](ErrorKind::Nobody) without an answer and a default,
+//! [`Invalid`](ErrorKind::Invalid) for a question without a meaning, [`Limit`](ErrorKind::Limit), [`Io`](ErrorKind::Io).
 
 use crate::{Error, ErrorKind, Result, host};
 

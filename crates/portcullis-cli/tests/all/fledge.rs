@@ -143,6 +143,85 @@ fn questions_are_answered_by_the_flag_or_their_default() {
     assert_eq!(code, 125, "{stderr}");
 }
 
+/// The same words of the Rust SDK as in a component, as far as fledge has them.
+#[test]
+fn a_plugin_of_the_rust_sdk_has_what_fledge_has() {
+    let Some(guest) = interpreted("fledge-sdk") else {
+        return skip("guest `fledge-sdk` is not built");
+    };
+    let capabilities =
+        "exec = true\nstore = true\nmetadata = true\nfilesystem = \"project\"\nresponses = true";
+    let policy = "kv = true\nmetadata = [\"git_tags\", \"env\"]\nenv = [\"LANG\"]\n\
+        exec.allow = [\"printf\", \"cat\", \"sleep\", \"no-such-program\"]\nfs = { read = [\"${project}\"] }\n";
+    let context = context(&fs::read(guest).unwrap(), capabilities, policy).env("LANG", "C");
+    context.write("note", "hello");
+    let answers = [
+        "--answer",
+        "name=Ada",
+        "--answer",
+        "sure=yes",
+        "--answer",
+        "colour=green",
+    ];
+    let cases: [(&[&str], i32, &str, &str); 15] = [
+        (
+            &["run", "printf", "[%s]", "a b", "it's", "$x", "*"],
+            0,
+            "[a b][it's][$x][*]\n",
+            "",
+        ),
+        (
+            &["run", "cat", "none"],
+            1,
+            "",
+            "[tool] error: `cat` failed: exit status 1: cat: none: ",
+        ),
+        (
+            &["run", "id"],
+            1,
+            "",
+            "[tool] error: cannot run `id`: denied: ",
+        ),
+        (
+            &["run", "no-such-program"],
+            1,
+            "",
+            "cannot run `no-such-program`: not found\n",
+        ),
+        (&["late"], 0, "its time was over\n", ""),
+        (&["spawn", "cat"], 0, "Err(Unsupported)\n", ""),
+        (&["keep", "1"], 0, "None\n", ""),
+        (&["keep", "2"], 0, "Some(\"1\")\n", ""),
+        (&["facts"], 0, "null\n", ""),
+        (&["variable", "LANG"], 0, "Some(\"C\")\n", ""),
+        (&["variable", "HOME"], 0, "None\n", ""),
+        (&["read", "note"], 0, "hello note policy.toml tool\n", ""),
+        (
+            &["kinds"],
+            0,
+            "Err(NotFound) Err(Denied) Err(Unsupported)\n",
+            "",
+        ),
+        (&["ask"], 0, "Ada true 1 [2, 0]\n", ""),
+        (&["log"], 0, "", "[tool] info: it begins\n"),
+    ];
+    for (words, code, stdout, stderr) in cases {
+        let ended = run(&context, &[&answers[..], &["tool", "--"], words].concat());
+        assert!(ended.2.contains(stderr), "{words:?}: {}", ended.2);
+        assert_eq!(
+            (ended.0, ended.1.as_str()),
+            (code, stdout),
+            "{words:?}: {}",
+            ended.2
+        );
+    }
+    let (code, _, stderr) = run(&context, &["tool", "--", "panic"]);
+    assert!(
+        code == 125 && stderr.contains("[tool] error: panicked at "),
+        "{stderr}"
+    );
+}
+
 #[test]
 fn what_it_asks_for_in_vain_is_told_with_the_commands_that_grant_it() {
     let (code, _, stderr) = run(

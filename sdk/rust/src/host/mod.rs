@@ -1,14 +1,20 @@
-//! The seam: what this crate asks of a host. A plugin asks the one that runs it; a native build, which has none, the one that a
-//! test has scripted. Both have the same functions, and all that is above them is the same code.
+//! The seam: what this crate asks of a host. A plugin asks the one that runs it, by the interfaces of `portcullis:cli` or by the
+//! functions of fledge; a native build, which has none, the one that a test has scripted. All have the same functions, and what is
+//! above them is the same code.
 
 use std::time::Duration;
 
 use crate::process::ExitStatus;
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "fledge")))]
 mod wit;
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "fledge")))]
 pub use wit::*;
+
+#[cfg(all(target_family = "wasm", feature = "fledge"))]
+mod fledge;
+#[cfg(all(target_family = "wasm", feature = "fledge"))]
+pub use fledge::*;
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) mod scripted;
@@ -38,6 +44,10 @@ pub(crate) enum Sink {
 
 /// Where the streams of a child lead.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    all(target_family = "wasm", feature = "fledge"),
+    allow(dead_code, reason = "fledge has no children")
+)]
 pub(crate) struct Sinks {
     /// Whether it is a pipe, or nothing.
     pub(crate) stdin: bool,

@@ -191,6 +191,22 @@ fn place(options: &[String], answer: &str) -> Option<u32> {
     u32::try_from(place).ok()
 }
 
+#[cfg(feature = "fledge")]
+#[expect(clippy::unnecessary_wraps, reason = "a real host may refuse")]
+pub(crate) fn metadata(
+    keys: &[&str],
+) -> Result<serde_json::Map<String, serde_json::Value>, ErrorKind> {
+    let host = host();
+    let host = host.borrow();
+    let fact = |key: &&str| {
+        (
+            (*key).to_owned(),
+            host.facts.get(*key).cloned().unwrap_or_default(),
+        )
+    };
+    Ok(keys.iter().map(fact).collect())
+}
+
 /// Called before the plugin's function; there is nothing to do.
 #[doc(hidden)]
 pub fn prepare() {}

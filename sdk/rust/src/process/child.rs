@@ -75,7 +75,7 @@ impl Child {
     /// # Errors
     /// It was never executed, or the host lost it; nothing of it is left either.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        drop(self.stdin.take());
+        self.stdin = None;
         Ok(self.over(self.handle.wait())?.status)
     }
 
@@ -104,7 +104,7 @@ impl Child {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_with_output(mut self) -> Result<Output> {
-        drop(self.stdin.take());
+        self.stdin = None;
         let (stdout, stdout_lost) = rest(self.stdout.take());
         let (stderr, stderr_lost) = rest(self.stderr.take());
         let mut outcome = self.over(self.handle.wait())?;

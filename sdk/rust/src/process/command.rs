@@ -285,9 +285,10 @@ impl Command {
         };
         let child = host::spawn(&self.request, sinks).map_err(|kind| self.error(kind))?;
         let mut child = Child::new(self.request.program.clone(), child);
-        if let (Some(input), Some(mut stdin)) =
-            (&self.input, child.stdin.take_if(|_| self.input.is_some()))
-        {
+        let Some(input) = &self.input else {
+            return Ok(child);
+        };
+        if let Some(mut stdin) = child.stdin.take() {
             // A command may end without having read all of it.
             let _ = stdin.write_all(input);
         }

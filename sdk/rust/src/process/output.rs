@@ -11,6 +11,10 @@ use crate::{Error, Result};
 pub struct ExitStatus(pub(crate) Exit);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    all(target_family = "wasm", feature = "fledge"),
+    allow(dead_code, reason = "fledge tells codes only")
+)]
 pub(crate) enum Exit {
     Exited(u8),
     Signalled(u8),

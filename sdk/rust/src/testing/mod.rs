@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) requests: Vec<Request>,
     pub(crate) keys: BTreeMap<String, Vec<u8>>,
     pub(crate) answers: BTreeMap<String, String>,
+    #[cfg(feature = "fledge")]
+    pub(crate) facts: serde_json::Map<String, serde_json::Value>,
     pub(crate) logged: Vec<(log::Level, String)>,
 }
 
@@ -169,6 +171,13 @@ impl Host {
     #[must_use]
     pub fn answer(self, id: impl Into<String>, answer: impl Into<String>) -> Self {
         self.with(|state| _ = state.answers.insert(id.into(), answer.into()))
+    }
+
+    /// Grants a fact of the project, and says what it is.
+    #[cfg(feature = "fledge")]
+    #[must_use]
+    pub fn fact(self, key: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.with(|state| _ = state.facts.insert(key.into(), value.into()))
     }
 
     /// Runs a function of a plugin on this host, in this thread.
