@@ -197,7 +197,8 @@ bool portcullis_read_line(struct portcullis_child *child, enum portcullis_stream
 /* Ends its standard input and waits for its end. `out` and `err` are what was not read before. */
 struct portcullis_output portcullis_wait(struct portcullis_child *child);
 
-/* Kills it and all that it started, and waits until they are gone. portcullis_wait then says signal 9, or how it had ended before. */
+/* Kills it and all that it started, and waits until they are gone. portcullis_wait then says signal 9, or how it had ended already,
+ * where that was known. */
 void portcullis_kill(struct portcullis_child *child);
 
 /* ---- Files, beneath what `fs` grants ------------------------------------------------------------------------------------- */
@@ -446,7 +447,9 @@ static void portcullis__release(char *mark)
 
 #include <stdlib.h>
 
+/* Answers a request, in memory of portcullis_allocate. */
 struct portcullis_bytes portcullis_host(const char *function, int32_t child, struct portcullis_bytes request);
+/* The same for functions whose answer is a number; `child` is the level of `log`. */
 int64_t portcullis_host_number(const char *function, int32_t child, struct portcullis_bytes bytes);
 #define PORTCULLIS__EXPORT(function)
 #define PORTCULLIS__CALL(function, request) portcullis_host(#function, 0, request)
@@ -455,7 +458,32 @@ int64_t portcullis_host_number(const char *function, int32_t child, struct portc
 #define PORTCULLIS__POLL(child, timeout_ms) portcullis_host("exec_poll", child, (struct portcullis_bytes){0})
 #define PORTCULLIS__CANCEL(child) portcullis_host_number("exec_cancel", child, (struct portcullis_bytes){0})
 
-static char *portcullis__reserve(size_t size) { return malloc(size ? size : 1); }
+/* Each piece of the arena is one of malloc, so that a sanitizer sees its end. */
+static union portcullis__piece {
+    union portcullis__piece *next;
+    max_align_t align;
+} *portcullis__pieces;
+
+static char *portcullis__reserve(size_t size)
+{
+    union portcullis__piece *piece = size < SIZE_MAX - sizeof *piece ? malloc(sizeof *piece + size) : NULL;
+    if (!piece)
+        return NULL;
+    piece->next = portcullis__pieces;
+    portcullis__pieces = piece;
+    return (char *)(piece + 1);
+}
+
+/* Empties the arena, as the end of plugin_main does. */
+static void portcullis_reset(void)
+{
+    while (portcullis__pieces) {
+        union portcullis__piece *next = portcullis__pieces->next;
+        free(portcullis__pieces);
+        portcullis__pieces = next;
+    }
+}
+
 static char *portcullis__mark(void) { return NULL; }
 static void portcullis__release(char *mark) { (void)mark; }
 
@@ -1280,25 +1308,22 @@ static void portcullis__lost(struct portcullis_child *child, enum portcullis_err
     child->output = portcullis__not_run(error);
 }
 
-/* Looks what became of the command. Whether there was anything new. */
-static bool portcullis__look(struct portcullis_child *child, int64_t timeout_ms)
+/* Looks what became of the command. */
+static void portcullis__look(struct portcullis_child *child, int64_t timeout_ms)
 {
     const struct portcullis_json *ok;
-    size_t before = child->held[0].end - child->held[0].start + child->held[1].end - child->held[1].start;
     portcullis__hold(&child->held[0]);
     portcullis__hold(&child->held[1]);
     /* What is made to read the answer is not kept: a plugin may read much more than it has memory. */
     char *mark = portcullis__mark();
     (void)timeout_ms; /* A native build has no time. */
     enum portcullis_error error = portcullis__answered(PORTCULLIS__POLL(child->number, timeout_ms), &ok);
+    if (!error && (!portcullis__add(&child->held[0], portcullis_json_get(ok, "stdout")) ||
+                   !portcullis__add(&child->held[1], portcullis_json_get(ok, "stderr"))))
+        error = PORTCULLIS_IO;
     if (error) {
         portcullis__lost(child, error);
-        return true;
-    }
-    if (!portcullis__add(&child->held[0], portcullis_json_get(ok, "stdout")) ||
-        !portcullis__add(&child->held[1], portcullis_json_get(ok, "stderr"))) {
-        portcullis__lost(child, PORTCULLIS_IO);
-        return true;
+        return;
     }
     const struct portcullis_json *outcome = portcullis_json_get(ok, "outcome");
     if (outcome && outcome->kind == PORTCULLIS_JSON_OBJECT) {
@@ -1306,10 +1331,9 @@ static bool portcullis__look(struct portcullis_child *child, int64_t timeout_ms)
         child->over = true;
         child->output = failed ? portcullis__not_run(portcullis__error_of(portcullis_json_get(failed, "kind")))
                                : portcullis__ended(outcome);
-        return true; /* The reason may lie behind the mark. */
+        return; /* Its reason lies behind the mark. */
     }
     portcullis__release(mark);
-    return before != child->held[0].end - child->held[0].start + child->held[1].end - child->held[1].start;
 }
 
 bool portcullis_write(struct portcullis_child *child, const void *data, size_t length)
@@ -1388,9 +1412,9 @@ struct portcullis_output portcullis_wait(struct portcullis_child *child)
 
 void portcullis_kill(struct portcullis_child *child)
 {
-    /* It may be over already, which is told when all that it wrote is. */
-    while (!child->over && portcullis__look(child, 0)) {
-    }
+    /* What it wrote until now, and perhaps its end. */
+    if (!child->over)
+        portcullis__look(child, 0);
     if (child->over)
         return;
     (void)PORTCULLIS__CANCEL(child->number);
