@@ -475,7 +475,7 @@ static char *portcullis__reserve(size_t size)
 }
 
 /* Empties the arena, as the end of plugin_main does. */
-static void portcullis_reset(void)
+__attribute__((unused)) static void portcullis_reset(void)
 {
     while (portcullis__pieces) {
         union portcullis__piece *next = portcullis__pieces->next;
