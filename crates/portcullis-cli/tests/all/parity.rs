@@ -26,6 +26,8 @@ macro_rules! languages {
 
 languages! {
     rust: "Rust", "parity-rust";
+    go: "Go", "parity-go";
+    c: "C", "parity-c";
 }
 
 /// A thing that a plugin does, and how that is seen.
