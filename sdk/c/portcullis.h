@@ -17,7 +17,7 @@
  * One file of a plugin defines PORTCULLIS_PLUGIN: it has the definitions, and what the host calls. The others include the
  * header alone. A plugin imports the functions of the host that it calls and no others, and needs the grants for those alone.
  *
- * MEMORY. Everything that is returned is in one arena, which is empty again when plugin_main has returned: nothing is freed,
+ * MEMORY. Everything that is returned is in one arena, which is empty again for the next call of plugin_main: nothing is freed,
  * and nothing of it may be kept in a static variable. A plugin for which there is no more memory is ended by portcullis_abort.
  *
  * TEXT is UTF-8. What is not UTF-8 or has a NUL in it is PORTCULLIS_INVALID as a name, path or argument, and U+FFFD in what is
@@ -407,7 +407,26 @@ static struct portcullis_bytes portcullis__unpack(portcullis__packed packed)
 #define PORTCULLIS__POLL(child, timeout_ms) portcullis__unpack(portcullis__host_exec_poll(child, timeout_ms))
 #define PORTCULLIS__CANCEL(child) portcullis__host_exec_cancel(child)
 
-/* The arena: what the memory was grown by, so that it is nobody else's. A libc may grow it as well. */
+#else /* A native build, which has no host: a test is the host, and defines these. */
+
+/* Answers a request, in memory of portcullis_allocate. */
+struct portcullis_bytes portcullis_host(const char *function, int32_t child, struct portcullis_bytes request);
+/* The same for functions whose answer is a number; `child` is the level of `log`. */
+int64_t portcullis_host_number(const char *function, int32_t child, struct portcullis_bytes bytes);
+#define PORTCULLIS__EXPORT(function)
+#define PORTCULLIS__CALL(function, request) portcullis_host(#function, 0, request)
+#define PORTCULLIS__LOG(level, text) ((void)portcullis_host_number("log", level, text))
+#define PORTCULLIS__WRITE(child, bytes) portcullis_host_number("exec_write", child, bytes)
+#define PORTCULLIS__POLL(child, timeout_ms) portcullis_host("exec_poll", child, (struct portcullis_bytes){0})
+#define PORTCULLIS__CANCEL(child) portcullis_host_number("exec_cancel", child, (struct portcullis_bytes){0})
+
+#endif
+
+/* ---- The arena ----------------------------------------------------------------------------------------------------------- */
+
+#if defined(__wasm__) && !defined(__wasi__)
+
+/* What the memory was grown by. */
 static char *portcullis__begin, *portcullis__at, *portcullis__end;
 
 /* NULL if there is no more memory. */
@@ -424,6 +443,7 @@ static char *portcullis__reserve(size_t size)
         if (before == SIZE_MAX)
             return NULL;
         char *grown = (char *)(before * page);
+        /* Unless the plugin grows its memory itself, it goes on where it ended. */
         if (grown != portcullis__end)
             portcullis__begin = portcullis__at = grown;
         portcullis__end = grown + pages * page;
@@ -433,32 +453,23 @@ static char *portcullis__reserve(size_t size)
     return room;
 }
 
-/* Where the arena is now, and back to there: what was reserved since then is given up. */
+/* Where the arena is now. */
 static char *portcullis__mark(void) { return portcullis__at; }
 
+/* Back to there: what was reserved since then is given up. */
 static void portcullis__release(char *mark)
 {
-    /* Not if the arena goes on elsewhere. */
     if (mark >= portcullis__begin && mark <= portcullis__at)
         portcullis__at = mark;
 }
 
-#else /* A native build, which has no host: a test is the host, and defines these. */
+/* Empties the arena. */
+static void portcullis_reset(void) { portcullis__at = portcullis__begin; }
+
+#else /* With a libc the memory is its own. In a test, a sanitizer sees where each piece ends. */
 
 #include <stdlib.h>
 
-/* Answers a request, in memory of portcullis_allocate. */
-struct portcullis_bytes portcullis_host(const char *function, int32_t child, struct portcullis_bytes request);
-/* The same for functions whose answer is a number; `child` is the level of `log`. */
-int64_t portcullis_host_number(const char *function, int32_t child, struct portcullis_bytes bytes);
-#define PORTCULLIS__EXPORT(function)
-#define PORTCULLIS__CALL(function, request) portcullis_host(#function, 0, request)
-#define PORTCULLIS__LOG(level, text) ((void)portcullis_host_number("log", level, text))
-#define PORTCULLIS__WRITE(child, bytes) portcullis_host_number("exec_write", child, bytes)
-#define PORTCULLIS__POLL(child, timeout_ms) portcullis_host("exec_poll", child, (struct portcullis_bytes){0})
-#define PORTCULLIS__CANCEL(child) portcullis_host_number("exec_cancel", child, (struct portcullis_bytes){0})
-
-/* Each piece of the arena is one of malloc, so that a sanitizer sees its end. */
 static union portcullis__piece {
     union portcullis__piece *next;
     max_align_t align;
@@ -474,18 +485,19 @@ static char *portcullis__reserve(size_t size)
     return (char *)(piece + 1);
 }
 
-/* Empties the arena, as the end of plugin_main does. */
-__attribute__((unused)) static void portcullis_reset(void)
+static char *portcullis__mark(void) { return (char *)portcullis__pieces; }
+
+static void portcullis__release(char *mark)
 {
-    while (portcullis__pieces) {
+    while ((char *)portcullis__pieces != mark) {
         union portcullis__piece *next = portcullis__pieces->next;
         free(portcullis__pieces);
         portcullis__pieces = next;
     }
 }
 
-static char *portcullis__mark(void) { return NULL; }
-static void portcullis__release(char *mark) { (void)mark; }
+/* Empties the arena, as the next call of the plugin does. */
+__attribute__((unused)) static void portcullis_reset(void) { portcullis__release(NULL); }
 
 #endif
 
@@ -1784,14 +1796,22 @@ static struct portcullis_bytes portcullis__work(struct portcullis_bytes message)
 
 #ifdef __wasm__
 
-PORTCULLIS__EXPORT(allocate) char *portcullis__allocate(size_t length) { return portcullis__reserve(length); }
+/* Whether a call is over, and its answer all that is still to be read. */
+static bool portcullis__over;
+
+PORTCULLIS__EXPORT(allocate) char *portcullis__allocate(size_t length)
+{
+    if (portcullis__over)
+        portcullis_reset();
+    portcullis__over = false;
+    return portcullis__reserve(length);
+}
 
 PORTCULLIS__EXPORT(run) portcullis__packed portcullis__run(portcullis__packed args)
 {
-    portcullis__packed answer = portcullis__pack(portcullis__work(portcullis__unpack(args)));
-    /* The host reads the answer before it asks for anything else. */
-    portcullis__at = portcullis__begin;
-    return answer;
+    struct portcullis_bytes answer = portcullis__work(portcullis__unpack(args));
+    portcullis__over = true;
+    return portcullis__pack(answer);
 }
 
 #endif

@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Where the SDK is.
 const SDK: &str = "sdk/c";
+/// The page for authors.
+const BOOK: &str = "docs/c.md";
 /// Where the guest is.
 const PARITY: &str = "sdk/parity/c";
 /// Compilers that build for WebAssembly well enough.
@@ -91,7 +93,7 @@ fn installed() -> Option<(&'static str, String)> {
     })
 }
 
-/// Tests the SDK on this machine, with sanitizers; without a compiler that has them it is skipped.
+/// Tests the SDK on this machine, with sanitizers, and compiles what stands in the book; without a compiler that has them it is skipped.
 ///
 /// # Errors
 /// It does not compile, or its test fails.
@@ -109,8 +111,36 @@ pub(crate) fn check(skips: &mut Skips) -> Result<()> {
     }
     let source = shell::root().join(SDK).join("tests/portcullis.c");
     shell::run(sanitized(&source, &program).args(["-Wall", "-Wextra", "-Werror", "-I", SDK]))?;
-    shell::run(&mut shell::command(&program))
+    shell::run(&mut shell::command(&program))?;
+    for (number, code) in blocks(&fs::read_to_string(shell::root().join(BOOK))?)
+        .iter()
+        .enumerate()
+    {
+        let file = directory.path().join(format!("block-{number}.c"));
+        fs::write(&file, code)?;
+        let mut cc = shell::command("cc");
+        cc.args(["-fsyntax-only", "-Wall", "-Werror", "-I", SDK]);
+        shell::run(cc.arg(&file))
+            .with_context(|| format!("block {} of {BOOK}:\n{code}", number + 1))?;
+    }
+    Ok(())
 }
+
+/// Every piece of C in a page, each a file: statements are those of a plugin.
+fn blocks(page: &str) -> Vec<String> {
+    let pieces = page.split("```c\n").skip(1);
+    let pieces = pieces.filter_map(|piece| Some(piece.split_once("\n```")?.0));
+    pieces
+        .map(|piece| match piece.starts_with('#') {
+            true => format!("{piece}\n"),
+            false => format!("{START}{piece}\n}}\n"),
+        })
+        .collect()
+}
+
+/// What statements stand in.
+const START: &str = "#define PORTCULLIS_PLUGIN\n#include \"portcullis.h\"\n\n\
+    struct portcullis_result plugin_main(struct portcullis_args args)\n{\n";
 
 /// Compiles a program that ends where it does what C does not define.
 fn sanitized(source: &Path, program: &Path) -> std::process::Command {
@@ -124,4 +154,17 @@ fn sanitized(source: &Path, program: &Path) -> std::process::Command {
     .arg(program)
     .arg(source);
     cc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_a_file_or_the_statements_of_a_plugin() {
+        let page =
+            "a\n```c\n#include <x>\n```\n```console\n$ c\n```\n```c\nint a;\nreturn b;\n```\n";
+        let statements = format!("{START}int a;\nreturn b;\n}}\n");
+        assert_eq!(blocks(page), ["#include <x>\n".to_owned(), statements]);
+    }
 }
