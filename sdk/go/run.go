@@ -9,7 +9,7 @@ import (
 )
 
 // Func is a plugin that does what its arguments say. The text is written to standard output; an error is the plugin's own, and its
-// exit code 1.
+// exit code 1. A panic is a crash.
 type Func func(ctx context.Context, args []string) (string, error)
 
 var work Func
@@ -25,18 +25,13 @@ func RegisterFunc(f Func) {
 // usage is what a check takes.
 const usage = "a check takes `--config JSON`, `--describe` or `--schema`, and `--json`"
 
-// answered does what the arguments say, and tells a panic as an error.
-func answered(args []string) (text string, err error) {
+// answered does what the arguments say. A check that panics is an error, since there may be others to make; a plugin that does is over.
+func answered(args []string) (string, error) {
 	ctx := context.Background()
 	switch {
 	case registered != nil:
 		return checked(ctx, registered, args)
 	case work != nil:
-		defer func() {
-			if what := recover(); what != nil {
-				err = fmt.Errorf("plugin panic: %v\n%s", what, debug.Stack())
-			}
-		}()
 		return work(ctx, args)
 	}
 	return "", errors.New("plugin not registered: call sdk.Register in an init function, since main is not called")

@@ -1,4 +1,4 @@
-//! Guests in Go for hosts of Reglet: `guests/reglet`, once for each generation of its plugins, and one made with the SDK.
+//! Guests in Go: `guests/reglet`, once for each generation of its plugins, and those made with the SDK, for hosts of Reglet and for ours.
 //!
 //! They are built again only when their sources, the compiler or the way of building changed.
 
@@ -14,13 +14,17 @@ const DIRECTORY: &str = "guests/reglet";
 /// Where the SDK is.
 const SDK: &str = "sdk/go";
 
+/// Where the plugin is that does with the SDK all that is written down in `sdk/parity`.
+const PARITY: &str = "sdk/parity/go";
+
 /// Each guest by its name, with its module and package, and the tags that make it.
-const GUESTS: [(&str, [&str; 2], &str); 5] = [
+const GUESTS: [(&str, [&str; 2], &str); 6] = [
     ("reglet-1a", [DIRECTORY, "."], "gen1a"),
     ("reglet-1b", [DIRECTORY, "."], "gen1b"),
     ("reglet-2", [DIRECTORY, "."], "gen2"),
     ("reglet-http", [DIRECTORY, "."], "gen2,http"),
     ("reglet-net", [SDK, "./internal/labprobe"], "reglet"),
+    ("parity-go", [PARITY, "."], ""),
 ];
 
 /// Builds what is not up to date. Without a compiler it is named as skipped, and so are its tests.
@@ -33,7 +37,7 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
         return Ok(());
     };
     let mut files = Vec::new();
-    for directory in [DIRECTORY, SDK] {
+    for directory in [DIRECTORY, SDK, PARITY] {
         guests::walk(&shell::root().join(directory), &mut files)?;
     }
     files.sort();

@@ -6,7 +6,7 @@
 use crate::skips::Skips;
 use crate::tally::Tally;
 use crate::toolchain::{self, TARGET, Toolchain, WASI};
-use crate::{Options, check, component, go, interpreted, rebuild, shapes, shell, test};
+use crate::{Options, c, check, component, go, interpreted, rebuild, shapes, shell, test};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options, skips: &mut Skips) -> Result<()> {
     }
     interpreted::run(options, skips)?;
     go::run(skips)?;
+    c::guest(options, skips)?;
     if options.bless {
         rebuild::bless()?;
     }

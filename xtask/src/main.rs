@@ -11,6 +11,7 @@
 
 mod arrows;
 mod bench;
+mod c;
 mod check;
 mod clawft;
 mod component;

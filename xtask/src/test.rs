@@ -3,7 +3,7 @@
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
 use crate::{
-    Options, arrows, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks, shell,
+    Options, arrows, c, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks, shell,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -44,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("docs", check::docs());
     step("Go SDK", go_sdk::check(&mut skips));
     step("SDKs of scripts", script_sdks::check(&mut skips));
+    step("C SDK", c::check(&mut skips));
     let mut tally = Tally::default();
     step(
         "guests",

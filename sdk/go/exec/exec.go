@@ -16,12 +16,14 @@
 // # Errors
 //
 // [CapabilityError] for what was not granted, [ExecError] for what could not be run or was ended by the host. An exit code that is not
-// 0 is no error.
+// 0 is no error, but for [Output].
 package exec
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/portcullis-rs/portcullis/sdk/go/domain/fault"
@@ -80,6 +82,36 @@ func Run(ctx context.Context, req CommandRequest, opts ...RunOption) (*CommandRe
 	return runner.Run(ctx, req)
 }
 
+// ExitError says that a command ran and was no success.
+type ExitError struct {
+	Command string
+	// Response is how it ended, with all that it wrote.
+	Response *CommandResponse
+}
+
+func (e *ExitError) Error() string {
+	text := fmt.Sprintf("exec %q: exit status %d", e.Command, e.Response.ExitCode)
+	if e.Response.Signal != 0 {
+		text = fmt.Sprintf("exec %q: signal %d", e.Command, e.Response.Signal)
+	}
+	if stderr := strings.TrimSpace(e.Response.Stderr); stderr != "" {
+		text += ": " + stderr
+	}
+	return text
+}
+
+// Output runs a command that has to succeed and gives what it wrote. An exit code other than 0 is an [ExitError].
+func Output(ctx context.Context, req CommandRequest, opts ...RunOption) (string, error) {
+	response, err := Run(ctx, req, opts...)
+	switch {
+	case err != nil:
+		return "", err
+	case response.ExitCode != 0:
+		return "", &ExitError{Command: req.Command, Response: response}
+	}
+	return response.Stdout, nil
+}
+
 // Process is a command that runs beside the plugin.
 type Process struct {
 	process ports.Process
@@ -92,6 +124,10 @@ type Process struct {
 // With the build tag `reglet` there is no such call, and errors.Is(err, errors.ErrUnsupported) holds.
 func Start(ctx context.Context, req CommandRequest, opts ...RunOption) (*Process, error) {
 	ctx, cancel, req, runner := prepared(ctx, req, opts)
+	if req.Stdin != nil {
+		cancel()
+		return nil, &ExecError{Command: req.Command, Kind: fault.Invalid, Reason: "a command that is started has a pipe instead of Stdin"}
+	}
 	starter, ok := runner.(ports.CommandStarter)
 	if !ok {
 		cancel()

@@ -144,3 +144,36 @@ func TestErrorsTellTheStandardLibraryWhatTheyAre(t *testing.T) {
 		}
 	}
 }
+
+func TestOutputIsOfACommandThatSucceeds(t *testing.T) {
+	req := exec.CommandRequest{Command: "cat", Stdin: []byte("x")}
+	m := &mock{result: &ports.CommandResult{Stdout: "x"}}
+	if out, err := exec.Output(context.Background(), req, exec.WithRunner(m)); err != nil || out != "x" {
+		t.Error(out, err)
+	}
+	if string(m.asked.Stdin) != "x" {
+		t.Errorf("%+v", m.asked)
+	}
+	for want, result := range map[string]ports.CommandResult{
+		`exec "cat": exit status 1: no file`: {Stdout: "part", Stderr: "no file\n", ExitCode: 1},
+		`exec "cat": signal 9`:               {ExitCode: -1, Signal: 9},
+	} {
+		out, err := exec.Output(context.Background(), req, exec.WithRunner(&mock{result: &result}))
+		var exit *exec.ExitError
+		if out != "" || !errors.As(err, &exit) || exit.Response != &result || err.Error() != want {
+			t.Error(out, err)
+		}
+	}
+	denied := &exec.CapabilityError{Capability: "exec", Object: "cat"}
+	if _, err := exec.Output(context.Background(), req, exec.WithRunner(&mock{err: denied})); !errors.Is(err, fs.ErrPermission) {
+		t.Error(err)
+	}
+}
+
+func TestACommandThatIsStartedHasNoStdin(t *testing.T) {
+	req := exec.CommandRequest{Command: "cat", Stdin: []byte("x")}
+	var why *exec.ExecError
+	if _, err := exec.Start(context.Background(), req); !errors.As(err, &why) || why.Kind != fault.Invalid {
+		t.Error(err)
+	}
+}

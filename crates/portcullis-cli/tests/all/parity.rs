@@ -26,8 +26,10 @@ macro_rules! languages {
 
 languages! {
     rust: "Rust", "parity-rust";
+    go: "Go", "parity-go";
     python: "Python", "parity-python";
     javascript: "JavaScript", "parity-javascript";
+    c: "C", "parity-c";
 }
 
 /// A thing that a plugin does, and how that is seen.

@@ -16,6 +16,8 @@ type CommandRequest struct {
 	Dir string
 	// Env are variables as "KEY=VALUE". Nothing else is passed on, but for what the policy says.
 	Env []string
+	// Stdin is all that it reads, for whoever waits for it; nil is end of file at once. One that is started is written to instead.
+	Stdin []byte
 	// Timeout is in seconds; 0: what the policy says, which a longer one does not change.
 	Timeout int
 }
@@ -25,7 +27,9 @@ type CommandResult struct {
 	Stdout string
 	Stderr string
 	// ExitCode is -1 for a command that a signal or the host ended.
-	ExitCode   int
+	ExitCode int
+	// Signal is the one that ended it, or 0. A command whose time was over has none.
+	Signal     int
 	DurationMs int64
 	// IsTimeout is true where its time was over. What it wrote until then is there.
 	IsTimeout bool

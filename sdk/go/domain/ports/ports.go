@@ -2,6 +2,7 @@ package ports
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -20,6 +21,16 @@ type HTTPResponse struct {
 	Body    []byte
 	// Truncated is true where there was more than the plugin may be given.
 	Truncated bool
+}
+
+// Header gives the first header of a name, in whatever case; empty where there is none.
+func (r *HTTPResponse) Header(name string) string {
+	for _, pair := range r.Headers {
+		if strings.EqualFold(pair[0], name) {
+			return pair[1]
+		}
+	}
+	return ""
 }
 
 // HTTPClient sends requests.

@@ -33,6 +33,9 @@ func execCancel(child int32) int64
 // all that wait share it.
 const pollMs = 5
 
+// sigkill is what a command is cancelled by.
+const sigkill = 9
+
 // waiting counts who looks at commands now.
 var waiting int64
 
@@ -95,11 +98,20 @@ type output struct {
 
 // Run runs a command and waits for it.
 func (a *ExecAdapter) Run(ctx context.Context, req ports.CommandRequest) (*ports.CommandResult, error) {
-	p, err := start(ctx, req, "null")
+	stdin := "null"
+	if req.Stdin != nil {
+		stdin = "pipe"
+	}
+	p, err := start(ctx, req, stdin)
 	if err != nil {
 		return nil, err
 	}
 	p.most, p.discard = maxOutput, true
+	if req.Stdin != nil {
+		// Whoever does not read all of it, as head does, may succeed all the same.
+		_, _ = p.Stdin().Write(req.Stdin)
+		_ = p.Stdin().Close()
+	}
 	for p.look() {
 	}
 	p.mu.Lock()
@@ -217,7 +229,11 @@ func (p *process) stop(why error) {
 	}
 	execCancel(p.child)
 	late := errors.Is(why, context.DeadlineExceeded)
-	p.over(&ports.CommandResult{ExitCode: -1, IsTimeout: late}, ended(p.command, why))
+	result := &ports.CommandResult{ExitCode: -1, IsTimeout: late}
+	if !late {
+		result.Signal = sigkill
+	}
+	p.over(result, ended(p.command, why))
 }
 
 func (o *output) add(bytes []byte, most int) {
@@ -234,6 +250,8 @@ func (o *execOutcome) result(command string) (*ports.CommandResult, error) {
 	switch o.Exit.Kind {
 	case "exited":
 		result.ExitCode = o.Exit.Code
+	case "signalled":
+		result.Signal = o.Exit.Signal
 	case "timed-out":
 		result.IsTimeout = true
 		return result, ended(command, context.DeadlineExceeded)

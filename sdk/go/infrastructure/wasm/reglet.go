@@ -118,6 +118,9 @@ func (a *ExecAdapter) Run(ctx context.Context, req ports.CommandRequest) (*ports
 	if _, err := pairs(req.Command, req.Env); err != nil {
 		return nil, err
 	}
+	if req.Stdin != nil {
+		return nil, notHere("standard input")
+	}
 	limit := timeLimit(ctx, req)
 	wire := wired(ctx, limit)
 	result, why, err := ask[struct {
@@ -140,7 +143,13 @@ func (a *ExecAdapter) Run(ctx context.Context, req ports.CommandRequest) (*ports
 	if why != nil {
 		return nil, execFailed(req.Command, why)
 	}
-	response := ports.CommandResult(result)
+	response := ports.CommandResult{
+		Stdout:     result.Stdout,
+		Stderr:     result.Stderr,
+		ExitCode:   result.ExitCode,
+		DurationMs: result.DurationMs,
+		IsTimeout:  result.IsTimeout,
+	}
 	if response.IsTimeout {
 		return &response, ended(req.Command, context.DeadlineExceeded)
 	}

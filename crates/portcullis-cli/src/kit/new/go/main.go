@@ -13,11 +13,8 @@ import (
 func init() { sdk.RegisterFunc(uncommitted) }
 
 func uncommitted(ctx context.Context, args []string) (string, error) {
-	status, err := exec.Run(ctx, exec.CommandRequest{Command: "git", Args: []string{"status", "--porcelain"}})
-	if err == nil && status.ExitCode != 0 {
-		err = fmt.Errorf("git status: %s", status.Stderr)
-	}
-	return fmt.Sprintf("%d not committed", strings.Count(status.Stdout, "\n")), err
+	status, err := exec.Output(ctx, exec.CommandRequest{Command: "git", Args: []string{"status", "--porcelain"}})
+	return fmt.Sprintf("%d not committed", strings.Count(status, "\n")), err
 }
 
 func main() {}
