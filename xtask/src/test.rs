@@ -3,7 +3,8 @@
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
 use crate::{
-    Options, arrows, c, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks, shell,
+    Options, arrows, c, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks,
+    shell,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
