@@ -308,6 +308,15 @@ enum portcullis_error portcullis_prompt_confirm(const char *id, const char *mess
 enum portcullis_error portcullis_prompt_choose(const char *id, const char *message, const char *const *options, int def,
                                                size_t *chosen);
 
+struct portcullis_places {
+    size_t count;
+    size_t *at;
+};
+
+/* Some of the options, which end with NULL, by their places. `defaults` are those where none is typed. */
+enum portcullis_error portcullis_prompt_choose_some(const char *id, const char *message, const char *const *options,
+                                                    struct portcullis_places defaults, struct portcullis_places *chosen);
+
 /* ---- JSON, as tools write it --------------------------------------------------------------------------------------------- */
 
 enum portcullis_json_kind {
@@ -390,6 +399,7 @@ PORTCULLIS__IMPORT(env_get) portcullis__packed portcullis__host_env_get(portcull
 PORTCULLIS__IMPORT(prompt_text) portcullis__packed portcullis__host_prompt_text(portcullis__packed request);
 PORTCULLIS__IMPORT(prompt_confirm) portcullis__packed portcullis__host_prompt_confirm(portcullis__packed request);
 PORTCULLIS__IMPORT(prompt_choose) portcullis__packed portcullis__host_prompt_choose(portcullis__packed request);
+PORTCULLIS__IMPORT(prompt_choose_some) portcullis__packed portcullis__host_prompt_choose_some(portcullis__packed request);
 
 static portcullis__packed portcullis__pack(struct portcullis_bytes bytes)
 {
@@ -1738,25 +1748,58 @@ enum portcullis_error portcullis_prompt_confirm(const char *id, const char *mess
     return portcullis__yes(error, ok, yes);
 }
 
+/* The place of one of the options. */
+static bool portcullis__place(const struct portcullis_json *value, const char *const *options, size_t *place)
+{
+    uint64_t number;
+    if (!portcullis__natural(value, &number))
+        return false;
+    for (size_t at = 0; options[at]; at++)
+        if (at == number) {
+            *place = at;
+            return true;
+        }
+    return false;
+}
+
 enum portcullis_error portcullis_prompt_choose(const char *id, const char *message, const char *const *options, int def,
                                                size_t *chosen)
 {
     struct portcullis__writer request = {0};
     const struct portcullis_json *ok;
-    size_t count = 0;
-    uint64_t place;
-    while (options[count])
-        count++;
     portcullis__question(&request, id, message);
     portcullis__member_words(&request, "options", options);
     if (def >= 0)
         portcullis__member_number(&request, "default", (uint64_t)def);
     enum portcullis_error error = PORTCULLIS__ASK(prompt_choose, &request, &ok);
+    return error ? error : portcullis__place(ok, options, chosen) ? PORTCULLIS_DONE : PORTCULLIS_IO;
+}
+
+enum portcullis_error portcullis_prompt_choose_some(const char *id, const char *message, const char *const *options,
+                                                    struct portcullis_places defaults, struct portcullis_places *chosen)
+{
+    struct portcullis__writer request = {0};
+    const struct portcullis_json *ok;
+    portcullis__question(&request, id, message);
+    portcullis__member_words(&request, "options", options);
+    portcullis__member(&request, "defaults");
+    portcullis__put(&request, "[", 1);
+    for (size_t at = 0; at < defaults.count; at++) {
+        if (at)
+            portcullis__put(&request, ",", 1);
+        portcullis__put_number(&request, defaults.at[at], 10);
+    }
+    portcullis__put(&request, "]", 1);
+    enum portcullis_error error = PORTCULLIS__ASK(prompt_choose_some, &request, &ok);
     if (error)
         return error;
-    if (!portcullis__natural(ok, &place) || place >= count)
+    if (ok->kind != PORTCULLIS_JSON_ARRAY)
         return PORTCULLIS_IO;
-    *chosen = (size_t)place;
+    struct portcullis_places found = {0, portcullis__array(ok->count + 1, sizeof *found.at)};
+    for (const struct portcullis_json *place = ok->first; place; place = place->next)
+        if (!portcullis__place(place, options, &found.at[found.count++]))
+            return PORTCULLIS_IO;
+    *chosen = found;
     return PORTCULLIS_DONE;
 }
 

@@ -368,6 +368,14 @@ static void all_other_calls_are_asked_and_answered(void)
     EXPECT(portcullis_prompt_choose("i", "m", options, 0, &place) == PORTCULLIS_DONE && place == 1);
     EXPECT_TEXT(asked, "prompt_choose 0 {\"id\":\"i\",\"message\":\"m\",\"options\":[\"a\",\"b\"],\"default\":0}");
     EXPECT(portcullis_prompt_choose("i", "m", less, -1, &place) == PORTCULLIS_IO);
+    struct portcullis_places defaults = {2, (size_t[]){0, 1}}, places = {0};
+    EXPECT(portcullis_prompt_choose_some("i", "m", options, defaults, &places) == PORTCULLIS_IO);
+    answer("{\"ok\":[1]}");
+    EXPECT(portcullis_prompt_choose_some("i", "m", options, defaults, &places) == PORTCULLIS_DONE);
+    EXPECT_TEXT(asked, "prompt_choose_some 0 {\"id\":\"i\",\"message\":\"m\",\"options\":[\"a\",\"b\"],\"defaults\":[0,1]}");
+    EXPECT(places.count == 1 && places.at[0] == 1);
+    answer("{\"ok\":[0,2]}");
+    EXPECT(portcullis_prompt_choose_some("i", "m", options, defaults, &places) == PORTCULLIS_IO);
     portcullis_reset();
 }
 
