@@ -65,9 +65,6 @@ impl Refusal<'_> {
                 ProgramRef::Name(_) if directory.holds(&found.path) => {
                     format!("only by its path, `{real}`, and not by a bare name")
                 }
-                ProgramRef::Path(path) if directory.holds(path) && directory.holds(&found.path) => {
-                    "its path leads through what the plugin may write".to_owned()
-                }
                 ProgramRef::Path(path) if directory.holds(path) => {
                     format!("only what lies in it, and the program is `{real}`")
                 }

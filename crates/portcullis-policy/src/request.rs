@@ -133,6 +133,9 @@ pub enum Unfit {
     /// The plugin itself could replace it.
     #[error("it lies in `{}`, which the plugin may write", .0.display())]
     InWritableGrant(PathBuf),
+    /// The plugin itself could have its path lead to another program.
+    #[error("its path leads through `{}`, which the plugin may write", .0.display())]
+    LedByWritableGrant(PathBuf),
     /// The host itself: a plugin that could start it could change policy.
     #[error("it is the host's own executable, and policy is not changed by plugins")]
     OwnExecutable,

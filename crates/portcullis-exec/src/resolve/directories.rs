@@ -1,28 +1,19 @@
 //! Which directories of the rules a program lies in.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use portcullis_policy::{ExecGrant, FileId, FsAccess, Grants, ProgramDirectory};
+use portcullis_policy::{ExecGrant, FileId, ProgramDirectory};
 use rustix::fs::CWD;
 
 use super::open;
 
-/// How many links the kernel follows in one path.
-const MAX_LINKS: usize = 40;
-
-/// The directories of rules that hold a program's real path directly, as an allowing rule asks: those that the plugin
-/// cannot lead elsewhere. `found_at` is the path that the program was found at.
-pub(super) fn allowing(
-    grants: &Grants,
-    exec: &ExecGrant,
-    found_at: &Path,
-    real: &Path,
-) -> Vec<PathBuf> {
+/// The directories of rules that hold a program's real path directly, as an allowing rule asks.
+pub(super) fn allowing(exec: &ExecGrant, real: &Path) -> Vec<PathBuf> {
     let ceiling = exec.ceiling.iter().flat_map(|ceiling| &ceiling.allow);
     let rules = exec.allow.iter().chain(ceiling);
     let directories = rules.filter_map(|rule| rule.program.directory());
     let mut directories = directories.map(ProgramDirectory::path).peekable();
-    if directories.peek().is_none() || is_led(grants, found_at) {
+    if directories.peek().is_none() {
         return Vec::new();
     }
     let parent = real.parent();
@@ -81,35 +72,4 @@ impl Directory {
             id: open::file_id(&stat),
         })
     }
-}
-
-/// Whether the plugin can change where a path leads: one of its names, or of those in a link on the way, lies in a
-/// directory that it may write.
-fn is_led(grants: &Grants, path: &Path) -> bool {
-    leads(grants, path, &mut PathBuf::from("/"), &mut 0)
-}
-
-/// Goes on from a real place along a path, as the kernel does, until a name can be changed.
-fn leads(grants: &Grants, path: &Path, place: &mut PathBuf, links: &mut usize) -> bool {
-    for part in path.components() {
-        match part {
-            Component::RootDir => *place = PathBuf::from("/"),
-            Component::ParentDir => drop(place.pop()),
-            Component::Normal(name) => {
-                place.push(name);
-                if grants.fs_grant(place, FsAccess::ReadWrite).is_some() {
-                    return true;
-                }
-                if let Ok(target) = std::fs::read_link(&*place) {
-                    *links += 1;
-                    place.pop();
-                    if *links > MAX_LINKS || leads(grants, &target, place, links) {
-                        return true;
-                    }
-                }
-            }
-            Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    false
 }

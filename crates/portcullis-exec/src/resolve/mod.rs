@@ -7,6 +7,7 @@ mod arg_paths;
 mod cwd;
 mod digest;
 mod directories;
+mod led;
 mod lookup;
 pub(crate) mod open;
 mod program;

@@ -10,7 +10,7 @@ use portcullis_policy::{
 use rustix::fs::{Mode, Stat};
 
 use super::lookup::{self, Candidate, Lookup};
-use super::{OpenedProgram, digest, directories, open, script};
+use super::{OpenedProgram, digest, directories, led, open, script};
 
 /// A file that passed every check, opened for reading.
 #[derive(Debug)]
@@ -70,6 +70,9 @@ pub(super) fn check(grants: &Grants, own: FileId, candidate: Candidate) -> Resul
     if let Some(grant) = grants.fs_grant(&real, FsAccess::ReadWrite) {
         return refuse(Unfit::InWritableGrant(grant.host.clone()));
     }
+    if let Some(grant) = led::led_by(grants, &path) {
+        return refuse(Unfit::LedByWritableGrant(grant));
+    }
     let mut head = vec![0; script::HEAD_BYTES];
     let file = open::content(&place);
     let read = file.and_then(|file| Ok((rustix::io::pread(&file, &mut head[..], 0)?, file)));
@@ -126,7 +129,7 @@ fn finish(
             (script.file, script.argv, Some(script.interpreter))
         }
     };
-    let lies_in = directories::allowing(grants, exec, &fit.path, &fit.real);
+    let lies_in = directories::allowing(exec, &fit.real);
     let mut paths = vec![fit.path.as_path(), &fit.real];
     // A denied program is denied also when a script brings it along that no rule names.
     if let Some(interpreter) = interpreter.as_ref().filter(|_| exec.allows_unnamed()) {

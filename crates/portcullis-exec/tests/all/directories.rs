@@ -162,7 +162,8 @@ async fn a_directory_that_the_plugin_can_exchange_allows_nothing() {
     let access = FsAccess::ReadWrite;
     tools.plugin.grants.fs.push(grant(&writable, "/w", access));
     for program in &spelled {
-        tools.refused(program, Code::ExecNoRule);
+        let why = tools.refused(program, Code::ExecUnfit);
+        assert!(why.contains("which the plugin may write"), "{why}");
     }
     tools.runs(tools.bin.join("tool")).await;
 }

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use portcullis_exec::{ExecFailure, Status, Step};
-use portcullis_policy::{Code, FsAccess, GuestError, Program, Unfit};
+use portcullis_policy::{Code, FsAccess, GuestError, Program, ProgramRule, Unfit};
 use rustix::fs::Mode;
 
-use crate::fixture::{Plugin, ask_path, grant, is_root};
+use crate::fixture::{Plugin, ask, ask_path, grant, is_root};
 
 crate::tests![
     a_sound_copy_runs,
     set_user_id_and_set_group_id,
     writable_by_others,
     in_a_directory_the_plugin_may_write,
+    a_path_that_the_plugin_can_lead_elsewhere,
     no_execute_permission,
     no_read_permission,
     a_directory,
@@ -96,6 +97,32 @@ async fn in_a_directory_the_plugin_may_write() {
     plugin.grants.fs.last_mut().unwrap().access = FsAccess::Read;
     let completed = plugin.run(ask_path(&tool, &["-c", "exit 7"])).await;
     assert_eq!(completed.status, Status::Exited(7));
+}
+
+/// A rule names the path, and the plugin says where it leads.
+async fn a_path_that_the_plugin_can_lead_elsewhere() {
+    let mut plugin = plugin();
+    let writable = plugin.make_dir("writable");
+    let tool = plugin.copy("/bin/sh", "tool");
+    let exchanged = writable.join("tool");
+    std::os::unix::fs::symlink(&tool, &exchanged).unwrap();
+    plugin.exec().allow = vec![ProgramRule::any_arguments(exchanged.to_str().unwrap())];
+    let exits = ["-c", "exit 7"];
+    let completed = plugin.run(ask_path(&exchanged, &exits)).await;
+    assert_eq!(completed.status, Status::Exited(7));
+    plugin
+        .grants
+        .fs
+        .push(grant(&writable, "/w", FsAccess::ReadWrite));
+    assert_eq!(
+        unfit(&plugin, &exchanged),
+        Unfit::LedByWritableGrant(writable.clone())
+    );
+    // By its name, from a directory of the search path that the plugin may write.
+    plugin.exec().allow = vec![ProgramRule::any_arguments("tool")];
+    plugin.exec().search_path = vec![writable.clone()];
+    let denial = plugin.denial(&ask("tool", &exits));
+    assert_eq!(denial.0, Code::ExecUnfit, "{}", denial.1);
 }
 
 async fn no_execute_permission() {

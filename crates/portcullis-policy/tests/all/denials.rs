@@ -184,6 +184,16 @@ fn program_cases() -> Vec<Case> {
             report: "P0206: plugin `notes` may not run `/usr/bin/git`\nnote: it lies in `/srv`, which the plugin may write",
         },
         Case {
+            title: "a file that the plugin can exchange for another",
+            grants: allow_git(),
+            request: ExecRequest {
+                found: unfit(Unfit::LedByWritableGrant("/srv".into())),
+                ..git(&[])
+            },
+            guest: GuestError::CannotStart,
+            report: "P0206: plugin `notes` may not run `/usr/bin/git`\nnote: its path leads through `/srv`, which the plugin may write",
+        },
+        Case {
             title: "another digest",
             grants: digest([1; 32]),
             request: git(&[]),
