@@ -61,6 +61,8 @@ pub(crate) enum Verb {
     New(NewArgs),
     /// Build a plugin with the tools of its language, in a cell that reaches its directory and nothing else of yours.
     Build(BuildArgs),
+    /// Build and test a plugin, and again whenever something of it changes.
+    Dev(BuildArgs),
     /// Run the tests of a plugin: in a world that they script, under its policy. Nothing real is reached.
     Test(TestArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
@@ -288,6 +290,9 @@ pub(crate) struct RunArgs {
     /// Load and check the plugin, say what it would be allowed, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Show each call of the plugin on standard error as it happens, with its decision and time.
+    #[arg(long)]
+    pub(crate) trace: bool,
     /// Let the plugin read standard input; without this it is at its end. Commands of WASI always read it.
     #[arg(long)]
     pub(crate) stdin: bool,
@@ -633,7 +638,7 @@ impl Verb {
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
             Self::New(args) => args.output,
-            Self::Build(args) => args.output,
+            Self::Build(args) | Self::Dev(args) => args.output,
             Self::Test(args) => args.common.output,
             Self::Check(args) => args.common.output,
             Self::Explain(args) => args.common.output,

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             | Verb::Call(_)
             | Verb::Test(_)
             | Verb::Build(_)
+            | Verb::Dev(_)
             | Verb::Doctor(_)
     ) {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.

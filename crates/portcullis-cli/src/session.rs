@@ -98,7 +98,7 @@ pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
 /// Builds the host as the settings say.
 pub(crate) fn host(
     settings: &Settings,
-    trail: AuditTrail,
+    trail: Arc<dyn Sink>,
     stdio: GuestStdio,
     log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,

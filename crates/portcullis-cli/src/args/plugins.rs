@@ -144,3 +144,13 @@ pub(crate) struct NewArgs {
     #[arg(value_name = "NAME")]
     pub(crate) dir: PathBuf,
 }
+
+impl BuildArgs {
+    pub(crate) fn common(&self) -> Common {
+        Common {
+            data_dir: self.data_dir.clone(),
+            output: self.output,
+            ..Common::default()
+        }
+    }
+}

@@ -108,6 +108,15 @@ fn run_of(event: &Event) -> Option<&str> {
     }
 }
 
+/// What a plugin did, in one line; without the run, of which there is one.
+pub(super) fn traced(event: &Event) -> String {
+    let text = summary(event);
+    match text.split_once(' ').zip(run_of(event)) {
+        Some((("run", rest), run)) => rest.trim_start_matches(run).trim_start().to_owned(),
+        _ => text,
+    }
+}
+
 /// One record in one line.
 fn summary(event: &Event) -> String {
     match event {

@@ -159,9 +159,7 @@ fn no_recipe(language: Language, why: NoRecipe) -> Failure {
 fn settings(args: &BuildArgs, dir: &Path, recipe: &Recipe, env: Environment) -> Result<Settings> {
     let common = Common {
         project: Some(dir.to_owned()),
-        data_dir: args.data_dir.clone(),
-        output: args.output,
-        ..Common::default()
+        ..args.common()
     };
     let read = recipe.read.iter().map(|path| path.display().to_string());
     let flags = FlagSet {

@@ -29,6 +29,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         common: &common,
         flags: args.permissions.flags(),
         dry_run: false,
+        trace: false,
         stdin: false,
         answers: Default::default(),
         selector: &args.plugin,

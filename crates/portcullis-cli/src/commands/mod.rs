@@ -9,6 +9,7 @@ mod check;
 pub(crate) mod children;
 mod completions;
 mod describe;
+mod dev;
 mod doctor;
 pub(crate) mod edit;
 mod exec;
@@ -57,6 +58,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Sign(args) => sign::sign(args, env, out),
         Verb::New(args) => new::new(args, &env, out),
         Verb::Build(args) => build::build(args, env, out).await,
+        Verb::Dev(args) => dev::dev(args, env, out).await,
         Verb::Test(args) => test::test(args, env, out).await,
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),

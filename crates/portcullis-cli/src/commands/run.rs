@@ -10,11 +10,11 @@ use portcullis::{
     Activity, CallError, Diagnostic, GuestStdio, Kind, Observation, Plugin, RegletStatus,
     RegletText, Session,
 };
-use portcullis_audit::Head;
+use portcullis_audit::{Head, Sink};
 use portcullis_config::FlagSet;
 use serde_json::{Value, json};
 
-use super::{asks, call, observed, plan};
+use super::{asks, audit, call, observed, plan};
 use crate::args::{Common, RunArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
@@ -25,6 +25,7 @@ use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
+use crate::render::trace::Traced;
 use crate::render::{Level, Printer};
 use crate::session::{self, Run};
 use crate::settings::Environment;
@@ -98,6 +99,7 @@ pub(super) struct Job<'a> {
     pub(super) common: &'a Common,
     pub(super) flags: FlagSet,
     pub(super) dry_run: bool,
+    pub(super) trace: bool,
     pub(super) stdin: bool,
     pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
@@ -120,6 +122,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         common: &args.common,
         flags: args.flags(),
         dry_run: args.dry_run,
+        trace: args.trace,
         stdin: args.stdin,
         answers: questions::answers(&args.answer)?,
         selector,
@@ -163,9 +166,14 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     };
     let log = Arc::new(ShownLog::new(&stderr, out));
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
+    let sink: Arc<dyn Sink> = if job.trace {
+        Arc::new(Traced::new(Arc::new(trail.clone()), &stderr, audit::traced))
+    } else {
+        trail.clone()
+    };
     let host = session::host(
         &settings,
-        trail.clone(),
+        sink,
         stdio(stdin, &stdout, &stderr),
         Some(Arc::clone(&log)),
         consent,

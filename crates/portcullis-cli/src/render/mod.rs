@@ -10,6 +10,7 @@ pub(crate) mod relayed;
 mod report;
 pub(crate) mod screen;
 mod terminal;
+pub(crate) mod trace;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -1,10 +1,12 @@
 //! From an empty folder to a plugin that is tested and run, in each language: `new`, `build`, `test`, `run`.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use portcullis_testkit::repository;
@@ -199,6 +201,41 @@ fn c() {
         );
     }
     whole_way(&author(), "c", |_| {});
+}
+
+#[test]
+fn a_plugin_is_built_and_tested_again_when_it_changes() {
+    if !tool("go")
+        .arg("version")
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        return skip("a_plugin_is_built_again", "go is not installed");
+    }
+    let context = author();
+    let (code, _, stderr) = context.ended(&["new", "p", "--lang", "go"]);
+    assert_eq!(code, 0, "{stderr}");
+    let dir = context.project().join("p");
+    let mut dev = context.portcullis(&["dev"]);
+    dev.current_dir(&dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut dev = dev.spawn().unwrap();
+    let mut lines = BufReader::new(dev.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let mut until = |end: &str| lines.by_ref().find(|line| line.contains(end)).unwrap();
+    until("2 tests: 2 passed, 0 failed");
+    let main = fs::read_to_string(dir.join("main.go")).unwrap();
+    fs::write(
+        dir.join("main.go"),
+        main.replace("not committed", "changed"),
+    )
+    .unwrap();
+    until("2 tests: 1 passed, 1 failed");
+    let pid = rustix::process::Pid::from_child(&dev);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert!(dev.wait().unwrap().signal().is_some());
 }
 
 #[test]

@@ -471,3 +471,30 @@ fn the_example_passes_its_own_tests() {
         "{stdout}"
     );
 }
+
+#[test]
+fn a_trace_has_each_call_with_its_decision() {
+    let context = Context::with_policy("exec.allow = [\"true\"]\n");
+    let run = ["run", "--trace", "--config", "policy.toml", "p"];
+    let args = ["exec", "--", "true", ";;", "exec", "--", "id"];
+    let (_, stdout, stderr) = context.ended(&[&run[..], &args].concat());
+    assert!(!stdout.contains("trace"), "{stdout}");
+    let lines: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.starts_with("trace "))
+        .collect();
+    let [allowed, ended, denied] = lines[..] else {
+        panic!("{stderr}")
+    };
+    assert!(
+        allowed.contains("call 1: allowed exec [\"true\"] by rule `allow[0]` (policy.toml"),
+        "{allowed}"
+    );
+    assert!(ended.contains("call 1: exit code 0 after"), "{ended}");
+    assert!(
+        denied.contains("call 2: denied [P0201] exec [\"id\"]"),
+        "{denied}"
+    );
+    let (_, _, stderr) = context.ended(&[&["run"], &run[2..], &args].concat());
+    assert!(!stderr.contains("trace "), "{stderr}");
+}

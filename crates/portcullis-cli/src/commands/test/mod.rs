@@ -22,7 +22,7 @@ use trial::{Shared, Subject, Trial};
 /// Bytes of a test file.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// Where tests are looked for.
-const DIRECTORY: &str = "tests";
+pub(super) const DIRECTORY: &str = "tests";
 
 pub(super) async fn test(args: &TestArgs, env: Environment, out: Printer) -> Result<Exit> {
     let json = args.common.output.json;
