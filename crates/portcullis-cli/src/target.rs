@@ -210,6 +210,15 @@ impl Target {
                 let path = self.project.join(object);
                 grants.fs.iter().any(|grant| path.starts_with(&grant.host))
             }
+            // The directory is what would have to be granted.
+            Code::ExecCwd => {
+                let mut commands = denial.remedies.iter().flat_map(|remedy| &remedy.command);
+                let directory = commands.find_map(|command| command.last());
+                directory.is_some_and(|directory| {
+                    let path = self.project.join(directory);
+                    grants.fs.iter().any(|grant| path.starts_with(&grant.host))
+                })
+            }
             Code::HttpNotGranted => HttpUrl::parse(&denial.object).is_ok_and(|url| {
                 let mut methods = HTTP_METHODS.iter();
                 methods.any(|method| grants.http.decide(method, &url).is_ok())
@@ -290,7 +299,7 @@ fn unread(entry: &PluginEntry, source: io::Error) -> Failure {
                     "its manifest `{}` is there: the plugin itself is not built, or was not copied",
                     manifest.display()
                 ))
-                .help("build it as the README beside its manifest says; the examples of Portcullis: cargo xtask guests"),
+                .help("to build it: portcullis build, in its directory; the examples of Portcullis: cargo xtask guests"),
         ),
         Some(_) | None => error.into(),
     }

@@ -381,7 +381,8 @@ fn a_plugin_that_is_not_built_is_told_from_one_that_is_nowhere() {
 
 #[test]
 fn what_the_manifest_does_not_ask_for_is_not_given() {
-    let context = Context::with_policy("exec.allow = [\"echo\", \"cat\"]\n");
+    let policy = "exec.allow = [\"echo\", \"cat\"]\nfs.read = [\"/usr/share\"]\n";
+    let context = Context::with_policy(policy);
     let manifest = "id = \"p\"\nversion = \"1\"\nworld = \"portcullis:cli/plugin@0.1.0\"\ncomponent = \"p.wasm\"\n\
                     [[asks]]\ncapability = \"exec\"\nprogram = \"echo\"\nreason = \"to say it\"\n";
     context.write("plugin.toml", manifest);
@@ -389,13 +390,18 @@ fn what_the_manifest_does_not_ask_for_is_not_given() {
         context.output(&exec(&["--", "echo"])).status.code(),
         Some(0)
     );
-    let output = context.output(&exec(&["--", "cat"]));
-    assert_eq!(output.status.code(), Some(126));
+    for args in [&["--", "cat"][..], &["--cwd=/usr/share", "--", "echo"]] {
+        let output = context.output(&exec(args));
+        assert_eq!(output.status.code(), Some(126));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.contains("does not ask for it in") && !stderr.contains("portcullis grant"),
+            "{stderr}"
+        );
+    }
+    let output = context.output(&exec(&["--cwd=/usr/lib", "--", "echo"]));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        stderr.contains("does not ask for it in") && !stderr.contains("portcullis grant"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("portcullis grant"), "{stderr}");
 }
 
 #[test]
