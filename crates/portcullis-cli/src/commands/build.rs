@@ -13,7 +13,7 @@ use crate::args::{BuildArgs, Common};
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
-use crate::kit::{self, Language, Missing, NoRecipe, Recipe, Tools};
+use crate::kit::{self, Language, Missing, NoRecipe, Recipe, Tools, Tree};
 use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
@@ -67,19 +67,17 @@ pub(super) async fn component(
     let language = Language::of(dir).ok_or_else(|| no_language(dir))?;
     let recipe = Recipe::of(language, dir, &manifest, &Tools { env: &env });
     let recipe = recipe.map_err(|why| no_recipe(language, why))?;
-    if let Some(parent) = recipe.product.parent() {
-        fs::create_dir_all(parent).map_err(|error| Failure::unusable("make", parent, &error))?;
-    }
-    // What was there before is not taken for what was made now.
-    let _ = fs::remove_file(&recipe.product);
     let product = recipe.product.clone();
+    let tree = Tree::open(dir).map_err(|error| Failure::unusable("build", dir, &error))?;
     let settings = settings(args, dir, &recipe, env)?;
-    let asked = asked(args, recipe, &settings)?;
+    let asked = asked(args, &recipe, &settings)?;
     let exit = exec::perform(&settings, asked, Input::Nothing, args.output.json, out).await?;
     if exit != Exit::OK {
         return Ok(Err(exit));
     }
-    let bytes = fs::read(&product)
+    drop(recipe);
+    let bytes = tree
+        .read(&product)
         .map_err(|error| Failure::unusable("read what was built,", &product, &error))?;
     let bytes = match language {
         Language::JavaScript => kit::with_streams(bytes),
@@ -89,11 +87,8 @@ pub(super) async fn component(
         Failure::usage(diagnostic(code::BUILD, "what was built is no plugin").note(why))
     })?;
     let path = dir.join(component_name(dir, &manifest));
-    let place = |error: &std::io::Error| Failure::unusable("write", &path, error);
-    // In its place at once: what runs it meanwhile has the one before.
-    let partial = path.with_added_extension("partial");
-    fs::write(&partial, &bytes).map_err(|error| place(&error))?;
-    fs::rename(&partial, &path).map_err(|error| place(&error))?;
+    tree.put(&path, &bytes)
+        .map_err(|error| Failure::unusable("write", &path, &error))?;
     Ok(Ok(Built {
         imports: imports(&bytes, &manifest),
         bytes: bytes.len(),
@@ -173,22 +168,22 @@ fn settings(args: &BuildArgs, dir: &Path, recipe: &Recipe, env: Environment) -> 
     Settings::load_own(&common, flags, env)
 }
 
-fn asked(args: &BuildArgs, recipe: Recipe, settings: &Settings) -> Result<Asked> {
+fn asked(args: &BuildArgs, recipe: &Recipe, settings: &Settings) -> Result<Asked> {
     let program = recipe.program.display().to_string();
     let ask = ExecAsk {
         program: program.clone(),
-        args: recipe.args,
-        env: recipe.env,
+        args: recipe.args.clone(),
+        env: recipe.env.clone(),
         inherit_env: args.unconfined,
         ..ExecAsk::default()
     };
     let mut asked = Asked::by_flags(ask, settings)?;
     if let Some(exec) = &mut asked.grants.exec {
         exec.allow = vec![ProgramRule::any_arguments(&program)];
-        exec.search_path = recipe.search_path;
-        exec.system.extend(recipe.system);
-        exec.write_exec.extend(recipe.write_exec);
-        exec.pass_env.extend(recipe.pass_env);
+        exec.search_path.clone_from(&recipe.search_path);
+        exec.system.extend_from_slice(&recipe.system);
+        exec.write_exec.extend_from_slice(&recipe.write_exec);
+        exec.pass_env.extend_from_slice(&recipe.pass_env);
         exec.inherit_env = args.unconfined;
         exec.allow_dangerous_env
             .extend(asked.ask.env.iter().map(|(name, _)| name.clone()));

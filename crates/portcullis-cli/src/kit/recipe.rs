@@ -5,13 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use portcullis_config::Manifest;
+use tempfile::TempDir;
 
 use super::Language;
 use super::world::{self, Streams, WORLD};
 use crate::settings::Environment;
 
 /// Where everything is kept that is made on the way.
-const TARGET: &str = "target";
+pub(super) const TARGET: &str = "target";
 /// Where `portcullis new` puts the SDK.
 pub(crate) const SDK: &str = "portcullis-sdk";
 /// The target of Rust's compiler, if the author's settings name none.
@@ -35,6 +36,8 @@ pub(crate) struct Recipe {
     pub(crate) write_exec: Vec<PathBuf>,
     /// What it makes.
     pub(crate) product: PathBuf,
+    /// What was written for it, and is removed with it.
+    written: Option<TempDir>,
 }
 
 /// Something that has to be installed first.
@@ -94,6 +97,11 @@ impl Recipe {
         }
     }
 
+    fn reads(&mut self, written: TempDir) {
+        self.read.push(written.path().to_owned());
+        self.written = Some(written);
+    }
+
     fn new(program: PathBuf, product: PathBuf) -> Self {
         Self {
             program,
@@ -107,6 +115,7 @@ impl Recipe {
             read: Vec::new(),
             write_exec: Vec::new(),
             product,
+            written: None,
         }
     }
 }
@@ -287,16 +296,13 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
     Ok(recipe)
 }
 
-/// Writes the WIT that a plugin is built for.
-fn wit(dir: &Path, manifest: &Manifest, streams: Streams) -> Result<String, NoRecipe> {
-    let wit = dir.join(TARGET).join("wit");
-    match world::write(&wit, manifest, streams) {
-        Ok(()) => Ok(wit.display().to_string()),
-        Err(error) => Err(NoRecipe::Unusable(format!(
-            "cannot write `{}`: {error}",
-            wit.display()
-        ))),
-    }
+/// Writes the WIT that a plugin is built for: not into its directory, where somebody could have put links.
+fn wit(manifest: &Manifest, streams: Streams) -> Result<TempDir, NoRecipe> {
+    let written = tempfile::tempdir().and_then(|wit| {
+        world::write(wit.path(), manifest, streams)?;
+        Ok(wit)
+    });
+    written.map_err(|error| NoRecipe::Unusable(format!("cannot write its WIT: {error}")))
 }
 
 /// How `componentize-py` is started: by its module, since the script of that name may be anybody's.
@@ -315,14 +321,15 @@ fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, 
         what: "componentize-py",
         install: "python3 -m pip install --target .venv componentize-py==0.25.1",
     })?;
-    let wit = wit(dir, manifest, Streams::AsTheyAre)?;
+    let wit = wit(manifest, Streams::AsTheyAre)?;
+    let place = wit.path().display().to_string();
     let product = dir.join(TARGET).join("plugin.wasm");
     let mut recipe = Recipe::new(python.canonicalize().unwrap_or(python), product.clone());
     recipe.args = words(&[
         "-c",
         COMPONENTIZE_PY,
         "-d",
-        &wit,
+        &place,
         "-w",
         WORLD,
         "componentize",
@@ -330,12 +337,13 @@ fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, 
     ]);
     recipe.args.extend(words(&["-p", ".", "-p", SDK, "-o"]));
     recipe.args.push(product.display().to_string());
-    let place = packages.display().to_string();
+    let packages_place = packages.display().to_string();
     // The second, so that it looks for no other modules of this machine.
     recipe.env = ["PYTHONPATH", "VIRTUAL_ENV"]
-        .map(|name| (name.to_owned(), place.clone()))
+        .map(|name| (name.to_owned(), packages_place.clone()))
         .to_vec();
     recipe.executes(packages, dir);
+    recipe.reads(wit);
     Ok(recipe)
 }
 
@@ -352,7 +360,8 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
         what: "componentize-qjs",
         install: "npm install",
     })?;
-    let wit = wit(dir, manifest, Streams::StandIn)?;
+    let wit = wit(manifest, Streams::StandIn)?;
+    let place = wit.path().display().to_string();
     let product = dir.join(TARGET).join("plugin.wasm");
     let mut recipe = Recipe::new(node.canonicalize().unwrap_or(node), product.clone());
     recipe.args = vec![
@@ -363,7 +372,7 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
     ];
     recipe.args.extend(words(&[
         "--wit",
-        &wit,
+        &place,
         "--world",
         WORLD,
         "--sync",
@@ -378,6 +387,7 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
     ]));
     recipe.args.push(product.display().to_string());
     recipe.executes(modules, dir);
+    recipe.reads(wit);
     Ok(recipe)
 }
 
