@@ -1,15 +1,15 @@
 //! Where a test takes place: directories of its own, with its files and its programs.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use super::file::Test;
-use super::stand_in::{SCRIPTS, Scripts};
+use super::stand_in::{MARK, SCRIPTS, Scripts};
 
 /// What all tests have in common.
 #[derive(Debug)]
@@ -80,15 +80,25 @@ impl Workshop {
     fn stand_in(&self) -> io::Result<PathBuf> {
         let path = self.dir.path().join("stand-in");
         if !path.exists() {
-            fs::copy("/proc/self/exe", &path)?;
+            let partial = self.dir.path().join("unmarked");
+            fs::copy("/proc/self/exe", &partial)?;
+            fs::set_permissions(&partial, Permissions::from_mode(0o755))?;
+            fs::OpenOptions::new()
+                .append(true)
+                .open(&partial)?
+                .write_all(MARK)?;
+            fs::rename(partial, &path)?;
         }
         Ok(path)
     }
 }
 
 impl Stage {
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
+    /// Whether it is what the test lays ready for the plugin.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        [self.home(), self.project()]
+            .iter()
+            .any(|dir| path.starts_with(dir))
     }
 
     pub(crate) fn home(&self) -> PathBuf {

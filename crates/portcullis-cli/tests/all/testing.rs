@@ -395,6 +395,17 @@ fn no_real_program_is_started() {
 }
 
 #[test]
+fn what_stands_in_for_portcullis_is_not_portcullis() {
+    passes(
+        "exec-args",
+        "exec.allow = [\"portcullis\"]\n",
+        "[[test]]\nname = \"a\"\nargs = [\"exec\", \"--\", \"portcullis\", \"--version\"]\n\
+         expect.stdout = { contains = [\"stdout=a script\"] }\n\
+         [[test.command]]\nrun = [\"portcullis\", \"**\"]\nstdout = \"a script\"\n",
+    );
+}
+
+#[test]
 fn the_environment_of_who_tests_is_nowhere() {
     let context = Context::with_guest("exec-args").env("GREETING", "secret");
     context.write(

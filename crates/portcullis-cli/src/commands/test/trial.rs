@@ -143,7 +143,7 @@ fn left_out(grants: &mut Grants, stage: &Stage, plugin: &Path) -> Vec<String> {
     grants.fs.retain(|grant| {
         let is_read =
             grant.access == FsAccess::Read && own.is_some_and(|own| grant.host.starts_with(own));
-        let stays = is_read || grant.host.starts_with(stage.root());
+        let stays = is_read || stage.has(&grant.host);
         if !stays {
             notes.push(format!(
                 "the policy grants `{}`, which is not in the test: only what is in `files` is",
