@@ -125,7 +125,7 @@ static result large_input(struct portcullis_args args)
 static result deadline(struct portcullis_args args)
 {
     struct portcullis_command sh = PORTCULLIS_COMMAND("sh", "-c", "echo begun; exec sleep 30");
-    sh.timeout_ms = 300;
+    sh.timeout_ms = 2000;
     struct portcullis_output output = portcullis_run(sh);
     if (!output.timed_out)
         return portcullis_fail(portcullis_format("status %d", output.status));

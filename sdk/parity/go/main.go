@@ -187,7 +187,7 @@ func largeInput(ctx context.Context) (string, error) {
 
 func deadline(ctx context.Context) (string, error) {
 	req := exec.CommandRequest{Command: "sh", Args: []string{"-c", "echo begun; exec sleep 30"}}
-	response, err := exec.Run(ctx, req, exec.WithExecTimeout(300*time.Millisecond))
+	response, err := exec.Run(ctx, req, exec.WithExecTimeout(2*time.Second))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return "", fmt.Errorf("it was not stopped: %w", err)
 	}

@@ -87,7 +87,7 @@ def large_input() -> str:
 @scenario
 def deadline() -> str:
     try:
-        portcullis.run(["sh", "-c", "echo begun; exec sleep 30"], timeout=0.3, text=True)
+        portcullis.run(["sh", "-c", "echo begun; exec sleep 30"], timeout=2, text=True)
     except portcullis.TimeoutExpired as error:
         return f"timed out {error.stdout.strip()}"
     return "it ended"

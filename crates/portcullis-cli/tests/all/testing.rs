@@ -129,7 +129,7 @@ fn a_command_does_what_its_script_says() {
 fn a_command_has_the_time_that_policy_gives_it() {
     passes(
         "exec-args",
-        "exec.allow = [\"git\"]\nlimits.timeout = \"300ms\"\n",
+        "exec.allow = [\"git\"]\nlimits.timeout = \"3s\"\n",
         "[[test]]\nname = \"late\"\nargs = [\"exec\", \"--\", \"git\"]\n\
          expect.stdout = { contains = [\"status=124\", \"stdout=begun\"] }\n\
          [[test.command]]\nrun = [\"git\"]\nsteps = [{ stdout = \"begun\" }, { delay = \"1m\" }]\n",
