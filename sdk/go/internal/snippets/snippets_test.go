@@ -63,8 +63,9 @@ func TestThePiecesOfDocumentsBecomeAPlugin(t *testing.T) {
 			}
 		}
 	}
-	if pieces != 9 {
-		t.Errorf("%d pieces in %s", pieces, documents[0])
+	text, err := os.ReadFile(documents[0])
+	if want := strings.Count(string(text), "\n```go\n"); err != nil || pieces != want || want == 0 {
+		t.Errorf("%d pieces of %d in %s: %v", pieces, want, documents[0], err)
 	}
 }
 
