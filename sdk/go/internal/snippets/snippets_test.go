@@ -79,3 +79,17 @@ func TestCodeThatIsWrongIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestATypeHasAllFieldsThatADocumentSays(t *testing.T) {
+	for field, wrong := range map[string]string{"Command string": "", "Command int": "cannot use", "Nonsense int": "Nonsense"} {
+		document := filepath.Join(t.TempDir(), "d.md")
+		text := "```go\ntype CommandRequest struct {\n\t" + field + "\n}\n```\n"
+		if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := build(t.TempDir(), []string{document})
+		if (err == nil) != (wrong == "") || err != nil && !strings.Contains(err.Error(), wrong) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}

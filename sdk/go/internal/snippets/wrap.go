@@ -72,7 +72,26 @@ func wrapped(piece *found, name, base string) (string, error) {
 	return imported(piece, source, name, base)
 }
 
-// declared holds declarations against the SDK: types have the same fields, and functions can be called so.
+// sameFields compiles where the SDK's type of this name has every field of a struct, with the same type: each can be assigned
+// to the other.
+func sameFields(spec *ast.TypeSpec) string {
+	name := spec.Name.Name
+	fields, ok := spec.Type.(*ast.StructType)
+	if !ok {
+		return fmt.Sprintf("\nvar _ = exec.%s(%s{})\n", name, name)
+	}
+	var code strings.Builder
+	fmt.Fprintf(&code, "\nvar _ = func(said *%s, is *exec.%s) {\n", name, name)
+	for _, field := range fields.Fields.List {
+		for _, name := range field.Names {
+			fmt.Fprintf(&code, "\tsaid.%s, is.%s = is.%s, said.%s\n", name.Name, name.Name, name.Name, name.Name)
+		}
+	}
+	code.WriteString("}\n")
+	return code.String()
+}
+
+// declared holds declarations against the SDK: its types have the same fields, and may have more, and functions can be called so.
 func declared(text string) string {
 	set := token.NewFileSet()
 	parsed, err := parser.ParseFile(set, "", "package p\n"+text, 0)
@@ -87,7 +106,7 @@ func declared(text string) string {
 			for _, spec := range decl.Specs {
 				if spec, ok := spec.(*ast.TypeSpec); ok {
 					known[spec.Name.Name] = true
-					fmt.Fprintf(&more, "\nvar _ = exec.%s(%s{})\n", spec.Name.Name, spec.Name.Name)
+					more.WriteString(sameFields(spec))
 				}
 			}
 		case *ast.FuncDecl:
