@@ -45,8 +45,8 @@ fn order(number: &str) -> (u32, &str) {
 pub(crate) const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "28",
-        "is found in a directory that the plugin may write",
-        "portcullis-exec: `program.rs`",
+        "is found in a directory that the plugin may write, or by a path through one",
+        "portcullis-exec: `unfit.rs`",
     ),
     (
         "29b",
