@@ -27,39 +27,22 @@ pub(crate) fn guest(options: &Options, skips: &mut Skips) -> Result<()> {
             return Ok(());
         }
     };
-    let mut files = Vec::new();
-    for directory in [SDK, PARITY] {
-        guests::walk(&shell::root().join(directory), &mut files)?;
-    }
-    files.sort();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(version.as_bytes());
-    hasher.update(include_str!("c.rs").as_bytes());
-    for file in files {
-        hasher.update(file.display().to_string().as_bytes());
-        hasher.update(&fs::read(&file)?);
-    }
-    let key = hasher.finalize().to_hex().to_string();
+    let key = guests::key_of(&[&version, include_str!("c.rs")], &[SDK, PARITY])?;
     let stamp = guests::directory().join(".guests-c.stamp");
     if guests::is_current(&stamp, &key) {
         eprintln!("guests: {PARITY} is up to date");
         return Ok(());
     }
     let file = "parity-c.wasm";
-    let partial = guests::directory().join(format!(".{file}"));
     shell::run(
         shell::command(clang)
             .args(["--target=wasm32", "-Os", "-nostdlib", "-mbulk-memory"])
             .args(["-Wall", "-Werror", "-Wl,--no-entry,--strip-all", "-I", SDK])
             .arg("-o")
-            .arg(&partial)
+            .arg(guests::partial(file))
             .arg(format!("{PARITY}/parity.c")),
     )?;
-    let bytes = fs::read(&partial)?;
-    // Replaced in one step: a test that runs meanwhile sees the old or the new one.
-    fs::rename(&partial, guests::directory().join(file))?;
-    eprintln!("{:>10} bytes  {file}", bytes.len());
-    let line = format!("{} {file}", blake3::hash(&bytes).to_hex());
+    let line = guests::put(file)?;
     Ok(fs::write(stamp, format!("{key}\n{line}\n"))?)
 }
 

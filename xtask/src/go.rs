@@ -36,19 +36,8 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
         skips.add(DIRECTORY, "no compiler for Go: `go` is not there");
         return Ok(());
     };
-    let mut files = Vec::new();
-    for directory in [DIRECTORY, SDK, PARITY] {
-        guests::walk(&shell::root().join(directory), &mut files)?;
-    }
-    files.sort();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(version.as_bytes());
-    hasher.update(include_str!("go.rs").as_bytes());
-    for file in files {
-        hasher.update(file.display().to_string().as_bytes());
-        hasher.update(&fs::read(&file)?);
-    }
-    let key = hasher.finalize().to_hex().to_string();
+    let made_by = [version.as_str(), include_str!("go.rs")];
+    let key = guests::key_of(&made_by, &[DIRECTORY, SDK, PARITY])?;
     let stamp = guests::directory().join(".guests-reglet.stamp");
     if guests::is_current(&stamp, &key) {
         eprintln!("guests: {DIRECTORY} is up to date");
@@ -57,11 +46,10 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
     let mut lines = vec![key];
     for (name, [module, package], tags) in GUESTS {
         let file = format!("{name}.wasm");
-        let partial = guests::directory().join(format!(".{file}"));
         let mut go = Command::new("go");
         go.args(["build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s"])
             .args(["-tags", tags, "-o"])
-            .arg(&partial)
+            .arg(guests::partial(&file))
             .arg(package)
             .current_dir(shell::root().join(module))
             .env("GOOS", "wasip1")
@@ -70,11 +58,7 @@ pub(crate) fn run(skips: &mut Skips) -> Result<()> {
             .env("GOWORK", "off")
             .env("GOTOOLCHAIN", "local");
         shell::run(&mut go)?;
-        let bytes = fs::read(&partial)?;
-        // Replaced in one step: a test that runs meanwhile sees the old or the new one.
-        fs::rename(&partial, guests::directory().join(&file))?;
-        eprintln!("{:>10} bytes  {file}", bytes.len());
-        lines.push(format!("{} {file}", blake3::hash(&bytes).to_hex()));
+        lines.push(guests::put(&file)?);
     }
     Ok(fs::write(stamp, lines.join("\n") + "\n")?)
 }

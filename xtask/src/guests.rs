@@ -91,20 +91,26 @@ pub(crate) fn is_current(stamp: &Path, key: &str) -> bool {
         })
 }
 
-/// Everything a build depends on, in one digest.
+/// Everything a build of a workspace depends on, in one digest.
 fn key(workspace: &str, toolchain: &Toolchain) -> Result<String> {
+    let made_by = [
+        toolchain.version.as_str(),
+        &format!("{:?}", toolchain.route),
+        include_str!("guests.rs"),
+        include_str!("component.rs"),
+        include_str!("toolchain.rs"),
+    ];
+    let sources: Vec<_> = [workspace].into_iter().chain(SHARED).collect();
+    key_of(&made_by, &sources)
+}
+
+/// One digest of what makes something and of all files in directories of the repository.
+pub(crate) fn key_of(made_by: &[&str], directories: &[&str]) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(toolchain.version.as_bytes());
-    hasher.update(format!("{:?}", toolchain.route).as_bytes());
-    hasher.update(
-        concat!(
-            include_str!("guests.rs"),
-            include_str!("component.rs"),
-            include_str!("toolchain.rs")
-        )
-        .as_bytes(),
-    );
-    for directory in [workspace].iter().chain(&SHARED) {
+    for text in made_by {
+        hasher.update(text.as_bytes());
+    }
+    for directory in directories {
         let mut files = Vec::new();
         walk(&shell::root().join(directory), &mut files)?;
         files.sort();
@@ -115,6 +121,21 @@ fn key(workspace: &str, toolchain: &Toolchain) -> Result<String> {
         }
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Where a guest is written before it is [put](put) into its place.
+pub(crate) fn partial(file: &str) -> PathBuf {
+    directory().join(format!(".{file}"))
+}
+
+/// Puts what was written for a guest into its place, in one step: a test that runs meanwhile sees the old or the new one. The
+/// answer is its line in a stamp.
+pub(crate) fn put(file: &str) -> Result<String> {
+    let partial = partial(file);
+    let bytes = fs::read(&partial)?;
+    fs::rename(&partial, directory().join(file))?;
+    eprintln!("{:>10} bytes  {file}", bytes.len());
+    Ok(format!("{} {file}", blake3::hash(&bytes).to_hex()))
 }
 
 /// Collects the files under a directory, but for cargo's output, the results themselves and guests of another kind.
@@ -180,12 +201,8 @@ fn build(
                 .with_context(|| format!("cannot make a component of guest `{name}`"))?;
         }
         let file = format!("{name}.wasm");
-        // Replaced in one step: a test that runs meanwhile sees the old or the new one.
-        let partial = directory().join(format!(".{file}"));
-        fs::write(&partial, &bytes)?;
-        fs::rename(&partial, directory().join(&file))?;
-        eprintln!("{:>10} bytes  {file}", bytes.len());
-        lines.push(format!("{} {file}", blake3::hash(&bytes).to_hex()));
+        fs::write(partial(&file), &bytes)?;
+        lines.push(put(&file)?);
     }
     Ok(lines)
 }
