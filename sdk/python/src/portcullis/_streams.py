@@ -16,12 +16,24 @@ CHUNK = 65536
 _WRITE = 4096
 
 
-class Reader(io.RawIOBase):
-    """What a command writes, as it comes."""
+class _Stream(io.RawIOBase):
+    """One end of a pipe to a command. Letting go of it is all that the other end learns."""
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream = stream
         self._name = name
+
+    def subscribe(self) -> Any:
+        return self._stream.subscribe()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.__exit__(None, None, None)
+        super().close()
+
+
+class Reader(_Stream):
+    """What a command writes, as it comes."""
 
     def readable(self) -> bool:
         return True
@@ -43,25 +55,13 @@ class Reader(io.RawIOBase):
             self._check_end(error)
             return None
 
-    def subscribe(self) -> Any:
-        return self._stream.subscribe()
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.__exit__(None, None, None)
-        super().close()
-
     def _check_end(self, error: Any) -> None:
         if not isinstance(error.value, streams.StreamError_Closed):
             raise HostError(f"cannot read the {self._name}: something of it was lost, since nobody read it in time")
 
 
-class Writer(io.RawIOBase):
-    """What a command reads. Everything is written when `write` returns, so that there is nothing to flush."""
-
-    def __init__(self, stream: Any, name: str) -> None:
-        self._stream = stream
-        self._name = name
+class Writer(_Stream):
+    """What a command reads, until it is closed. Everything is written when `write` returns, so that there is nothing to flush."""
 
     def writable(self) -> bool:
         return True
@@ -86,15 +86,6 @@ class Writer(io.RawIOBase):
             return room
         except _host.Err:
             return None
-
-    def subscribe(self) -> Any:
-        return self._stream.subscribe()
-
-    def close(self) -> None:
-        if not self.closed:
-            # Letting go of the stream is the command's end of file.
-            self._stream.__exit__(None, None, None)
-        super().close()
 
 
 def text_reader(raw: Reader, codec: Codec | None) -> BinaryIO | TextIO:
