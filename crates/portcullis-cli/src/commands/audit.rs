@@ -108,34 +108,35 @@ fn run_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// What a plugin did, in one line; without the run, of which there is one.
-pub(super) fn traced(event: &Event) -> String {
-    let text = summary(event);
-    match text.split_once(' ').zip(run_of(event)) {
-        Some((("run", rest), run)) => rest.trim_start_matches(run).trim_start().to_owned(),
-        _ => text,
+/// One record in one line.
+fn summary(event: &Event) -> String {
+    let words = words(event);
+    // `--run` leaves these out.
+    let run = match event {
+        Event::Asked(event) => Some(event.run.as_str()),
+        _ => run_of(event),
+    };
+    match run {
+        Some(run) => format!("run {run} {words}"),
+        None => words,
     }
 }
 
-/// One record in one line.
-fn summary(event: &Event) -> String {
+/// The same without the run that it belongs to.
+pub(super) fn words(event: &Event) -> String {
     match event {
         Event::Opened(_) => "a file of the trail begins".to_owned(),
-        Event::RunStarted(event) => format!(
-            "run {} of `{}` begins with {}",
-            event.run,
-            event.plugin,
-            event.args.as_str()
-        ),
+        Event::RunStarted(event) => {
+            format!("of `{}` begins with {}", event.plugin, event.args.as_str())
+        }
         Event::RunEnded(event) => {
             format!(
-                "run {} ends with code {} after {} µs",
-                event.run, event.exit_code, event.duration_us
+                "ends with code {} after {} µs",
+                event.exit_code, event.duration_us
             )
         }
         Event::Asked(event) => format!(
-            "run {} call {}: asked for {} {}: {}",
-            event.run,
+            "call {}: asked for {} {}: {}",
             event.call,
             event.capability,
             event.object.as_str(),
@@ -149,22 +150,15 @@ fn summary(event: &Event) -> String {
         Event::Decision(event) => decision(event),
         Event::Outcome(event) => {
             format!(
-                "run {} call {}: {} after {} µs",
-                event.run,
+                "call {}: {} after {} µs",
                 event.call,
                 ended(&event.ended),
                 event.duration_us
             )
         }
-        Event::Done(event) => format!(
-            "run {} call {}: {}",
-            event.run,
-            event.call,
-            effect(&event.effect)
-        ),
+        Event::Done(event) => format!("call {}: {}", event.call, effect(&event.effect)),
         Event::DenialsFolded(event) => format!(
-            "run {} calls {} to {}: denied {} {} {} more times",
-            event.run,
+            "calls {} to {}: denied {} {} {} more times",
             event.first_call,
             event.last_call,
             event.capability,
@@ -172,14 +166,8 @@ fn summary(event: &Event) -> String {
             event.count
         ),
         Event::Exhausted(event) => format!(
-            "run {} call {}: `{}` of `{}` was ended: resource={} used={} limit={}",
-            event.run,
-            event.call,
-            event.export,
-            event.plugin,
-            event.resource,
-            event.used,
-            event.limit
+            "call {}: `{}` of `{}` was ended: resource={} used={} limit={}",
+            event.call, event.export, event.plugin, event.resource, event.used, event.limit
         ),
         _ => "a record of a later version".to_owned(),
     }
@@ -231,8 +219,7 @@ fn decision(event: &Decision) -> String {
         .map(|id| format!(" for `{}`", id.as_str()))
         .unwrap_or_default();
     format!(
-        "run {} call {}: {verdict} {} {}{rule}{request}",
-        event.run,
+        "call {}: {verdict} {} {}{rule}{request}",
         event.call,
         event.capability,
         event.object.as_str()

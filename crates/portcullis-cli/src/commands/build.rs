@@ -12,18 +12,13 @@ use super::exec::{self, Asked};
 use crate::args::{BuildArgs, Common};
 use crate::code;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::failure::{Failure, Result, Say, diagnostic, system};
 use crate::kit::{self, Language, Missing, NoRecipe, Recipe, Tools, Tree};
 use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
 pub(super) async fn build(args: &BuildArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let dir = args.dir.clone().unwrap_or_default();
-    let dir = env
-        .cwd
-        .join(&dir)
-        .canonicalize()
-        .map_err(|error| Failure::unusable("build", &dir, &error))?;
+    let dir = directory(args, &env)?;
     let built = component(args, &dir, env, out).await?;
     match built {
         Err(exit) => Ok(exit),
@@ -45,19 +40,26 @@ pub(super) async fn build(args: &BuildArgs, env: Environment, out: Printer) -> R
     }
 }
 
+/// The plugin's directory, as it really is.
+pub(super) fn directory(args: &BuildArgs, env: &Environment) -> Result<PathBuf> {
+    let dir = args.dir.as_deref().unwrap_or(Path::new("."));
+    let real = env.cwd.join(dir).canonicalize();
+    real.map_err(|error| Failure::unusable("build", dir, &error))
+}
+
 /// What was built.
 #[derive(Debug)]
-pub(super) struct Built {
-    pub(super) path: PathBuf,
-    pub(super) bytes: usize,
-    pub(super) imports: Vec<String>,
+struct Built {
+    path: PathBuf,
+    bytes: usize,
+    imports: Vec<String>,
 }
 
 /// Builds the plugin in a directory; the inner error is how its tools ended.
 ///
 /// # Errors
 /// It cannot be built here: something is not there, or what came out is no plugin.
-pub(super) async fn component(
+async fn component(
     args: &BuildArgs,
     dir: &Path,
     env: Environment,
@@ -107,17 +109,19 @@ fn imports(bytes: &[u8], manifest: &Manifest) -> Vec<String> {
 fn manifest(dir: &Path) -> Result<Manifest> {
     let path = dir.join(MANIFEST_FILE);
     let text = fs::read_to_string(&path).map_err(|error| {
-        let mut failure = Failure::unusable("read the manifest", &path, &error);
-        if let Some(crate::failure::Report::Plain(report)) = failure.reports.first_mut() {
-            *report = report
-                .clone()
-                .help("`portcullis new NAME --lang LANGUAGE` makes a plugin with one");
-        }
-        failure
+        Failure::usage(
+            diagnostic(
+                code::UNUSABLE,
+                format!("cannot read the manifest `{}`", path.display()),
+            )
+            .note(system(&error))
+            .help("`portcullis new NAME --lang LANGUAGE` makes a plugin with one"),
+        )
     })?;
     Ok(Manifest::parse(&path, &text)?)
 }
 
+/// The name in the manifest or of the directory, and not where a link of that name leads.
 fn component_name(dir: &Path, manifest: &Manifest) -> PathBuf {
     match &manifest.component {
         Some(name) => PathBuf::from(name),

@@ -8,7 +8,7 @@ use std::{fs, io};
 use super::{build, test};
 use crate::args::{BuildArgs, TestArgs};
 use crate::exit::Exit;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::render::{Printer, line};
 use crate::settings::Environment;
 
@@ -21,9 +21,7 @@ const MAX_FILES: usize = 100_000;
 
 /// Never returns by itself.
 pub(super) async fn dev(args: &BuildArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let dir = args.dir.clone().unwrap_or_default();
-    let dir = env.cwd.join(&dir).canonicalize();
-    let dir = dir.map_err(|error| Failure::unusable("build", Path::new("."), &error))?;
+    let dir = build::directory(args, &env)?;
     loop {
         let seen = sources(&dir);
         match round(args, &dir, &env, out).await {
@@ -72,8 +70,7 @@ fn collect(dir: &Path, found: &mut BTreeMap<PathBuf, SystemTime>) -> io::Result<
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_made = name.ends_with(".wasm") || name.ends_with(".partial");
-        if name.starts_with('.') || is_made || NOT_SOURCES.contains(&&*name) {
+        if name.starts_with('.') || name.ends_with(".wasm") || NOT_SOURCES.contains(&&*name) {
             continue;
         }
         let meta = entry.metadata()?;

@@ -167,7 +167,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let log = Arc::new(ShownLog::new(&stderr, out));
     let trail = session::open_trail(&settings.directories, settings.policy.audit())?;
     let sink: Arc<dyn Sink> = if job.trace {
-        Arc::new(Traced::new(Arc::new(trail.clone()), &stderr, audit::traced))
+        Arc::new(Traced::new(Arc::new(trail.clone()), &stderr, audit::words))
     } else {
         trail.clone()
     };

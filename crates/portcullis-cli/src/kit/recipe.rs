@@ -133,6 +133,14 @@ impl Tools<'_> {
         Some(self.env.path("HOME")?.join(below))
     }
 
+    /// The first that has such a directory: the plugin's own place, and those that a variable lists.
+    fn with(&self, own: PathBuf, variable: &str, name: &str) -> Option<PathBuf> {
+        let listed = self.env.get(variable).map(std::env::split_paths);
+        let mut places = [own].into_iter().chain(listed.into_iter().flatten());
+        let found = places.find(|place| place.join(name).is_dir())?;
+        found.canonicalize().ok()
+    }
+
     /// The directory that a variable names, or else one in the home directory.
     fn place(&self, variable: &str, below: &str) -> Option<PathBuf> {
         self.env
@@ -196,19 +204,22 @@ fn rust(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
     ]);
     recipe.env = vec![("CARGO_TARGET_DIR".to_owned(), own.display().to_string())];
     let upper = target.to_ascii_uppercase().replace('-', "_");
-    recipe.pass_env = [
+    recipe.pass_env = words(&[
         "CARGO_HOME",
         "RUSTUP_HOME",
         "RUSTUP_TOOLCHAIN",
         "RUSTC",
         "RUSTFLAGS",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ]);
     recipe
         .pass_env
         .extend(["LINKER", "RUSTFLAGS"].map(|end| format!("CARGO_TARGET_{upper}_{end}")));
     Ok(recipe)
+}
+
+/// What a tool makes that is told where.
+fn product(dir: &Path) -> PathBuf {
+    dir.join(TARGET).join("plugin.wasm")
 }
 
 /// The name of the library of a package.
@@ -233,13 +244,10 @@ fn go(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
         what: "go, 1.24 or newer",
         install: "see https://go.dev/doc/install",
     })?;
-    let own = dir.join(TARGET);
-    let product = own.join("plugin.wasm");
-    let root = go
-        .canonicalize()
-        .ok()
-        .and_then(|real| Some(real.parent()?.parent()?.to_owned()));
-    let mut recipe = Recipe::new(go.canonicalize().unwrap_or(go), product.clone());
+    let product = product(dir);
+    let go = go.canonicalize().unwrap_or(go);
+    let root = go.ancestors().nth(2).map(Path::to_owned);
+    let mut recipe = Recipe::new(go, product.clone());
     recipe.system = real([root.filter(|root| !root.starts_with("/usr"))]);
     recipe.read = real([tools.place("GOMODCACHE", "go/pkg/mod")]);
     recipe.args = words(&[
@@ -252,7 +260,7 @@ fn go(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
     recipe
         .args
         .extend([product.display().to_string(), ".".to_owned()]);
-    let cache = own.join("go").display().to_string();
+    let cache = dir.join(TARGET).join("go").display().to_string();
     recipe.env = [
         ("GOOS", "wasip1"),
         ("GOARCH", "wasm"),
@@ -277,7 +285,7 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
             what: "clang and lld, 19 or newer",
             install: "sudo apt-get install clang lld",
         })?;
-    let product = dir.join(TARGET).join("plugin.wasm");
+    let product = product(dir);
     let mut recipe = Recipe::new(clang, product.clone());
     recipe.args = words(&[
         "--target=wasm32",
@@ -287,7 +295,7 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
         "-Wall",
         "-Wl,--no-entry,--strip-all",
         "-I",
-        "portcullis-sdk",
+        SDK,
         "-o",
     ]);
     recipe
@@ -313,17 +321,15 @@ fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, 
         what: "python3",
         install: "sudo apt-get install python3 python3-pip",
     })?;
-    let listed = tools.env.get("PYTHONPATH").map(std::env::split_paths);
-    let places = [dir.join(".venv")]
-        .into_iter()
-        .chain(listed.into_iter().flatten());
-    let packages = with(places, "componentize_py").ok_or(Missing {
+    let own = dir.join(".venv");
+    let packages = tools.with(own, "PYTHONPATH", "componentize_py");
+    let packages = packages.ok_or(Missing {
         what: "componentize-py",
         install: "python3 -m pip install --target .venv componentize-py==0.25.1",
     })?;
     let wit = wit(manifest, Streams::AsTheyAre)?;
     let place = wit.path().display().to_string();
-    let product = dir.join(TARGET).join("plugin.wasm");
+    let product = product(dir);
     let mut recipe = Recipe::new(python.canonicalize().unwrap_or(python), product.clone());
     recipe.args = words(&[
         "-c",
@@ -352,17 +358,15 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
         what: "node, 20 or newer",
         install: "sudo apt-get install nodejs npm",
     })?;
-    let listed = tools.env.get("NODE_PATH").map(std::env::split_paths);
-    let places = [dir.join("node_modules")]
-        .into_iter()
-        .chain(listed.into_iter().flatten());
-    let modules = with(places, "componentize-qjs").ok_or(Missing {
+    let own = dir.join("node_modules");
+    let modules = tools.with(own, "NODE_PATH", "componentize-qjs");
+    let modules = modules.ok_or(Missing {
         what: "componentize-qjs",
         install: "npm install",
     })?;
     let wit = wit(manifest, Streams::StandIn)?;
     let place = wit.path().display().to_string();
-    let product = dir.join(TARGET).join("plugin.wasm");
+    let product = product(dir);
     let mut recipe = Recipe::new(node.canonicalize().unwrap_or(node), product.clone());
     recipe.args = vec![
         modules
@@ -389,10 +393,4 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
     recipe.executes(modules, dir);
     recipe.reads(wit);
     Ok(recipe)
-}
-
-/// The first of these places that has such a directory.
-fn with(places: impl IntoIterator<Item = PathBuf>, name: &str) -> Option<PathBuf> {
-    let found = places.into_iter().find(|place| place.join(name).is_dir())?;
-    found.canonicalize().ok()
 }

@@ -37,7 +37,7 @@ pub(super) async fn test(args: &TestArgs, env: Environment, out: Printer) -> Res
     let shared = Shared {
         workshop,
         compilation: Compilation::Confined(settings.policy.compile_confinement()),
-        settings,
+        directories: settings.directories,
     };
     let mut results = Vec::new();
     let (mut passed, mut failed) = (0_u64, 0_u64);
@@ -154,20 +154,13 @@ fn subject(file: &TestFile, path: &Path) -> Result<Subject> {
     let plugin = plugin
         .canonicalize()
         .map_err(|error| Failure::unusable("use the plugin", &plugin, &error))?;
-    let beside = || {
-        let dir = if plugin.is_dir() {
-            plugin.as_path()
-        } else {
-            plugin.parent().unwrap_or(&plugin)
-        };
-        Some(dir.join(POLICY_FILE)).filter(|policy| policy.is_file())
-    };
-    let policy = file
-        .policy
-        .as_ref()
-        .map(|policy| here.join(policy))
-        .or_else(beside);
-    Ok(Subject { plugin, policy })
+    let policy = file.policy.as_ref().map(|policy| here.join(policy));
+    let mut subject = Subject { plugin, policy };
+    if subject.policy.is_none() {
+        let beside = subject.directory().join(POLICY_FILE);
+        subject.policy = beside.is_file().then_some(beside);
+    }
+    Ok(subject)
 }
 
 fn print(name: &str, trial: &Trial, out: Printer) -> Result<()> {

@@ -7,9 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use portcullis::{
-    Activity, CodeCache, Compilation, GuestLog, GuestStdio, LogLine, Prompt, Prompter, Reply,
-};
+use portcullis::{Compilation, GuestLog, GuestStdio, LogLine, Prompt, Prompter, Reply};
 use portcullis_policy::{
     Confinement, ExecGrant, FsAccess, Grants, HostEnvironment, PluginId, ProgramRef, ProgramRule,
 };
@@ -25,7 +23,7 @@ use crate::failure::{Failure, Result, diagnostic};
 use crate::render::denials::Denials;
 use crate::scripted::{Network, Stage, Test, Workshop, calls};
 use crate::session;
-use crate::settings::{Environment, Settings};
+use crate::settings::{Directories, Environment, Settings};
 use crate::target::Target;
 
 /// Bytes that a plugin may write to each of its outputs.
@@ -37,7 +35,8 @@ pub(super) struct Shared {
     pub(super) workshop: Workshop,
     /// Where plugins are compiled, as the operator has it: what is tested is not trusted for being tested.
     pub(super) compilation: Compilation,
-    pub(super) settings: Settings,
+    /// Whose cache of compiled code is used, and nothing else of them.
+    pub(super) directories: Directories,
 }
 
 /// What is tested, and under which policy.
@@ -45,6 +44,18 @@ pub(super) struct Shared {
 pub(super) struct Subject {
     pub(super) plugin: PathBuf,
     pub(super) policy: Option<PathBuf>,
+}
+
+impl Subject {
+    /// The plugin's own directory.
+    pub(super) fn directory(&self) -> &Path {
+        let plugin = self.plugin.as_path();
+        if plugin.is_dir() {
+            plugin
+        } else {
+            plugin.parent().unwrap_or(plugin)
+        }
+    }
 }
 
 /// What came of a test.
@@ -70,7 +81,7 @@ pub(super) async fn run(test: &Test, subject: &Subject, shared: &Shared) -> Resu
     let network = Network::start(&test.http, &stage.authority()).await;
     let network = network.map_err(|why| Failure::unavailable(diagnostic(code::HOST, why)))?;
     let (settings, mut target) = staged(subject, &stage)?;
-    let mut notes = left_out(&mut target.entry.grants, &stage, &subject.plugin);
+    let mut notes = left_out(&mut target.entry.grants, &stage, subject.directory());
     target.entry.grants.clock = test.clock.or(target.entry.grants.clock);
 
     let (stdout, stderr) = (
@@ -78,11 +89,10 @@ pub(super) async fn run(test: &Test, subject: &Subject, shared: &Shared) -> Resu
         MemoryOutputPipe::new(MAX_OUTPUT),
     );
     let log = Arc::<KeptLog>::default();
-    let cache: CodeCache = session::open_cache(&shared.settings.directories)?;
     let host = session::builder(&settings)
         .host_env(environment(test, &stage))
         .compilation(shared.compilation)
-        .code_cache(cache)
+        .code_cache(session::open_cache(&shared.directories)?)
         .network(network.resolver(), network.dialer())
         .name_servers([([127, 0, 0, 1], 9).into()])
         .ca_file(stage.authority())
@@ -108,7 +118,7 @@ pub(super) async fn run(test: &Test, subject: &Subject, shared: &Shared) -> Resu
         stdout: text(&stdout, &said),
         stderr: text(&stderr, &complained),
         log: log.lines(),
-        denials: denials(&activity, &target),
+        denials: Denials::of(&activity.denials, &target),
         calls: calls(&stage.calls()).map_err(|error| unstaged(&error))?,
         project: stage.project(),
         notes,
@@ -137,12 +147,10 @@ fn staged(subject: &Subject, stage: &Stage) -> Result<(Settings, Target)> {
 /// Takes from the grants what leads out of the test: files, and programs. Says what was taken.
 ///
 /// The tree that is tested is not trusted: its policy must not have its plugin reach what is real.
-fn left_out(grants: &mut Grants, stage: &Stage, plugin: &Path) -> Vec<String> {
-    let own = plugin.is_dir().then_some(plugin).or(plugin.parent());
+fn left_out(grants: &mut Grants, stage: &Stage, own: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     grants.fs.retain(|grant| {
-        let is_read =
-            grant.access == FsAccess::Read && own.is_some_and(|own| grant.host.starts_with(own));
+        let is_read = grant.access == FsAccess::Read && grant.host.starts_with(own);
         let stays = is_read || stage.has(&grant.host);
         if !stays {
             notes.push(format!(
@@ -240,10 +248,6 @@ fn texts(answer: &Answer) -> (String, String) {
 
 fn text(written: &MemoryOutputPipe, said: &str) -> String {
     format!("{}{said}", String::from_utf8_lossy(&written.contents()))
-}
-
-fn denials(activity: &Activity, target: &Target) -> Denials {
-    Denials::of(&activity.denials, target)
 }
 
 /// Lines that the plugin logged.
