@@ -123,7 +123,7 @@ pub(crate) fn key_of(made_by: &[&str], directories: &[&str]) -> Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Where a guest is written before it is [put](put) into its place.
+/// Where a guest is written before it is [put] into its place.
 pub(crate) fn partial(file: &str) -> PathBuf {
     directory().join(format!(".{file}"))
 }

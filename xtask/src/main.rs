@@ -46,7 +46,7 @@ usage: cargo xtask TASK [OPTION]...
 
 tasks
   test     format, lints, docs, arrows, guests, all tests; what continuous integration runs
-  check    format, lints, arrows and the table of clawft only
+  check    format, lints, docs, arrows and the table of clawft only
   clawft   write into docs/clawft.md which tests show clawft's rows and weak spots
   guests   build the test guests and the example plugins into target/guests
   extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
@@ -111,7 +111,7 @@ fn main() -> ExitCode {
     let task = args.next();
     let done = Options::parse(task.as_deref(), args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
-        Some("check") => check::run(&options),
+        Some("check") => check::run(&options).and_then(|()| check::docs()),
         Some("clawft") => clawft::write(),
         Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),
