@@ -1,11 +1,11 @@
-//! `cargo xtask check`: format, lints, arrows and the table of clawft. The steps are shared with [`crate::test`].
+//! `cargo xtask check`: format, lints, arrows, links and the table of clawft. The steps are shared with [`crate::test`].
 
 use crate::skips::Skips;
-use crate::{Options, arrows, clawft, shell};
+use crate::{Options, arrows, clawft, links, shell};
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// Runs the four steps; what could not run is named.
+/// Runs the five steps; what could not run is named.
 ///
 /// # Errors
 /// A step fails.
@@ -15,6 +15,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     lints(options, &mut skips)?;
     arrows::check()?;
     clawft::check()?;
+    links::check()?;
     skips.print();
     skips.settle(options.ci)
 }

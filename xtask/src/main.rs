@@ -11,6 +11,7 @@
 
 mod arrows;
 mod bench;
+mod book;
 mod c;
 mod check;
 mod clawft;
@@ -24,6 +25,7 @@ mod go;
 mod go_sdk;
 mod guests;
 mod interpreted;
+mod links;
 mod ordinary;
 mod packages;
 mod rebuild;
@@ -46,7 +48,8 @@ usage: cargo xtask TASK [OPTION]...
 
 tasks
   test     format, lints, docs, arrows, guests, all tests; what continuous integration runs
-  check    format, lints, docs, arrows and the table of clawft only
+  check    format, lints, docs, arrows, links and the table of clawft only
+  book     build the book of docs/ into target/book, and check every link of the documentation
   clawft   write into docs/clawft.md which tests show clawft's rows and weak spots
   guests   build the test guests and the example plugins into target/guests
   extra    licences and advisories, spelling, feature combinations, oldest compiler, packaging
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
     let done = Options::parse(task.as_deref(), args).and_then(|options| match task.as_deref() {
         Some("test") => test::run(&options),
         Some("check") => check::run(&options).and_then(|()| check::docs()),
+        Some("book") => book::task(&options),
         Some("clawft") => clawft::write(),
         Some("guests") => guests::task(&options),
         Some("extra") => extra::run(&options),

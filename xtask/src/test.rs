@@ -3,8 +3,8 @@
 use crate::skips::{Skips, entries};
 use crate::tally::Tally;
 use crate::{
-    Options, arrows, c, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild, script_sdks,
-    shell,
+    Options, arrows, book, c, check, clawft, dual_use, go_sdk, guests, ordinary, rebuild,
+    script_sdks, shell,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     step("table of clawft", clawft::check());
     step("lints", check::lints(options, &mut skips));
     step("docs", check::docs());
+    step("book", book::build(&mut skips));
     step("Go SDK", go_sdk::check(&mut skips));
     step("SDKs of scripts", script_sdks::check(&mut skips));
     step("C SDK", c::check(&mut skips));
