@@ -73,6 +73,9 @@ pub(crate) enum Verb {
     Grant(EditArgs),
     /// Take a right away from a plugin, in your policy file.
     Revoke(EditArgs),
+    /// Say the policy of another host as an entry of yours: a `policy.yaml` of Wassette, or `settings.json` and
+    /// `extension.toml` of Zed. What cannot be said is left out, and named.
+    Import(ImportArgs),
     /// Trust the policy of the working tree as it is now: shows what it would give, and asks at the terminal.
     Trust(TrustArgs),
     /// Look at the audit trail.
@@ -335,6 +338,27 @@ pub(crate) struct InspectArgs {
     pub(crate) permissions: Permissions,
     /// An id of the policy, a `.wasm` file or the directory of a plugin.
     pub(crate) plugin: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The policy to import.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The plugin that the entry is for.
+    #[arg(long, value_name = "ID")]
+    pub(crate) plugin: String,
+    /// Its component, relative to the policy that the entry is for. Default: its id and `.wasm`.
+    #[arg(long, value_name = "WASM")]
+    pub(crate) path: Option<String>,
+    /// Write the entry into this file, which must not be there yet. Default: print it.
+    #[arg(long = "output", value_name = "NEW")]
+    pub(crate) into: Option<PathBuf>,
+    /// End with 1 also when there are only warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -641,6 +665,7 @@ impl Verb {
             Self::Build(args) | Self::Dev(args) => args.output,
             Self::Test(args) => args.common.output,
             Self::Check(args) => args.common.output,
+            Self::Import(args) => args.output,
             Self::Explain(args) => args.common.output,
             Self::Grant(args) | Self::Revoke(args) => args.output,
             Self::Audit(

@@ -14,6 +14,7 @@ mod doctor;
 pub(crate) mod edit;
 mod exec;
 mod explain;
+mod import;
 mod inspect;
 mod install;
 mod kv;
@@ -60,6 +61,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Build(args) => build::build(args, env, out).await,
         Verb::Dev(args) => dev::dev(args, env, out).await,
         Verb::Test(args) => test::test(args, env, out).await,
+        Verb::Import(args) => import::import(args, &env, out),
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

@@ -23,6 +23,7 @@ mod fledge_attacks;
 mod go_command;
 mod go_sdk;
 mod held_children;
+mod importing;
 mod installing;
 mod interrupted;
 mod kit;
