@@ -14,8 +14,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    BuildArgs, InstallArgs, ListArgs, NewArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs,
-    TestArgs, UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs,
+    SomeArgs, TestArgs, UpdateArgs,
 };
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -53,6 +53,8 @@ pub(crate) enum Verb {
     Remove(RemoveArgs),
     /// Check that installed plugins are what was installed.
     Verify(SomeArgs),
+    /// Pack a plugin into one file, with what `push` would publish of it.
+    Pack(PackArgs),
     /// Publish a plugin in a registry.
     Push(PushArgs),
     /// Sign a plugin in files or in a registry: its name, its version and its content.
@@ -635,6 +637,7 @@ impl Verb {
             Self::Review(args) | Self::Verify(args) => args.common.output,
             Self::Update(args) => args.common.output,
             Self::Remove(args) => args.common.output,
+            Self::Pack(args) => args.common.output,
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
             Self::New(args) => args.output,

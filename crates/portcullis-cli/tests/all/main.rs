@@ -29,6 +29,7 @@ mod kit;
 mod kv;
 mod languages;
 mod log;
+mod packing;
 mod parity;
 mod policy;
 mod reglet;
