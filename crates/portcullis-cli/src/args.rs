@@ -69,7 +69,7 @@ pub(crate) enum Verb {
     Test(TestArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
-    /// Explain an error code, or why a command would be allowed or denied.
+    /// Explain an error code, a line of a trace or of the audit trail, or why a command would be allowed or denied.
     Explain(ExplainArgs),
     /// Grant a plugin a right, in your policy file.
     Grant(EditArgs),
@@ -353,7 +353,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
+    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <LINE | ->\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
 )]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
@@ -369,8 +369,9 @@ pub(crate) struct ExplainArgs {
     pub(crate) inherit_env: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
-    /// A code such as P0201; or a plugin, `exec`, a program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|PLUGIN"])]
+    /// A code such as P0201; a line of `run --trace`, of `audit show`, of the trail or of a denial, or `-` to read one from
+    /// standard input; or a plugin, `exec`, a program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|LINE|PLUGIN"])]
     pub(crate) subject: Vec<String>,
 }
 

@@ -18,6 +18,7 @@ mod disk_watch;
 mod doctor;
 mod exec_streams;
 mod exec_verb;
+mod explaining;
 mod fledge;
 mod fledge_attacks;
 mod go_command;
