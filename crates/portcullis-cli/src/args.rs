@@ -14,8 +14,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    BuildArgs, InstallArgs, ListArgs, NewArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs,
-    TestArgs, UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs,
+    SomeArgs, TestArgs, UpdateArgs,
 };
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -53,6 +53,8 @@ pub(crate) enum Verb {
     Remove(RemoveArgs),
     /// Check that installed plugins are what was installed.
     Verify(SomeArgs),
+    /// Pack a plugin into one file, with what `push` would publish of it.
+    Pack(PackArgs),
     /// Publish a plugin in a registry.
     Push(PushArgs),
     /// Sign a plugin in files or in a registry: its name, its version and its content.
@@ -67,7 +69,7 @@ pub(crate) enum Verb {
     Test(TestArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
-    /// Explain an error code, or why a command would be allowed or denied.
+    /// Explain an error code, a line of a trace or of the audit trail, or why a command would be allowed or denied.
     Explain(ExplainArgs),
     /// Grant a plugin a right, in your policy file.
     Grant(EditArgs),
@@ -375,7 +377,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
+    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <LINE | ->\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
 )]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
@@ -391,8 +393,9 @@ pub(crate) struct ExplainArgs {
     pub(crate) inherit_env: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
-    /// A code such as P0201; or a plugin, `exec`, a program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|PLUGIN"])]
+    /// A code such as P0201; a line of `run --trace`, of `audit show`, of the trail or of a denial, or `-` to read one from
+    /// standard input; or a plugin, `exec`, a program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|LINE|PLUGIN"])]
     pub(crate) subject: Vec<String>,
 }
 
@@ -659,6 +662,7 @@ impl Verb {
             Self::Review(args) | Self::Verify(args) => args.common.output,
             Self::Update(args) => args.common.output,
             Self::Remove(args) => args.common.output,
+            Self::Pack(args) => args.common.output,
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
             Self::New(args) => args.output,

@@ -21,6 +21,7 @@ mod kv;
 mod list;
 mod new;
 mod observed;
+mod pack;
 mod plan;
 mod plugin;
 mod push;
@@ -55,6 +56,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Update(args) => update::update(args, env, out).await,
         Verb::Remove(args) => remove::remove(args, env, out).await,
         Verb::Verify(args) => verify::verify(args, env, out),
+        Verb::Pack(args) => pack::pack(args, env, out),
         Verb::Push(args) => push::push(args, env, out),
         Verb::Sign(args) => sign::sign(args, env, out),
         Verb::New(args) => new::new(args, &env, out),
