@@ -139,7 +139,7 @@ fn could_mean(denied: &NetworkPlace, host: &str) -> bool {
         };
         return match address(&host) {
             Some(address) => range.contains(&address),
-            None => !INSIDE.iter().any(|range| inside(range)),
+            None => !INSIDE.iter().any(inside),
         };
     }
     let Some(denied) = &denied.host else {
