@@ -1,5 +1,6 @@
 //! The entry that is written: values, and beside them what was not said as it was written.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use portcullis_policy::{Origin, PluginId, shown};
@@ -50,6 +51,7 @@ impl Key {
 pub(super) struct Entry<'a> {
     pub(super) source: Source<'a>,
     values: Vec<(Key, String)>,
+    said: BTreeSet<(Key, String)>,
     notes: Vec<(Key, Note)>,
 }
 
@@ -58,6 +60,7 @@ impl<'a> Entry<'a> {
         Self {
             source,
             values: Vec::new(),
+            said: BTreeSet::new(),
             notes: Vec::new(),
         }
     }
@@ -65,7 +68,7 @@ impl<'a> Entry<'a> {
     /// Adds a value, as TOML has it; once, however often it is said.
     pub(super) fn value(&mut self, key: Key, toml: String) {
         let value = (key, toml);
-        if !self.values.contains(&value) {
+        if self.said.insert(value.clone()) {
             self.values.push(value);
         }
     }

@@ -92,6 +92,9 @@ fn split(host: &str) -> (Option<&str>, &str) {
 
 /// The name or address, without brackets and port.
 fn name(host: &str) -> &str {
+    if host.parse::<IpAddr>().is_ok() {
+        return host;
+    }
     let name = port(host).map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name.strip_suffix('.').unwrap_or(name)
@@ -104,13 +107,23 @@ fn port(host: &str) -> Option<(&str, &str)> {
 
 /// Whether the host is one of ours, written in characters that mean the same everywhere.
 fn plain(host: &str) -> Result<(), String> {
-    let known = |c: char| c.is_ascii_alphanumeric() || ".-_:[]*".contains(c);
-    if !host.chars().all(known) {
+    if !host.chars().all(is_known) {
         return Err("it is not the name of a host alone".to_owned());
     }
     HttpHosts::parse(host)
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+fn is_known(c: char) -> bool {
+    c.is_ascii_alphanumeric() || ".-_:[]*".contains(c)
+}
+
+/// An address in its usual spelling.
+fn address(name: &str) -> Option<IpAddr> {
+    name.parse::<IpAddr>()
+        .ok()
+        .map(|address| address.to_canonical())
 }
 
 /// Whether a denial could be about a host that is allowed. What cannot be told apart is about it.
@@ -120,19 +133,28 @@ fn could_mean(denied: &NetworkPlace, host: &str) -> bool {
         let Ok(range) = range.value.parse::<IpNet>() else {
             return true;
         };
-        return match host.parse::<IpAddr>() {
-            Ok(address) => range.contains(&address),
-            Err(_) => !INSIDE.iter().any(|inside| {
-                inside
-                    .parse::<IpNet>()
-                    .is_ok_and(|inside| inside.contains(&range))
-            }),
+        let inside = |inside: &&str| {
+            let inside = inside.parse::<IpNet>();
+            inside.is_ok_and(|inside| inside.contains(&range))
+        };
+        return match address(&host) {
+            Some(address) => range.contains(&address),
+            None => !INSIDE.iter().any(inside),
         };
     }
     let Some(denied) = &denied.host else {
         return true;
     };
     let denied = name(split(&denied.value).1).to_ascii_lowercase();
+    let last = denied.rsplit('.').next().unwrap_or_default();
+    let odd = !denied.chars().all(is_known) || last.starts_with(|c: char| c.is_ascii_digit());
+    match (address(&denied), address(&host)) {
+        (Some(denied), Some(host)) => return denied == host,
+        (None, Some(host)) if denied == "localhost" => return host.is_loopback(),
+        // Another spelling of an address, or of a name.
+        (None, _) if odd => return true,
+        (Some(_), None) | (None, _) => {}
+    }
     let suffix = |pattern: &str| pattern.strip_prefix('*').map(str::to_owned);
     match (suffix(&denied), suffix(&host)) {
         (None, None) => denied == host,

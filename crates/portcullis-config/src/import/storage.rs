@@ -92,12 +92,15 @@ fn path(uri: &str) -> Result<&str, String> {
 fn denial(denied: &Storage) -> Denial {
     let uri = &denied.uri.value;
     let path = uri.strip_prefix("fs://").unwrap_or_default();
-    let plain = |part: &&str| !part.contains('*') && !matches!(*part, "." | "..");
-    let parts: Vec<_> = path.split('/').take_while(plain).collect();
-    let prefix = match path.starts_with('/') {
-        true => parts.join("/"),
+    let up = path.split('/').any(|part| part == "..");
+    let plain = |part: &&str| !part.contains('*') && !matches!(*part, "" | ".");
+    let prefix = match path.strip_prefix('/').filter(|_| !up) {
+        Some(parts) => {
+            let parts = parts.split('/').take_while(plain);
+            parts.fold(String::new(), |prefix, part| prefix + "/" + part)
+        }
         // Of what it is about nothing is known.
-        false => String::new(),
+        None => String::new(),
     };
     let every = [Access::Read, Access::Write];
     let access = match denied.access.as_slice() {
@@ -105,7 +108,7 @@ fn denial(denied: &Storage) -> Denial {
         some => some,
     };
     Denial {
-        prefix: prefix.trim_end_matches('/').to_owned(),
+        prefix,
         access: access.iter().copied().collect(),
         uri: uri.clone(),
     }

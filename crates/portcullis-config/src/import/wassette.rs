@@ -153,14 +153,8 @@ pub(super) fn import(
 }
 
 fn read(source: Source<'_>) -> Result<Document, ConfigErrors> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_depth: 16,
-            max_nodes: 20_000,
-            max_aliases: 100,
-        },
-    };
+    // Depth, nodes and aliases are bounded by default.
+    let options = serde_saphyr::options! { with_snippet: false };
     let document: Document =
         serde_saphyr::from_str_with_options(source.text, options).map_err(|error| {
             let at = error.location().map_or(0, |place| offset(source, place));

@@ -138,6 +138,56 @@ permissions:
     );
 }
 
+/// A denial in another spelling of what is allowed still takes it away.
+#[test]
+fn a_denial_may_be_spelt_in_another_way() {
+    let head = "version: \"1.0\"\npermissions:\n";
+    for (allow, deny) in [
+        ("fs:///srv/a", "fs:///srv//a"),
+        ("fs:///srv/a", "fs:///srv/./a/**"),
+        ("fs:///srv/a", "fs:///srv/b/../a"),
+        ("fs:///srv/a", "FS:///srv/a"),
+        ("fs:///srv/a", "fs:///**"),
+        ("fs:///srv/a", "fs:///srv/a*"),
+    ] {
+        let text = format!(
+            "{head}  storage:\n    allow:\n      - {{ uri: '{allow}', access: [read] }}\n    deny:\n      - {{ uri: '{deny}', access: [read] }}\n"
+        );
+        let imported = read("policy.yaml", &text).unwrap();
+        assert!(
+            !imported.toml.contains("fs.read"),
+            "{deny}\n{}",
+            imported.toml
+        );
+    }
+    for (allow, deny, left) in [
+        ("api.example.com", "API.example.com.", false),
+        ("api.example.com", "https://api.example.com/", false),
+        ("api.example.com", "api.example.com:8080", false),
+        ("xn--bcher-kva.example", "b\u{fc}cher.example", false),
+        ("127.0.0.1:80", "0x7f.1", false),
+        ("127.0.0.1:80", "localhost", false),
+        ("[::1]:80", "::1", false),
+        ("[::1]:80", "0:0:0:0:0:0:0:1", false),
+        ("8.8.8.8", "::ffff:8.8.8.8", false),
+        ("*.example.com", "api.example.com", false),
+        ("api.example.com", "example.com", true),
+        ("api.example.com", "localhost", true),
+        ("api.example.com", "8.8.8.8", true),
+    ] {
+        let text = format!(
+            "{head}  network:\n    allow:\n      - host: '{allow}'\n    deny:\n      - host: '{deny}'\n"
+        );
+        let imported = read("policy.yaml", &text).unwrap();
+        assert_eq!(
+            imported.toml.contains("http.allow"),
+            left,
+            "{deny}\n{}",
+            imported.toml
+        );
+    }
+}
+
 #[test]
 fn mistakes_of_a_policy_have_their_places() {
     let head = "version: \"1.0\"\npermissions:\n";
