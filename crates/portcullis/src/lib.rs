@@ -1,9 +1,9 @@
 //! Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 //!
-//! A plugin is a WebAssembly component, or a core module of a certain form. It may call native commands, read files and set environment variables, each
-//! only as far as its [`Grants`](policy::Grants) say. This crate loads plugins, runs them, and holds the one door
-//! between a guest and the host. What it does *not* do yet: children of a plugin are started under limits of time,
-//! output and environment, and are killed as a tree, but the kernel does not confine them to the plugin's grants.
+//! A plugin is a WebAssembly component, or a core module of a certain form. It may call native commands, read and write files,
+//! send HTTP requests and keep state, each only as far as its [`Grants`](policy::Grants) say. This crate loads plugins, runs
+//! them, and holds the one door between a guest and the host. What a plugin starts is confined by the kernel to the plugin's
+//! own grants, or refused where that cannot be done.
 //!
 //! ```no_run
 //! use portcullis::policy::{ExecGrant, Grants, PluginId, ProgramRule};

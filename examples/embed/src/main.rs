@@ -1,7 +1,8 @@
 //! An application that runs a plugin: `embed PLUGIN.wasm [ARGS]...` lets it call `git`, read-only, in the working directory.
 
 use portcullis::policy::{
-    ArgumentRule, Confinement, ExecGrant, Grants, HostEnvironment, Mode, PluginId, ProgramRule,
+    ArgumentRule, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HostEnvironment, Origin, PluginId,
+    ProgramRule,
 };
 use portcullis::{Host, Source};
 
@@ -24,12 +25,17 @@ async fn run() -> anyhow::Result<()> {
         ..ArgumentRule::default()
     };
     let mut grants = Grants::none(PluginId::new("embedded")?);
-    // This release does not confine children, and starts them only where that is written out.
-    grants.mode = Mode::Dev;
     grants.exec = Some(ExecGrant {
         allow: vec![git],
-        confinement: Confinement::Limits,
         ..ExecGrant::default()
+    });
+    // What the plugin may read, and so may git: the kernel holds it to that.
+    grants.fs.push(FsGrant {
+        host: std::env::current_dir()?.canonicalize()?,
+        kind: FsKind::Repository,
+        guest: ".".to_owned(),
+        access: FsAccess::Read,
+        origin: Origin::Code,
     });
 
     let host = Host::builder()
