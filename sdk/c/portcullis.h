@@ -11,7 +11,7 @@
  *       return portcullis_ok(portcullis_chomp(git.out));
  *   }
  *
- *   clang --target=wasm32 -Os -nostdlib -mbulk-memory -Wl,--no-entry,--strip-all -o plugin.wasm plugin.c
+ *   clang --target=wasm32 -Os -nostdlib -mbulk-memory -Wl,--no-entry,--strip-debug -o plugin.wasm plugin.c
  *   portcullis run --allow-exec=git plugin.wasm
  *
  * One file of a plugin defines PORTCULLIS_PLUGIN: it has the definitions, and what the host calls. The others include the
@@ -96,6 +96,12 @@ struct portcullis_result portcullis_fail(const char *text);
 
 /* Ends the plugin, as a crash: the operator sees the message, and the exit code is 125. For mistakes of the plugin itself. */
 PORTCULLIS__NORETURN void portcullis_abort(const char *message);
+
+/* As assert: aborts unless the condition holds, and says which one and where: `plugin.c:12: check failed: size > 0`. */
+#define portcullis_check(condition) \
+    ((condition) ? (void)0 : portcullis_abort(__FILE__ ":" PORTCULLIS__TEXT(__LINE__) ": check failed: " #condition))
+#define PORTCULLIS__TEXT(line) PORTCULLIS__TEXT_OF(line)
+#define PORTCULLIS__TEXT_OF(line) #line
 
 /* ---- Memory and text ----------------------------------------------------------------------------------------------------- */
 

@@ -52,6 +52,23 @@ export function spawnSync(file: string, args?: readonly string[], options?: Sync
 export function execFileSync(file: string, args: readonly string[], options: BufferOptions): Uint8Array;
 export function execFileSync(file: string, args?: readonly string[], options?: SyncOptions): string;
 
+/** What a command wrote that succeeded. */
+export interface Written<Data extends string | Uint8Array = string> {
+  stdout: Data;
+  stderr: Data;
+  /** Whether it wrote more than 10 MiB of it. */
+  stdoutTruncated: boolean;
+  stderrTruncated: boolean;
+}
+
+/**
+ * Runs a command that has to succeed, beside whatever else the plugin does, in the form of `util.promisify(execFile)`.
+ * It is rejected as `execFileSync` throws; of a command that was begun the error has `code`, `signal`, `stdout` and
+ * `stderr`. For engines that run promises: see `plugin`.
+ */
+export function execFile(file: string, args: readonly string[], options: BufferOptions): Promise<Written<Uint8Array>>;
+export function execFile(file: string, args?: readonly string[], options?: SyncOptions): Promise<Written>;
+
 type Sink = "pipe" | "ignore" | "inherit";
 
 export interface SpawnOptions extends Options {
@@ -69,6 +86,8 @@ interface Child {
   readonly stderr: Output | null;
   /** Waits until it and every process it started are gone. Throws as `spawnSync` does. */
   wait(): Exit;
+  /** As `wait`, while the rest of the plugin goes on. */
+  finished(): Promise<Exit>;
   /** As `wait`, if it is over already; `null` while it runs. */
   poll(): Exit | null;
   /** Kills it and everything it started. */
@@ -81,10 +100,13 @@ interface PipedChild extends Child {
   readonly stderr: Output;
 }
 
-/** What a command writes. What was read in one way is not read again in another. */
-interface Output extends Iterable<Uint8Array> {
+/**
+ * What a command writes, with `for`, or with `for await` while the rest of the plugin goes on. What was read in one way is
+ * not read again in another.
+ */
+interface Output extends Iterable<Uint8Array>, AsyncIterable<Uint8Array> {
   /** Lines as they come, without their ends. */
-  lines(): IterableIterator<string>;
+  lines(): IterableIterator<string> & AsyncIterable<string>;
   /** The next line without its end, once all of it is there; `null` after the last. */
   readLine(): string | null;
   /** All that is still to come. */
@@ -95,6 +117,8 @@ interface Output extends Iterable<Uint8Array> {
 /** What a command reads. Everything is written when `write` returns. */
 interface Input {
   write(data: string | Uint8Array): void;
+  /** Writes everything and ends it, while the rest of the plugin goes on. */
+  feed(data: string | Uint8Array): Promise<void>;
   /** Writes the last, if there is any, and is the command's end of file. */
   end(data?: string | Uint8Array): void;
 }

@@ -1,13 +1,16 @@
 // Commands, in the form of `node:child_process`.
 //
 // What differs is what the host does: a command is never a line for a shell, and gets none of the environment unless
-// `inheritEnv` and the policy say so. There are the forms that wait and no others: the interpreter runs no promises
-// while the plugin does its work.
+// `inheritEnv` and the policy say so. QuickJS runs no promises while the plugin does its work, so everything has a form
+// that waits; those with promises are for engines that run them.
 
 import command from "#host/command";
+import { u64 } from "#host/engine";
+import { DISPOSE, dispose } from "./dispose.js";
 import { CommandError, asking } from "./errors.js";
+import { checkPromises, ready } from "./reactor.js";
 import { signalName } from "./signals.js";
-import { Input, Output } from "./streams.js";
+import { Input, Output, joined } from "./streams.js";
 import { bytesOf, decode } from "./utf8.js";
 
 export { signals } from "./signals.js";
@@ -30,7 +33,7 @@ export function spawnSync(file, args = [], options = {}) {
     stderr: text(output.stderr),
     stdoutTruncated: output.stdoutTruncated,
     stderrTruncated: output.stderrTruncated,
-    duration: output.duration / 1e6,
+    duration: Number(output.duration) / 1e6,
   };
   checkExit(output.exit, shown, result);
   return result;
@@ -42,12 +45,70 @@ export function spawnSync(file, args = [], options = {}) {
  */
 export function execFileSync(file, args = [], options = {}) {
   const result = spawnSync(file, args, options);
+  checkStatus(file, args, result);
+  return result.stdout;
+}
+
+/** Throws for a command that had to succeed and did not. */
+function checkStatus(file, args, result) {
   if (result.status !== 0) {
     const how = result.signal ? `was ended by ${result.signal}` : `ended with status ${result.status}`;
     const said = (typeof result.stderr === "string" ? result.stderr : decode(result.stderr)).trim();
     throw new CommandError(`${shownAs({ program: file, args })} ${how}${said && `: ${said}`}`, "failed", result);
   }
-  return result.stdout;
+}
+
+/** What is kept of each output, as of a command that is waited for. */
+const KEPT = 10 * 1024 * 1024;
+
+/**
+ * Runs a command that has to succeed, beside whatever else the plugin does: a promise of `{ stdout, stderr }`, in the
+ * form of `util.promisify(execFile)`. It is rejected as `execFileSync` throws; of a command that was begun the error
+ * has `code`, `signal`, `stdout` and `stderr`.
+ */
+export async function execFile(file, args = [], options = {}) {
+  checkPromises("`execFile`");
+  const { input, ...rest } = options;
+  const child = spawn(file, args, { ...rest, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+  const text = decoder(options);
+  const [stdout, stderr] = await Promise.all([
+    kept(child.stdout),
+    kept(child.stderr),
+    input === undefined ? null : child.stdin.feed(input),
+  ]);
+  const result = {
+    status: null,
+    signal: null,
+    stdout: text(stdout.bytes),
+    stderr: text(stderr.bytes),
+    stdoutTruncated: stdout.truncated,
+    stderrTruncated: stderr.truncated,
+  };
+  try {
+    Object.assign(result, await child.finished());
+    checkStatus(file, args, result);
+  } catch (error) {
+    if (error instanceof CommandError) {
+      const { status = null, signal = null } = error;
+      throw Object.assign(error, { code: status, signal, stdout: result.stdout, stderr: result.stderr });
+    }
+    throw error;
+  }
+  const { status: _, signal: __, ...output } = result;
+  return output;
+}
+
+/** All that a command writes, as far as it is kept. */
+async function kept(output) {
+  const parts = [];
+  let [length, truncated] = [0, false];
+  for await (const chunk of output) {
+    const room = KEPT - length;
+    truncated ||= chunk.length > room;
+    parts.push(chunk.subarray(0, room));
+    length = Math.min(length + chunk.length, KEPT);
+  }
+  return { bytes: joined(parts), truncated };
 }
 
 /** Starts a command that runs beside the plugin. It ends with the plugin at the latest. */
@@ -82,13 +143,23 @@ class Child {
     return this.#ended(this.#end ?? asking(`run ${this.#shown}`, () => this.#child.wait().exit));
   }
 
+  /** As `wait`, while the rest of the plugin goes on: a promise. */
+  async finished() {
+    checkPromises("`finished`");
+    for (let exit; ; await ready(this.#child.subscribe())) {
+      if ((exit = this.poll()) !== null) {
+        return exit;
+      }
+    }
+  }
+
   /** As `wait`, if it is over already; `null` while it runs. */
   poll() {
     if (this.#end) {
       return this.#ended(this.#end);
     }
     const outcome = this.#child.tryWait();
-    if (outcome === null) {
+    if (outcome == null) {
       return null;
     }
     return this.#ended(
@@ -107,7 +178,7 @@ class Child {
   }
 
   /** At the end of a `using`: one that still runs is killed. */
-  [Symbol.dispose]() {
+  [DISPOSE]() {
     this.kill();
     this.stdin?.end();
   }
@@ -115,7 +186,7 @@ class Child {
   #ended(exit) {
     if (!this.#end) {
       this.#end = exit;
-      this.#child[Symbol.dispose]?.();
+      dispose(this.#child);
       this.#child = null;
     }
     const result = ended(exit);
@@ -129,7 +200,7 @@ function request(program, args, { cwd = null, env = {}, inheritEnv = false, time
     throw new TypeError(`the arguments of a command are a list, never a line for a shell: ${JSON.stringify(args)}`);
   }
   // Milliseconds as in Node, and nanoseconds in the WIT.
-  const nanoseconds = timeout === undefined ? null : Math.max(Math.round(timeout * 1e6), 0);
+  const nanoseconds = timeout === undefined ? null : u64(Math.max(Math.round(timeout * 1e6), 0));
   return { program, args, cwd, env: Object.entries(env), inheritEnv, timeout: nanoseconds };
 }
 

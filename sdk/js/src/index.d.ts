@@ -33,7 +33,9 @@ export class CommandError<Data extends string | Uint8Array = string> extends Por
   readonly kind: "failed" | "timed-out" | "limit";
   readonly status: number | null;
   readonly signal: string | null;
-  /** Of a command that was waited for by `spawnSync` or `execFileSync`. */
+  /** The same as `status`, of a command that was begun by `execFile`. */
+  readonly code?: number | null;
+  /** Of a command that was waited for by `spawnSync` or `execFileSync`, or begun by `execFile`. */
   readonly stdout: Data;
   readonly stderr: Data;
 }
@@ -43,9 +45,11 @@ export class CommandError<Data extends string | Uint8Array = string> extends Por
  * `portcullis run` prints.
  *
  * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that
- * is thrown is a crash with its trace. The function may not be `async`: nobody would wait for its promise.
+ * is thrown is a crash with its trace. The function may be `async` where the engine runs promises: in a plugin that is
+ * built with componentize-js, and in tests. QuickJS runs none while an export is in progress.
  */
 export function plugin(main: (args: string[]) => string | void): (args: string[]) => string;
+export function plugin(main: (args: string[]) => Promise<string | void>): (args: string[]) => Promise<string>;
 
 /** UTF-8, as `TextEncoder` and `TextDecoder` have it, which the interpreter has not. */
 export namespace utf8 {

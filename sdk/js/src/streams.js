@@ -1,6 +1,9 @@
 // Streams of a command that runs beside the plugin.
 
+import { u64 } from "#host/engine";
+import { dispose } from "./dispose.js";
 import { PortcullisError } from "./errors.js";
+import { checkPromises, ready } from "./reactor.js";
 import { bytesOf, decode } from "./utf8.js";
 
 /** What the host gives at most for one read. */
@@ -8,9 +11,6 @@ const READ = 65536;
 /** What one blocking write of `wasi:io` may have. */
 const WRITE = 4096;
 const NEWLINE = 0x0a;
-
-// QuickJS has it, and so has Node from version 20.
-const dispose = (resource) => resource[Symbol.dispose]?.();
 
 /** What a command writes. What was read in one way is not read again in another. */
 export class Output {
@@ -32,10 +32,44 @@ export class Output {
     }
   }
 
-  /** Lines as they come, without the ends of lines. */
-  *lines() {
+  /** The same, while the rest of the plugin goes on: `for await`. */
+  async *[Symbol.asyncIterator]() {
+    checkPromises("reading with `for await`");
+    for (let chunk; (chunk = this.#take() ?? (await this.#next()));) {
+      yield chunk;
+    }
+  }
+
+  /** Lines as they come, without the ends of lines: with `for`, or `for await` while the rest of the plugin goes on. */
+  lines() {
+    const waiting = this.#waitingLines();
+    waiting[Symbol.asyncIterator] = () => this.#lines();
+    return waiting;
+  }
+
+  *#waitingLines() {
     for (let line; (line = this.readLine()) !== null;) {
       yield line;
+    }
+  }
+
+  async *#lines() {
+    let parts = [];
+    for await (const chunk of this) {
+      let rest = chunk;
+      for (let end; (end = rest.indexOf(NEWLINE)) >= 0; parts = []) {
+        const line = joined([...parts, rest.subarray(0, end)]);
+        // What comes after it is there for whoever reads on.
+        this.#rest = rest = rest.subarray(end + 1);
+        yield decode(line);
+        rest = this.#take() ?? new Uint8Array();
+      }
+      if (rest.length > 0) {
+        parts.push(rest);
+      }
+    }
+    if (parts.length > 0) {
+      yield decode(joined(parts));
     }
   }
 
@@ -73,23 +107,42 @@ export class Output {
   #read() {
     while (!this.#ended) {
       try {
-        const chunk = this.#stream.blockingRead(READ);
+        const chunk = this.#stream.blockingRead(u64(READ));
         if (chunk.length > 0) {
           return chunk;
         }
       } catch (error) {
-        this.#ended = true;
-        dispose(this.#stream);
-        if (error.payload === undefined) {
-          throw error;
-        }
-        if (error.payload.tag !== "closed") {
-          const why = "something of it was lost, since nobody read it in time";
-          throw new PortcullisError(`cannot read the ${this.#name}: ${why}`, "io");
-        }
+        this.#end(error);
       }
     }
     return null;
+  }
+
+  async #next() {
+    while (!this.#ended) {
+      try {
+        const chunk = this.#stream.read(u64(READ));
+        if (chunk.length > 0) {
+          return chunk;
+        }
+        await ready(this.#stream.subscribe());
+      } catch (error) {
+        this.#end(error);
+      }
+    }
+    return null;
+  }
+
+  #end(error) {
+    this.#ended = true;
+    dispose(this.#stream);
+    if (error.payload === undefined) {
+      throw error;
+    }
+    if (error.payload.tag !== "closed") {
+      const why = "something of it was lost, since nobody read it in time";
+      throw new PortcullisError(`cannot read the ${this.#name}: ${why}`, "io");
+    }
   }
 }
 
@@ -121,6 +174,28 @@ export class Input {
     }
   }
 
+  /** Writes everything and ends it, while the rest of the plugin goes on. What a command does not read is not written. */
+  async feed(data) {
+    const bytes = bytesOf(data);
+    try {
+      for (let at = 0; at < bytes.length;) {
+        const room = Number(this.#stream.checkWrite());
+        if (room === 0) {
+          await ready(this.#stream.subscribe());
+          continue;
+        }
+        this.#stream.write(bytes.slice(at, at + room));
+        at += room;
+      }
+      this.#stream.flush();
+    } catch (error) {
+      if (error.payload === undefined) {
+        throw error;
+      }
+    }
+    this.end();
+  }
+
   /** Writes the last, if there is any, and is the command's end of file. */
   end(data) {
     if (data !== undefined) {
@@ -133,7 +208,7 @@ export class Input {
   }
 }
 
-function joined(parts) {
+export function joined(parts) {
   if (parts.length === 1) {
     return parts[0];
   }

@@ -39,7 +39,7 @@ test("commands, files and everything else", { skip }, async () => {
   host.command(["tail", "-f", "app.log"], { stdout: "fine\nan error\n", delay: 60_000 });
   host.command(["bc", "-l"], { stdout: (input) => `${eval(utf8.decode(input))}\n` });
   host.respond("GET", "https://api.example.com/status", { body: '{"status": "up"}' });
-  const [, commands, children, everything, errors] = pieces;
+  const [, commands, children, , everything, errors] = pieces;
   const work = [commands, children, everything, errors];
   const names = "listing, digest, status, stderr, number, answer, language, settings";
   const module = await load(
@@ -53,6 +53,15 @@ test("commands, files and everything else", { skip }, async () => {
   assert.deepEqual([was.number, was.answer, was.language, was.settings], [15, "42", "eo", "x = 1"]);
   assert.deepEqual(host.logged, [["info", "a.txt has 3 bytes"]]);
   assert.deepEqual([utf8.decode(host.kv.get("status")), host.files.has("report.txt")], ["up", false]);
+});
+
+test("promises", { skip }, async () => {
+  const host = new Host();
+  host.command(["git", "branch", "--show-current"], { stdout: "main\n" });
+  host.command(["git", "log", "--oneline", "-n", "5"], { stdout: "1 a\n", delay: 100 });
+  host.command(["make", "-s"], { stdout: "fine\nan error\n", delay: 60_000 });
+  const { report } = await load("promises.js", pieces[3]);
+  assert.equal(await host.run(() => report([])), "main\n1 a\n");
 });
 
 test("the first plugin passes its tests", { skip }, async (context) => {

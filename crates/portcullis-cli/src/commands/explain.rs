@@ -30,7 +30,18 @@ pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Res
                 page(text, out)?;
                 Ok(Exit::OK)
             }
-            None => line::explain(args, code, env, out),
+            None if code == "-" || code.contains(char::is_whitespace) || code.starts_with('{') => {
+                line::explain(args, code, env, out)
+            }
+            None => Err(Failure::usage(
+                diagnostic(code::ARGUMENT, format!("`{code}` is no error code"))
+                    .note(
+                        "to explain a decision: portcullis explain <plugin> exec <program> [args]",
+                    )
+                    .help(
+                        "to explain a line as it was printed: portcullis explain - , and paste it",
+                    ),
+            )),
         },
         [plugin, exec, program, rest @ ..] if exec == "exec" => {
             decision(args, plugin, program, rest, env, out)

@@ -187,6 +187,14 @@ fn rust(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
         .join(format!("{name}.wasm"));
     let home = tools.place("CARGO_HOME", ".cargo");
     let of_home = |below: &str| home.as_ref().map(|home| home.join(below));
+    // Macros and build scripts are programs of this machine, and linked as its others are, unless cargo is told otherwise.
+    let told = [Some(dir.join(".cargo/config.toml")), of_home("config.toml")];
+    if tools.find("cc").is_none() && !told.into_iter().flatten().any(|path| path.exists()) {
+        return Err(NoRecipe::from(Missing {
+            what: "a linker for macros and build scripts, `cc`",
+            install: "sudo apt-get install build-essential",
+        }));
+    }
     let bin = cargo.parent().map(Path::to_owned);
     let mut recipe = Recipe::new(cargo, product);
     // Not all of its home, which has credentials in it.
@@ -293,7 +301,7 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
         "-nostdlib",
         "-mbulk-memory",
         "-Wall",
-        "-Wl,--no-entry,--strip-all",
+        "-Wl,--no-entry,--strip-debug",
         "-I",
         SDK,
         "-o",

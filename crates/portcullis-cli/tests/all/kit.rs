@@ -95,6 +95,21 @@ fn whole_way(context: &Context, language: &str, prepare: impl FnOnce(&Path)) {
     fs::remove_dir_all(repository).unwrap();
 }
 
+/// What is told when a plugin of that language crashes, in the plugin that [`whole_way`] left there.
+fn crash(context: &Context, language: &str, source: &str, text: &str, told: &[&str]) {
+    let plugin = format!("first-{language}");
+    let dir = context.project().join(&plugin);
+    fs::write(dir.join(source), text).unwrap();
+    done(context, &plugin, &["build"]);
+    let mut command = context.portcullis(&["run", "--config", "portcullis.toml", "."]);
+    let output = command.current_dir(&dir).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    for part in told {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+}
+
 /// An author with a compiler for Rust that has a target for plugins.
 fn rust_author(test: &str) -> Option<Context> {
     let sysroot = tool("rustc").args(["--print", "sysroot"]).output();
@@ -137,6 +152,17 @@ fn rust() {
         let fetched = fetched.unwrap();
         assert!(fetched.status.success(), "{fetched:?}");
     });
+    let text = "#[portcullis::plugin]
+fn main(args: Vec<String>) -> u8 {
+    args.len().to_ne_bytes()[args.len() + 9]
+}
+";
+    let told = [
+        "crashed in call `run`: `index out of bounds: the len is ",
+        "note: raised in src/lib.rs:3:5",
+        "executed, in `run`",
+    ];
+    crash(&context, "rust", "src/lib.rs", text, &told);
 }
 
 #[test]
@@ -148,7 +174,27 @@ fn go() {
     {
         return skip("go", "go is not installed");
     }
-    whole_way(&author(), "go", |_| {});
+    let context = author();
+    whole_way(&context, "go", |_| {});
+    let text = r#"package main
+
+import (
+	"context"
+
+	"github.com/portcullis-rs/portcullis/sdk/go"
+)
+
+func init() {
+	sdk.RegisterFunc(func(ctx context.Context, args []string) (string, error) { return args[7], nil })
+}
+
+func main() {}
+"#;
+    let told = [
+        "crashed in call `run`: `panic: runtime error: index out of range [7] with length 0`",
+        "note: raised in `main.init.0.func1` (first-go/main.go:10), called by",
+    ];
+    crash(&context, "go", "main.go", text, &told);
 }
 
 /// Where a tool was unpacked that makes components.
@@ -200,7 +246,34 @@ fn c() {
             "none of clang, clang-22, clang-21, clang-20, clang-19 is installed",
         );
     }
-    whole_way(&author(), "c", |_| {});
+    let context = author();
+    whole_way(&context, "c", |_| {});
+    let head = "#define PORTCULLIS_PLUGIN\n#include \"portcullis.h\"\n";
+    let main = "struct portcullis_result plugin_main(struct portcullis_args args)\n";
+    let checks = "{ portcullis_check(args.count > 7); return portcullis_ok(\"\"); }\n";
+    let told = [
+        "plugin.c:4: check failed: args.count > 7",
+        "in `portcullis_abort`, called by `",
+    ];
+    crash(
+        &context,
+        "c",
+        "plugin.c",
+        &format!("{head}{main}{checks}"),
+        &told,
+    );
+    let divides = "{ return portcullis_ok(portcullis_format(\"%d\", 10 / (int)args.count)); }\n";
+    let told = [
+        "crashed in call `run`: wasm trap: integer divide by zero",
+        "in `portcullis__run`",
+    ];
+    crash(
+        &context,
+        "c",
+        "plugin.c",
+        &format!("{head}{main}{divides}"),
+        &told,
+    );
 }
 
 #[test]
@@ -287,6 +360,13 @@ fn what_is_missing_is_said_with_what_installs_it() {
             "{language}: {stderr}"
         );
     }
+    // A compiler is there, and nothing to link macros with.
+    symlink("/usr/bin/true", bin.join("cargo")).unwrap();
+    let (code, _, stderr) = context.ended(&["build", "p-rust"]);
+    assert!(
+        code == 3 && stderr.contains("P0941") && stderr.contains("build-essential"),
+        "{stderr}"
+    );
     let (code, _, stderr) = context.ended(&["build"]);
     assert!(code == 2 && stderr.contains("plugin.toml"), "{stderr}");
 }

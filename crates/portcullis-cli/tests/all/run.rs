@@ -509,3 +509,12 @@ fn where_nothing_can_be_confined_a_plugin_is_compiled_only_as_the_operator_wrote
         (Some(0), "compiled: not confined (limits)\n")
     );
 }
+
+#[test]
+fn what_the_environment_says_of_traces_changes_nothing() {
+    let told = |context: &Context| context.ended(&["run", "-A", "p.wasm"]);
+    let context = Context::with_guest("trap").env("WASMTIME_BACKTRACE_DETAILS", "1");
+    let (code, _, error) = told(&context);
+    assert_eq!(code, 125, "{error}");
+    assert!(error.contains("P0702"), "{error}");
+}

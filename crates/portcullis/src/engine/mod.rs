@@ -42,6 +42,8 @@ pub(crate) fn config(metering: Metering, pooling: bool) -> Config {
     config.max_wasm_stack(GUEST_STACK);
     config.async_stack_size(2 * GUEST_STACK);
     config.wasm_component_model(true);
+    // Whatever the environment says: names are told, and debug information is not read, which a plugin could fill with anything.
+    config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     // Shared memory would let two instances race, and 64-bit memories lose the guard pages that make bounds checks
     // free. No toolchain needs either for a plugin.
     config.wasm_memory64(false);

@@ -45,6 +45,14 @@ export class Child {
     return this.runs ? null : { tag: "ok", val: this.wait() };
   }
 
+  /** Who waits for it has it come to its end. */
+  subscribe() {
+    if (this.runs) {
+      this.passTime();
+    }
+    return {};
+  }
+
   kill() {
     if (this.runs) {
       this.runs = this.reads = false;
@@ -58,6 +66,19 @@ class Written {
   constructor(child, buffer) {
     this.child = child;
     this.buffer = buffer;
+  }
+
+  /** Nothing, while the child has written nothing and runs. */
+  read(length) {
+    return this.buffer.length === 0 && this.child.runs ? new Uint8Array() : this.blockingRead(length);
+  }
+
+  /** Who waits for more has the child come to its end, unless it waits for the plugin. */
+  subscribe() {
+    if (this.buffer.length === 0 && this.child.runs && !this.child.reads) {
+      this.child.passTime();
+    }
+    return {};
   }
 
   blockingRead(length) {
@@ -76,6 +97,16 @@ class Reading {
   constructor(child) {
     this.child = child;
   }
+
+  checkWrite() {
+    return 4096;
+  }
+
+  write(bytes) {
+    this.blockingWriteAndFlush(bytes);
+  }
+
+  flush() {}
 
   blockingWriteAndFlush(bytes) {
     if (!this.child.runs && this.child.answer) {

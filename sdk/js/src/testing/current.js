@@ -5,11 +5,31 @@ const hosts = [];
 /** What `work` does on a host. */
 export function on(host, work) {
   hosts.push(host);
+  const leave = () => {
+    hosts.splice(hosts.lastIndexOf(host), 1);
+  };
+  let done;
   try {
-    return work();
-  } finally {
-    hosts.pop();
+    done = work();
+  } catch (error) {
+    leave();
+    throw error;
   }
+  // Of what goes on the host is there until its end.
+  if (typeof done?.then === "function") {
+    return done.then(
+      (value) => {
+        leave();
+        return value;
+      },
+      (error) => {
+        leave();
+        throw error;
+      },
+    );
+  }
+  leave();
+  return done;
 }
 
 /** An interface of the host under its name in the WIT, with functions in the names of JavaScript. */
