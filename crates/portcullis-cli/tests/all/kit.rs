@@ -97,6 +97,11 @@ fn whole_way(context: &Context, language: &str, prepare: impl FnOnce(&Path)) {
 
 /// An author with a compiler for Rust that has a target for plugins.
 fn rust_author(test: &str) -> Option<Context> {
+    with_rust(author(), test)
+}
+
+/// The same author in a folder elsewhere.
+pub(crate) fn with_rust(context: Context, test: &str) -> Option<Context> {
     let sysroot = tool("rustc").args(["--print", "sysroot"]).output();
     let Ok(sysroot) = sysroot else {
         skip(test, "there is no compiler for Rust");
@@ -117,7 +122,7 @@ fn rust_author(test: &str) -> Option<Context> {
         std::env::var_os(variable).map_or_else(|| Path::new(&own).join(below), PathBuf::from)
     };
     let places = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
-    let context = author().env("CARGO_BUILD_TARGET", target);
+    let context = context.env("CARGO_BUILD_TARGET", target);
     Some(
         places
             .into_iter()
@@ -139,20 +144,25 @@ fn rust() {
     });
 }
 
+pub(crate) fn has_go() -> bool {
+    runs("go", "version")
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    let output = tool(program).arg(argument).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 #[test]
 fn go() {
-    if !tool("go")
-        .arg("version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
+    if !has_go() {
         return skip("go", "go is not installed");
     }
     whole_way(&author(), "go", |_| {});
 }
 
 /// Where a tool was unpacked that makes components.
-fn componentizer(language: &str) -> Option<PathBuf> {
+pub(crate) fn componentizer(language: &str) -> Option<PathBuf> {
     let all = fs::read_dir(repository().join("target/componentizers")).ok()?;
     let mut all = all.flatten().map(|entry| entry.path());
     all.find(|path| {
@@ -185,16 +195,15 @@ fn javascript() {
     });
 }
 
+/// A compiler for C, as `portcullis build` finds it.
+pub(crate) fn clang() -> Option<&'static str> {
+    let clangs = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
+    clangs.into_iter().find(|clang| runs(clang, "--version"))
+}
+
 #[test]
 fn c() {
-    let clangs = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
-    let works = |clang: &&str| {
-        tool(clang)
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if !clangs.iter().any(works) {
+    if clang().is_none() {
         return skip(
             "c",
             "none of clang, clang-22, clang-21, clang-20, clang-19 is installed",
@@ -205,11 +214,7 @@ fn c() {
 
 #[test]
 fn a_plugin_is_built_and_tested_again_when_it_changes() {
-    if !tool("go")
-        .arg("version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
+    if !has_go() {
         return skip("a_plugin_is_built_again", "go is not installed");
     }
     let context = author();

@@ -311,7 +311,7 @@ fn a_key_that_the_policy_has_no_more_vouches_for_nothing() {
 }
 
 /// A registry, and the table of a policy by which it is believed. `None` where it is not installed.
-fn registry_of(context: &Context) -> Option<(portcullis_testkit::Registry, String)> {
+pub(crate) fn registry_of(context: &Context) -> Option<(portcullis_testkit::Registry, String)> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let root = context.root().join("registry");
