@@ -97,39 +97,35 @@ fn whole_way(context: &Context, language: &str, prepare: impl FnOnce(&Path)) {
 
 /// An author with a compiler for Rust that has a target for plugins.
 fn rust_author(test: &str) -> Option<Context> {
-    with_rust(author(), test)
+    let author = with_rust(author(), &["wasm32-wasip2", "wasm32-unknown-unknown"]);
+    author.map_err(|why| skip(test, why)).ok()
 }
 
-/// The same author in a folder elsewhere.
-pub(crate) fn with_rust(context: Context, test: &str) -> Option<Context> {
+/// That author in another folder, with the first of these targets; or why there is none.
+pub(crate) fn with_rust(
+    context: Context,
+    targets: &[&'static str],
+) -> Result<Context, &'static str> {
     let sysroot = tool("rustc").args(["--print", "sysroot"]).output();
-    let Ok(sysroot) = sysroot else {
-        skip(test, "there is no compiler for Rust");
-        return None;
-    };
+    let sysroot = sysroot.map_err(|_| "there is no compiler for Rust")?;
     let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
-    let targets = ["wasm32-wasip2", "wasm32-unknown-unknown"];
     let there = |target: &&&str| {
         let libraries = sysroot.join("lib/rustlib").join(target).join("lib");
         libraries.is_dir()
     };
-    let Some(target) = targets.iter().find(there) else {
-        skip(test, "the compiler for Rust has no target for WebAssembly");
-        return None;
-    };
+    let target = targets.iter().find(there);
+    let target = target.ok_or("the compiler for Rust has no target for WebAssembly")?;
     let home = |variable: &str, below: &str| {
         let own = std::env::var_os("HOME").unwrap();
         std::env::var_os(variable).map_or_else(|| Path::new(&own).join(below), PathBuf::from)
     };
     let places = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
     let context = context.env("CARGO_BUILD_TARGET", target);
-    Some(
-        places
-            .into_iter()
-            .fold(context, |context, (variable, below)| {
-                context.env(variable, home(variable, below).to_str().unwrap())
-            }),
-    )
+    Ok(places
+        .into_iter()
+        .fold(context, |context, (variable, below)| {
+            context.env(variable, home(variable, below).to_str().unwrap())
+        }))
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn javascript_author() -> Option<(Scene, PathBuf)> {
 }
 
 pub(super) fn authors() -> Option<Scene> {
-    Some(python_author()?.repository("work", 2))
+    Some(javascript_author()?.0.repository("work", 2))
 }
 
 pub(super) fn python() -> Option<Scene> {
@@ -191,7 +191,12 @@ pub(super) fn languages() -> Option<Scene> {
 }
 
 pub(super) fn rust() -> Option<Scene> {
-    let context = kit::with_rust(Context::elsewhere(), "rust")?;
+    let author = kit::with_rust(Context::elsewhere(), &["wasm32-wasip2"]);
+    let context = author
+        .map_err(skip)
+        .ok()?
+        // What the page builds with `--release` is not measured: an optimizing compiler only takes time.
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
     let mut scene = Scene::new(context).sh("git config --global init.defaultBranch main");
     scene.between = Some(|scene| {
         let page = "docs/rust.md";

@@ -40,6 +40,10 @@ const NETWORK: &str = "tests reach no network; what it would fetch lies there al
 
 const TERMINAL: &str = "it asks at a terminal; the plugin of this test is told its command";
 
+/// As `npm install` does for a package in a directory.
+const NPM_INSTALL: &str =
+    "mkdir -p node_modules/@portcullis && ln -s ../../portcullis-sdk node_modules/@portcullis/sdk";
+
 const TABLE: &[StandIn] = &[
     stand_in(
         "README.md",
@@ -59,12 +63,7 @@ const TABLE: &[StandIn] = &[
         Nothing,
         "it runs this test",
     ),
-    stand_in(
-        "docs/authors.md",
-        "python3 -m pip install --target .venv componentize-py==0.25.1",
-        Run("cp -rl $TOOL .venv"),
-        NETWORK,
-    ),
+    stand_in("docs/authors.md", "npm install", Run(NPM_INSTALL), NETWORK),
     stand_in(
         "docs/exec.md",
         "portcullis exec --write . --net github.com:443 -- git clone https://github.com/ann/notes",
@@ -90,9 +89,7 @@ const TABLE: &[StandIn] = &[
     stand_in(
         "docs/javascript.md",
         "npm install",
-        Run(
-            "mkdir -p node_modules/@portcullis && ln -s ../../portcullis-sdk node_modules/@portcullis/sdk",
-        ),
+        Run(NPM_INSTALL),
         NETWORK,
     ),
     stand_in(
