@@ -30,7 +30,8 @@ impl Scene {
         let own = context.home().join("bin");
         fs::create_dir(&own).unwrap();
         symlink(portcullis, own.join("portcullis")).unwrap();
-        let path = std::env::var("PATH").unwrap();
+        let path = std::env::var_os("PATH").unwrap();
+        let path = path.to_str().unwrap();
         let context = context
             .env("PATH", &format!("{}:{path}", own.display()))
             .env("REPOSITORY", repository().to_str().unwrap());
