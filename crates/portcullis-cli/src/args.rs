@@ -3,6 +3,8 @@
 mod call;
 mod exec;
 mod plugins;
+#[cfg(test)]
+mod reference;
 
 use std::path::PathBuf;
 

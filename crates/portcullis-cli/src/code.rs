@@ -350,7 +350,22 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const HEAD: &str = "# Codes\n\nWhat `portcullis explain CODE` says of each code. A code never changes its meaning. [Errors](../errors.md) has what each is seen for. \
+        This page is written from the codes' own definitions, by the test that holds it to them \
+        (`UPDATE=1 cargo test -p portcullis-cli code::`).\n";
+
+    #[test]
+    fn the_page_has_every_code() {
+        let codes: BTreeMap<_, _> = super::all().collect();
+        let mut page = HEAD.to_owned();
+        for (code, text) in codes {
+            let paragraphs = text.trim().lines().map(str::trim).collect::<Vec<_>>();
+            page.push_str(&format!("\n## {code}\n\n{}\n", paragraphs.join("\n")));
+        }
+        portcullis_testkit::is_current("docs/reference/codes.md", &page);
+    }
 
     #[test]
     fn a_code_means_one_thing() {

@@ -2,11 +2,13 @@
 
 mod hostile;
 mod registry;
+mod written;
 
 use std::path::{Path, PathBuf};
 
 pub use hostile::Hostile;
 pub use registry::Registry;
+pub use written::is_current;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

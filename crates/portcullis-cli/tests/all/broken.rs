@@ -2,9 +2,8 @@
 //! (`UPDATE=1 cargo test -p portcullis-cli broken`).
 
 use std::collections::BTreeSet;
-use std::fs;
 
-use portcullis_testkit::{Hostile, assemble, guest_bytes, repository, wat};
+use portcullis_testkit::{Hostile, assemble, guest_bytes, is_current, wat};
 
 use crate::context::{Context, DEV};
 
@@ -794,13 +793,5 @@ fn the_documentation_is_this_table() {
             ));
         }
     }
-    let path = repository().join("docs/errors.md");
-    if std::env::vars_os().any(|(name, _)| name == "UPDATE") {
-        fs::write(&path, &text).unwrap();
-    }
-    assert_eq!(
-        fs::read_to_string(&path).unwrap_or_default(),
-        text,
-        "run with UPDATE=1 to write `docs/errors.md`"
-    );
+    is_current("docs/errors.md", &text);
 }

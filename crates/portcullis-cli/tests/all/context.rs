@@ -38,6 +38,11 @@ impl Context {
         Self::of(tempfile::tempdir_in(place).unwrap())
     }
 
+    /// As [`Self::beside_tmp`], and below no directory of this repository either, whose manifests tools would find.
+    pub(crate) fn elsewhere() -> Self {
+        Self::of(tempfile::tempdir_in("/var/tmp").unwrap())
+    }
+
     fn of(dir: tempfile::TempDir) -> Self {
         for name in ["home", "project"] {
             fs::create_dir(dir.path().join(name)).unwrap();

@@ -458,18 +458,3 @@ fn its_entry_in_a_policy_is_no_plugin() {
     );
     assert!(context.output(&["check", "policy.toml"]).status.success());
 }
-
-#[test]
-fn the_policy_of_the_page_is_one() {
-    let context = Context::beside_tmp();
-    let page = portcullis_testkit::repository().join("docs/exec.md");
-    let page = fs::read_to_string(page).unwrap();
-    let toml = page.split("```toml\n").nth(1).unwrap();
-    context.write("policy.toml", toml.split("```").next().unwrap());
-    let output = context.output(&["check", "policy.toml"]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}

@@ -112,34 +112,35 @@ fn crash(context: &Context, language: &str, source: &str, text: &str, told: &[&s
 
 /// An author with a compiler for Rust that has a target for plugins.
 fn rust_author(test: &str) -> Option<Context> {
+    let author = with_rust(author(), &["wasm32-wasip2", "wasm32-unknown-unknown"]);
+    author.map_err(|why| skip(test, why)).ok()
+}
+
+/// That author in another folder, with the first of these targets; or why there is none.
+pub(crate) fn with_rust(
+    context: Context,
+    targets: &[&'static str],
+) -> Result<Context, &'static str> {
     let sysroot = tool("rustc").args(["--print", "sysroot"]).output();
-    let Ok(sysroot) = sysroot else {
-        skip(test, "there is no compiler for Rust");
-        return None;
-    };
+    let sysroot = sysroot.map_err(|_| "there is no compiler for Rust")?;
     let sysroot = PathBuf::from(String::from_utf8(sysroot.stdout).unwrap().trim());
-    let targets = ["wasm32-wasip2", "wasm32-unknown-unknown"];
     let there = |target: &&&str| {
         let libraries = sysroot.join("lib/rustlib").join(target).join("lib");
         libraries.is_dir()
     };
-    let Some(target) = targets.iter().find(there) else {
-        skip(test, "the compiler for Rust has no target for WebAssembly");
-        return None;
-    };
+    let target = targets.iter().find(there);
+    let target = target.ok_or("the compiler for Rust has no target for WebAssembly")?;
     let home = |variable: &str, below: &str| {
         let own = std::env::var_os("HOME").unwrap();
         std::env::var_os(variable).map_or_else(|| Path::new(&own).join(below), PathBuf::from)
     };
     let places = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
-    let context = author().env("CARGO_BUILD_TARGET", target);
-    Some(
-        places
-            .into_iter()
-            .fold(context, |context, (variable, below)| {
-                context.env(variable, home(variable, below).to_str().unwrap())
-            }),
-    )
+    let context = context.env("CARGO_BUILD_TARGET", target);
+    Ok(places
+        .into_iter()
+        .fold(context, |context, (variable, below)| {
+            context.env(variable, home(variable, below).to_str().unwrap())
+        }))
 }
 
 #[test]
@@ -165,13 +166,18 @@ fn main(args: Vec<String>) -> u8 {
     crash(&context, "rust", "src/lib.rs", text, &told);
 }
 
+pub(crate) fn has_go() -> bool {
+    runs("go", "version")
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    let output = tool(program).arg(argument).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 #[test]
 fn go() {
-    if !tool("go")
-        .arg("version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
+    if !has_go() {
         return skip("go", "go is not installed");
     }
     let context = author();
@@ -198,7 +204,7 @@ func main() {}
 }
 
 /// Where a tool was unpacked that makes components.
-fn componentizer(language: &str) -> Option<PathBuf> {
+pub(crate) fn componentizer(language: &str) -> Option<PathBuf> {
     let all = fs::read_dir(repository().join("target/componentizers")).ok()?;
     let mut all = all.flatten().map(|entry| entry.path());
     all.find(|path| {
@@ -231,16 +237,15 @@ fn javascript() {
     });
 }
 
+/// A compiler for C, as `portcullis build` finds it.
+pub(crate) fn clang() -> Option<&'static str> {
+    let clangs = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
+    clangs.into_iter().find(|clang| runs(clang, "--version"))
+}
+
 #[test]
 fn c() {
-    let clangs = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
-    let works = |clang: &&str| {
-        tool(clang)
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if !clangs.iter().any(works) {
+    if clang().is_none() {
         return skip(
             "c",
             "none of clang, clang-22, clang-21, clang-20, clang-19 is installed",
@@ -278,11 +283,7 @@ fn c() {
 
 #[test]
 fn a_plugin_is_built_and_tested_again_when_it_changes() {
-    if !tool("go")
-        .arg("version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
+    if !has_go() {
         return skip("a_plugin_is_built_again", "go is not installed");
     }
     let context = author();

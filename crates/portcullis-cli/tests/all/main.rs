@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "what is skipped is said")]
 
 mod audit;
+mod book;
 mod broken;
 mod cache_attacks;
 mod ceiling;

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::LazyLock;
 
-use portcullis_testkit::repository;
+use portcullis_testkit::{is_current, repository};
 use serde::Deserialize;
 
 use crate::context::{Context, skip};
@@ -205,16 +205,7 @@ fn what_is_unsupported_is_a_scenario_of_a_language() {
 
 #[test]
 fn the_book_has_all_scenarios_in_all_languages() {
-    let path = repository().join("docs/parity.md");
-    let page = page();
-    if std::env::vars_os().any(|(name, _)| name == "UPDATE") {
-        fs::write(&path, &page).unwrap();
-    }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == page,
-        "`docs/parity.md` is out of date: run with UPDATE=1 to write it"
-    );
+    is_current("docs/parity.md", &page());
 }
 
 fn page() -> String {

@@ -25,7 +25,7 @@ fn guest(name: &str) -> Option<Vec<u8>> {
 }
 
 /// A guest that observes this whatever it is told, and is described by the second text.
-fn says(result: &str, manifest: &str) -> Vec<u8> {
+pub(crate) fn says(result: &str, manifest: &str) -> Vec<u8> {
     let data = |at: usize, text: &str| {
         let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
         format!("(data (i32.const {at}) \"{escaped}\")")
@@ -45,7 +45,7 @@ fn says(result: &str, manifest: &str) -> Vec<u8> {
     assemble(text.as_bytes()).unwrap()
 }
 
-const MANIFEST: &str = r#"{"name":"p","version":"1.0","description":"d\u001b[2J","capabilities":{"exec":{"commands":["/bin/df","/usr/bin/*","/usr/**"]},"env":{"vars":["LANG"]}}}"#;
+pub(crate) const MANIFEST: &str = r#"{"name":"p","version":"1.0","description":"d\u001b[2J","capabilities":{"exec":{"commands":["/bin/df","/usr/bin/*","/usr/**"]},"env":{"vars":["LANG"]}}}"#;
 
 fn run(context: &Context, rest: &[&str]) -> (i32, String, String) {
     context.ended(&[&["run", "--config", "policy.toml"], rest].concat())
