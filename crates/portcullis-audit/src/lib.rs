@@ -31,6 +31,7 @@ pub use event::{
 };
 pub use fold::{FoldOptions, Folding};
 pub use forward::{Destination, Forward, Forwarding, Lost, Select};
+pub use jiff::Timestamp;
 pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};
 pub use portcullis_private::PrivateError;
 pub use read::{Entry, entries, find, tail};

@@ -16,8 +16,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    BuildArgs, InstallArgs, ListArgs, NewArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs,
-    TestArgs, UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs,
+    SomeArgs, TestArgs, UpdateArgs,
 };
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     Remove(RemoveArgs),
     /// Check that installed plugins are what was installed.
     Verify(SomeArgs),
+    /// Pack a plugin into one file, with what `push` would publish of it.
+    Pack(PackArgs),
     /// Publish a plugin in a registry.
     Push(PushArgs),
     /// Sign a plugin in files or in a registry: its name, its version and its content.
@@ -69,12 +71,15 @@ pub(crate) enum Verb {
     Test(TestArgs),
     /// Check policy files: mistakes, their own tests, and rules that allow more than they seem to.
     Check(CheckArgs),
-    /// Explain an error code, or why a command would be allowed or denied.
+    /// Explain an error code, a line of a trace or of the audit trail, or why a command would be allowed or denied.
     Explain(ExplainArgs),
     /// Grant a plugin a right, in your policy file.
     Grant(EditArgs),
     /// Take a right away from a plugin, in your policy file.
     Revoke(EditArgs),
+    /// Say the policy of another host as an entry of yours: a `policy.yaml` of Wassette, or `settings.json` and
+    /// `extension.toml` of Zed. What cannot be said is left out, and named.
+    Import(ImportArgs),
     /// Trust the policy of the working tree as it is now: shows what it would give, and asks at the terminal.
     Trust(TrustArgs),
     /// Look at the audit trail.
@@ -340,6 +345,27 @@ pub(crate) struct InspectArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The policy to import.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The plugin that the entry is for.
+    #[arg(long, value_name = "ID")]
+    pub(crate) plugin: String,
+    /// Its component, relative to the policy that the entry is for. Default: its id and `.wasm`.
+    #[arg(long, value_name = "WASM")]
+    pub(crate) path: Option<String>,
+    /// Write the entry into this file, which must not be there yet. Default: print it.
+    #[arg(long = "output", value_name = "NEW")]
+    pub(crate) into: Option<PathBuf>,
+    /// End with 1 also when there are only warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -353,7 +379,7 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
+    override_usage = "portcullis explain <CODE>\n       portcullis explain [OPTIONS] <LINE | ->\n       portcullis explain [OPTIONS] <PLUGIN> exec <PROGRAM> [ARGS]..."
 )]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
@@ -369,8 +395,9 @@ pub(crate) struct ExplainArgs {
     pub(crate) inherit_env: bool,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
-    /// A code such as P0201; or a plugin, `exec`, a program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|PLUGIN"])]
+    /// A code such as P0201; a line of `run --trace`, of `audit show`, of the trail or of a denial, or `-` to read one from
+    /// standard input; or a plugin, `exec`, a program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CODE|LINE|PLUGIN"])]
     pub(crate) subject: Vec<String>,
 }
 
@@ -637,12 +664,14 @@ impl Verb {
             Self::Review(args) | Self::Verify(args) => args.common.output,
             Self::Update(args) => args.common.output,
             Self::Remove(args) => args.common.output,
+            Self::Pack(args) => args.common.output,
             Self::Push(args) => args.common.output,
             Self::Sign(args) => args.common.output,
             Self::New(args) => args.output,
             Self::Build(args) | Self::Dev(args) => args.output,
             Self::Test(args) => args.common.output,
             Self::Check(args) => args.common.output,
+            Self::Import(args) => args.output,
             Self::Explain(args) => args.common.output,
             Self::Grant(args) | Self::Revoke(args) => args.output,
             Self::Audit(

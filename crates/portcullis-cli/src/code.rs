@@ -280,6 +280,11 @@ codes! {
     /// `portcullis trust` is about a `portcullis.toml` found from the project upwards. It is refused without a terminal,
     /// where a ceiling forbids it, and where you do not type `yes`.
     TRUST = "P0921",
+    /// Something of an imported policy is left out, or means something else here.
+    ///
+    /// `portcullis import` says the policy of another host in our words, and grants nothing that it does not grant. What has
+    /// no words here, or fewer, is named in a comment of the entry and in a warning. Grant by hand what is needed after all.
+    IMPORT = "P0922",
     /// What is installed cannot be looked at or changed.
     ///
     /// It lies in `plugins` in the data directory, which must be yours alone (0700, its files 0600). What was not changed whole is

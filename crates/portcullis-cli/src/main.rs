@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod kit;
 mod lint;
+mod packed;
 mod questions;
 mod render;
 mod scripted;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::{Diagnostic, Kind, LoadError, Source};
 use portcullis_config::{FlagSet, LocateError, Manifest, PluginEntry, SelectError};
+use portcullis_fetch::is_packed;
 use portcullis_policy::{
     self as policy, Code, Denial, Grants, HTTP_METHODS, HostName, HttpUrl, Origin, ProgramRule,
     Programs,
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::packed;
 use crate::settings::{Environment, Role, Settings, revoked};
 
 /// Bytes read of a plugin: one more than any plugin may have.
@@ -63,7 +65,7 @@ impl Target {
     /// The same for what is only looked at: a file that goes by the name of another plugin is itself, and has nothing of the
     /// other's.
     fn see(settings: &Settings, selector: &str) -> Result<Self> {
-        match settings.policy.plugin(selector) {
+        match packed::entry(&settings.policy, selector)? {
             Err(SelectError::IdTaken { other, itself, .. }) => Ok(Self {
                 other: Some(other),
                 ..Self::read(settings, *itself, Vec::new(), selector)?
@@ -90,11 +92,17 @@ impl Target {
         File::open(&entry.path)
             .and_then(|file| file.take(MAX_READ).read_to_end(&mut bytes))
             .map_err(|source| unread(&entry, source))?;
+        let mut pin = settings.pin(&entry.path);
+        if is_packed(&bytes) {
+            // What was trusted is the file. Its own digest is that of no component.
+            pin = pin.filter(|pin| *pin != <[u8; 32]>::from(Sha256::digest(&bytes)));
+            bytes = packed::component(&entry.path, &bytes)?;
+        }
         let digest = Sha256::digest(&bytes).into();
         // What the policy binds to a plugin's content it binds to what was read here.
         entry.grants.plugin_sha256 = Some(digest);
         // What was trusted was trusted as it was.
-        entry.sha256 = entry.sha256.or(settings.pin(&entry.path));
+        entry.sha256 = entry.sha256.or(pin);
         let record = settings.installed.get(entry.id.as_str());
         let record = record.filter(|_| entry.installed);
         let revoked = record.and_then(|record| revoked(record, settings.provenance()));
@@ -267,7 +275,7 @@ impl Target {
 /// What a selector means: a plugin of the policy, or of what is installed by the name of one of its commands. Also the
 /// arguments that such a command puts first.
 fn called_by(settings: &Settings, selector: &str) -> Result<(PluginEntry, Vec<String>)> {
-    let unknown = match settings.policy.plugin(selector) {
+    let unknown = match packed::entry(&settings.policy, selector)? {
         Err(unknown @ SelectError::Unknown { .. }) => unknown,
         found => return Ok((found?, Vec::new())),
     };
@@ -317,7 +325,11 @@ impl Target {
         };
         let dir = path.parent().unwrap_or(path);
         let (plugin, limit) = (&self.entry.id, self.entry.grants.limits.clawft_directory);
-        let size = portcullis_config::directory_size(dir, limit);
+        let size = match std::fs::metadata(dir) {
+            // A packed one.
+            Ok(meta) if meta.is_file() => Ok(meta.len()),
+            _ => portcullis_config::directory_size(dir, limit),
+        };
         match size.map_err(|error| Failure::unusable("look through", dir, &error))? {
             size if size > limit => Err(Failure::usage(
                 diagnostic(
@@ -418,14 +430,15 @@ mod tests {
     use std::fs;
 
     use portcullis_config::FlagSet;
+    use portcullis_fetch::{Artifact, Limits, Publication};
 
     use super::{Editing, Target};
     use crate::args::Common;
     use crate::settings::trusted::Store;
     use crate::settings::{Environment, Role, Settings};
 
-    #[test]
-    fn a_plugin_that_is_swapped_after_it_was_looked_at_is_not_loaded() {
+    /// Trusts a policy with this plugin, and answers whether it is loaded before and after it is exchanged.
+    fn loaded(plugin: &str, one: &[u8], two: &[u8]) -> (bool, bool) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let (home, project) = (root.join("home"), root.join("project"));
@@ -433,8 +446,12 @@ mod tests {
             fs::create_dir(dir).unwrap();
         }
         let policy = project.join("portcullis.toml");
-        fs::write(&policy, "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n").unwrap();
-        fs::write(project.join("p.wasm"), "one").unwrap();
+        fs::write(
+            &policy,
+            format!("[[plugins]]\nid = \"p\"\npath = \"{plugin}\"\n"),
+        )
+        .unwrap();
+        fs::write(project.join(plugin), one).unwrap();
         let (common, env) = (Common::default(), Environment::of_home(&home, &project));
         let (settings, at) = Settings::believing(&common, FlagSet::default(), env.clone()).unwrap();
         let record = settings.record(at).unwrap();
@@ -445,9 +462,25 @@ mod tests {
         let settings = Settings::load(&common, FlagSet::default(), env).unwrap();
         assert_eq!(settings.files[0].role, Role::Trusted);
         let source = || Target::find(&settings, "p").unwrap().source();
-        assert!(source().is_ok());
-        fs::write(project.join("p.wasm"), "two").unwrap();
-        assert!(source().is_err());
+        let before = source().is_ok();
+        fs::write(project.join(plugin), two).unwrap();
+        (before, source().is_ok())
+    }
+
+    #[test]
+    fn a_plugin_that_is_swapped_after_it_was_looked_at_is_not_loaded() {
+        assert_eq!(loaded("p.wasm", b"one", b"two"), (true, false));
+        let packed = |component: &[u8]| {
+            let what = Publication {
+                component,
+                manifest: None,
+                version: None,
+            };
+            Artifact::new(what).packed(&Limits::default()).unwrap()
+        };
+        let (one, two) = (packed(b"one"), packed(b"two"));
+        assert_eq!(loaded("p.tar", &one, &two), (true, false));
+        assert_eq!(loaded("p.tar", &one, &one), (true, true));
     }
 
     #[test]

@@ -324,10 +324,7 @@ impl PolicySet {
     /// # Errors
     /// [`SelectError`] when there is no such plugin, or it would pass for another.
     pub fn plugin(&self, selector: &str) -> Result<PluginEntry, SelectError> {
-        if let Some(draft) = PluginId::new(selector)
-            .ok()
-            .and_then(|id| self.drafts.plugins.get(&id))
-        {
+        if let Some(draft) = self.draft_of(selector) {
             if draft.is_of_the_verb() || draft.record.is_some() {
                 return self.entry(draft, true, Component::default());
             }
@@ -342,7 +339,40 @@ impl PolicySet {
                 nearest,
             });
         }
-        let component = component::locate(&path)?;
+        self.at(component::locate(&path)?)
+    }
+
+    /// The same, where the component and the manifest that speaks for it were found by other means, as in a packed file.
+    ///
+    /// # Errors
+    /// As [`Self::plugin`] has them.
+    pub fn plugin_of(
+        &self,
+        selector: &str,
+        component: Component,
+    ) -> Result<PluginEntry, SelectError> {
+        match self.draft_of(selector) {
+            Some(draft) => self.entry(draft, true, component),
+            None => self.at(component),
+        }
+    }
+
+    /// The file that a selector is about: of the entry with this id, or what it names itself. Nothing needs to be there.
+    pub fn file_of(&self, selector: &str) -> PathBuf {
+        match self.draft_of(selector) {
+            Some(draft) => draft.path.clone(),
+            None => context::real(&self.cwd.join(selector)),
+        }
+    }
+
+    /// The entry with this id.
+    fn draft_of(&self, selector: &str) -> Option<&Draft> {
+        let id = PluginId::new(selector).ok()?;
+        self.drafts.plugins.get(&id)
+    }
+
+    /// The entry of a component, or without one what it is granted all the same.
+    fn at(&self, component: Component) -> Result<PluginEntry, SelectError> {
         if let Some(draft) = self
             .drafts
             .plugins

@@ -29,6 +29,15 @@ impl Source<'_> {
         }
     }
 
+    /// Bytes before a line and column that are counted from 1, the column in characters; zeros: the beginning.
+    pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
+        let before = self.text.split_inclusive('\n').take(line.saturating_sub(1));
+        let start: usize = before.map(str::len).sum();
+        let rest = &self.text[start..];
+        let within = rest.char_indices().nth(column.saturating_sub(1));
+        start + within.map_or(rest.len(), |(at, _)| at)
+    }
+
     pub(crate) fn error(
         &self,
         code: ConfigCode,

@@ -11,6 +11,13 @@ pub(crate) fn read(reader: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> 
     Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
+/// The first bytes of a reader, fewer where it ends before.
+pub(crate) fn head(reader: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

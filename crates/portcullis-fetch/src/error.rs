@@ -43,6 +43,7 @@ codes! {
     ///
     /// A directory has the file that its `plugin.toml` names under `component`, or `clawft.plugin.json` under `wasm_module`,
     /// or one called like the directory, with `.wasm`. It lies in the directory; links and special files are not read.
+    /// A tar is what `portcullis pack` makes: the files of an OCI image layout with one plugin, each once, and nothing besides.
     /// Its `.sig` has a line for each signature, as `portcullis sign` writes it; without that file it is not signed.
     Package = "P0853",
     /// A plugin is read from a URL only with the digest of what is expected.

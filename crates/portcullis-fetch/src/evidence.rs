@@ -74,9 +74,7 @@ pub fn evidence(
 /// The digests by which a package is pinned or revoked.
 fn contents(package: &Package) -> Vec<Digest> {
     let mut contents = vec![package.digest()];
-    if let Source::Registry(reference) = package.source() {
-        contents.extend(reference.digest);
-    }
+    contents.extend(package.published());
     contents
 }
 

@@ -3,11 +3,11 @@
 use portcullis_policy::Digest;
 use url::Url;
 
-use crate::detached;
 use crate::error::FetchError;
 use crate::net::{self, Client, Headers};
-use crate::package::{Limits, Options, Package};
+use crate::package::{Limits, Options, Package, sha256};
 use crate::source::Source;
+use crate::{detached, layout};
 
 pub(crate) fn read(
     url: &Url,
@@ -24,14 +24,20 @@ pub(crate) fn read(
         url: url.clone(),
         digest: Some(expected),
     };
-    let mut package = Package::new(source, net::body(url, response, limits.component)?);
-    if package.digest() != expected {
+    let bytes = net::body(url, response, limits.component)?;
+    let found = sha256(&bytes);
+    if found != expected {
         return Err(FetchError::Digest {
             what: url.to_string(),
             expected,
-            found: package.digest(),
+            found,
         });
     }
+    let mut package = if layout::is_packed(&bytes) {
+        layout::unpack(source, &bytes, limits)?
+    } else {
+        Package::new(source, bytes)
+    };
     read_signatures(&client, url, &mut package)?;
     Ok(package)
 }

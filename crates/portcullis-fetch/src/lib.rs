@@ -1,6 +1,6 @@
 //! Reads a plugin from where it is published, and says what is known about it.
 //!
-//! A [`Source`] is a file, a directory, an `https` address with the digest of what is there, or a place in a registry.
+//! A [`Source`] is a file, which may be a packed one, a directory, an `https` address with the digest of what is there, or a place in a registry.
 //! [`read`] brings the bytes of the plugin and of its manifest, within [`Limits`], and each checked against every digest
 //! that was named. Nothing is stored, nobody is asked, nothing of the plugin runs, and its manifest is not interpreted
 //! beyond the name of the file that it is about.
@@ -26,12 +26,14 @@
 //!
 //! Read first: [`Source`], [`Package`], [`read`], [`FetchError`].
 
+mod artifact;
 mod bounded;
 mod credentials;
 mod detached;
 mod error;
 mod evidence;
 mod https;
+mod layout;
 mod local;
 mod net;
 mod oci;
@@ -42,14 +44,16 @@ mod signature;
 mod source;
 mod version;
 
+pub use artifact::{Artifact, Publication};
 pub use detached::{detached, from_detached};
 pub use error::{FetchCode, FetchError};
 pub use evidence::{Evidence, evidence};
+pub use layout::{is_packed, unpack};
 pub use oci::{Listed, listed};
 pub use package::{
     CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Options, Package, Signature, read,
 };
-pub use push::{Publication, push, push_signature};
+pub use push::{push, push_signature};
 pub use reference::Reference;
 pub use signature::{SigningKey, Subject, fingerprint};
 pub use source::Source;

@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use crate::error::FetchError;
-use crate::package::{CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Package};
+use crate::package::{CLAWFT_MANIFEST, Limits, MANIFEST, ManifestFile, Package, Signature};
 use crate::source::Source;
-use crate::{bounded, detached};
+use crate::{bounded, detached, layout};
 
 pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> {
     let unreadable = |source| FetchError::read(path, source);
@@ -27,6 +27,14 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
         (real.parent().unwrap_or(Path::new("/")), real.file_name())
     };
     let dir = Directory::open(dir)?;
+    if let Some(name) = file.map(Path::new)
+        && let Some(bytes) = dir.packed(name, limits)?
+    {
+        let mut package = layout::unpack(Source::Path(real.clone()), &bytes, limits)?;
+        package.signatures = dir.signatures(name, limits)?;
+        package.file = Some(real);
+        return Ok(package);
+    }
     let manifest = dir.manifest(limits)?;
     let mut named = match &manifest {
         Some(manifest) => named(manifest).map_err(|why| dir.wrong(why))?,
@@ -50,10 +58,7 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Package, FetchError> 
     let mut package = Package::new(Source::Path(real), bytes);
     package.manifest = manifest;
     package.file = Some(dir.path.join(&component));
-    let beside = PathBuf::from(format!("{}.sig", component.display()));
-    if let Some(bytes) = dir.bytes(&beside, limits.signatures)? {
-        package.signatures = detached::parse(&beside.to_string_lossy(), &bytes, limits)?;
-    }
+    package.signatures = dir.signatures(&component, limits)?;
     Ok(package)
 }
 
@@ -127,6 +132,29 @@ impl Directory {
             }
         }
         Ok(None)
+    }
+
+    /// The bytes of a file that `pack` made; `None` of any other.
+    fn packed(&self, name: &Path, limits: &Limits) -> Result<Option<Vec<u8>>, FetchError> {
+        let unreadable = |source| FetchError::read(&self.path.join(name), source);
+        let Some(file) = self.file(name)? else {
+            return Ok(None);
+        };
+        let head = bounded::head(&file, layout::HEAD).map_err(unreadable)?;
+        if layout::is_packed(&head) {
+            self.bytes(name, limits.component)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The signatures beside a file.
+    fn signatures(&self, name: &Path, limits: &Limits) -> Result<Vec<Signature>, FetchError> {
+        let beside = PathBuf::from(format!("{}.sig", name.display()));
+        match self.bytes(&beside, limits.signatures)? {
+            Some(bytes) => detached::parse(&beside.to_string_lossy(), &bytes, limits),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// The bytes of a file below the directory; `None` if there is none of that name.

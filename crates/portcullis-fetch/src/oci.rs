@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_policy::Digest;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use ureq::http::{Response, header};
 use ureq::{Body, http::header::HeaderName};
 use url::Url;
@@ -50,6 +51,50 @@ pub(crate) struct Image {
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
+impl Image {
+    pub(crate) fn new(
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(IMAGE.to_owned()),
+            config,
+            layers,
+            annotations,
+        }
+    }
+
+    /// Its bytes, of which a registry has the digest.
+    pub(crate) fn document(&self) -> Vec<u8> {
+        json!(self).to_string().into_bytes()
+    }
+
+    /// # Errors
+    /// Why the bytes are none, as a clause.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kind {
+            media_type: Option<String>,
+            manifests: Option<serde::de::IgnoredAny>,
+        }
+        let kind: Kind = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if kind.manifests.is_some() {
+            return Err(
+                "it is a list of manifests: name the digest of the one that is meant".to_owned(),
+            );
+        }
+        if let Some(other) = kind.media_type.filter(|found| found != IMAGE) {
+            return Err(format!(
+                "its manifest is of the unknown media type `{other}`"
+            ));
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
 /// What a registry says of a blob.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +104,17 @@ pub(crate) struct Descriptor {
     pub(crate) size: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: sha256(bytes).to_string(),
+            size: bytes.len() as u64,
+            annotations: BTreeMap::new(),
+        }
+    }
 }
 
 /// One repository, and who we are to it.
@@ -185,25 +241,7 @@ impl<'a> Repository<'a> {
     }
 
     pub(crate) fn image(&self, bytes: &[u8]) -> Result<Image, FetchError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Kind {
-            media_type: Option<String>,
-            manifests: Option<serde::de::IgnoredAny>,
-        }
-        let kind: Kind =
-            serde_json::from_slice(bytes).map_err(|error| self.wrong(error.to_string()))?;
-        if kind.manifests.is_some() {
-            return Err(
-                self.wrong("it is a list of manifests: name the digest of the one that is meant")
-            );
-        }
-        if let Some(other) = kind.media_type.filter(|found| found != IMAGE) {
-            return Err(self.wrong(format!(
-                "its manifest is of the unknown media type `{other}`"
-            )));
-        }
-        serde_json::from_slice(bytes).map_err(|error| self.wrong(error.to_string()))
+        Image::parse(bytes).map_err(|why| self.wrong(why))
     }
 
     /// The bytes of a blob: as many as were announced, and with that digest.
@@ -291,13 +329,13 @@ pub(crate) fn pull(
     Ok(package)
 }
 
-type Layers<'a> = (&'a Descriptor, Option<(&'a Descriptor, &'static str)>);
+pub(crate) type Layers<'a> = (&'a Descriptor, Option<(&'a Descriptor, &'static str)>);
 
 /// The component of an image, and the manifest if it has one. What is not known is not passed over.
 ///
 /// # Errors
 /// Why it is none of one plugin, as a clause.
-fn layers(image: &Image) -> Result<Layers<'_>, String> {
+pub(crate) fn layers(image: &Image) -> Result<Layers<'_>, String> {
     if image.config.media_type != CONFIG {
         let other = &image.config.media_type;
         return Err(format!(
@@ -357,7 +395,7 @@ pub fn listed(document: &str) -> Result<Listed, String> {
 ///
 /// # Errors
 /// It is of another kind.
-fn sha256_of(text: &str) -> Result<Digest, String> {
+pub(crate) fn sha256_of(text: &str) -> Result<Digest, String> {
     let digest = text.starts_with("sha256:").then(|| Digest::parse(text));
     digest
         .flatten()

@@ -94,6 +94,8 @@ pub struct Package {
     pub(crate) signatures: Vec<Signature>,
     pub(crate) no_signatures: Option<String>,
     pub(crate) listing: Option<String>,
+    /// The configuration beside the listing, of a packed file.
+    pub(crate) config: Option<Vec<u8>>,
     pub(crate) file: Option<PathBuf>,
     digest: Digest,
     blake3: String,
@@ -111,6 +113,7 @@ impl Package {
             signatures: Vec::new(),
             no_signatures: None,
             listing: None,
+            config: None,
             file: None,
         }
     }
@@ -163,7 +166,7 @@ impl Package {
         self.version.as_deref()
     }
 
-    /// The file of the component, where it lies on this machine. Its signatures lie beside it, in one of that name and `.sig`.
+    /// The file of the component, or the packed one, where it lies on this machine. Its signatures lie beside it, in one of that name and `.sig`.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
@@ -178,9 +181,16 @@ impl Package {
         self.no_signatures.as_deref()
     }
 
-    /// The document of the registry that the digest of the source is of: see [`listed`](crate::listed).
+    /// The document of the registry, or of the packed file, that lists what it consists of: see [`listed`](crate::listed).
     pub fn listing(&self) -> Option<&str> {
         self.listing.as_deref()
+    }
+
+    /// The digest of that document: what a tag stands for, and what is signed. None of a plugin in files of its own.
+    pub fn published(&self) -> Option<Digest> {
+        self.listing
+            .as_ref()
+            .map(|listing| sha256(listing.as_bytes()))
     }
 }
 

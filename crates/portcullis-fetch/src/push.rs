@@ -5,61 +5,34 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_policy::Digest;
-use serde_json::json;
 
+use crate::artifact::Artifact;
 use crate::error::FetchError;
 use crate::net::{self, Client};
 use crate::oci::{self, Descriptor, Image, Repository};
-use crate::package::{Limits, ManifestFile, Options, Signature, sha256};
+use crate::package::{Limits, Options, Signature, sha256};
 use crate::reference::Reference;
 
-/// What is published.
-#[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
-    /// The bytes of the component.
-    pub component: &'a [u8],
-    /// Its manifest, if it has one.
-    pub manifest: Option<&'a ManifestFile>,
-    /// Its version, if it is known.
-    pub version: Option<&'a str>,
-}
-
-/// Pushes a plugin under the tag of a reference. Answers the digest of its manifest, by which it can be pulled and signed.
+/// Pushes a plugin under the tag of a reference. Answers the digest of its document, by which it can be pulled and signed.
 ///
 /// # Errors
 /// [`FetchError`]; what was sent until then stays in the registry without a name.
 pub fn push(
     to: &Reference,
-    what: Publication<'_>,
+    what: &Artifact<'_>,
     limits: &Limits,
     options: &Options,
 ) -> Result<Digest, FetchError> {
     let client = Client::new(limits, options)?;
     let repository = Repository::new(&client, to, options, "pull,push")?;
-    let component = repository.put_blob(oci::COMPONENT, what.component)?;
-    let config = json!({
-        "architecture": "wasm",
-        "os": "wasip2",
-        "layerDigests": [component.digest],
-    });
-    let config = repository.put_blob(oci::CONFIG, config.to_string().as_bytes())?;
-    let mut layers = vec![component];
-    if let Some(manifest) = what.manifest {
-        let known = oci::MANIFESTS
-            .iter()
-            .find(|(_, name)| *name == manifest.name);
-        let media_type = known.map_or(oci::MANIFESTS[0].0, |(media_type, _)| media_type);
-        layers.push(repository.put_blob(media_type, &manifest.bytes)?);
-    }
-    let version = what
-        .version
-        .map(|version| (oci::VERSION.to_owned(), version.to_owned()));
-    let image = image(config, layers, version.into_iter().collect());
     let tag = to
         .tag
         .as_deref()
         .ok_or_else(|| repository.wrong("it is pushed under a tag"))?;
-    repository.put_manifest(tag, &image)
+    for (digest, bytes) in &what.blobs {
+        repository.put_blob(*digest, bytes)?;
+    }
+    repository.put_document(tag, &what.document)
 }
 
 /// Adds a signature of the manifest with a digest to those that are there, where cosign keeps them.
@@ -80,32 +53,19 @@ pub fn push_signature(
         Some((bytes, _)) => repository.image(&bytes)?.layers,
         None => Vec::new(),
     };
-    let mut layer = repository.put_blob(oci::SIGNED, &signature.payload)?;
+    let mut layer = Descriptor::of(oci::SIGNED, &signature.payload);
+    repository.put_blob(sha256(&signature.payload), &signature.payload)?;
     let encoded = STANDARD.encode(&signature.signature);
     layer.annotations.insert(oci::SIGNATURE.to_owned(), encoded);
     layers.push(layer);
-    let config = repository.put_blob("application/vnd.oci.image.config.v1+json", b"{}")?;
-    let image = image(config, layers, BTreeMap::new());
-    repository.put_manifest(&tag, &image).map(|_| ())
-}
-
-fn image(
-    config: Descriptor,
-    layers: Vec<Descriptor>,
-    annotations: BTreeMap<String, String>,
-) -> Image {
-    Image {
-        schema_version: 2,
-        media_type: Some(oci::IMAGE.to_owned()),
-        config,
-        layers,
-        annotations,
-    }
+    repository.put_blob(sha256(b"{}"), b"{}")?;
+    let config = Descriptor::of("application/vnd.oci.image.config.v1+json", b"{}");
+    let image = Image::new(config, layers, BTreeMap::new());
+    repository.put_document(&tag, &image.document()).map(|_| ())
 }
 
 impl Repository<'_> {
-    fn put_blob(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, FetchError> {
-        let digest = sha256(bytes);
+    fn put_blob(&self, digest: Digest, bytes: &[u8]) -> Result<(), FetchError> {
         let start = self.url("blobs/uploads/")?;
         let response = self.send("POST", &start, "application/octet-stream", b"")?;
         let response = net::expect_ok(&start, response)?;
@@ -118,20 +78,13 @@ impl Repository<'_> {
             .query_pairs_mut()
             .append_pair("digest", &digest.to_string());
         let response = self.send("PUT", &upload, "application/octet-stream", bytes)?;
-        net::expect_ok(&upload, response)?;
-        Ok(Descriptor {
-            media_type: media_type.to_owned(),
-            digest: digest.to_string(),
-            size: bytes.len() as u64,
-            annotations: BTreeMap::new(),
-        })
+        net::expect_ok(&upload, response).map(|_| ())
     }
 
-    fn put_manifest(&self, tag: &str, image: &Image) -> Result<Digest, FetchError> {
-        let bytes = json!(image).to_string().into_bytes();
+    fn put_document(&self, tag: &str, bytes: &[u8]) -> Result<Digest, FetchError> {
         let url = self.url(&format!("manifests/{tag}"))?;
-        let response = self.send("PUT", &url, oci::IMAGE, &bytes)?;
+        let response = self.send("PUT", &url, oci::IMAGE, bytes)?;
         net::expect_ok(&url, response)?;
-        Ok(sha256(&bytes))
+        Ok(sha256(bytes))
     }
 }

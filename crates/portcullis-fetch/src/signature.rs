@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::FetchError;
 use crate::package::{ManifestFile, Package, Signature, sha256};
-use crate::source::Source;
 
 const TYPE: &str = "cosign container image signature";
 
@@ -48,7 +47,7 @@ struct Image {
 struct Optional {
     name: Option<String>,
     version: Option<String>,
-    /// Of the manifest beside a plugin that is in no registry, where one digest is of everything.
+    /// Of the manifest beside a plugin in files of its own. Elsewhere one digest is of everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<String>,
 }
@@ -60,9 +59,9 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Its version.
     pub version: &'a str,
-    /// The digest of its manifest in a registry, else that of its component.
+    /// The digest of its document in a registry or a packed file, else that of its component.
     pub digest: Digest,
-    /// The digest of the manifest file beside it; in a registry the first digest is of everything.
+    /// The digest of the manifest file beside it; where there is a document, the first digest is of everything.
     pub manifest: Option<Digest>,
 }
 
@@ -84,16 +83,14 @@ impl<'a> Subject<'a> {
 
     /// What has to be signed of a package.
     pub fn of(package: &Package, name: &'a str, version: &'a str) -> Self {
-        match package.source() {
-            Source::Registry(reference) => Self {
+        match package.published() {
+            Some(digest) => Self {
                 name,
                 version,
-                digest: reference.digest.unwrap_or(package.digest()),
+                digest,
                 manifest: None,
             },
-            Source::Path(_) | Source::Url { .. } => {
-                Self::of_files(name, version, package.component(), package.manifest())
-            }
+            None => Self::of_files(name, version, package.component(), package.manifest()),
         }
     }
 

@@ -107,3 +107,8 @@ pub mod core_form {
         prompt, request, run_result,
     };
 }
+
+/// The blocks of the page are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Embedding;

@@ -20,7 +20,7 @@ pub(crate) struct InstallArgs {
     /// The manifest of a plugin that comes without one.
     #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
-    /// A plugin's directory, its `.wasm` file beside a manifest, `https://…#sha256=…`, or `oci://host/repository:tag`.
+    /// A plugin's directory, its `.wasm` file beside a manifest, the file that `pack` made, `https://…#sha256=…`, or `oci://host/repository:tag`.
     pub(crate) source: String,
 }
 
@@ -81,12 +81,24 @@ pub(crate) struct SomeArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Where to. Default: `NAME-VERSION.tar` in the working directory.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// The plugin's directory, or its `.wasm` file beside a manifest. Default: the working directory.
+    pub(crate) plugin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct PushArgs {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Under which name: `oci://host/repository:tag`.
     pub(crate) to: String,
-    /// The plugin's directory, or its `.wasm` file beside a manifest.
+    /// The plugin's directory, its `.wasm` file beside a manifest, or the file that `pack` made. Of that, what signed it is
+    /// published too.
     pub(crate) plugin: PathBuf,
 }
 
@@ -97,7 +109,7 @@ pub(crate) struct SignArgs {
     /// The private key: PEM of Ed25519 or P-256, without a password.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// The plugin's directory, its `.wasm` file beside a manifest, or `oci://host/repository:tag`.
+    /// The plugin's directory, its `.wasm` file beside a manifest, the file that `pack` made, or `oci://host/repository:tag`.
     pub(crate) plugin: String,
 }
 

@@ -56,7 +56,7 @@ fn places(common: &Common, env: &Environment) -> Result<Directories> {
     Ok(settings::places(common, env)?.1)
 }
 
-fn entries(dir: &Path, run: Option<&str>) -> Result<Vec<Entry>> {
+pub(super) fn entries(dir: &Path, run: Option<&str>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     if dir.exists() {
         for entry in audit::entries(dir).map_err(|error| Failure::audit(&error))? {
@@ -95,10 +95,11 @@ fn print(entries: &[Entry], json: bool, out: Printer) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-fn run_of(event: &Event) -> Option<&str> {
+pub(super) fn run_of(event: &Event) -> Option<&str> {
     match event {
         Event::RunStarted(event) => Some(&event.run),
         Event::RunEnded(event) => Some(&event.run),
+        Event::Asked(event) => Some(&event.run),
         Event::Decision(event) => Some(&event.run),
         Event::Outcome(event) => Some(&event.run),
         Event::Done(event) => Some(&event.run),
@@ -109,14 +110,9 @@ fn run_of(event: &Event) -> Option<&str> {
 }
 
 /// One record in one line.
-fn summary(event: &Event) -> String {
+pub(super) fn summary(event: &Event) -> String {
     let words = words(event);
-    // `--run` leaves these out.
-    let run = match event {
-        Event::Asked(event) => Some(event.run.as_str()),
-        _ => run_of(event),
-    };
-    match run {
+    match run_of(event) {
         Some(run) => format!("run {run} {words}"),
         None => words,
     }
@@ -299,11 +295,7 @@ fn explain(dir: &Path, seq: u64, json: bool, out: Printer) -> Result<Exit> {
         out.json(json!({ "record": entry.json }))?;
         return Ok(Exit::OK);
     }
-    out.line(&format!("record {} of {:.0}", entry.head.seq, entry.time))?;
-    out.line(&format!("  hash: {}", entry.head.hash))?;
-    for (name, value) in entry.event.as_ref().map(facts).unwrap_or_default() {
-        out.line(&line(&format!("  {name}: {value}")))?;
-    }
+    show(&entry, out)?;
     if let Some(Event::Decision(Decision {
         code: Some(code), ..
     })) = &entry.event
@@ -313,6 +305,16 @@ fn explain(dir: &Path, seq: u64, json: bool, out: Printer) -> Result<Exit> {
         super::explain::page(page, out)?;
     }
     Ok(Exit::OK)
+}
+
+/// Prints all that a record says.
+pub(super) fn show(entry: &Entry, out: Printer) -> Result<()> {
+    out.line(&format!("record {} of {:.0}", entry.head.seq, entry.time))?;
+    out.line(&format!("  hash: {}", entry.head.hash))?;
+    for (name, value) in entry.event.as_ref().map(facts).unwrap_or_default() {
+        out.line(&line(&format!("  {name}: {value}")))?;
+    }
+    Ok(())
 }
 
 /// All that a record says, a line each.

@@ -13,6 +13,7 @@ use crate::args::{Common, EditArgs, RightVerb};
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Report, Result, Say, chain, diagnostic};
+use crate::packed;
 use crate::render::{Printer, line};
 use crate::settings::installed::Installed;
 use crate::settings::{self, Environment, Role};
@@ -64,9 +65,7 @@ pub(super) fn edit(
         prepare(&file, env)?;
     }
     let before = load(&file, &context)?;
-    let entry = before
-        .plugin(&args.plugin)
-        .map_err(|error| unknown(error, &file))?;
+    let entry = packed::entry(&before, &args.plugin)?.map_err(|error| unknown(error, &file))?;
     let edit = Edit {
         plugin: entry.id.clone(),
         path: entry

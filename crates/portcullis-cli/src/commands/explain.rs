@@ -1,4 +1,8 @@
-//! `portcullis explain`: the page of a code, or a decision without its effect.
+//! `portcullis explain`: the page of a code, a decision without its effect, or a line about one that was made.
+
+mod line;
+mod record;
+mod today;
 
 use portcullis::{ExecAsk, Host};
 use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program};
@@ -10,7 +14,7 @@ use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::render::denials::Denials;
-use crate::render::{Level, Printer, line};
+use crate::render::{Level, Printer, line as shown};
 use crate::settings::{Environment, Settings};
 use crate::target::Target;
 
@@ -26,11 +30,7 @@ pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Res
                 page(text, out)?;
                 Ok(Exit::OK)
             }
-            None => Err(Failure::usage(
-                diagnostic(code::ARGUMENT, format!("`{code}` is no error code")).note(
-                    "to explain a decision: portcullis explain <plugin> exec <program> [args]",
-                ),
-            )),
+            None => line::explain(args, code, env, out),
         },
         [plugin, exec, program, rest @ ..] if exec == "exec" => {
             decision(args, plugin, program, rest, env, out)
@@ -38,9 +38,10 @@ pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Res
         _ => Err(Failure::usage(
             diagnostic(
                 code::ARGUMENT,
-                "expected a code, or a plugin, `exec` and a program",
+                "expected a code, a line in quotes, or a plugin, `exec` and a program",
             )
             .help("portcullis explain P0201")
+            .help("to explain a line as it was printed: portcullis explain - , and paste it")
             .help("portcullis explain <plugin> exec <program> [args]"),
         )),
     }
@@ -93,7 +94,7 @@ fn decision(
             } else {
                 out.line("allowed")?;
                 for fact in allowed_lines(&settings, &grants, &found, authorized.terms()) {
-                    out.line(&line(&format!("  {fact}")))?;
+                    out.line(&shown(&format!("  {fact}")))?;
                 }
             }
             Ok(Exit::OK)

@@ -9,6 +9,7 @@ use crate::args::KvVerb;
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say as _, chain, diagnostic};
+use crate::packed;
 use crate::render::{Printer, line};
 use crate::settings::{Environment, Settings};
 
@@ -29,7 +30,7 @@ pub(super) fn kv(verb: &KvVerb, env: Environment, out: Printer) -> Result<Exit> 
 
 /// The plugin's state, if it has kept any.
 fn store(settings: &Settings, plugin: &str) -> Result<Option<Arc<Store>>> {
-    let grants = settings.policy.plugin(plugin)?.grants;
+    let grants = packed::entry(&settings.policy, plugin)??.grants;
     let Some(kv) = &grants.kv else {
         let id = &grants.plugin;
         return Err(Failure::usage(

@@ -14,12 +14,14 @@ mod doctor;
 pub(crate) mod edit;
 mod exec;
 mod explain;
+mod import;
 mod inspect;
 mod install;
 mod kv;
 mod list;
 mod new;
 mod observed;
+mod pack;
 mod plan;
 mod plugin;
 mod push;
@@ -54,12 +56,14 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Update(args) => update::update(args, env, out).await,
         Verb::Remove(args) => remove::remove(args, env, out).await,
         Verb::Verify(args) => verify::verify(args, env, out),
+        Verb::Pack(args) => pack::pack(args, env, out),
         Verb::Push(args) => push::push(args, env, out),
         Verb::Sign(args) => sign::sign(args, env, out),
         Verb::New(args) => new::new(args, &env, out),
         Verb::Build(args) => build::build(args, env, out).await,
         Verb::Dev(args) => dev::dev(args, env, out).await,
         Verb::Test(args) => test::test(args, env, out).await,
+        Verb::Import(args) => import::import(args, &env, out),
         Verb::Check(args) => check::check(args, env, out),
         Verb::Explain(args) => explain::explain(args, env, out),
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),

@@ -1,7 +1,7 @@
 //! `portcullis push`: publishes a plugin in a registry. Nothing of it runs.
 
 use portcullis_config::{FlagSet, read_manifest};
-use portcullis_fetch::{Limits, Publication, Source};
+use portcullis_fetch::{Artifact, Limits, Source};
 use serde_json::json;
 
 use super::plugin;
@@ -27,12 +27,14 @@ pub(super) fn push(args: &PushArgs, env: Environment, out: Printer) -> Result<Ex
     let package = portcullis_fetch::read(&Source::Path(from), &limits, &options)?;
     let file = plugin::manifest_of(&package)?;
     let manifest = read_manifest(&file.file, "/".as_ref(), &file.text)?;
-    let what = Publication {
-        component: package.component(),
-        manifest: package.manifest(),
-        version: Some(&manifest.version),
-    };
-    let digest = portcullis_fetch::push(&to, what, &limits, &options)?;
+    let what = Artifact::of(&package, &manifest.version);
+    let digest = portcullis_fetch::push(&to, &what, &limits, &options)?;
+    if package.published() == Some(digest) {
+        // What was signed of a packed file is what is there now.
+        for signature in package.signatures() {
+            portcullis_fetch::push_signature(&to, digest, signature, &limits, &options)?;
+        }
+    }
     if args.common.output.json {
         out.json(json!({
             "name": manifest.id.as_str(), "version": manifest.version,

@@ -42,6 +42,21 @@ fn trail(context: &Context) -> Vec<String> {
 }
 
 #[test]
+fn the_records_of_one_run_have_its_questions() {
+    let context = context();
+    let mut session = Session::start(&context, &run(&[&["echo", "hello"]]));
+    session.answers("o");
+    assert_eq!(session.ends().0, 0);
+    let all = context.json(&["audit", "show", "--json"]);
+    let run = all["records"][1]["event"]["run"].as_str().unwrap();
+    let of_run = context.ended(&["audit", "show", "--run", run]).1;
+    assert!(
+        of_run.contains("call 1: asked for exec [\"echo\",\"hello\"]: allowed once"),
+        "{of_run}"
+    );
+}
+
+#[test]
 fn once_is_for_one_command_and_a_run_for_all_of_them() {
     let echo: &[&str] = &["echo", "hello"];
     let context = context();

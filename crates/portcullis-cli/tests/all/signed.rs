@@ -13,21 +13,22 @@ use crate::ceiling::below;
 use crate::context::{Context, skip};
 use crate::installing::{ECHO, RUNS_ECHO, context, install, installed, names, runs, write};
 
-const ED25519: &str = include_str!("../../../portcullis-fetch/tests/all/keys/ed25519.pem");
+pub(crate) const ED25519: &str =
+    include_str!("../../../portcullis-fetch/tests/all/keys/ed25519.pem");
 const P256: &str = include_str!("../../../portcullis-fetch/tests/all/keys/p256.pem");
 /// What `openssl pkey -pubout` makes of them.
-const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+pub(crate) const ED25519_PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEA7E/ez69YJVdiH2lycm0zagpYEWx9jzEd6KlYv2iDfRQ=
 -----END PUBLIC KEY-----
 ";
 const P256_PUBLIC: &str = include_str!("../../../portcullis-fetch/tests/all/keys/p256.pub");
 
-fn policy(context: &Context, top: &str, tables: &str) {
+pub(crate) fn policy(context: &Context, top: &str, tables: &str) {
     let text = format!("confinement = \"limits\"\n{top}\n{tables}");
     fs::write(context.own_policy(), text).unwrap();
 }
 
-fn signer(name: &str, public: &str) -> String {
+pub(crate) fn signer(name: &str, public: &str) -> String {
     format!("[[signer]]\nname = \"{name}\"\nkey = \"\"\"\n{public}\"\"\"\n")
 }
 
@@ -36,7 +37,7 @@ fn key_of(pem: &str) -> String {
     fingerprint(&key).hex()
 }
 
-fn sign(context: &Context, pem: &str, plugin: &str) {
+pub(crate) fn sign(context: &Context, pem: &str, plugin: &str) {
     context.write("key.pem", pem);
     let (code, out, error) = context.ended(&["sign", "--key", "key.pem", plugin]);
     assert_eq!(code, 0, "{error}");

@@ -61,7 +61,7 @@ impl Right {
 }
 
 /// A string as TOML has it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml_edit::Value::from(text).to_string().trim().to_owned()
 }
 
@@ -123,7 +123,7 @@ fn programs(pattern: &str) -> Result<Programs, String> {
 
 const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
 
-fn program(text: &str) -> Result<ProgramRef, String> {
+pub(crate) fn program(text: &str) -> Result<ProgramRef, String> {
     let plain = !text.contains(GLOB) && !text.split('/').any(|part| matches!(part, "." | ".."));
     let program = ProgramRef::parse(text).filter(|_| plain);
     program.ok_or_else(|| {

@@ -11,6 +11,7 @@ mod edits;
 mod every_key;
 mod fledge;
 mod http;
+mod imports;
 mod installed;
 mod layers;
 mod lookups;

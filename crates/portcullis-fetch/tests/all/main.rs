@@ -6,6 +6,7 @@
 )]
 
 mod local;
+mod packed;
 mod registry;
 mod server;
 mod signatures;

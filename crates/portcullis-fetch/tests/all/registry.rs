@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use portcullis_fetch::{
-    FetchError, Limits, MANIFEST, ManifestFile, Options, Package, Publication, Reference,
-    SigningKey, Source, Subject, evidence, listed, push, push_signature, read,
+    Artifact, FetchError, Limits, MANIFEST, ManifestFile, Options, Package, Publication, Reference,
+    SigningKey, Source, Subject, evidence, listed, push, push_signature, read, unpack,
 };
 use portcullis_policy::{Digest, Provenance, Signer, Tier};
 use sha2::{Digest as _, Sha256};
@@ -68,7 +68,7 @@ fn publish(to: &str, component: &[u8], version: &str) -> Digest {
         manifest: Some(&manifest),
         version: Some(version),
     };
-    push(&reference(to), what, &quick(), &plain()).unwrap()
+    push(&reference(to), &Artifact::new(what), &quick(), &plain()).unwrap()
 }
 
 #[test]
@@ -100,6 +100,37 @@ fn what_was_pushed_is_pulled_by_tag_and_by_digest() {
         missing.to_string().contains("there is no such tag"),
         "{missing}"
     );
+}
+
+#[test]
+fn a_packed_file_is_what_pushing_it_makes() {
+    let Some(registry) = registry("a_packed_file_is_what_pushing_it_makes") else {
+        return;
+    };
+    let tag = format!("oci://{}/acme/notes:1.2.0", registry.host);
+    let pushed = publish(&tag, WASM, "1.2.0");
+    let manifest = ManifestFile {
+        name: MANIFEST,
+        bytes: MANIFEST_TEXT.to_vec(),
+    };
+    let artifact = Artifact::new(Publication {
+        component: WASM,
+        manifest: Some(&manifest),
+        version: Some("1.2.0"),
+    });
+    assert_eq!(artifact.digest(), pushed);
+    let source = Source::Path("notes.tar".into());
+    let packed = unpack(source, &artifact.packed(&quick()).unwrap(), &quick()).unwrap();
+    let pulled = pull(&tag, &plain()).unwrap();
+    assert_eq!(packed.listing(), pulled.listing());
+    assert_eq!(packed.published(), pulled.published());
+    assert_eq!(packed.component(), pulled.component());
+    assert_eq!(packed.manifest(), pulled.manifest());
+    assert_eq!(packed.version_from_source(), pulled.version_from_source());
+    let again = format!("oci://{}/other/notes:1.2.0", registry.host);
+    let again = reference(&again);
+    let artifact = Artifact::of(&packed, "another that does not count");
+    assert_eq!(push(&again, &artifact, &quick(), &plain()).unwrap(), pushed);
 }
 
 #[test]

@@ -147,10 +147,8 @@ impl Candidate {
 
     /// What its source stood for, where it can stand for something else later.
     pub(in crate::commands) fn resolved(&self) -> Option<String> {
-        match self.package.source() {
-            Source::Registry(reference) => reference.digest.map(|digest| digest.to_string()),
-            Source::Path(_) | Source::Url { .. } => None,
-        }
+        let published = self.package.published();
+        published.map(|digest| digest.to_string())
     }
 
     pub(in crate::commands) fn sha256(&self) -> String {
