@@ -38,12 +38,14 @@ screens! {
     go: "docs/go.md", scene::go;
     javascript: "docs/javascript.md", scene::javascript;
     languages: "docs/languages.md", scene::languages;
+    migrating: "docs/migrating.md", scene::migrating;
     plugins: "docs/plugins.md", scene::plugins;
     policy: "docs/policy.md", scene::policy;
     python: "docs/python.md", scene::python;
     recipes: "docs/recipes.md", scene::recipes;
     reglet: "docs/reglet.md", scene::reglet;
     rust: "docs/rust.md", scene::rust;
+    secrets: "docs/secrets.md", scene::secrets;
     sources: "docs/sources.md", scene::sources;
     testing: "docs/testing.md", scene::testing;
 }
@@ -82,6 +84,12 @@ const KINDS: &[Tested] = &[
         "text",
         "clawft::the_trail_is_shown_in_the_lines_that_clawft_documents",
     ),
+    tested(
+        "docs/embedding.md",
+        "rust,no_run",
+        "the doctests of the crate `portcullis`",
+    ),
+    tested("docs/migrating.md", "yaml", "migrating, which imports it"),
     tested("docs/recipes.md", "toml", "the test binary `recipes`"),
     tested(
         "docs/testing.md",

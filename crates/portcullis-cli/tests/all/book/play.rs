@@ -22,12 +22,13 @@ use super::stand_ins::{self, Instead};
 use crate::session::Session;
 
 /// What differs from run to run and from machine to machine, on both sides.
-const PATTERNS: [(&str, &str); 6] = [
+const PATTERNS: [(&str, &str); 7] = [
     // Orders to a terminal.
     (r"[\x0f\x18]|\x1b(\[[0-9;?]*[A-Za-z]|\([A-Z])", ""),
     // Digests, which a page may cut.
     (r"\b[0-9a-f]{64}\b|\b[0-9a-f]{4,63}…", "[DIGEST]"),
     (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
+    (r"\brun [0-9a-f]{12}\b", "run [RUN]"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)", "[TIME]"),
     (r" *\b\d+(\.\d+)? (ms|µs|s)\b", "[TIME]"),
     (r"\b\d+ (KiB|bytes)\b", "[SIZE]"),

@@ -154,7 +154,7 @@ fn javascript_author() -> Option<(Scene, PathBuf)> {
         return None;
     };
     let modules = tool.join("node_modules");
-    let context = Context::sharing("interpreted").env("NODE_PATH", modules.to_str().unwrap());
+    let context = Context::beside_tmp().env("NODE_PATH", modules.to_str().unwrap());
     Some((Scene::new(context), modules))
 }
 
@@ -358,4 +358,20 @@ pub(super) fn recipes() -> Option<Scene> {
     let policy = piece("docs/recipes.md", "toml");
     let policy = policy.replace("path = \"plugins/assistant.wasm\"", &plugin);
     Some(scene.own_policy(&policy))
+}
+
+/// The policy with the mistake that the page is about.
+pub(super) fn secrets() -> Option<Scene> {
+    let policy = piece("docs/secrets.md", "toml");
+    let scene = plain().within("project").file("notes.toml", policy);
+    Some(scene.file("notes.wasm", fs::read(guest("noop")).unwrap()))
+}
+
+/// The files of the other hosts.
+pub(super) fn migrating() -> Option<Scene> {
+    let page = "docs/migrating.md";
+    let scene = plain()
+        .within("project")
+        .file("policy.yaml", piece(page, "yaml"));
+    Some(scene.file("settings.json", piece(page, "json")))
 }

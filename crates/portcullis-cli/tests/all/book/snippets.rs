@@ -15,6 +15,8 @@ enum Toml {
     Policy,
     /// Of the policy of one plugin, below its id and path, and what else is named here.
     OfAPlugin(&'static str),
+    /// With a mistake that its page is about.
+    Mistaken,
     Ceiling,
     Manifest,
     Test,
@@ -31,6 +33,7 @@ const PIECES: &[(&str, usize, Toml)] = &[
     ("docs/policy.md", 4, Toml::OfAPlugin("")),
     ("docs/reglet.md", 1, Toml::OfAPlugin("")),
     ("docs/rust.md", 0, Toml::Other),
+    ("docs/secrets.md", 0, Toml::Mistaken),
     ("docs/testing.md", 0, Toml::Test),
 ];
 
@@ -79,6 +82,10 @@ fn fault(context: &Context, kind: Toml, text: &str) -> Option<String> {
     let (code, out, error) = match kind {
         Toml::Policy => check(&text),
         Toml::OfAPlugin(head) => check(&format!("{PLUGIN}{head}{text}")),
+        Toml::Mistaken => match check(&text) {
+            (1.., ..) => return None,
+            _ => return Some("it has no mistake".to_owned()),
+        },
         Toml::Ceiling => return ceiling(context, text),
         Toml::Manifest => {
             context.write("report/plugin.toml", text);
@@ -135,6 +142,10 @@ fn every_piece_of_toml_is_understood() {
 #[test]
 fn every_piece_of_json_is_json() {
     for page in pages() {
+        // Zed's settings have comments; they are imported by the test of the page.
+        if page == "docs/migrating.md" {
+            continue;
+        }
         for block in pages::of(&page, "json") {
             let documents = serde_json::Deserializer::from_str(&block.text);
             for document in documents.into_iter::<serde_json::Value>() {
