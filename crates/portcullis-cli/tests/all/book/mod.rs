@@ -79,6 +79,7 @@ const KINDS: &[Tested] = &[
     tested("docs/languages.md", "python", "languages, which builds it"),
     tested("docs/languages.md", "js", "languages, which builds it"),
     tested("docs/languages.md", "wit", "languages, which builds for it"),
+    tested("docs/authors.md", "text", "kit::rust, which crashes one"),
     tested(
         "docs/clawft.md",
         "text",

@@ -68,7 +68,7 @@ fn ceiling(context: &Context, text: String) -> Option<String> {
 fn fault(context: &Context, kind: Toml, text: &str) -> Option<String> {
     let home = context.home();
     // What the pages tell of is there, or something is in its place.
-    for place in ["notes", "work/out", "../project/out"] {
+    for place in ["notes", "work/out", "../project/out", "../project/src"] {
         fs::create_dir_all(home.join(place)).unwrap();
     }
     let text = text
