@@ -290,7 +290,7 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
         .iter()
         .find_map(|name| tools.find(name))
         .ok_or(Missing {
-            what: "clang and lld, 19 or newer",
+            what: "clang and lld, 14 or newer",
             install: "sudo apt-get install clang lld",
         })?;
     let product = product(dir);
@@ -366,7 +366,7 @@ const JAVASCRIPT: &str = include_str!("javascript.mjs");
 
 fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
     let node = tools.find("node").ok_or(Missing {
-        what: "node, 20 or newer",
+        what: "node, 18 or newer",
         install: "sudo apt-get install nodejs npm",
     })?;
     let own = dir.join("node_modules");

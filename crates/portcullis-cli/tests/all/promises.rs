@@ -185,7 +185,11 @@ fn a_promise_that_goes_wrong_is_a_crash_in_the_authors_own_lines() {
     let mistake = "crashed in call `run`: `TypeError: cannot read property 'property' of undefined`\n  \
                    note: raised in `deeper` (/plugin.js:8)";
     let never = "crashed in call `run`: `Error: the plugin waits for a promise that nothing settles any more`";
-    for (scenario, says) in [("throws", mistake), ("unhandled", mistake), ("never", never)] {
+    for (scenario, says) in [
+        ("throws", mistake),
+        ("unhandled", mistake),
+        ("never", never),
+    ] {
         let (code, stdout, stderr) = run(&context, scenario);
         assert_eq!((code, stdout.as_str()), (125, ""), "{scenario}: {stderr}");
         assert!(stderr.contains(says), "{scenario}: {stderr}");
