@@ -165,6 +165,9 @@ pub(crate) fn find(language: Language, options: &Options) -> Result<Componentize
     })
 }
 
+/// What makes a component of a plugin in JavaScript, from the repository's root.
+pub(crate) const JAVASCRIPT: &str = "crates/portcullis-cli/src/kit/javascript.mjs";
+
 /// The WIT package the components are made for.
 const WIT: &str = "wit/cli-0.1.0";
 
@@ -244,7 +247,6 @@ impl Componentizer {
             }
         };
         command
-            .arg("-o")
             .arg(&component)
             // A backtrace of the tool says nothing about the script.
             .env_remove("RUST_BACKTRACE")
@@ -270,21 +272,22 @@ impl Componentizer {
             .arg(wit)
             .args(["-w", world, "componentize", module, "-p"])
             .arg(sources)
+            .arg("-o")
             .env("PYTHONPATH", &self.directory)
             // The tool looks for more modules there otherwise, among those that are installed on this machine.
             .env("VIRTUAL_ENV", &self.directory);
         python
     }
 
+    /// As `portcullis build` does it.
     fn javascript(&self, sources: &Path, wit: &Path, module: &str, world: &str) -> Command {
         let mut node = shell::command("node");
-        node.arg(self.directory.join("node_modules/componentize-qjs/cli.mjs"))
-            .arg("--wit")
-            .arg(wit)
-            .args(["--world", world, "--sync", "--opt-size", "--module-root"])
+        node.arg(shell::root().join(JAVASCRIPT))
+            .arg(self.directory.join("node_modules"))
             .arg(sources)
-            .arg("--js")
-            .arg(sources.join(module).with_extension("js"));
+            .arg(Path::new(module).with_extension("js"))
+            .arg(wit)
+            .arg(world);
         node
     }
 }

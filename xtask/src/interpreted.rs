@@ -181,6 +181,9 @@ impl Guest {
         guests::walk(&wit, &mut files)?;
         let locks = self.language.lock_files().iter();
         files.extend(locks.map(|file| self.language.lock().join(file)));
+        if self.language == Language::JavaScript {
+            files.push(shell::root().join(componentizers::JAVASCRIPT));
+        }
         files.sort();
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{self:?}").as_bytes());

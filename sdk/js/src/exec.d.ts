@@ -64,7 +64,7 @@ export interface Written<Data extends string | Uint8Array = string> {
 /**
  * Runs a command that has to succeed, beside whatever else the plugin does, in the form of `util.promisify(execFile)`.
  * It is rejected as `execFileSync` throws; of a command that was begun the error has `code`, `signal`, `stdout` and
- * `stderr`. For engines that run promises: see `plugin`.
+ * `stderr`.
  */
 export function execFile(file: string, args: readonly string[], options: BufferOptions): Promise<Written<Uint8Array>>;
 export function execFile(file: string, args?: readonly string[], options?: SyncOptions): Promise<Written>;

@@ -1,14 +1,13 @@
 // Commands, in the form of `node:child_process`.
 //
 // What differs is what the host does: a command is never a line for a shell, and gets none of the environment unless
-// `inheritEnv` and the policy say so. QuickJS runs no promises while the plugin does its work, so everything has a form
-// that waits; those with promises are for engines that run them.
+// `inheritEnv` and the policy say so.
 
 import command from "#host/command";
 import { u64 } from "#host/engine";
 import { DISPOSE, dispose } from "./dispose.js";
 import { CommandError, asking } from "./errors.js";
-import { checkPromises, ready } from "./reactor.js";
+import { ready } from "./ready.js";
 import { signalName } from "./signals.js";
 import { Input, Output, joined } from "./streams.js";
 import { bytesOf, decode } from "./utf8.js";
@@ -67,7 +66,6 @@ const KEPT = 10 * 1024 * 1024;
  * has `code`, `signal`, `stdout` and `stderr`.
  */
 export async function execFile(file, args = [], options = {}) {
-  checkPromises("`execFile`");
   const { input, ...rest } = options;
   const child = spawn(file, args, { ...rest, stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
   const text = decoder(options);
@@ -145,7 +143,6 @@ class Child {
 
   /** As `wait`, while the rest of the plugin goes on: a promise. */
   async finished() {
-    checkPromises("`finished`");
     for (let exit; ; await ready(this.#child.subscribe())) {
       if ((exit = this.poll()) !== null) {
         return exit;

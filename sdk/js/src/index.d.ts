@@ -41,12 +41,11 @@ export class CommandError<Data extends string | Uint8Array = string> extends Por
 }
 
 /**
- * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what
- * `portcullis run` prints.
+ * The export `run` of a plugin: `export const run = plugin(async (args) => …)`. What the function returns, or its promise is
+ * resolved with, is what `portcullis run` prints. Whatever else goes on ends with it.
  *
  * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that
- * is thrown is a crash with its trace. The function may be `async` where the engine runs promises: in a plugin that is
- * built with componentize-js, and in tests. QuickJS runs none while an export is in progress.
+ * is thrown is a crash with its trace, and so are a rejection that nobody handles and a promise that nothing settles any more.
  */
 export function plugin(main: (args: string[]) => string | void): (args: string[]) => string;
 export function plugin(main: (args: string[]) => Promise<string | void>): (args: string[]) => Promise<string>;

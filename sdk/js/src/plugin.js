@@ -1,21 +1,25 @@
 // What makes a plugin of a function.
 
-import { takesPayload } from "#host/engine";
+import { settled, takesPayload } from "#host/engine";
 import { Failure, PortcullisError } from "./errors.js";
-import { runsPromises } from "./reactor.js";
+import { turn } from "./reactor.js";
+import { traced } from "./trace.js";
 
 /**
- * The export `run` of a plugin: `export const run = plugin((args) => …)`. What the function returns is what
- * `portcullis run` prints.
+ * The export `run` of a plugin: `export const run = plugin(async (args) => …)`. What the function returns, or its promise is
+ * resolved with, is what `portcullis run` prints. Whatever else goes on ends with it.
  *
  * `Failure`, and a `PortcullisError` that nobody caught, is the plugin's error, with exit code 1. Anything else that
- * is thrown is a crash with its trace. Where the engine runs promises, the function may be `async`.
+ * is thrown is a crash with its trace, and so is a rejection that nobody handles.
  */
 export function plugin(main) {
   return (args) => {
     try {
       const answer = main(args);
-      return typeof answer?.then === "function" && runsPromises()
+      if (settled) {
+        return answered(settled(answer, turn));
+      }
+      return typeof answer?.then === "function"
         ? answer.then(answered).catch((error) => thrown(error))
         : answered(answer);
     } catch (error) {
@@ -33,11 +37,6 @@ function thrown(error) {
 }
 
 function answered(answer) {
-  if (typeof answer?.then === "function") {
-    throw new TypeError(
-      "a plugin returns text, and this one a promise, which nobody would wait for: its function may not be async, unless it is built with componentize-js",
-    );
-  }
   if (answer !== undefined && typeof answer !== "string") {
     throw new TypeError(`a plugin returns text, and this one returned ${typeof answer}`);
   }
@@ -52,6 +51,10 @@ function answered(answer) {
  */
 function crash(thrown) {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const stack = traced(error.stack);
+  if (stack !== error.stack) {
+    Object.defineProperty(error, "stack", { configurable: true, value: stack });
+  }
   Object.defineProperty(error, "payload", {
     configurable: true,
     get() {

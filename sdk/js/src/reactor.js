@@ -1,45 +1,37 @@
 // What is waited for without holding up the rest of the plugin.
 
-import { poll } from "#host/engine";
+import { whenIdle } from "#host/engine";
 import { dispose } from "./dispose.js";
 
 /** What is waited for: a pollable of `wasi:io`, and what goes on when it is ready. */
 const waiting = new Set();
 let isScheduled = false;
+/** `poll` of `wasi:io`, which only what has pollables imports. */
+let poll;
 
-/** Whether the engine comes to what waits for a promise. */
-export const runsPromises = () => poll !== null;
-
-/**
- * Throws where nobody would come to what waits for a promise.
- */
-export function checkPromises(what) {
-  if (!runsPromises()) {
-    throw new TypeError(
-      `${what}: QuickJS runs no promises while a plugin does its work; there are forms that wait, and a plugin built with componentize-js has promises`,
-    );
-  }
-}
-
-/** Waits until a pollable is ready, and gives it back. Whoever else can go on does so first. */
-export function ready(pollable) {
+/** `ready` for what has pollables: it waits until one is ready. Whoever else can go on does so first. */
+export const readyBy = (interfaceOfPoll) => (pollable) => {
+  poll = interfaceOfPoll.poll;
   return new Promise((resolve) => {
     waiting.add({ pollable, resolve });
     schedule();
   });
-}
+};
 
 function schedule() {
   if (!isScheduled && waiting.size > 0) {
     isScheduled = true;
-    setTimeout(turn, 0);
+    whenIdle(turn);
   }
 }
 
-/** Nothing else is to be done: waits for the first of all that is waited for. */
-function turn() {
+/** Nothing else is to be done: waits for the first of all that is waited for, and answers whether anything was. */
+export function turn() {
   isScheduled = false;
   const all = [...waiting];
+  if (all.length === 0) {
+    return false;
+  }
   for (const index of poll(all.map(({ pollable }) => pollable))) {
     const { pollable, resolve } = all[index];
     waiting.delete(all[index]);
@@ -47,4 +39,5 @@ function turn() {
     resolve();
   }
   schedule();
+  return true;
 }

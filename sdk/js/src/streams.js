@@ -3,7 +3,7 @@
 import { u64 } from "#host/engine";
 import { dispose } from "./dispose.js";
 import { PortcullisError } from "./errors.js";
-import { checkPromises, ready } from "./reactor.js";
+import { ready } from "./ready.js";
 import { bytesOf, decode } from "./utf8.js";
 
 /** What the host gives at most for one read. */
@@ -34,7 +34,6 @@ export class Output {
 
   /** The same, while the rest of the plugin goes on: `for await`. */
   async *[Symbol.asyncIterator]() {
-    checkPromises("reading with `for await`");
     for (let chunk; (chunk = this.#take() ?? (await this.#next()));) {
       yield chunk;
     }

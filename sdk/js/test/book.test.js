@@ -39,7 +39,7 @@ test("commands, files and everything else", { skip }, async () => {
   host.command(["tail", "-f", "app.log"], { stdout: "fine\nan error\n", delay: 60_000 });
   host.command(["bc", "-l"], { stdout: (input) => `${eval(utf8.decode(input))}\n` });
   host.respond("GET", "https://api.example.com/status", { body: '{"status": "up"}' });
-  const [, commands, children, , everything, errors] = pieces;
+  const [, , commands, children, everything, errors] = pieces;
   const work = [commands, children, everything, errors];
   const names = "listing, digest, status, stderr, number, answer, language, settings";
   const module = await load(
@@ -60,7 +60,7 @@ test("promises", { skip }, async () => {
   host.command(["git", "branch", "--show-current"], { stdout: "main\n" });
   host.command(["git", "log", "--oneline", "-n", "5"], { stdout: "1 a\n", delay: 100 });
   host.command(["make", "-s"], { stdout: "fine\nan error\n", delay: 60_000 });
-  const { report } = await load("promises.js", pieces[3]);
+  const { report } = await load("promises.js", pieces[1]);
   assert.equal(await host.run(() => report([])), "main\n1 a\n");
 });
 

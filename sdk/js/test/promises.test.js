@@ -1,7 +1,6 @@
 // Commands with promises and asynchronous iterators, on a scripted host.
 
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 
 import { CommandError, Failure, PortcullisError, plugin } from "@portcullis/sdk";
@@ -79,27 +78,4 @@ test("a plugin may be async, and fails and crashes as any other", async () => {
   const crash = await run(async () => null.x).catch((error) => error);
   assert.throws(() => crash.payload, /TypeError/);
   await assert.rejects(run(async () => 1), /returned number|text/);
-});
-
-test("on QuickJS all of it says that there are no promises", () => {
-  // The engine's own module is found by conditions: a process of its own has those of the tool.
-  const script = `
-    import { plugin } from "@portcullis/sdk";
-    const run = plugin(async () => "later");
-    try { run([]); } catch (error) { console.log(error.message); }
-  `;
-  const quickjs = { "#host/engine": new URL("../src/host/engine.js", import.meta.url).href };
-  const hook = `
-    export const resolve = (name, context, next) => {
-      const other = ${JSON.stringify(quickjs)}[name];
-      return other ? { url: other, shortCircuit: true } : next(name, context);
-    };
-  `;
-  const register = `
-    import { register } from "node:module";
-    register("data:text/javascript," + encodeURIComponent(${JSON.stringify(hook)}));
-  `;
-  const args = ["--import", `data:text/javascript,${encodeURIComponent(register)}`, "--input-type=module", "-e", script];
-  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: import.meta.dirname, encoding: "utf8" });
-  assert.match(stdout, /may not be async, unless it is built with componentize-js/, stderr);
 });

@@ -290,7 +290,7 @@ fn c(dir: &Path, tools: &Tools<'_>) -> Result<Recipe, Missing> {
         .iter()
         .find_map(|name| tools.find(name))
         .ok_or(Missing {
-            what: "clang and lld, 19 or newer",
+            what: "clang and lld, 14 or newer",
             install: "sudo apt-get install clang lld",
         })?;
     let product = product(dir);
@@ -361,9 +361,12 @@ fn python(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, 
     Ok(recipe)
 }
 
+/// What makes a component with the tools of JavaScript.
+const JAVASCRIPT: &str = include_str!("javascript.mjs");
+
 fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Recipe, NoRecipe> {
     let node = tools.find("node").ok_or(Missing {
-        what: "node, 20 or newer",
+        what: "node, 18 or newer",
         install: "sudo apt-get install nodejs npm",
     })?;
     let own = dir.join("node_modules");
@@ -372,32 +375,29 @@ fn javascript(dir: &Path, manifest: &Manifest, tools: &Tools<'_>) -> Result<Reci
         what: "componentize-qjs",
         install: "npm install",
     })?;
+    if !modules.join("esbuild").is_dir() {
+        return Err(NoRecipe::from(Missing {
+            what: "esbuild",
+            install: "npm install --save-dev esbuild@0.28.2",
+        }));
+    }
     let wit = wit(manifest, Streams::StandIn)?;
-    let place = wit.path().display().to_string();
+    // Beside the WIT, of which it is no part.
+    let script = wit.path().join("javascript.mjs");
+    fs::write(&script, JAVASCRIPT)
+        .map_err(|error| NoRecipe::Unusable(format!("cannot write what builds it: {error}")))?;
     let product = product(dir);
     let mut recipe = Recipe::new(node.canonicalize().unwrap_or(node), product.clone());
-    recipe.args = vec![
-        modules
-            .join("componentize-qjs/cli.mjs")
-            .display()
-            .to_string(),
-    ];
-    recipe.args.extend(words(&[
-        "--wit",
-        &place,
-        "--world",
-        WORLD,
-        "--sync",
-        "--opt-size",
-    ]));
-    recipe.args.extend(words(&[
-        "--module-root",
-        ".",
-        "--js",
-        Language::JavaScript.mark(),
-        "-o",
-    ]));
-    recipe.args.push(product.display().to_string());
+    let shown = |path: &Path| path.display().to_string();
+    recipe.args = vec![shown(&script), shown(&modules)];
+    recipe
+        .args
+        .extend(words(&[".", Language::JavaScript.mark()]));
+    recipe.args.extend([
+        shown(wit.path()),
+        WORLD.to_owned(),
+        product.display().to_string(),
+    ]);
     recipe.executes(modules, dir);
     recipe.reads(wit);
     Ok(recipe)

@@ -34,7 +34,7 @@ fn author() -> Context {
 }
 
 /// What a verb says that has to succeed in the plugin's directory.
-fn done(context: &Context, plugin: &str, args: &[&str]) -> String {
+pub(crate) fn done(context: &Context, plugin: &str, args: &[&str]) -> String {
     let mut command = context.portcullis(args);
     let output = command
         .current_dir(context.project().join(plugin))
@@ -203,14 +203,14 @@ func main() {}
     crash(&context, "go", "main.go", text, &told);
 }
 
-/// Where a tool was unpacked that makes components.
+/// Where a tool was unpacked that makes components: the last one, if it was another version before.
 pub(crate) fn componentizer(language: &str) -> Option<PathBuf> {
     let all = fs::read_dir(repository().join("target/componentizers")).ok()?;
-    let mut all = all.flatten().map(|entry| entry.path());
-    all.find(|path| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(language))
-    })
+    let all = all
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(language));
+    let last = all.max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok());
+    last.map(|entry| entry.path())
 }
 
 #[test]
@@ -224,17 +224,23 @@ fn python() {
 
 #[test]
 fn javascript() {
-    let Some(tool) = componentizer("javascript-") else {
+    let Some(context) = javascript_author() else {
         return skip("javascript", "componentize-qjs is not there");
     };
-    let modules = tool.join("node_modules");
-    let context = author().env("NODE_PATH", modules.to_str().unwrap());
-    whole_way(&context, "javascript", |dir| {
-        // As `npm install` does for a package in a directory.
-        let own = dir.join("node_modules/@portcullis");
-        fs::create_dir_all(&own).unwrap();
-        symlink("../../portcullis-sdk", own.join("sdk")).unwrap();
-    });
+    whole_way(&context, "javascript", npm_install);
+}
+
+/// An author with the tools of JavaScript.
+pub(crate) fn javascript_author() -> Option<Context> {
+    let modules = componentizer("javascript-")?.join("node_modules");
+    Some(author().env("NODE_PATH", modules.to_str().unwrap()))
+}
+
+/// As `npm install` does for a package in a directory.
+pub(crate) fn npm_install(dir: &Path) {
+    let own = dir.join("node_modules/@portcullis");
+    fs::create_dir_all(&own).unwrap();
+    symlink("../../portcullis-sdk", own.join("sdk")).unwrap();
 }
 
 /// A compiler for C, as `portcullis build` finds it.

@@ -35,6 +35,7 @@ mod log;
 mod packing;
 mod parity;
 mod policy;
+mod promises;
 mod reglet;
 mod run;
 mod secrets;

@@ -100,7 +100,7 @@ const TABLE: &[StandIn] = &[
     ),
     stand_in(
         "docs/languages.md",
-        "npm install componentize-qjs@0.4.5        # and sdk/js, for the SDK, with --install-links",
+        "npm install componentize-qjs@0.4.5",
         Nothing,
         NETWORK,
     ),

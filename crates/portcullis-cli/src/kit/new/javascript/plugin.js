@@ -1,8 +1,8 @@
 // A plugin that says how many files are not committed.
 import { plugin } from "@portcullis/sdk";
-import { execFileSync } from "@portcullis/sdk/exec";
+import { execFile } from "@portcullis/sdk/exec";
 
-export const run = plugin(() => {
-  const status = execFileSync("git", ["status", "--porcelain"], { encoding: "utf8" });
-  return `${status.split("\n").length - 1} not committed`;
+export const run = plugin(async () => {
+  const { stdout } = await execFile("git", ["status", "--porcelain"]);
+  return `${stdout.split("\n").length - 1} not committed`;
 });

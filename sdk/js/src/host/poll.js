@@ -1,0 +1,1 @@
+export { default } from "wasi:io/poll@0.2.0";

@@ -1,0 +1,2 @@
+// Whatever is waited for is there.
+export default { poll: (pollables) => pollables.map((_, index) => index) };
