@@ -5,8 +5,9 @@ mod record;
 mod today;
 
 use portcullis::{ExecAsk, Host};
-use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program};
+use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program, Remedy};
 use serde_json::{Value, json};
+use today::Today;
 
 use super::{children, plan};
 use crate::args::ExplainArgs;
@@ -45,6 +46,26 @@ pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Res
             .help("portcullis explain <plugin> exec <program> [args]"),
         )),
     }
+}
+
+/// What today's policy says to something that was denied, as a clause, and what would allow it.
+///
+/// # Errors
+/// The project directory cannot be opened.
+pub(super) fn of_today(
+    settings: &Settings,
+    target: &Target,
+    written: &portcullis_audit::Decision,
+) -> Result<(String, Vec<Remedy>)> {
+    Ok(match Today::of(settings, &target.grants(), written)? {
+        Today::Allowed { .. } => ("allowed".to_owned(), Vec::new()),
+        Today::Denied { denial, .. } => {
+            let said = format!("denied [{}]", denial.code);
+            let denials = Denials::of(&[*denial], target).0.into_iter();
+            (said, denials.flat_map(|one| one.denial.remedies).collect())
+        }
+        Today::Unknown(why) => (why, Vec::new()),
+    })
 }
 
 /// Prints a page, which is written as documentation comments.

@@ -5,6 +5,7 @@
 
 mod audit;
 mod broken;
+mod browser;
 mod cache_attacks;
 mod ceiling;
 mod children;
@@ -35,6 +36,8 @@ mod packing;
 mod parity;
 mod policy;
 mod reglet;
+mod report;
+mod report_attacks;
 mod run;
 mod secrets;
 mod session;
