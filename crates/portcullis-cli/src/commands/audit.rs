@@ -49,9 +49,12 @@ pub(super) fn audit(verb: &AuditVerb, env: Environment, out: Printer) -> Result<
             common.output.json,
             out,
         ),
-        AuditVerb::Explain { common, seq } => {
-            explain(&places(common, environment)?.audit, *seq, common.output.json, out)
-        }
+        AuditVerb::Explain { common, seq } => explain(
+            &places(common, environment)?.audit,
+            *seq,
+            common.output.json,
+            out,
+        ),
     }
 }
 

@@ -34,12 +34,19 @@ impl Browser {
         }
         // It reads its pipe from descriptor 3 and writes to 4.
         let script = "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
-        let profile = format!("--user-data-dir={}", context.root().join("chromium").display());
+        let profile = format!(
+            "--user-data-dir={}",
+            context.root().join("chromium").display()
+        );
         let mut command = context.command("sh");
         command.args(["-c", script, "sh", PROGRAM, "--headless=new"]);
         // It is confined by nothing else where the tests run as root or without namespaces, and is shown our own pages.
         command.args(["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]);
-        command.args(["--no-first-run", "--disable-background-networking", "--disable-extensions"]);
+        command.args([
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-extensions",
+        ]);
         command.args(["--remote-debugging-pipe", &profile, "about:blank"]);
         let mut child = command
             .stdin(Stdio::piped())
@@ -52,7 +59,10 @@ impl Browser {
         std::thread::spawn(move || {
             for message in out.split(0) {
                 let Ok(message) = message else { return };
-                if send.send(serde_json::from_slice(&message).unwrap()).is_err() {
+                if send
+                    .send(serde_json::from_slice(&message).unwrap())
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -84,7 +94,9 @@ impl Browser {
         if let Some(session) = &self.session {
             message["sessionId"] = session.as_str().into();
         }
-        self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
+        self.to
+            .write_all(format!("{message}\0").as_bytes())
+            .unwrap();
         loop {
             let answer = self.from.recv_timeout(PATIENCE).unwrap();
             if answer["id"] == self.next {
@@ -114,8 +126,13 @@ impl Browser {
     pub(crate) fn requests(&self) -> Vec<String> {
         let events = self.events.iter();
         let sent = events.filter(|event| event["method"] == "Network.requestWillBeSent");
-        sent.map(|event| event["params"]["request"]["url"].as_str().unwrap().to_owned())
-            .collect()
+        sent.map(|event| {
+            event["params"]["request"]["url"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
     }
 
     /// What the page complained of, and what was kept from it.
@@ -128,9 +145,13 @@ impl Browser {
 
     /// The value of an expression in the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let params =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", params);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        assert!(
+            answer["exceptionDetails"].is_null(),
+            "{expression}: {answer}"
+        );
         answer["result"]["value"].clone()
     }
 
@@ -154,7 +175,8 @@ impl Browser {
     pub(crate) fn picture(&mut self, scheme: &str, width: u32, height: u32) -> String {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.call("Emulation.setEmulatedMedia", media);
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         picture["data"].as_str().unwrap().to_owned()

@@ -38,14 +38,19 @@ const HOSTILE: [&str; 21] = [
     "denied{}*{background:url(http://planted.example/)}",
 ];
 
-/// A trail with this text wherever it has any that is not ours.
-fn with(context: &Context, texts: &[String]) {
+/// The trail of this context, to be written by the test.
+pub(crate) fn trail(context: &Context) -> Trail {
     let home = context.home();
     fs::create_dir_all(home.join(".local/state/portcullis")).unwrap();
     fs::create_dir_all(home.join(".local/share")).unwrap();
     let mut options = Options::default();
     options.keep_head_in = Some(home.join(".local/share/portcullis"));
-    let trail = Trail::open(&home.join(".local/state/portcullis/audit"), options).unwrap();
+    Trail::open(&home.join(".local/state/portcullis/audit"), options).unwrap()
+}
+
+/// A trail with this text wherever it has any that is not ours.
+fn with(context: &Context, texts: &[String]) {
+    let trail = trail(context);
     let mut at = 0;
     let mut write = |event: Event| {
         at += 1;
@@ -198,6 +203,8 @@ struct Found {
     /// Attributes with their values.
     values: BTreeSet<(String, String)>,
     text: String,
+    /// What stands in scripts.
+    scripts: Vec<String>,
 }
 
 impl Found {
@@ -215,8 +222,17 @@ impl Found {
                 let attributes = self.elements.entry(name.local.to_string()).or_default();
                 for attribute in attrs.borrow().iter() {
                     let name = attribute.name.local.to_string();
-                    self.values.insert((name.clone(), attribute.value.to_string()));
+                    self.values
+                        .insert((name.clone(), attribute.value.to_string()));
                     attributes.insert(name);
+                }
+                if &*name.local == "script" {
+                    let children = node.children.borrow();
+                    let text = children.iter().map(|child| match &child.data {
+                        NodeData::Text { contents } => contents.borrow().to_string(),
+                        _ => panic!("a script is text"),
+                    });
+                    self.scripts.push(text.collect());
                 }
             }
             NodeData::Text { contents } => self.text.push_str(&contents.borrow()),
@@ -235,27 +251,81 @@ impl Found {
 fn a_page_of_hostile_text_has_our_elements_and_attributes_alone() {
     let (_context, page) = hostile();
     let found = Found::of(&page);
+    assert_eq!(
+        found.scripts,
+        [include_str!("../../src/commands/audit/report/page.js")]
+    );
     let shown: Vec<_> = found
         .elements
         .iter()
         .map(|(name, attributes)| {
             let attributes: Vec<_> = attributes.iter().map(String::as_str).collect();
-            format!("{name} {}", attributes.join(" ")).trim_end().to_owned()
+            format!("{name} {}", attributes.join(" "))
+                .trim_end()
+                .to_owned()
         })
         .collect();
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @"
+    a class href
+    article class id
+    b
+    body
+    code
+    dd
+    details class
+    div aria-label class hidden id role
+    dl class
+    dt
+    fieldset
+    figcaption
+    figure
+    footer
+    h1
+    h2 id
+    h3
+    head
+    header
+    html lang
+    i class
+    input aria-label checked class id name placeholder type
+    label
+    legend
+    li class
+    main
+    meta charset content http-equiv name
+    p class
+    rect class height width x y
+    script
+    section aria-labelledby
+    small
+    span class id role
+    style
+    summary
+    svg aria-label preserveAspectRatio role viewBox
+    table
+    tbody
+    td class
+    th class scope
+    thead
+    title
+    tr class
+    ul aria-label class
+    ");
     assert_eq!(page.matches("<script").count(), 1);
     assert_eq!(page.matches("<style").count(), 1);
     // No attribute has text of the trail: their values are made of words, numbers and the page's own sentences.
     for (name, value) in &found.values {
         let is_ours = match name.as_str() {
-            "class" | "id" | "name" | "type" | "scope" | "role" | "lang" | "charset" | "aria-labelledby" => {
-                value.chars().all(|c| c.is_ascii_alphanumeric() || " -".contains(c))
+            "class" | "id" | "name" | "type" | "scope" | "role" | "lang" | "charset"
+            | "aria-labelledby" => value
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || " -".contains(c)),
+            "href" => {
+                value.starts_with('#') && value[1..].chars().all(|c| c.is_ascii_alphanumeric())
             }
-            "href" => value.starts_with('#') && value[1..].chars().all(|c| c.is_ascii_alphanumeric()),
-            "x" | "y" | "width" | "height" | "viewbox" | "viewBox" => {
-                value.chars().all(|c| c.is_ascii_digit() || " .".contains(c))
-            }
+            "x" | "y" | "width" | "height" | "viewbox" | "viewBox" => value
+                .chars()
+                .all(|c| c.is_ascii_digit() || " .".contains(c)),
             "open" | "hidden" | "checked" => value.is_empty(),
             _ => !value.contains("ran") || name == "content",
         };
@@ -265,9 +335,26 @@ fn a_page_of_hostile_text_has_our_elements_and_attributes_alone() {
     for text in &HOSTILE[..18] {
         assert!(found.text.contains(text), "{text} is not shown");
     }
-    assert!(found.text.contains(r"\u{202e}evil\u{2066}\u{200b}\u{feff}\u{e0041}"));
-    assert!(found.text.contains(r"nul\u{0} esc\u{1b}[2J bell\u{7} c1\u{9b} line\nbreak\u{2028}end"));
-    for unseen in ['\u{202e}', '\u{2066}', '\u{200b}', '\0', '\x1b', '\u{9b}', '\u{2028}', '\u{e0041}'] {
+    assert!(
+        found
+            .text
+            .contains(r"\u{202e}evil\u{2066}\u{200b}\u{feff}\u{e0041}")
+    );
+    assert!(
+        found
+            .text
+            .contains(r"nul\u{0} esc\u{1b}[2J bell\u{7} c1\u{9b} line\nbreak\u{2028}end")
+    );
+    for unseen in [
+        '\u{202e}',
+        '\u{2066}',
+        '\u{200b}',
+        '\0',
+        '\x1b',
+        '\u{9b}',
+        '\u{2028}',
+        '\u{e0041}',
+    ] {
         assert!(!page.contains(unseen), "{unseen:?}");
     }
 }
@@ -284,7 +371,9 @@ fn ran(browser: &mut Browser) -> bool {
 #[test]
 fn in_a_browser_nothing_of_a_hostile_run_runs_or_loads() {
     let (context, page) = hostile();
-    let Some(mut browser) = Browser::start(&context) else { return };
+    let Some(mut browser) = Browser::start(&context) else {
+        return;
+    };
     let file = context.project().join("report.html");
     browser.open(&file);
     assert!(!ran(&mut browser));
@@ -294,7 +383,8 @@ fn in_a_browser_nothing_of_a_hostile_run_runs_or_loads() {
     assert_eq!(rows, texts().len() * 5 * 3);
 
     // If text were not text, the page's own policy would still keep it from running and loading; without both it runs.
-    let planted = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">";
+    let planted =
+        "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">";
     let broken = page.replacen("<footer>", &format!("<footer>{planted}"), 1);
     let broken_file = context.write("broken.html", &broken);
     browser.open(&broken_file);
@@ -304,5 +394,8 @@ fn in_a_browser_nothing_of_a_hostile_run_runs_or_loads() {
     let (_, after) = rest.split_once('>').unwrap();
     let open = context.write("open.html", format!("{before}{after}"));
     browser.open(&open);
-    assert!(ran(&mut browser), "without it, what is planted is seen to run");
+    assert!(
+        ran(&mut browser),
+        "without it, what is planted is seen to run"
+    );
 }

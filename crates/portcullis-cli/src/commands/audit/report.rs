@@ -16,7 +16,7 @@ use portcullis_config::FlagSet;
 use serde_json::json;
 
 use self::collect::Collector;
-use self::model::Story;
+use self::model::{Refused, Story};
 use self::page::Chain;
 use self::shown::Shown;
 use super::super::explain;
@@ -52,7 +52,9 @@ pub(super) fn report(args: &ReportArgs, env: Environment, out: Printer) -> Resul
     for entry in audit::entries(&directories.audit).map_err(|error| Failure::audit(&error))? {
         collector.read(&entry.map_err(|error| Failure::audit(&error))?);
     }
-    let mut story = collector.finish().ok_or_else(|| no_run(args.run.as_deref()))?;
+    let mut story = collector
+        .finish()
+        .ok_or_else(|| no_run(args.run.as_deref()))?;
     today(&mut story, args, env);
     let chain = Chain {
         found: &found,
@@ -86,7 +88,9 @@ fn today(story: &mut Story, args: &ReportArgs, env: Environment) {
         return;
     }
     let settings = Settings::load(&args.common, FlagSet::default(), env);
-    let target = settings.as_ref().map(|settings| Target::find(settings, &story.plugin_id));
+    let target = settings
+        .as_ref()
+        .map(|settings| Target::find(settings, &story.plugin_id));
     let (settings, target) = match (&settings, target) {
         (Ok(settings), Ok(Ok(target))) => (settings, target),
         (Ok(_), _) => {
@@ -96,11 +100,16 @@ fn today(story: &mut Story, args: &ReportArgs, env: Environment) {
         (Err(_), _) => return tell(story, "the policy cannot be read now: portcullis check"),
     };
     for refusal in &mut story.refusals {
-        let (said, remedies) = match explain::of_today(settings, &target, &refusal.written) {
-            Ok(today) => today,
-            Err(_) => ("it cannot be told here".to_owned(), Vec::new()),
+        let (said, remedies) = match &refusal.what {
+            Refused::Request(written) => explain::of_today(settings, &target, written)
+                .unwrap_or_else(|_| ("it cannot be told here".to_owned(), Vec::new())),
+            Refused::Host {
+                place: Some(place), ..
+            } => explain::host_of_today(&target, place),
+            Refused::Host { place: None, .. } => continue,
         };
-        refusal.today = Some(Shown::of(&said));
+        // Where there is a way, it says all.
+        refusal.today = remedies.is_empty().then(|| Shown::of(&said));
         refusal.remedies = remedies
             .into_iter()
             .map(|remedy| {
@@ -130,8 +139,11 @@ fn no_run(run: Option<&str>) -> Failure {
 
 fn is_there(file: &Path) -> Failure {
     Failure::usage(
-        diagnostic(code::UNUSABLE, format!("`{}` is there already", file.display()))
-            .help("choose another name, or replace it: --force"),
+        diagnostic(
+            code::UNUSABLE,
+            format!("`{}` is there already", file.display()),
+        )
+        .help("choose another name, or replace it: --force"),
     )
 }
 

@@ -7,8 +7,8 @@ use portcullis_audit::{
     RunStarted, Timestamp, Verdict,
 };
 
-use super::super::{effect, ended, outcome_facts, run_of, words};
-use super::model::{Host, Kind, Link, Refusal, Row, Story, Sums};
+use super::super::{ended, outcome_facts, run_of, words};
+use super::model::{Host, Kind, Link, Refusal, Refused, Row, Story, Sums};
 use super::shown::Shown;
 use super::spread::Spread;
 
@@ -20,6 +20,8 @@ const NOTABLE_ROWS: usize = 20_000;
 const REFUSALS: usize = 256;
 const HOSTS: usize = 256;
 const LINKS: usize = 32;
+/// How the proxy says that no rule is about a host.
+const NO_RULE: &str = ": no rule is about it";
 /// Calls that wait for what comes of them: at once that many are under way in no run.
 const WAITING: usize = 4_096;
 
@@ -86,7 +88,11 @@ impl Reading {
                 plugin_id: started.plugin.clone(),
                 digest: Shown::of(&started.plugin_digest),
                 args: Shown::command(started.args.as_str()),
-                policy_files: started.policy_files.iter().map(|file| Shown::of(file)).collect(),
+                policy_files: started
+                    .policy_files
+                    .iter()
+                    .map(|file| Shown::of(file))
+                    .collect(),
                 began,
                 ended: None,
                 sums: Sums::default(),
@@ -266,10 +272,16 @@ impl Reading {
             let (up, down) = (link.bytes_up, link.bytes_down);
             self.host(&place, link.allowed, link.count, up, down);
         }
+        let refused = event.connections.iter().filter(|link| !link.allowed);
+        let mut refusal = None;
+        for link in refused {
+            refusal = self.refused_host(link, event.call).or(refusal);
+        }
         let row = self.open.remove(&event.call);
         let Some(row) = row.and_then(|row| self.story.rows.get_mut(row)) else {
             return;
         };
+        row.refusal = refusal;
         let mut facts = Vec::new();
         outcome_facts(event, &mut facts);
         facts.retain(|(name, _)| *name != "network");
@@ -304,12 +316,15 @@ impl Reading {
         row.took_us = Some(event.duration_us);
         row.bytes_in = event.bytes_in;
         row.bytes_out = event.bytes_out;
-        if event.address.is_some() || !event.secrets.is_empty() {
-            row.facts.push(("came of it", Shown::of(&effect(event))));
-        }
-        let address = event.address.iter();
-        row.facts
-            .extend(address.map(|address| ("connected to", Shown::of(address))));
+        let address = event
+            .address
+            .iter()
+            .map(|address| ("connected to", Shown::of(address)));
+        let secrets = event
+            .secrets
+            .iter()
+            .map(|secret| ("with the secret", Shown::of(secret)));
+        row.facts.extend(address.chain(secrets));
     }
 
     fn refusal(&mut self, written: &Decision, call: u64, count: u64) -> Option<usize> {
@@ -319,12 +334,38 @@ impl Reading {
             written.object.clone(),
             written.code.clone(),
         );
+        let what = || Refused::Request(Box::new(written.clone()));
+        self.refused(about, what, call, count)
+    }
+
+    fn refused_host(&mut self, asked: &Connection, call: u64) -> Option<usize> {
+        let host = asked.host.as_str();
+        let place = format!("{host}:{}", asked.port);
+        let why = asked.why.as_str();
+        let is_whole = asked.port != 0 && !host.contains("…(+") && !host.contains("[masked]");
+        let is_ruled = asked.rule.is_some() || !why.ends_with(NO_RULE);
+        let about = ("net".to_owned(), None, Masked::new(&place), None);
+        let what = || Refused::Host {
+            name: Shown::of(&place),
+            why: Shown::of(why),
+            place: (is_whole && !is_ruled).then(|| place.clone()),
+        };
+        self.refused(about, what, call, asked.count)
+    }
+
+    fn refused(
+        &mut self,
+        about: About,
+        what: impl FnOnce() -> Refused,
+        call: u64,
+        count: u64,
+    ) -> Option<usize> {
         let refusals = &mut self.story.refusals;
         let at = match self.refusals.get(&about) {
             Some(at) => *at,
             None if refusals.len() < REFUSALS => {
                 refusals.push(Refusal {
-                    written: written.clone(),
+                    what: what(),
                     first_call: call,
                     count: 0,
                     today: None,
@@ -370,7 +411,11 @@ impl Reading {
             }
         };
         let host = &mut hosts[at];
-        let of = if is_allowed { &mut host.allowed } else { &mut host.denied };
+        let of = if is_allowed {
+            &mut host.allowed
+        } else {
+            &mut host.denied
+        };
         *of = of.saturating_add(count);
         host.up = host.up.saturating_add(up);
         host.down = host.down.saturating_add(down);

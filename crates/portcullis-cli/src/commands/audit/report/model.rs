@@ -88,7 +88,9 @@ impl Kind {
     ];
 
     pub(super) fn of(capability: &str) -> Self {
-        let known = Self::ALL.into_iter().find(|kind| kind.class() == capability);
+        let known = Self::ALL
+            .into_iter()
+            .find(|kind| kind.class() == capability);
         known.unwrap_or(Self::Other)
     }
 
@@ -172,7 +174,7 @@ pub(super) struct Row {
     pub(super) facts: Vec<(&'static str, Shown)>,
     pub(super) links: Vec<Link>,
     pub(super) more_links: u64,
-    /// Its entry of `refusals`.
+    /// The entry of `refusals` about it, or about a host that its command was refused.
     pub(super) refusal: Option<usize>,
 }
 
@@ -180,7 +182,8 @@ impl Row {
     pub(super) fn is(&self, mark: Mark) -> bool {
         match mark {
             Mark::Allowed => self.is_allowed,
-            Mark::Denied => !self.is_allowed,
+            // Its command may have been refused a host.
+            Mark::Denied => self.refusal.is_some() || !self.is_allowed,
             Mark::Asked => self.answer.is_some(),
             Mark::Failed => self.has_failed,
         }
@@ -204,10 +207,24 @@ pub(super) struct Link {
     pub(super) down: u64,
 }
 
+/// What was denied.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// A request of the plugin.
+    Request(Box<Decision>),
+    /// A host, to a command that asked its proxy for it.
+    Host {
+        /// Host and port, where no rule was about them and all of them is written down.
+        place: Option<String>,
+        name: Shown,
+        why: Shown,
+    },
+}
+
 /// Something that was denied, once for all times that it was.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) written: Decision,
+    pub(super) what: Refused,
     pub(super) first_call: u64,
     pub(super) count: u64,
     /// What today's policy says to it, and what would allow it: what for, and the command.

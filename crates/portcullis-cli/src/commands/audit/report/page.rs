@@ -5,12 +5,12 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use portcullis_audit::{Answer, Verification};
+use portcullis_audit::{Answer, Decision, Verification};
 use sha2::{Digest as _, Sha256};
 
 use super::super::answer;
 use super::filters::{GROUP, bar, classes, rules};
-use super::model::{Kind, Link, Mark, Refusal, Row, Story};
+use super::model::{Kind, Link, Mark, Refusal, Refused, Row, Story};
 use super::shown::Shown;
 use super::spread::{STRETCHES, Spread};
 use super::words::{bytes, number, time};
@@ -132,11 +132,15 @@ fn seal(chain: &Chain<'_>) -> Markup {
     } else {
         "the heads kept with the trail and in the data directory; one that was kept elsewhere would show more"
     };
-    let records = count(found.records, "record");
+    let records = if found.records == 1 {
+        "record"
+    } else {
+        "records"
+    };
     let files = count(found.files as u64, "file");
     html! {
         @if found.is_intact() {
-            p.seal { "✓ The trail is intact: " (records) " in " (files) "." }
+            p.seal { "✓ The trail is intact: " (number(found.records)) " " (records) " in " (files) "." }
         } @else {
             p.seal.broken role="alert" { "✗ The trail is not intact. What this page says may not be what happened." }
         }
@@ -161,7 +165,11 @@ fn exhausted(story: &Story) -> Markup {
 
 fn timeline(story: &Story) -> Markup {
     let spread = &story.spread;
-    let most = spread.counts.iter().map(|[allowed, denied]| allowed + denied).max();
+    let most = spread
+        .counts
+        .iter()
+        .map(|[allowed, denied]| allowed + denied)
+        .max();
     let most = most.unwrap_or(0);
     // Stretches go on after the end; the picture does not.
     let used = (story.sums.last_us / spread.width_us).min(STRETCHES as u64 - 1) + 1;
@@ -185,7 +193,9 @@ fn columns(spread: &Spread, most: u64) -> Markup {
     let height = |count: u64| {
         let height = u128::from(count) * u128::from(HEIGHT) / u128::from(most.max(1));
         // One call is seen beside thousands.
-        u64::try_from(height).unwrap_or(HEIGHT).max(if count > 0 { 2 } else { 0 })
+        u64::try_from(height)
+            .unwrap_or(HEIGHT)
+            .max(if count > 0 { 2 } else { 0 })
     };
     html! {
         @for (at, [allowed, denied]) in spread.counts.iter().enumerate() {
@@ -201,7 +211,7 @@ fn refusals(story: &Story) -> Markup {
         @if !story.refusals.is_empty() {
             section aria-labelledby="denied" {
                 h2 #denied { "What was denied" }
-                p.soft { "Each once. The commands are those that would allow exactly that, by the policy as it is now." }
+                p.soft { "Each once. A command is what would allow exactly that, by the policy as it is now." }
                 @for (at, refusal) in story.refusals.iter().enumerate() { (refused(at, refusal)) }
                 @if story.more_refusals > 0 { p { "And " (number(story.more_refusals)) " denials of other things, which are not told apart here." } }
             }
@@ -210,7 +220,27 @@ fn refusals(story: &Story) -> Markup {
 }
 
 fn refused(at: usize, refusal: &Refusal) -> Markup {
-    let written = &refusal.written;
+    let seen =
+        html! { small { (times(refusal.count)) ", first in call " (number(refusal.first_call)) } };
+    html! {
+        article.card id={ "d" (at) } {
+            @match &refusal.what {
+                Refused::Request(written) => { (request(written, &seen)) }
+                Refused::Host { name, why, .. } => {
+                    h3 { span.pill.denied { "host" } " " code { (name) } " " (seen) }
+                    p { (why) }
+                }
+            }
+            @if let Some(today) = &refusal.today { p { "Today: " (today) } }
+            @for (what, command) in &refusal.remedies {
+                p { (what) @if command.is_some() { ":" } }
+                @if let Some(command) = command { pre { (command) } }
+            }
+        }
+    }
+}
+
+fn request(written: &Decision, seen: &Markup) -> Markup {
     let object = written.object.as_str();
     let object = match Kind::of(&written.capability) {
         Kind::Exec => Shown::command(object),
@@ -218,27 +248,19 @@ fn refused(at: usize, refusal: &Refusal) -> Markup {
     };
     let known = written.code.as_deref().and_then(code::page);
     html! {
-        article.card id={ "d" (at) } {
-            h3 {
-                @match (known, &written.code) {
-                    (Some((code, _)), _) => { span.pill.denied { (code) } " " }
-                    (None, Some(code)) => { span.pill.denied { (Shown::of(code)) } " " }
-                    (None, None) => {}
-                }
-                (Shown::of(&written.capability))
-                @if let Some(function) = &written.function { "." (Shown::of(function)) }
-                " " code { (object) }
-                " " small { (times(refusal.count)) ", first in call " (number(refusal.first_call)) }
+        h3 {
+            @match (known, &written.code) {
+                (Some((code, _)), _) => { span.pill.denied { (code) } " " }
+                (None, Some(code)) => { span.pill.denied { (Shown::of(code)) } " " }
+                (None, None) => {}
             }
-            @if let Some(reason) = &written.reason { p { (Shown::of(reason.as_str())) } }
-            @if let Some((_, page)) = known { p.soft { (page.lines().next().unwrap_or_default().trim()) } }
-            @if let Some(rule) = &written.rule { p { "By rule " code { (Shown::of(&rule.id)) } " (" (Shown::of(&rule.origin)) ")" } }
-            @if let Some(today) = &refusal.today { p { "Today: " (today) } }
-            @for (what, command) in &refusal.remedies {
-                p { (what) @if command.is_some() { ":" } }
-                @if let Some(command) = command { pre { (command) } }
-            }
+            (Shown::of(&written.capability))
+            @if let Some(function) = &written.function { "." (Shown::of(function)) }
+            " " code { (object) } " " (seen)
         }
+        @if let Some(reason) = &written.reason { p { (Shown::of(reason.as_str())) } }
+        @if let Some((_, page)) = known { p.soft { (page.lines().next().unwrap_or_default().trim()) } }
+        @if let Some(rule) = &written.rule { p { "By rule " code { (Shown::of(&rule.id)) } " (" (Shown::of(&rule.origin)) ")" } }
     }
 }
 
@@ -270,7 +292,11 @@ fn hosts(story: &Story) -> Markup {
 }
 
 fn calls(story: &Story) -> Markup {
-    let shown: u64 = story.rows.iter().map(|row| row.folded.map_or(1, |(count, _)| count)).sum();
+    let shown: u64 = story
+        .rows
+        .iter()
+        .map(|row| row.folded.map_or(1, |(count, _)| count))
+        .sum();
     let left_out = story.sums.calls.saturating_sub(shown);
     let is_one = story.rows.len() <= GROUP;
     html! {
@@ -290,9 +316,13 @@ fn calls(story: &Story) -> Markup {
 }
 
 fn choices(story: &Story) -> Markup {
-    let kinds = Kind::ALL.into_iter().filter(|kind| story.rows.iter().any(|row| row.kind == *kind));
+    let kinds = Kind::ALL
+        .into_iter()
+        .filter(|kind| story.rows.iter().any(|row| row.kind == *kind));
     let kinds: Vec<_> = kinds.collect();
-    let marks = Mark::ALL.into_iter().filter(|mark| story.rows.iter().any(|row| row.is(*mark)));
+    let marks = Mark::ALL
+        .into_iter()
+        .filter(|mark| story.rows.iter().any(|row| row.is(*mark)));
     html! {
         div.filter role="group" aria-label="Which calls are shown" {
             fieldset { legend { "Show" }
@@ -314,9 +344,15 @@ fn group(rows: &[Row], story: &Story, is_open: bool) -> Markup {
     };
     let from = rows.iter().map(|row| row.at_us).min().unwrap_or(0);
     let to = rows.iter().map(Row::end_us).max().unwrap_or(from);
-    let (span_from, span) = if is_open { (0, story.sums.last_us) } else { (from, to - from) };
+    let (span_from, span) = if is_open {
+        (0, story.sums.last_us)
+    } else {
+        (from, to - from)
+    };
     let denied = rows.iter().filter(|row| !row.is_allowed);
-    let denied: u64 = denied.map(|row| row.folded.map_or(1, |(count, _)| count)).sum();
+    let denied: u64 = denied
+        .map(|row| row.folded.map_or(1, |(count, _)| count))
+        .sum();
     html! {
         details class={ "g " (classes(rows)) } open[is_open] {
             summary {
@@ -351,7 +387,7 @@ fn call(row: &Row, from_us: u64, span_us: u64) -> Markup {
             }
             td.n { (time(row.at_us)) }
             td {
-                small { (row.name) @if let Some(id) = &row.request { " for " (id) } }
+                span.soft { (row.name) @if let Some(id) = &row.request { " for " (id) } " " }
                 code { (row.object) }
                 (links(row))
                 (more(row))
@@ -376,8 +412,8 @@ fn decision(row: &Row) -> Markup {
         }
         @if let Some(given) = row.answer { " " (asked(given)) }
         @if let Some((rule, origin)) = &row.rule { small { (rule) " · " (origin) } }
-        @if let Some(reason) = &row.reason { small { (reason) } }
-        @if let Some(refusal) = row.refusal { small { a href={ "#d" (refusal) } { "what would allow it" } } }
+        @if let Some(refusal) = row.refusal { small { a href={ "#d" (refusal) } { "why, and what would allow it" } } }
+        @else if let Some(reason) = &row.reason { small { (reason) } }
     }
 }
 
@@ -418,6 +454,65 @@ fn more(row: &Row) -> Markup {
                 @for (name, text) in &row.facts { dt { (name) } dd { (text) } }
                 dt { "record" } dd { (row.seq) }
             } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written on what, by the names of the colours.
+    const PAIRS: [(&str, &[&str]); 6] = [
+        ("ink", &["bg", "card", "code"]),
+        ("soft", &["bg", "card"]),
+        ("link", &["bg", "card"]),
+        ("ok", &["ok-bg"]),
+        ("no", &["no-bg", "card"]),
+        ("ask", &["ask-bg", "card"]),
+    ];
+
+    /// The luminance of a colour, after WCAG 2.2.
+    fn luminance(block: &str, name: &str) -> f64 {
+        let (_, rest) = block.split_once(&format!("--{name}:#")).unwrap();
+        let part = |at: usize| {
+            let value = u8::from_str_radix(&rest[at..at + 2], 16).unwrap();
+            let value = f64::from(value) / 255.0;
+            if value <= 0.040_45 {
+                value / 12.92
+            } else {
+                ((value + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+    }
+
+    #[test]
+    fn text_can_be_read_in_both_schemes() {
+        let (light, rest) = STYLE
+            .split_once("@media (prefers-color-scheme:dark)")
+            .unwrap();
+        let (dark, _) = rest.split_once("}}").unwrap();
+        for (scheme, block) in [("light", light), ("dark", dark)] {
+            for (text, grounds) in PAIRS {
+                for ground in grounds {
+                    let mut both = [luminance(block, text), luminance(block, ground)];
+                    both.sort_by(f64::total_cmp);
+                    let contrast = (both[1] + 0.05) / (both[0] + 0.05);
+                    assert!(
+                        contrast >= 4.5,
+                        "{scheme}: {text} on {ground}: {contrast:.2}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn style_and_script_end_where_they_end() {
+        // They are the only text that is not escaped.
+        for ours in [&format!("{STYLE}{}", rules()), SCRIPT] {
+            assert!(!ours.contains("</") && !ours.contains("<!--"), "{ours}");
         }
     }
 }

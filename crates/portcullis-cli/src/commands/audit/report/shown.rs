@@ -72,10 +72,7 @@ mod tests {
     #[test]
     fn a_command_is_as_it_would_be_typed() {
         let rendered = |text: &str| Shown::command(text).render().into_string();
-        assert_eq!(
-            rendered(r#"["git","log","a b"]"#),
-            "git log 'a b'"
-        );
+        assert_eq!(rendered(r#"["git","log","a b"]"#), "git log 'a b'");
         assert_eq!(rendered(r#"["git","lo"#), r#"[&quot;git&quot;,&quot;lo"#);
     }
 

@@ -60,12 +60,32 @@ mod tests {
 
     #[test]
     fn numbers_have_three_digits_and_a_unit() {
-        let times = [7, 1_500, 23_456, 999_400, 1_240_000, 61_000_000, 7_260_000_000].map(time);
+        let times = [
+            7,
+            1_500,
+            23_456,
+            999_400,
+            1_240_000,
+            61_000_000,
+            7_260_000_000,
+        ]
+        .map(time);
         assert_eq!(
             times,
-            ["7 µs", "1.50 ms", "23.5 ms", "999 ms", "1.24 s", "1 min 1 s", "2 h 1 min"]
+            [
+                "7 µs",
+                "1.50 ms",
+                "23.5 ms",
+                "999 ms",
+                "1.24 s",
+                "1 min 1 s",
+                "2 h 1 min"
+            ]
         );
-        assert_eq!([0, 1_536, 3 << 30].map(bytes), ["0 B", "1.50 KiB", "3.00 GiB"]);
+        assert_eq!(
+            [0, 1_536, 3 << 30].map(bytes),
+            ["0 B", "1.50 KiB", "3.00 GiB"]
+        );
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(number),
             ["0", "999", "1,000", "1,234,567"]
