@@ -11,8 +11,11 @@ use std::path::Path;
 const TABLE: &str = "crates/portcullis-cli/tests/dual_use/programs";
 /// The table of the latter.
 const RECIPES: &str = "crates/portcullis-cli/tests/recipes/programs.toml";
-/// What other tests start, by package: a registry on loopback.
-const OTHERS: [(&str, &str); 1] = [("docker-registry", "docker-registry")];
+/// What other tests start, by package: a registry on loopback, and a browser for the page of a run.
+const OTHERS: [(&str, &str); 2] = [
+    ("docker-registry", "docker-registry"),
+    ("chromium", "chromium"),
+];
 /// Where the tests look for a program.
 const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"];
 

@@ -48,12 +48,27 @@ pub fn entries(
 ) -> Result<impl Iterator<Item = Result<Entry, PrivateError>> + use<>, PrivateError> {
     let dir = PrivateDir::open(dir)?;
     let files = files::list(&dir)?;
-    Ok(files
-        .into_iter()
-        .flat_map(move |ordinal| match file(&dir, ordinal) {
-            Ok(entries) => entries.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
-        }))
+    let read = move |ordinal| {
+        let bytes = files::read(&dir, ordinal, 0, None);
+        let (bytes, error) = match bytes {
+            Ok(bytes) => (bytes.unwrap_or_default(), None),
+            Err(error) => (Vec::new(), Some(Err(error))),
+        };
+        records(bytes).map(Ok).chain(error)
+    };
+    Ok(files.into_iter().flat_map(read))
+}
+
+/// The records of a file, each parsed when it is asked for: parsed, they are many times as large.
+fn records(bytes: Vec<u8>) -> impl Iterator<Item = Entry> {
+    let mut at = 0;
+    let lines = std::iter::from_fn(move || {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let end = rest.iter().position(|b| *b == b'\n').unwrap_or(rest.len());
+        at += end + 1;
+        Some(Entry::parse(&rest[..end]))
+    });
+    lines.flatten()
 }
 
 /// The last `count` records, oldest first.
@@ -90,8 +105,5 @@ pub fn find(dir: &Path, seq: u64) -> Result<Option<Entry>, PrivateError> {
 
 fn file(dir: &PrivateDir, ordinal: u32) -> Result<Vec<Entry>, PrivateError> {
     let bytes = files::read(dir, ordinal, 0, None)?.unwrap_or_default();
-    Ok(bytes
-        .split(|b| *b == b'\n')
-        .filter_map(Entry::parse)
-        .collect())
+    Ok(records(bytes).collect())
 }

@@ -574,6 +574,27 @@ pub(crate) enum AuditVerb {
         /// The number of the record.
         seq: u64,
     },
+    /// Make a page of one run, for a browser: what was asked, who decided, what came of it, and what would allow what was
+    /// denied. It is one file that loads nothing, and nothing of the plugin can run in it.
+    Report(ReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The file to make, for you alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
+    /// The run. Default: the last that began.
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+    /// A head from an earlier report, `<count>:<hash>`, to hold the trail against as `verify` does.
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) head: Option<String>,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// A form in which records are printed.
@@ -678,7 +699,8 @@ impl Verb {
                 AuditVerb::Show { common, .. }
                 | AuditVerb::Tail { common, .. }
                 | AuditVerb::Verify { common, .. }
-                | AuditVerb::Explain { common, .. },
+                | AuditVerb::Explain { common, .. }
+                | AuditVerb::Report(ReportArgs { common, .. }),
             )
             | Self::Cache(
                 CacheVerb::Info { common }

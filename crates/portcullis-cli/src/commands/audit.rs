@@ -1,6 +1,7 @@
 //! `portcullis audit`
 
 mod clawft;
+mod report;
 
 use std::path::Path;
 
@@ -17,10 +18,12 @@ use crate::failure::{Failure, Result, diagnostic};
 use crate::render::{Printer, count, line};
 use crate::settings::{self, Directories, Environment};
 
-pub(super) fn audit(verb: &AuditVerb, env: &Environment, out: Printer) -> Result<Exit> {
+pub(super) fn audit(verb: &AuditVerb, env: Environment, out: Printer) -> Result<Exit> {
+    let environment = &env;
     match verb {
+        AuditVerb::Report(args) => report::report(args, env, out),
         AuditVerb::Show { common, run, view } => {
-            let entries = entries(&places(common, env)?.audit, run.as_deref())?;
+            let entries = entries(&places(common, environment)?.audit, run.as_deref())?;
             match view {
                 Some(View::Clawft) => {
                     for text in clawft::lines(&entries) {
@@ -32,7 +35,7 @@ pub(super) fn audit(verb: &AuditVerb, env: &Environment, out: Printer) -> Result
             }
         }
         AuditVerb::Tail { common, lines } => {
-            let dir = places(common, env)?.audit;
+            let dir = places(common, environment)?.audit;
             let entries = if dir.exists() {
                 audit::tail(&dir, *lines).map_err(|error| Failure::audit(&error))?
             } else {
@@ -41,14 +44,17 @@ pub(super) fn audit(verb: &AuditVerb, env: &Environment, out: Printer) -> Result
             print(&entries, common.output.json, out)
         }
         AuditVerb::Verify { common, head } => verify(
-            &places(common, env)?,
+            &places(common, environment)?,
             head.as_deref(),
             common.output.json,
             out,
         ),
-        AuditVerb::Explain { common, seq } => {
-            explain(&places(common, env)?.audit, *seq, common.output.json, out)
-        }
+        AuditVerb::Explain { common, seq } => explain(
+            &places(common, environment)?.audit,
+            *seq,
+            common.output.json,
+            out,
+        ),
     }
 }
 

@@ -5,8 +5,12 @@ mod record;
 mod today;
 
 use portcullis::{ExecAsk, Host};
-use portcullis_policy::{Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Program};
+use portcullis_policy::{
+    ChildRights, Decision, Denial, ExecRequest, ExecTerms, Grants, Interpreter, Net, Program,
+    Remedy,
+};
 use serde_json::{Value, json};
+use today::Today;
 
 use super::{children, plan};
 use crate::args::ExplainArgs;
@@ -56,6 +60,56 @@ pub(super) fn explain(args: &ExplainArgs, env: Environment, out: Printer) -> Res
             .help("portcullis explain <plugin> exec <program> [args]"),
         )),
     }
+}
+
+/// What today's policy says to something that was denied, as a clause, and what would allow it.
+///
+/// # Errors
+/// The project directory cannot be opened.
+pub(super) fn of_today(
+    settings: &Settings,
+    target: &Target,
+    written: &portcullis_audit::Decision,
+) -> Result<(String, Vec<Remedy>)> {
+    Ok(match Today::of(settings, &target.grants(), written)? {
+        Today::Allowed { .. } => ("allowed".to_owned(), Vec::new()),
+        Today::Denied { denial, .. } => {
+            let said = format!("denied [{}]", denial.code);
+            let denials = Denials::of(&[*denial], target).0.into_iter();
+            (said, denials.flat_map(|one| one.denial.remedies).collect())
+        }
+        Today::Unknown(why) => {
+            let mut remedies: Vec<_> = today::changing(&target.entry.id, written)
+                .into_iter()
+                .collect();
+            complete(&mut remedies, target);
+            (why, remedies)
+        }
+    })
+}
+
+/// The same of a host that a command asked for and no rule was about.
+pub(super) fn host_of_today(target: &Target, place: &str) -> (String, Vec<Remedy>) {
+    let is_granted = match ChildRights::of(&target.grants()).net {
+        Net::Open => true,
+        Net::Hosts(hosts) => hosts.iter().any(|host| host.to_string() == place),
+        Net::None | Net::Loopback => false,
+    };
+    if is_granted {
+        let said = "granted to the plugin; a rule of the command's own may leave it out".to_owned();
+        return (said, Vec::new());
+    }
+    let text = "to allow exactly this";
+    let mut remedies = vec![Remedy::grant(&target.entry.id, text, &["net", place])];
+    complete(&mut remedies, target);
+    ("not granted".to_owned(), remedies)
+}
+
+fn complete(remedies: &mut [Remedy], target: &Target) {
+    let commands = remedies
+        .iter_mut()
+        .filter_map(|remedy| remedy.command.as_mut());
+    commands.for_each(|command| *command = target.editing.complete(command));
 }
 
 /// Prints a page, which is written as documentation comments.

@@ -69,7 +69,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Grant(args) => edit::edit(args, edit::Change::Grant, &env, out),
         Verb::Revoke(args) => edit::edit(args, edit::Change::Revoke, &env, out),
         Verb::Trust(args) => trust::trust(args, env, out).await,
-        Verb::Audit(verb) => audit::audit(verb, &env, out),
+        Verb::Audit(verb) => audit::audit(verb, env, out),
         Verb::Cache(verb) => cache::cache(verb, &env, out),
         Verb::Kv(verb) => kv::kv(verb, env, out),
         Verb::Doctor(args) => doctor::doctor(args, env, out).await,

@@ -6,6 +6,7 @@
 mod audit;
 mod book;
 mod broken;
+mod browser;
 mod cache_attacks;
 mod ceiling;
 mod children;
@@ -37,6 +38,8 @@ mod parity;
 mod policy;
 mod promises;
 mod reglet;
+mod report;
+mod report_attacks;
 mod run;
 mod secrets;
 mod session;

@@ -3,8 +3,8 @@
 use portcullis::{ExecAsk, Host};
 use portcullis_audit::Decision as Written;
 use portcullis_policy::{
-    ConnectRequest, Decision, Denial, EnvRequest, FsLook, Grants, HostName, HttpRequest, HttpUrl,
-    LookRequest, LookupRequest, Remedy, Request, Target as Place, decide,
+    Code, ConnectRequest, Decision, Denial, EnvRequest, FsLook, Grants, HostName, HttpRequest,
+    HttpUrl, LookRequest, LookupRequest, PluginId, Remedy, Request, Target as Place, decide,
 };
 
 use crate::failure::{Failure, Result};
@@ -35,6 +35,9 @@ impl Today {
             return Ok(Self::Unknown(why.to_owned()));
         }
         let unreadable = || Self::Unknown("what is written down of it is not all of it".to_owned());
+        if is_cut(object) {
+            return Ok(unreadable());
+        }
         let function = written.function.as_deref();
         Ok(match (written.capability.as_str(), function) {
             ("exec", _) => match serde_json::from_str::<Vec<String>>(object) {
@@ -81,19 +84,14 @@ impl Today {
                     ));
                 }
                 let path = real(&settings.project.join(object));
-                let within = path.parent().unwrap_or(&path).to_owned();
+                let exactly = path.display().to_string();
                 let mut today = answer(grants, LookRequest { look, path }, |()| Vec::new());
                 if let Self::Denied { denial, .. } = &mut today
                     && denial.remedies.is_empty()
                 {
-                    // Directories are what is granted to a plugin itself.
-                    let plugin = grants.plugin.to_string();
-                    let within = within.display().to_string();
-                    let command = ["portcullis", "grant", &plugin, "read", &within];
-                    denial.remedies.push(Remedy {
-                        text: "to let the plugin read that directory".to_owned(),
-                        command: Some(command.map(str::to_owned).into()),
-                    });
+                    let text = "to let the plugin read that";
+                    let remedy = Remedy::grant(&grants.plugin, text, &["read", &exactly]);
+                    denial.remedies.push(remedy);
                 }
                 today
             }
@@ -118,6 +116,27 @@ impl Today {
             Self::Unknown(_) => None,
         }
     }
+}
+
+/// Whether a text ends, or an argument in it ends, as the trail cuts what is long. A guest that writes the same learns nothing by it.
+fn is_cut(object: &str) -> bool {
+    object.contains("…(+") || object.ends_with(" arguments)\"]")
+}
+
+/// What would allow a change of a file, which is decided where it is done: what its run said.
+pub(super) fn changing(plugin: &PluginId, written: &Written) -> Option<Remedy> {
+    let object = written.object.as_str();
+    let is_whole = !object.contains("[masked]") && !is_cut(object);
+    let looks = ["read", "list", "stat"];
+    let is_change = written.capability == "fs"
+        && written
+            .function
+            .as_deref()
+            .is_some_and(|function| !looks.contains(&function));
+    let by_path = [Code::FsNotGranted, Code::FsReadOnly].map(Code::as_str);
+    let code = written.code.as_deref().unwrap_or_default();
+    (is_whole && is_change && by_path.contains(&code))
+        .then(|| Remedy::grant(plugin, "to let the plugin write that", &["write", object]))
 }
 
 fn exec(settings: &Settings, grants: &Grants, mut argv: Vec<String>) -> Result<Today> {
