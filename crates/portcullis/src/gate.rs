@@ -9,6 +9,7 @@ mod beside;
 mod consent;
 mod exhausted;
 mod limits;
+mod noted;
 mod records;
 mod used;
 
@@ -39,6 +40,7 @@ use crate::guest_log::GuestLog;
 use crate::kept::Kept;
 use crate::notice;
 use crate::rates::Rates;
+use crate::record::Tape;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
@@ -78,6 +80,8 @@ pub(crate) struct GateParts {
     pub(crate) own_data: Option<PathBuf>,
     /// How commands are confined that the host runs for itself.
     pub(crate) aside: Confinement,
+    /// What its instances are recorded to, or played from.
+    pub(crate) tape: Option<Tape>,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -174,6 +178,7 @@ impl Gate {
             inherit_output: false,
         };
         self.make_room().await;
+        let noted = self.command_to_note(&wish.ask, &stdio.stdin);
         let admitted = self.admit(wish.ask, streams).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
@@ -189,7 +194,9 @@ impl Gate {
         begun.digests = digests;
         let run = executor.run(authorized, opened, stdio, deadline, permit);
         let run = run.await;
-        self.ended(begun.ended(run))
+        let completed = self.ended(begun.ended(run))?;
+        self.note_command(noted, &completed);
+        Ok(completed)
     }
 
     /// What the guest calls the work that its next requests belong to, for the trail. Cut to 128 characters.
@@ -477,6 +484,7 @@ impl Gate {
             guest: denial.guest,
             code: Some(denial.code),
         };
+        self.note_denial(&denial);
         self.activity.denial(denial);
         Ok(refused)
     }

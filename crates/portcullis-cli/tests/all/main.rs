@@ -40,6 +40,7 @@ mod promises;
 mod reglet;
 mod report;
 mod report_attacks;
+mod replay;
 mod run;
 mod secrets;
 mod session;
