@@ -6,6 +6,7 @@ mod host;
 mod inside;
 mod process;
 mod socket;
+mod staging;
 #[cfg(feature = "test-points")]
 mod test_point;
 
@@ -13,6 +14,7 @@ pub use enter::{enter, exit_if_reentered};
 pub use host::{
     Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
 };
+pub use staging::{Outside, Staging, enter_staging};
 #[cfg(feature = "test-points")]
 pub(crate) use test_point::Stop;
 #[cfg(feature = "test-points")]
