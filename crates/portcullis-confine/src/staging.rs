@@ -25,7 +25,7 @@ impl Overlay {
 }
 
 /// A staging namespace, seen from inside. That one is there is proof of being in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Staged {
     pub(crate) roots: Vec<(PathBuf, u64, u64)>,
 }

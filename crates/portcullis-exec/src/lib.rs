@@ -62,7 +62,8 @@ pub use stdio::{Input, Output, Stdio, Stream, Streams};
 pub use trust::count as certificates;
 
 pub use portcullis_confine::{
-    Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,
-    StartError, Step, Tier, Usage, cgroup_obstacle, enter, enter_leaf_cgroup, obstacles,
+    Container, Executable, Helper, HelperError, Hinders, Obstacle, Outside, Overlay, Protection,
+    Report, ServerError, Staged, Staging, StagingError, StagingStep, StartError, Step, Tier, Usage,
+    cgroup_obstacle, enter, enter_leaf_cgroup, enter_staging, obstacles,
 };
 pub use portcullis_proxy::{Upstream, Verdict, Why};

@@ -46,6 +46,9 @@ pub enum Point {
     Remove,
 }
 
+/// Changes up to which each is written to the disk by itself.
+const FEW: usize = 256;
+
 /// Says whether a commit goes on.
 type Probe<'a> = &'a dyn Fn(Point) -> std::io::Result<()>;
 
@@ -86,6 +89,7 @@ impl Stage {
             probe,
             steps: Vec::new(),
             late: Vec::new(),
+            each: difference.changes.len() <= FEW,
         };
         let done = work.prepare(difference).and_then(|()| work.apply());
         let steps = work.steps;
@@ -137,6 +141,8 @@ struct Work<'a> {
     upper: &'a str,
     probe: Probe<'a>,
     steps: Vec<Step>,
+    /// Whether each file is written to the disk by itself, instead of the whole file system at once.
+    each: bool,
     /// Modes, which are set last: what a directory lets nobody do is still to be done in it.
     late: Vec<Step>,
 }
@@ -169,7 +175,11 @@ impl Work<'_> {
         }
         for (root, place) in stage.roots.iter().zip(&places) {
             if let Some(Place { temporary, .. }) = place {
-                rustix::fs::fsync(temporary).map_err(commit_io("write", &root.path))?;
+                let written = match self.each {
+                    true => rustix::fs::fsync(temporary),
+                    false => rustix::fs::syncfs(temporary),
+                };
+                written.map_err(commit_io("write", &root.path))?;
             }
         }
         self.steps.append(&mut self.late);
@@ -295,12 +305,20 @@ impl Work<'_> {
         }
         let old = change.before.filter(|before| before.object == Object::File);
         if old.is_some() {
-            keep_what_it_had(root, &change.path, &new)
-                .map_err(commit_io("keep the owner and attributes of", &path))?;
+            keep_what_it_had(root, &change.path, &new).map_err(|errno| {
+                match Stuck::from(errno) {
+                    Stuck::Changed => CommitError::Conflict(path.clone()),
+                    Stuck::System(errno) => {
+                        commit_io("keep the owner and attributes of", &path)(errno)
+                    }
+                }
+            })?;
         }
         let finish = || {
             rustix::fs::fchmod(&new, Mode::from_raw_mode(mode & 0o777))?;
-            rustix::fs::fsync(&new)?;
+            if self.each {
+                rustix::fs::fsync(&new)?;
+            }
             rustix::fs::fstat(&new)
         };
         finish().map_err(commit_io("write", path))

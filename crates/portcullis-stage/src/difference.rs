@@ -22,6 +22,35 @@ impl Difference {
         self.changes.is_empty() && self.refused.is_empty() && self.conflicts.is_empty()
     }
 
+    /// A digest of all that would be committed: paths, kinds, modes and contents.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for change in &self.changes {
+            let path = change.path.as_os_str().as_encoded_bytes();
+            hasher.update(&(change.root as u64).to_le_bytes());
+            hasher.update(&(path.len() as u64).to_le_bytes());
+            hasher.update(path);
+            match &change.after {
+                None => hasher.update(b"-"),
+                Some(After::File { mode, digest, .. }) => hasher
+                    .update(b"f")
+                    .update(&mode.to_le_bytes())
+                    .update(digest),
+                Some(After::Directory { mode }) => hasher.update(b"d").update(&mode.to_le_bytes()),
+                Some(After::Mode { mode }) => hasher.update(b"m").update(&mode.to_le_bytes()),
+                Some(After::Link { target }) => {
+                    let target = target.as_os_str().as_encoded_bytes();
+                    hasher
+                        .update(b"l")
+                        .update(&(target.len() as u64).to_le_bytes())
+                        .update(target)
+                }
+            };
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// Whether all of it can be committed.
     #[must_use]
     pub fn is_fit(&self) -> bool {

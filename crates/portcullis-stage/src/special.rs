@@ -47,44 +47,33 @@ pub(crate) fn has_origin(fd: impl AsFd) -> Result<bool> {
 }
 
 fn get(fd: impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>> {
-    loop {
-        let mut none: [u8; 0] = [];
-        let size = match rustix::fs::fgetxattr(&fd, name, &mut none[..]) {
-            Ok(size) => size,
-            Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
-            Err(errno) => return Err(errno),
-        };
-        let mut value = vec![0; size];
-        if size == 0 {
-            return Ok(Some(value));
-        }
-        match rustix::fs::fgetxattr(&fd, name, &mut value[..]) {
-            Ok(size) => {
-                value.truncate(size);
-                return Ok(Some(value));
-            }
-            Err(Errno::RANGE) => {}
-            Err(errno) => return Err(errno),
-        }
+    match whole(|buffer| rustix::fs::fgetxattr(&fd, name, buffer)) {
+        Ok(value) => Ok(Some(value)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 
 fn list(fd: impl AsFd) -> Result<Vec<u8>> {
-    loop {
-        let mut none: [u8; 0] = [];
-        let size = match rustix::fs::flistxattr(&fd, &mut none[..]) {
-            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Ok(size) => size,
-            Err(errno) => return Err(errno),
-        };
-        let mut names = vec![0; size];
-        match rustix::fs::flistxattr(&fd, &mut names[..]) {
-            Ok(size) => {
-                names.truncate(size);
-                return Ok(names);
-            }
+    match whole(|buffer| rustix::fs::flistxattr(&fd, buffer)) {
+        Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+/// What fits into a small buffer, or else into one of the size that the kernel has for a value and for all names
+/// (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+fn whole(read: impl Fn(&mut [u8]) -> Result<usize>) -> Result<Vec<u8>> {
+    for size in [1024, 64 * 1024] {
+        let mut buffer = vec![0; size];
+        match read(&mut buffer) {
             Err(Errno::RANGE) => {}
+            Ok(length) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
             Err(errno) => return Err(errno),
         }
     }
+    Err(Errno::RANGE)
 }

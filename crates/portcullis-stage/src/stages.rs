@@ -9,12 +9,12 @@ use portcullis_private::{PrivateDir, PrivateError, read_range, write_all};
 use rustix::fs::{FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::commit;
 use crate::difference::{After, Difference, Judge, Refusal, Verdict, Why};
 use crate::error::{StageError, Unrecovered, stage_io};
 use crate::journal::{self, RootPath, Roots, Step, Stuck};
 use crate::stamp::Stamp;
 use crate::survey::Survey;
-use crate::commit;
 
 const VERSION: u32 = 1;
 const LOCK: &str = "lock";
@@ -141,10 +141,10 @@ impl Stages {
     pub fn recover(&self) -> Result<Vec<Unrecovered>, StageError> {
         let mut stuck = Vec::new();
         for id in self.dir.names()? {
-            let path = self.dir.path().join(&id);
-            if !path.is_dir() {
+            if !is_id(&id) {
                 continue;
             }
+            let path = self.dir.path().join(&id);
             let dir = PrivateDir::open(&path)?;
             let Ok(lock) = dir.open_or_create_file(LOCK) else {
                 continue;
@@ -260,7 +260,19 @@ impl Stage {
         self.dir.path().join(number.to_string())
     }
 
-    /// What the run changed. To be called when nobody is left who could change it still.
+    /// The stage's own directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Leaves it to the process that this one is a copy of.
+    pub fn let_go(mut self) {
+        self.torn = true;
+    }
+
+    /// What the run changed. To be called once, when nobody is left who could change it still: what cannot be read is made
+    /// readable where it lies.
     ///
     /// `upper` is the name of the directory, in the layers of each root, that has the changes, as overlayfs writes them
     /// with `userxattr`.
@@ -382,9 +394,17 @@ fn read(dir: &PrivateDir, name: &str) -> Result<Option<Vec<u8>>, PrivateError> {
     Ok(Some(text))
 }
 
+/// Whether this is the name of a stage: everything else there is left alone.
+fn is_id(name: &str) -> bool {
+    name.len() == 2 * ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Bytes of a stage's name.
+const ID: usize = 8;
+
 /// A name that nobody else has.
 fn random_id(dir: &Path) -> Result<String, StageError> {
-    let mut random = [0; 8];
+    let mut random = [0; ID];
     let flags = rustix::rand::GetRandomFlags::empty();
     rustix::rand::getrandom(&mut random, flags).map_err(stage_io("draw a name in", dir))?;
     Ok(hex::encode(random))

@@ -186,9 +186,9 @@ impl<'a> Survey<'a> {
     }
 
     fn subdirectory(&mut self, path: &Path, stat: &Stat, before: Option<Stat>) -> Result<()> {
-        if stat.st_mode & 0o700 != 0o700 {
+        if stat.st_mode & 0o500 != 0o500 {
             let (place, _) = place::find(self.upper, path)?;
-            place::set_mode(&place, place::permissions(stat) | 0o700)?;
+            place::set_mode(&place, place::permissions(stat) | 0o500)?;
         }
         let dir = place::open(self.upper, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let merged = before.filter(|before| place::kind(before) == FileType::Directory);

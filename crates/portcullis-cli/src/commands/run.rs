@@ -15,7 +15,7 @@ use portcullis_config::FlagSet;
 use serde_json::{Value, json};
 
 use super::{asks, audit, call, observed, plan};
-use crate::args::{Common, RunArgs};
+use crate::args::{Common, RunArgs, StageArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
@@ -30,6 +30,7 @@ use crate::render::{Level, Printer};
 use crate::session::{self, Run};
 use crate::settings::Environment;
 use crate::signals::Signals;
+use crate::staging;
 use crate::target::Target;
 
 /// How long a call may take to be dropped.
@@ -101,6 +102,7 @@ pub(super) struct Job<'a> {
     pub(super) dry_run: bool,
     pub(super) trace: bool,
     pub(super) stdin: bool,
+    pub(super) stage: &'a StageArgs,
     pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
     pub(super) ask: Ask,
@@ -124,6 +126,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         dry_run: args.dry_run,
         trace: args.trace,
         stdin: args.stdin,
+        stage: &args.stage,
         answers: questions::answers(&args.answer)?,
         selector,
         ask: Ask::Args(guest_args.to_vec()),
@@ -136,6 +139,12 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let mut signals = Signals::install()?;
     let json = job.common.output.json;
     let (settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
+    target.stage(job.stage)?;
+    if job.dry_run {
+        // Nothing is written.
+        target.entry.grants.staged.clear();
+    }
+    staging::begin_anew(&target.entry.grants, &env)?;
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
     asks::warn(&target, out);

@@ -36,6 +36,7 @@ mod run;
 mod secrets;
 mod session;
 mod signed;
+mod staged;
 mod stop;
 mod terminal;
 mod testing;

@@ -30,7 +30,7 @@ use rustix::{
         fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change,
     },
     pipe::PipeFlags,
-    process::{Pid, Signal, WaitOptions, WaitStatus},
+    process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus},
 };
 
 use super::{
@@ -78,7 +78,9 @@ pub struct Outside {
 /// [`StagingError`]; there is no second process then. For root it is always [`StagingError::Root`]: a command of root is
 /// another user, and an overlay cannot show root's files as that user's, as other mounts can (idmapped mounts).
 pub fn enter_staging(overlays: &[Overlay]) -> Result<Staging, StagingError> {
-    if rustix::process::geteuid().is_root() {
+    // In a new user namespace nobody is anybody before the user is mapped.
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    if user.is_root() {
         return Err(StagingError::Root);
     }
     let failed = |step| {
@@ -129,7 +131,7 @@ pub fn enter_staging(overlays: &[Overlay]) -> Result<Staging, StagingError> {
         }
         Side::Child => {
             drop((held, reply));
-            match begin(overlays, &places) {
+            match begin(overlays, &places, user, group) {
                 Ok(staged) => {
                     drop(places);
                     go_on(staged, leash, answer)
@@ -148,11 +150,15 @@ pub fn enter_staging(overlays: &[Overlay]) -> Result<Staging, StagingError> {
 type Failed = (StagingStep, io::Error, Option<usize>);
 
 /// Everything that needs the rights of the new namespace.
-fn begin(overlays: &[Overlay], places: &[OwnedFd]) -> Result<Staged, Failed> {
+fn begin(
+    overlays: &[Overlay],
+    places: &[OwnedFd],
+    user: Uid,
+    group: Gid,
+) -> Result<Staged, Failed> {
     let at = |step| move |error: io::Error| (step, error, None);
     let cwd = std::env::current_dir().map_err(at(StagingStep::Cwd))?;
-    identity::map_own(rustix::process::geteuid(), rustix::process::getegid())
-        .map_err(at(StagingStep::UserMap))?;
+    identity::map_own(user, group).map_err(at(StagingStep::UserMap))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(|errno| at(StagingStep::Private)(errno.into()))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
