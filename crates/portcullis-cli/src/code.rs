@@ -94,9 +94,8 @@ const HOST_LIBRARY: Pages = pages! {
     "P0614",
     /// A directory's changes are to be staged, and this host does not stage them.
     ///
-    /// An application that embeds the library has to be in a staging namespace that covers the directory, and `portcullis
-    /// test` stages nothing. What is to be staged is never written directly. Use `portcullis run`, or take `staged` out of
-    /// the grant.
+    /// An application that embeds the library has to be in a staging namespace that covers the directory. What is to be
+    /// staged is never written directly. Use `portcullis run`, or take `staged` out of the grant.
     "P0615",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///

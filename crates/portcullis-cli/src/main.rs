@@ -44,12 +44,6 @@ fn main() -> ExitCode {
         quiet: output.quiet,
         verbose: output.verbose,
     };
-    // Before there is a second thread.
-    let staged = match staging::divide(&cli.verb, out) {
-        Ok(staging::Part::Run(staged)) => staged,
-        Ok(staging::Part::Done(exit)) => return exit.into(),
-        Err(failure) => return fail(&cli.verb, failure, out).into(),
-    };
     if matches!(
         cli.verb,
         Verb::Run(_)
@@ -63,6 +57,12 @@ fn main() -> ExitCode {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
     }
+    // Before there is a second thread.
+    let staged = match staging::divide(&cli.verb, out) {
+        Ok(staging::Part::Run(staged)) => staged,
+        Ok(staging::Part::Done(exit)) => return exit.into(),
+        Err(failure) => return fail(&cli.verb, failure, out).into(),
+    };
     let exit = match serve(&cli.verb, staged, out) {
         Ok(exit) => exit,
         Err(failure) => fail(&cli.verb, failure, out),

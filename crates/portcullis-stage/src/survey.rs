@@ -97,7 +97,10 @@ impl<'a> Survey<'a> {
         if kind == FileType::CharacterDevice && stat.st_rdev == 0 {
             return match before {
                 Some(_) => self.remove(path),
-                None => Ok(self.conflict(path, "is gone")),
+                None => {
+                    self.conflict(path, "is gone");
+                    Ok(())
+                }
             };
         }
         let top = path
@@ -119,7 +122,10 @@ impl<'a> Survey<'a> {
                 let target = place::target(&place)?;
                 self.link(path, target, before)
             }
-            _ => Ok(self.refuse(path, Why::Special)),
+            _ => {
+                self.refuse(path, Why::Special);
+                Ok(())
+            }
         }
     }
 
@@ -131,7 +137,8 @@ impl<'a> Survey<'a> {
         before: Option<Stat>,
     ) -> Result<()> {
         if place::special_bits(stat) != 0 {
-            return Ok(self.refuse(path, Why::SpecialBits));
+            self.refuse(path, Why::SpecialBits);
+            return Ok(());
         }
         if stat.st_mode & 0o400 == 0 {
             // Ours to read, whatever the run made of it; nobody is left who sees this.
@@ -147,10 +154,12 @@ impl<'a> Survey<'a> {
         };
         let own = special::attributes(&file)?;
         if own.iter().any(|attribute| !allowed.contains(attribute)) {
-            return Ok(self.refuse(path, Why::Attributes));
+            self.refuse(path, Why::Attributes);
+            return Ok(());
         }
         if before.is_none() && special::has_origin(&file)? {
-            return Ok(self.conflict(path, "is gone"));
+            self.conflict(path, "is gone");
+            return Ok(());
         }
         let (size, digest) = digest(&file)?;
         let mode = place::permissions(stat);
@@ -180,7 +189,8 @@ impl<'a> Survey<'a> {
             }
         }
         if !link::stays(self.root.dir.as_fd(), self.upper.as_fd(), path, &target) {
-            return Ok(self.refuse(path, Why::LeadsOut(target)));
+            self.refuse(path, Why::LeadsOut(target));
+            return Ok(());
         }
         self.replace(path, before, After::Link { target })
     }
@@ -202,16 +212,19 @@ impl<'a> Survey<'a> {
         };
         let own = special::attributes(&dir)?;
         if own.iter().any(|attribute| !allowed.contains(attribute)) {
-            return Ok(self.refuse(path, Why::Attributes));
+            self.refuse(path, Why::Attributes);
+            return Ok(());
         }
         let mode = place::permissions(stat);
         let Some(before) = merged else {
             // A directory gets this one from that in which it is made.
             if place::special_bits(stat) & !GROUP != 0 {
-                return Ok(self.refuse(path, Why::SpecialBits));
+                self.refuse(path, Why::SpecialBits);
+                return Ok(());
             }
             if before.is_none() && special::has_origin(&dir)? {
-                return Ok(self.conflict(path, "is gone"));
+                self.conflict(path, "is gone");
+                return Ok(());
             }
             if before.is_some() {
                 self.remove(path)?;
@@ -220,7 +233,8 @@ impl<'a> Survey<'a> {
             return self.directory(path, false);
         };
         if place::special_bits(stat) & !place::special_bits(&before) & !GROUP != 0 {
-            return Ok(self.refuse(path, Why::SpecialBits));
+            self.refuse(path, Why::SpecialBits);
+            return Ok(());
         }
         if place::permissions(&before) != mode {
             self.put(path, Some(&before), After::Mode { mode });
@@ -246,7 +260,8 @@ impl<'a> Survey<'a> {
     /// Removes what is there, with everything in it; each by itself, so that each is shown and looked at.
     fn remove(&mut self, path: &Path) -> Result<()> {
         let Some(stat) = place::look(&self.root.dir, path)? else {
-            return Ok(self.conflict(path, "is gone"));
+            self.conflict(path, "is gone");
+            return Ok(());
         };
         if place::kind(&stat) == FileType::Directory {
             for name in place::names(&self.root.dir, path)? {

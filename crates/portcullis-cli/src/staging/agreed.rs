@@ -9,6 +9,7 @@ use crate::consent::{self, Terminal, wrapped};
 use crate::failure::{Failure, Result, chain};
 use crate::render::Printer;
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// How often all of it is shown.
 const TRIES: usize = 3;
@@ -35,6 +36,7 @@ pub(super) fn ask(
         let _turn = consent::turn(&settings.directories.data, out)
             .await
             .map_err(refused)?;
+        let mut signals = Signals::install()?;
         let mut terminal = Terminal::open().map_err(refused)?;
         let mut whole = None;
         for _ in 0..TRIES {
@@ -49,7 +51,11 @@ pub(super) fn ask(
                 0 => "Commit it? [yes/N] ",
                 _ => "Commit it? [yes/show/N] ",
             };
-            match terminal.ask(&text, prompt).await.as_deref() {
+            let answer = tokio::select! {
+                answer = terminal.ask(&text, prompt) => answer,
+                _ = signals.next() => None,
+            };
+            match answer.as_deref() {
                 Some("yes") => return Ok(()),
                 Some("show") if list.left_out > 0 => whole = Some(shown::all(stage, difference)),
                 _ => break,

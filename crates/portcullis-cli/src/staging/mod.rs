@@ -12,7 +12,7 @@ use std::process::Command;
 use portcullis::stage::{CommitError, Difference, Stage, StageError, Stages};
 use portcullis::{Kept, Overlay, Staged, Staging, StagingError, StagingStep, enter_staging};
 use portcullis_audit::{Committing, Event};
-use portcullis_policy::{Commit, FsAccess, Grants};
+use portcullis_policy::{Commit, Confinement, FsAccess, Grants};
 use serde_json::{Value, json};
 
 use crate::args::{StageArgs, Verb};
@@ -55,6 +55,16 @@ pub(crate) fn divide(verb: &Verb, out: Printer) -> Result<Part> {
     if grants.staged.is_empty() {
         return Ok(Part::Run(None));
     }
+    if writes_anywhere(&grants) {
+        return Err(Failure::usage(
+            diagnostic(
+                code::UNSTAGED,
+                "what unconfined commands write cannot be staged",
+            )
+            .note("with `confinement = \"limits\"` they write wherever you can")
+            .help("leave out `--stage`, or choose another confinement"),
+        ));
+    }
     let dir = settings.directories.data.join("stages");
     let stage = Stages::open(&dir)
         .and_then(|stages| stages.begin(&outermost(&grants.staged)))
@@ -96,6 +106,15 @@ pub(crate) fn divide(verb: &Verb, out: Printer) -> Result<Part> {
             run.finish(stage).map(Part::Done)
         }
     }
+}
+
+/// Whether commands may run that are not confined to what was granted.
+fn writes_anywhere(grants: &Grants) -> bool {
+    grants.exec.as_ref().is_some_and(|exec| {
+        let of_rules = exec.rules().filter_map(|rule| rule.narrowing.confinement);
+        let mut tiers = of_rules.chain([exec.confinement]);
+        tiers.any(|tier| tier == Confinement::Limits)
+    })
 }
 
 /// The directories of a list that lie in no other one.

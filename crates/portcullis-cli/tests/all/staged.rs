@@ -132,6 +132,58 @@ fn what_is_changed_is_shown_and_committed() {
 }
 
 #[test]
+fn directories_are_replaced_and_moved() {
+    let scene = Scene::new();
+    scene.write("dir/sub/deep", "deep");
+    scene.write("other/one", "1");
+    let (code, text) = scene.staged(
+        "always",
+        "rm -r dir; mkdir dir; echo again > dir/inner; mv other moved; rm file; mkdir file; echo x > file/y",
+    );
+    assert_eq!(code, 0, "{text}");
+    for line in [
+        "- dir/sub/deep",
+        "~ dir/inner",
+        "- other/one",
+        "+ moved/one",
+        "- file",
+        "+ file/y",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let there = |name: &str| scene.path(name).exists();
+    assert_eq!(
+        (scene.read("dir/inner").as_str(), there("dir/sub")),
+        ("again\n", false)
+    );
+    assert_eq!(
+        (scene.read("moved/one").as_str(), there("other")),
+        ("1", false)
+    );
+    assert_eq!(scene.read("file/y"), "x\n");
+}
+
+#[test]
+fn unconfined_commands_are_not_staged() {
+    let scene = Scene::new();
+    let (code, text) = scene.output(&[
+        "exec",
+        "--confinement",
+        "limits",
+        "--stage=always",
+        "--write",
+        ".",
+        "--",
+        "sh",
+        "-c",
+        "echo new > file",
+    ]);
+    assert_eq!(code, 125, "{text}");
+    assert!(text.contains("P0960"), "{text}");
+    assert_eq!(scene.read("file"), "old");
+}
+
+#[test]
 fn nothing_is_written_before_it_is_committed() {
     let scene = Scene::new();
     let mut child = scene
@@ -413,6 +465,15 @@ fn names_are_escaped_and_what_is_not_printed_is_counted() {
 
 #[test]
 fn what_somebody_else_changed_meanwhile_is_kept() {
+    changed_meanwhile(
+        |file| fs::write(file, "mine").unwrap(),
+        "was changed meanwhile",
+    );
+    // Only the mark that the kernel leaves in the layer says that it was there.
+    changed_meanwhile(|file| fs::remove_file(file).unwrap(), "is gone");
+}
+
+fn changed_meanwhile(change: fn(&Path), words: &str) {
     let scene = Scene::new();
     let mut child = scene
         .command(&[
@@ -432,13 +493,14 @@ fn what_somebody_else_changed_meanwhile_is_kept() {
         .unwrap();
     let mut line = [0; 6];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-    fs::write(scene.path("file"), "mine").unwrap();
+    change(&scene.path("file"));
+    let now = scene.read("file");
     drop(child.stdin.take());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(125), "{text}");
-    assert!(text.contains("was changed meanwhile"), "{text}");
-    assert_eq!(scene.read("file"), "mine");
+    assert!(text.contains(words), "{text}");
+    assert_eq!(scene.read("file"), now);
 }
 
 #[test]

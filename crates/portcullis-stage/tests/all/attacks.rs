@@ -144,6 +144,21 @@ fn a_link_in_place_of_a_directory_is_not_followed() {
 }
 
 #[test]
+fn nothing_new_is_made_where_a_link_leads() {
+    let scene = Scene::new();
+    let outside = scene.base.with_file_name("outside");
+    fs::create_dir(&outside).unwrap();
+    let stage = scene.begin();
+    put(&stage, "dir/new", "evil");
+    let found = difference(&stage);
+    fs::remove_dir_all(scene.base.join("dir")).unwrap();
+    symlink(&outside, scene.base.join("dir")).unwrap();
+    let error = stage.commit(UPPER, &found).unwrap_err();
+    assert!(matches!(error, CommitError::Conflict(_)), "{error:?}");
+    assert!(!outside.join("new").exists());
+}
+
+#[test]
 fn a_link_that_is_there_already_is_not_followed_either() {
     let scene = Scene::new();
     let outside = scene.base.with_file_name("outside");
