@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each crate of ours and those of ours it may depend on. Tests may use more, shipped code may not.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("portcullis-policy", &[]),
     ("portcullis-confine", &[]),
     ("portcullis-private", &[]),
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &["portcullis-kv", "portcullis-private"],
     ),
     ("portcullis-proxy", &["portcullis-policy"]),
+    ("portcullis-stage", &["portcullis-private"]),
     (
         "portcullis-exec",
         &[
@@ -41,6 +42,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "portcullis-policy",
             "portcullis-private",
             "portcullis-proxy",
+            "portcullis-stage",
         ],
     ),
     (

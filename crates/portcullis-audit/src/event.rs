@@ -26,6 +26,8 @@ pub enum Event {
     TrustChanged(TrustChanged),
     /// A plugin is installed, updated or removed.
     PluginChanged(PluginChanged),
+    /// What a run left is committed to the directories that it was granted. It is written before that is done.
+    Committing(Committing),
     /// The policy decided on a request.
     Decision(Decision),
     /// What came of a request that was allowed.
@@ -136,6 +138,21 @@ pub struct PluginChanged {
     pub source: String,
     /// How its origin is vouched for, such as `signed`.
     pub tier: String,
+    /// Whether a person agreed at a terminal.
+    pub agreed: bool,
+}
+
+/// What a run left is committed to the directories that it was granted. It is written before that is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committing {
+    /// The id of the plugin.
+    pub plugin: String,
+    /// The directories.
+    pub roots: Vec<String>,
+    /// How many files, directories and links are different.
+    pub changes: u64,
+    /// The BLAKE3 digest of their names, modes and contents, hex.
+    pub digest: String,
     /// Whether a person agreed at a terminal.
     pub agreed: bool,
 }

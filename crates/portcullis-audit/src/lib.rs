@@ -26,8 +26,8 @@ mod verify;
 pub use chain::{Head, InvalidHead, RecordHash, SCHEMA_VERSION};
 pub use digest::{DigestKey, Digester, KeyedDigest};
 pub use event::{
-    Answer, Asked, Connection, Decision, DenialsFolded, Done, Effect, Ended, Event, Exhausted,
-    Opened, Outcome, PluginChanged, Rule, RunEnded, RunStarted, TrustChanged, Verdict,
+    Answer, Asked, Committing, Connection, Decision, DenialsFolded, Done, Effect, Ended, Event,
+    Exhausted, Opened, Outcome, PluginChanged, Rule, RunEnded, RunStarted, TrustChanged, Verdict,
 };
 pub use fold::{FoldOptions, Folding};
 pub use forward::{Destination, Forward, Forwarding, Lost, Select};

@@ -6,6 +6,7 @@ mod plugins;
 #[cfg(test)]
 mod reference;
 mod replay;
+mod stage;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(crate) use plugins::{
     SomeArgs, TestArgs, UpdateArgs,
 };
 pub(crate) use replay::ReplayArgs;
+pub(crate) use stage::StageArgs;
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -313,6 +315,8 @@ pub(crate) struct RunArgs {
     /// The answer to a question of the plugin, by the name it gives the question. May be given several times.
     #[arg(long, value_name = "ID=VALUE")]
     pub(crate) answer: Vec<String>,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
     #[command(flatten)]
     permissions: Permissions,
     /// Let the plugin and its commands read and write a directory. The plugin sees it by its second name, or else by the one
@@ -679,6 +683,25 @@ pub(crate) enum Format {
 }
 
 impl Verb {
+    /// Whether it stages what is written, if it runs something.
+    pub(crate) fn stage(&self) -> Option<&StageArgs> {
+        match self {
+            Self::Run(args) => Some(&args.stage),
+            Self::Exec(args) => Some(&args.stage),
+            Self::Call(args) => Some(&args.stage),
+            _ => None,
+        }
+    }
+
+    /// Whether it only says what it would do.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Run(args) => args.dry_run,
+            Self::Exec(args) => args.dry_run,
+            _ => false,
+        }
+    }
+
     /// How much is to be said.
     pub(crate) fn output(&self) -> Output {
         match self {

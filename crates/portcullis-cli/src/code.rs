@@ -96,6 +96,11 @@ const HOST_LIBRARY: Pages = pages! {
     /// file of the working tree or in `/etc/portcullis/ceiling.toml`. Nothing of it has run. Get a version that is not revoked;
     /// nothing overrides the list.
     "P0614",
+    /// A directory's changes are to be staged, and this host does not stage them.
+    ///
+    /// An application that embeds the library has to be in a staging namespace that covers the directory. What is to be
+    /// staged is never written directly. Use `portcullis run`, or take `staged` out of the grant.
+    "P0615",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///
     /// Everything it had started was killed. `limits.fuel` is counted afresh for each call, and for making the instance. Raise
@@ -347,6 +352,22 @@ codes! {
     /// The message says what of it a test file has no words for: a file that was read, for example, or a command beside the
     /// plugin. A record out of which a secret was taken makes none.
     EMIT = "P0954",
+    /// What is written cannot be staged.
+    ///
+    /// Staged writes go to an overlay in a user namespace: that needs Linux 5.11, a user other than root, directories and not
+    /// files, and a data directory on a file system with extended attributes. Nothing has run.
+    UNSTAGED = "P0960",
+    /// What was staged is not committed.
+    ///
+    /// Everything is as it was before the run. Devices, set-id files, links that lead out, extended attributes and protected
+    /// names are never committed, and neither is what somebody else changed meanwhile; with one of these nothing is. Where you
+    /// are to be asked, there has to be a terminal.
+    NOT_COMMITTED = "P0961",
+    /// A commit was cut off, and cannot be taken back.
+    ///
+    /// Something that it had put in place was changed since, so it is left alone. What was there before is kept, in the
+    /// directory that the message names, until you have looked at both.
+    UNRECOVERED = "P0962",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

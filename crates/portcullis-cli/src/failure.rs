@@ -59,6 +59,14 @@ impl Failure {
         )
     }
 
+    /// Adds to its first report what to do.
+    pub(crate) fn with_help(mut self, help: &str) -> Self {
+        if let Some(Report::Plain(report)) = self.reports.first_mut() {
+            *report = report.clone().help(help);
+        }
+        self
+    }
+
     /// The audit trail cannot be used.
     pub(crate) fn audit(error: &dyn std::error::Error) -> Self {
         Self::unavailable(chain(code::AUDIT, error))

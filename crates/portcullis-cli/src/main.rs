@@ -16,6 +16,7 @@ mod scripted;
 mod session;
 mod settings;
 mod signals;
+mod staging;
 mod target;
 
 use std::process::ExitCode;
@@ -58,20 +59,27 @@ fn main() -> ExitCode {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
     }
-    let exit = match serve(&cli.verb, out) {
+    // Before there is a second thread.
+    let staged = match staging::divide(&cli.verb, out) {
+        Ok(staging::Part::Run(staged)) => staged,
+        Ok(staging::Part::Done(exit)) => return exit.into(),
+        Err(failure) => return fail(&cli.verb, failure, out).into(),
+    };
+    let exit = match serve(&cli.verb, staged, out) {
         Ok(exit) => exit,
         Err(failure) => fail(&cli.verb, failure, out),
     };
     exit.into()
 }
 
-fn serve(verb: &Verb, out: Printer) -> Result<Exit> {
-    let env = Environment::of_process().map_err(|error| {
+fn serve(verb: &Verb, staged: Option<portcullis::Staged>, out: Printer) -> Result<Exit> {
+    let mut env = Environment::of_process().map_err(|error| {
         Failure::usage(diagnostic(
             code::UNUSABLE,
             format!("the working directory is gone: {}", failure::system(&error)),
         ))
     })?;
+    env.staged = staged;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

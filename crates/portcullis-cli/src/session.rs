@@ -134,6 +134,7 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .project(&settings.project)
         .host_env(settings.env.host())
         .own_state(settings.own_state())
+        .staged(settings.env.staged.clone())
         .caches(settings.directories.commands())
         .state(settings.directories.state())
         .revoked(settings.policy.provenance().revoked.clone())

@@ -15,11 +15,12 @@ use portcullis_policy::{
 use portcullis_registry::RegistryError;
 use sha2::{Digest, Sha256};
 
-use crate::args::Common;
+use crate::args::{Common, StageArgs};
 use crate::code;
 use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::packed;
 use crate::settings::{Environment, Role, Settings, revoked};
+use crate::staging;
 
 /// Bytes read of a plugin: one more than any plugin may have.
 pub(crate) const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
@@ -174,6 +175,15 @@ impl Target {
             Some(manifest) => manifest.restrict(grants),
             None => grants,
         }
+    }
+
+    /// Says in its grants what is staged.
+    ///
+    /// # Errors
+    /// Something is written that cannot be staged.
+    pub(crate) fn stage(&mut self, args: &StageArgs) -> Result<()> {
+        let granted = self.grants();
+        staging::settle(args, &mut self.entry.grants, &granted)
     }
 
     /// The name of its file: what a command is called by.

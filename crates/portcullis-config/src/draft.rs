@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis_policy::{
-    Confinement, ConnectRule, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants, HttpGrant,
-    HttpRule, HttpSecret, KvGrant, KvOwner, KvSize, Limits, LookupRule, MetadataKey, Mode, Net,
-    NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
+    Commit, Confinement, ConnectRule, DataGrant, ExecGrant, FsAccess, FsGrant, FsKind, Grants,
+    HttpGrant, HttpRule, HttpSecret, KvGrant, KvOwner, KvSize, Limits, LookupRule, MetadataKey,
+    Mode, Net, NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
 };
 
 use crate::audit::AuditForwards;
@@ -45,6 +45,9 @@ pub(crate) struct Draft {
     pub(crate) clock: Option<Duration>,
     pub(crate) random: Option<u64>,
     pub(crate) fs: Vec<FsGrant>,
+    /// Directories among them that some layer wants staged: they are, whatever another says.
+    pub(crate) staged: Vec<PathBuf>,
+    pub(crate) commit: Option<Commit>,
     /// Kept beside `exec`, as it is written.
     pub(crate) net: Option<Net>,
     pub(crate) limits: Limits,
@@ -130,6 +133,8 @@ impl Draft {
             clock: None,
             random: None,
             fs: Vec::new(),
+            staged: Vec::new(),
+            commit: None,
             net: None,
             limits: Limits::default(),
             exec: None,
@@ -223,6 +228,8 @@ impl Draft {
             exec,
             fs: self.fs.clone(),
             fs_ceiling: Default::default(),
+            staged: self.staged.clone(),
+            commit: self.commit.unwrap_or_default(),
             protect,
             net: self.net.clone().unwrap_or_default(),
             env: self.env.clone(),

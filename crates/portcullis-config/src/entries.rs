@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{KV_VALUE, KvSize, PluginId, ProgramRule};
+use portcullis_policy::{FsAccess, KV_VALUE, KvSize, PluginId, ProgramRule};
 
 use crate::component;
 use crate::context::Installed;
 use crate::draft::{Draft, ExecDraft, KvDraft, Settings, VERB, directories, unite};
 use crate::error::ConfigCode;
 use crate::network;
-use crate::raw::{Exec, Kv, Limits, Plugin, PolicyFile, ShareWord, SizeText, Text};
+use crate::raw::{Directory, Exec, Kv, Limits, Plugin, PolicyFile, ShareWord, SizeText, Text};
 use crate::reader::{Names, Reader};
 use crate::rules::List;
 use crate::source::At;
@@ -214,10 +214,25 @@ impl Reader<'_> {
             report: &mut *self.report,
         };
         if let Some(fs) = &entry.fs {
+            draft.commit = fs
+                .commit
+                .as_ref()
+                .map(|word| (**word).into())
+                .or(draft.commit);
             for (directory, access, wanted) in directories(fs) {
                 let Some(grant) = inner.fs_grant(directory, access, wanted) else {
                     continue;
                 };
+                let staged =
+                    matches!(&**directory, Directory::Named(named) if named.staged == Some(true));
+                if staged && (access != FsAccess::ReadWrite || !grant.kind.is_directory()) {
+                    let message = "only a directory that is written can be `staged`";
+                    inner.wrong(ConfigCode::Value, directory, message.to_owned());
+                    continue;
+                }
+                if staged && !draft.staged.contains(&grant.host) {
+                    draft.staged.push(grant.host.clone());
+                }
                 let guest = grant.guest.clone();
                 if let Err(other) = draft.add_fs(grant) {
                     let message = format!("`{guest}` is already the name of `{}`", other.display());

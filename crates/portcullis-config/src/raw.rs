@@ -532,6 +532,30 @@ pub(crate) struct Fs {
     /// linked working tree or a submodule.
     #[serde(default)]
     pub(crate) repository: Vec<At<Directory>>,
+    /// What becomes of what is changed in directories that are `staged`, when a run has succeeded. Default: `"ask"`.
+    pub(crate) commit: Option<At<CommitWord>>,
+}
+
+/// What becomes of staged changes.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CommitWord {
+    /// They are shown, and committed if you agree at the terminal. Without a terminal they are thrown away.
+    Ask,
+    /// They are shown and committed.
+    Always,
+    /// They are shown and thrown away.
+    Never,
+}
+
+impl From<CommitWord> for portcullis_policy::Commit {
+    fn from(word: CommitWord) -> Self {
+        match word {
+            CommitWord::Ask => Self::Ask,
+            CommitWord::Always => Self::Always,
+            CommitWord::Never => Self::Never,
+        }
+    }
 }
 
 /// A directory with the name under which the plugin sees it, or a file.
@@ -540,19 +564,21 @@ pub(crate) struct Fs {
 pub(crate) enum Directory {
     /// The plugin sees it under the same name; `${project}` as `.`.
     Path(String),
-    /// The plugin sees it under another name.
+    /// The plugin sees it under another name, or its changes are staged.
     Named(Box<NamedDirectory>),
 }
 
-/// A directory that the plugin sees under another name.
+/// A directory that the plugin sees under another name, or whose changes are staged.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct NamedDirectory {
     /// The directory on the host.
     pub(crate) path: Text,
-    /// The name under which the plugin sees it.
+    /// The name under which the plugin sees it. Default: as without a table.
     #[serde(rename = "as")]
-    pub(crate) guest: Text,
+    pub(crate) guest: Option<Text>,
+    /// Whether what is changed there goes to an overlay first, and is shown and committed after the run. Default: `false`.
+    pub(crate) staged: Option<bool>,
 }
 
 /// How much of the machine a plugin may use.

@@ -182,7 +182,7 @@ impl Reader<'_> {
     ) -> Option<FsGrant> {
         let (path, guest) = match &**entry {
             Directory::Path(path) => (path.as_str(), None),
-            Directory::Named(named) => (named.path.as_str(), Some(&named.guest)),
+            Directory::Named(named) => (named.path.as_str(), named.guest.as_ref()),
         };
         let read = self.base.place(path);
         let place = self.take(ConfigCode::Path, entry, read)?;

@@ -40,6 +40,7 @@ mod plan;
 mod report;
 mod rlimits;
 mod seatbelt;
+mod staging;
 
 #[cfg(cells)]
 mod linux;
@@ -56,18 +57,19 @@ pub use event::{Event, Status, Step, Usage};
 pub use linux::TestPoint;
 #[cfg(cells)]
 pub use linux::{
-    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
-    exit_if_reentered, stay_alone,
+    Cell, CellCommand, Helper, Outside, SpawnServer, Staging, Template, cgroup_obstacle, enter,
+    enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
 };
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
 pub use rlimits::Rlimits;
 pub use seatbelt::{SeatbeltError, seatbelt_profile};
+pub use staging::{Overlay, Staged, StagingError, StagingStep};
 #[cfg(not(cells))]
 pub use unsupported::{
-    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
-    exit_if_reentered, stay_alone,
+    Cell, CellCommand, Helper, Outside, SpawnServer, Staging, Template, cgroup_obstacle, enter,
+    enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
 };
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.

@@ -7,8 +7,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::{convert::Infallible, ffi::CString, io, path::Path};
 
 use crate::{
-    Event, HelperError, Obstacle, Plan, Protection, Report, Rlimits, SendError, ServerError,
-    StartError,
+    Event, HelperError, Obstacle, Overlay, Plan, Protection, Report, Rlimits, SendError,
+    ServerError, Staged, StagingError, StartError,
 };
 
 /// Returns at once: there is no spawn server on this platform.
@@ -37,6 +37,37 @@ pub fn enter_leaf_cgroup() -> io::Result<bool> {
 #[must_use]
 pub fn cgroup_obstacle(_protection: Protection) -> Option<Obstacle> {
     None
+}
+
+/// Which of the two processes this is.
+#[derive(Debug)]
+pub enum Staging {
+    /// The one that was there before.
+    Outside(Outside),
+    /// A copy of it, inside.
+    Inside(Staged),
+}
+
+/// Cannot exist on this platform.
+#[derive(Debug)]
+pub struct Outside(Infallible);
+
+impl Outside {
+    /// Cannot be called.
+    ///
+    /// # Errors
+    /// None.
+    pub fn wait(self) -> io::Result<i32> {
+        match self.0 {}
+    }
+}
+
+/// Refuses.
+///
+/// # Errors
+/// Always [`StagingError::Unsupported`].
+pub fn enter_staging(_overlays: &[Overlay]) -> Result<Staging, StagingError> {
+    Err(StagingError::Unsupported)
 }
 
 /// Cannot exist on this platform.

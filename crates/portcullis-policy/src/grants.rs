@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::paths::outermost;
 use crate::{
-    Capability, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant, KvGrant,
-    Limits, MetadataKey, Net, NetGrant, Origin, PluginId, ProgramRule, Protect, RegletGrant,
+    Capability, Commit, Confinement, DataGrant, ExecCeiling, FledgePlugin, FsCeiling, HttpGrant,
+    KvGrant, Limits, MetadataKey, Net, NetGrant, Origin, PluginId, ProgramRule, Protect,
+    RegletGrant,
 };
 
 /// How strict the host is where the policy says nothing.
@@ -35,6 +37,11 @@ pub struct Grants {
     pub fs: Vec<FsGrant>,
     /// The only directories and files that may be granted. Whoever adds some has to [meet](Self::meet_fs_ceiling) it again.
     pub fs_ceiling: FsCeiling,
+    /// Directories among them whose changes are staged: real paths. What lies in one is staged, whatever else grants it.
+    /// Only a host in a staging namespace that covers them takes such grants.
+    pub staged: Vec<PathBuf>,
+    /// What becomes of staged changes.
+    pub commit: Commit,
     /// What neither the guest nor its commands change although they may write the directory.
     pub protect: Protect,
     /// The network that its commands may reach. The guest itself has [`http`](Self::http) and [`own_net`](Self::own_net).
@@ -82,6 +89,8 @@ impl Grants {
             exec: None,
             fs: Vec::new(),
             fs_ceiling: FsCeiling::default(),
+            staged: Vec::new(),
+            commit: Commit::default(),
             protect: Protect::default(),
             net: Net::None,
             env: Vec::new(),
@@ -121,6 +130,21 @@ impl Grants {
     pub fn names_plugin_sha256(&self) -> bool {
         let mut rules = self.exec.iter().flat_map(ExecGrant::rules);
         rules.any(|rule| rule.plugin_sha256.is_some())
+    }
+
+    /// Has every directory staged that may be written. Gives the files that may be written and lie in none, which cannot be.
+    pub fn stage_all(&mut self) -> Vec<PathBuf> {
+        let written = || {
+            let grants = self.fs.iter();
+            grants.filter(|grant| grant.access == FsAccess::ReadWrite)
+        };
+        let directories = written().filter(|grant| grant.kind.is_directory());
+        let staged = outermost(directories.map(|grant| grant.host.clone()));
+        let lies_in_none = |path: &&FsGrant| !staged.iter().any(|dir| path.host.starts_with(dir));
+        let files = written().filter(lies_in_none);
+        let files = files.map(|grant| grant.host.clone()).collect();
+        self.staged = staged;
+        files
     }
 
     /// The grant that covers a real path with this access, if one does.

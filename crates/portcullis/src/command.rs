@@ -67,6 +67,7 @@ impl Host {
         if let Some(reach) = settings.own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
         }
+        self.refuse_unstaged(&grants)?;
         let confinement = grants.exec.as_ref().map(|exec| exec.confinement);
         let executor = match confinement {
             Some(confinement) => {

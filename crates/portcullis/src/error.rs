@@ -128,6 +128,14 @@ pub enum LoadError {
         /// Which grant, and what it reaches.
         reach: Reach,
     },
+    /// What is changed in a granted directory is to be staged, and this process is in no staging namespace that does it.
+    #[error("cannot load plugin `{plugin}`: what it changes in `{}` is to be staged, and is not here", path.display())]
+    NotStaged {
+        /// The plugin.
+        plugin: PluginId,
+        /// The directory.
+        path: PathBuf,
+    },
     /// A granted directory cannot be opened.
     #[error("cannot load plugin `{plugin}`: cannot open the granted directory `{}`", path.display())]
     Preopen {
@@ -223,6 +231,7 @@ impl LoadError {
             Self::Digest { .. } => "P0606",
             Self::Revoked { .. } => "P0614",
             Self::OwnState { .. } => "P0607",
+            Self::NotStaged { .. } => "P0615",
             Self::Preopen { .. } => "P0608",
             Self::CompileTime { .. } => "P0609",
             Self::Executor { .. } => "P0610",
@@ -286,6 +295,9 @@ impl LoadError {
             Self::Preopen { why, .. } | Self::Engine { why, .. } | Self::Record { why, .. } => {
                 base.note(why)
             }
+            Self::NotStaged { .. } => base
+                .note("nothing is ever written there directly")
+                .help("run it by `portcullis run`, or without `staged` in its `fs.write`"),
             Self::Executor { why, .. } => base.note(why).help("run `portcullis doctor`"),
         }
     }

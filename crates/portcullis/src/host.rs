@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use portcullis_audit::{DigestKey, Sink};
 use portcullis_codecache::CodeCache;
 use portcullis_exec::{
-    CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Upstream,
+    CacheOwner, ExecAsk, Executor, ExecutorOptions, GitIdentity, Helper, Place, Quota, Staged,
+    Upstream,
 };
 use portcullis_policy::{
     Confinement, Decision, Digest, ExecRequest, Grants, HostEnvironment, Limits, PluginId,
@@ -110,6 +111,7 @@ pub struct HostBuilder {
     pub(crate) host_env: HostEnvironment,
     helper: Option<PathBuf>,
     pub(crate) own_state: OwnState,
+    pub(crate) staged: Option<Staged>,
     stdio: GuestStdio,
     pub(crate) guest_log: Option<Arc<dyn GuestLog>>,
     pooling: bool,
@@ -259,6 +261,13 @@ impl HostBuilder {
     #[must_use]
     pub fn own_state(mut self, own: OwnState) -> Self {
         self.own_state = own;
+        self
+    }
+
+    /// The staging namespace that this process is in. Without one, grants whose changes are to be staged are refused.
+    #[must_use]
+    pub fn staged(mut self, staged: Option<Staged>) -> Self {
+        self.staged = staged;
         self
     }
 
@@ -540,6 +549,7 @@ impl Host {
         if let Some(reach) = own_state.reached_by_any(&grants) {
             return Err(LoadError::OwnState { plugin, reach });
         }
+        self.refuse_unstaged(&grants)?;
         // The spawn server starts while the plugin compiles.
         let starting = self
             .confinement_of_commands(kind, &grants)
@@ -597,6 +607,20 @@ impl Host {
     /// Whether nothing of a plugin reaches this host.
     fn is_replayed(&self) -> bool {
         matches!(self.0.settings.tape, Some(Tape::Replay(_)))
+    }
+
+    /// Refuses grants whose changes would not be staged although they should be.
+    ///
+    /// # Errors
+    /// [`LoadError::NotStaged`].
+    pub(crate) fn refuse_unstaged(&self, grants: &Grants) -> Result<(), LoadError> {
+        match crate::staging::uncovered(grants, self.0.settings.staged.as_ref()) {
+            Some(path) => Err(LoadError::NotStaged {
+                plugin: grants.plugin.clone(),
+                path: path.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// How commands of a plugin are confined, and those that the host runs for it; `None` where there are none.

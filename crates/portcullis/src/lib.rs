@@ -63,6 +63,7 @@ mod record;
 mod repositories;
 mod session;
 mod shape;
+mod staging;
 mod state;
 mod stdio;
 mod trail;
@@ -89,12 +90,14 @@ pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
     CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
-    Output, Protection, Report, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
-    clear_caches, enter_leaf_cgroup, obstacles,
+    Output, Outside, Overlay, Protection, Report, Staged, Staging, StagingError, StagingStep,
+    Status, Stdio, Tier, caches, certificates, cgroup_obstacle, clear_caches, enter_leaf_cgroup,
+    enter_staging, obstacles,
 };
 pub use portcullis_kv as kv;
 pub use portcullis_policy as policy;
 pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
+pub use portcullis_stage as stage;
 pub use recognize::Kind;
 pub use record::{
     Bytes, CallOfHost, Channel, Difference, Header, Record, Recorded, Recorder, Refused,
@@ -102,6 +105,7 @@ pub use record::{
 };
 pub use repositories::with_repositories;
 pub use session::Session;
+pub use staging::Kept;
 pub use stdio::GuestStdio;
 
 /// The decoder of the core-module form, for fuzzing: no part of the interface of this crate.

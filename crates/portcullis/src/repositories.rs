@@ -34,6 +34,9 @@ pub fn with_repositories(mut grants: Grants) -> Result<Grants, LoadError> {
                 kind: FsKind::Directory,
                 ..tree.clone()
             };
+            if grants.staged.contains(&tree.host) && !grants.staged.contains(&grant.host) {
+                grants.staged.push(grant.host.clone());
+            }
             if !grants.fs.contains(&grant) {
                 grants.fs.push(grant);
             }

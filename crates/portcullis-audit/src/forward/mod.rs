@@ -226,6 +226,7 @@ const fn is_denial(event: &Event) -> bool {
         | Event::Asked(_)
         | Event::TrustChanged(_)
         | Event::PluginChanged(_)
+        | Event::Committing(_)
         | Event::Outcome(_)
         | Event::Done(_)
         | Event::Exhausted(_) => false,
@@ -241,6 +242,7 @@ const fn kind(event: &Event) -> &'static str {
         Event::Asked(_) => "asked",
         Event::TrustChanged(_) => "trust_changed",
         Event::PluginChanged(_) => "plugin_changed",
+        Event::Committing(_) => "committing",
         Event::Decision(_) => "decision",
         Event::Outcome(_) => "outcome",
         Event::Done(_) => "done",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Common, Output, Permissions};
+use super::{Common, Output, Permissions, StageArgs};
 
 /// Call a tool of a plugin of clawft, or ask a plugin of Reglet something, with JSON.
 #[derive(Debug, Args)]
@@ -34,6 +34,8 @@ pub(crate) struct CallArgs {
     /// Print what is done, and where settings come from.
     #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
     #[command(flatten)]
     pub(crate) permissions: Permissions,
     /// An id of the policy, a `.wasm` file or the directory of a plugin.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use portcullis_config::{FlagSet, Spelling};
 
-use super::{Common, ConfinementWord, Output};
+use super::{Common, ConfinementWord, Output, StageArgs};
 
 /// What people run first, and what they then want to know.
 const EXAMPLES: &str = "\
@@ -65,6 +65,8 @@ pub(crate) struct ExecArgs {
     /// Give it no standard input. Without this, more may be read from yours than the command takes.
     #[arg(short = 'n', long)]
     pub(crate) no_stdin: bool,
+    #[command(flatten)]
+    pub(crate) stage: StageArgs,
     /// Say what it would be allowed, and run nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

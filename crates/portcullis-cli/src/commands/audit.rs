@@ -149,6 +149,17 @@ pub(super) fn words(event: &Event) -> String {
             None => format!("policy `{}` is no longer trusted", event.file),
         },
         Event::PluginChanged(event) => plugin(event),
+        Event::Committing(event) => format!(
+            "{} changes of `{}` are committed to {}{}",
+            event.changes,
+            event.plugin,
+            event.roots.join(", "),
+            if event.agreed {
+                ", as somebody agreed"
+            } else {
+                ""
+            }
+        ),
         Event::Decision(event) => decision(event),
         Event::Outcome(event) => {
             format!(

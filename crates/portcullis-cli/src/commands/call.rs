@@ -32,6 +32,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         trace: false,
         stdin: false,
         record: None,
+        stage: &args.stage,
         answers: Default::default(),
         selector: &args.plugin,
         ask: tool(args.tool.clone(), params)?,

@@ -29,6 +29,7 @@ use crate::render::{Level, Printer, line, shell};
 use crate::session::{self, Run};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
+use crate::staging;
 
 /// How long a command may take to be dropped.
 const GRACE: Duration = Duration::from_secs(1);
@@ -39,6 +40,9 @@ const SCRIPT: &str = "name its interpreter, such as `sh`, and grant the script: 
 pub(super) async fn exec(args: &ExecArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load_apart(&args.common(), args.flags(), env)?;
     let asked = Asked::of(args, &settings)?;
+    if !args.dry_run {
+        staging::begin_anew(&asked.grants, &settings.env)?;
+    }
     let stdin = if args.no_stdin {
         Input::Nothing
     } else {

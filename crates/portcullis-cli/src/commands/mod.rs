@@ -37,11 +37,14 @@ mod trust;
 mod update;
 mod verify;
 
+use portcullis_policy::Grants;
+
 use crate::args::Verb;
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::render::Printer;
-use crate::settings::Environment;
+use crate::settings::{Environment, Settings};
+use crate::target::Target;
 
 /// Does what the verb says.
 pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Result<Exit> {
@@ -77,5 +80,36 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Doctor(args) => doctor::doctor(args, env, out).await,
         Verb::Completions { shell } => completions::completions(*shell),
         Verb::Schema { format } => schema::schema(*format, out),
+    }
+}
+
+/// What a verb that runs something is granted, with what of it is staged.
+///
+/// # Errors
+/// As those of the verb.
+pub(crate) fn granted(verb: &Verb, env: Environment) -> Result<(Settings, Grants)> {
+    let of_plugin = |common, flags, selector: &str, stage| {
+        let (settings, mut target) = Target::load(common, &flags, &env, selector)?;
+        target.stage(stage)?;
+        Ok((settings, target.entry.grants))
+    };
+    match verb {
+        Verb::Run(args) => {
+            let selector = args.plugin.first().map_or("", String::as_str);
+            of_plugin(&args.common, args.flags(), selector, &args.stage)
+        }
+        Verb::Call(args) => {
+            let flags = args.permissions.flags();
+            of_plugin(&args.common(), flags, &args.plugin, &args.stage)
+        }
+        Verb::Exec(args) => {
+            let settings = Settings::load_apart(&args.common(), args.flags(), env)?;
+            let grants = exec::Asked::of(args, &settings)?.grants;
+            Ok((settings, grants))
+        }
+        _ => Err(crate::failure::Failure::usage(crate::failure::diagnostic(
+            crate::code::UNSTAGED,
+            "nothing is run",
+        ))),
     }
 }

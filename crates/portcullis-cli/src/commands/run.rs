@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::replay::Recording;
 use super::{asks, audit, call, observed, plan};
-use crate::args::{Common, RunArgs};
+use crate::args::{Common, RunArgs, StageArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
@@ -32,6 +32,7 @@ use crate::render::{Level, Printer};
 use crate::session::{self, Run};
 use crate::settings::Environment;
 use crate::signals::Signals;
+use crate::staging;
 use crate::target::Target;
 
 /// How long a call may take to be dropped.
@@ -104,6 +105,7 @@ pub(super) struct Job<'a> {
     pub(super) trace: bool,
     pub(super) stdin: bool,
     pub(super) record: Option<&'a Path>,
+    pub(super) stage: &'a StageArgs,
     pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
     pub(super) ask: Ask,
@@ -128,6 +130,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         trace: args.trace,
         stdin: args.stdin,
         record: args.record.as_deref(),
+        stage: &args.stage,
         answers: questions::answers(&args.answer)?,
         selector,
         ask: Ask::Args(guest_args.to_vec()),
@@ -140,6 +143,12 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     let mut signals = Signals::install()?;
     let json = job.common.output.json;
     let (settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
+    target.stage(job.stage)?;
+    if job.dry_run {
+        // Nothing is written.
+        target.entry.grants.staged.clear();
+    }
+    staging::begin_anew(&target.entry.grants, &env)?;
     plan::details(&settings, &target, out);
     out.cut(&target.entry.id, &target.entry.cut);
     asks::warn(&target, out);

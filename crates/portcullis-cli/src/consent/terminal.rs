@@ -254,7 +254,13 @@ impl Drop for Terminal {
 
 /// Whether what is typed comes to this job.
 fn is_ours(fd: &OwnedFd) -> bool {
-    tcgetpgrp(fd).is_ok_and(|foreground| foreground == getpgrp())
+    match tcgetpgrp(fd) {
+        Ok(foreground) => foreground == getpgrp(),
+        // Of a job outside of this process namespace, as our own is in a staged run. Should it be another one, it stops when
+        // it asks, as any does that is in the background.
+        Err(Errno::OPNOTSUPP) => true,
+        Err(_) => false,
+    }
 }
 
 /// A descriptor that is waited for.

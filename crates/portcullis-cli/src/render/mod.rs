@@ -62,6 +62,14 @@ impl Level {
     }
 }
 
+/// Where documents go instead of standard output.
+static DIVERTED: std::sync::OnceLock<std::fs::File> = std::sync::OnceLock::new();
+
+/// Has documents written to a file, of which somebody else makes one document.
+pub(crate) fn divert(file: std::fs::File) {
+    let _ = DIVERTED.set(file);
+}
+
 impl Printer {
     /// One line of data, for people and programs. Escaped where it has text from elsewhere.
     pub(crate) fn line(self, text: &str) -> io::Result<()> {
@@ -77,7 +85,11 @@ impl Printer {
         if let Value::Object(fields) = fields {
             document.extend(fields);
         }
-        self.line(&format!("{:#}", Value::Object(document)))
+        let text = format!("{:#}", Value::Object(document));
+        match DIVERTED.get() {
+            Some(mut file) => writeln!(file, "{text}"),
+            None => self.line(&text),
+        }
     }
 
     /// A note on standard error when asked for details.

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use portcullis::Staged;
 use portcullis_policy::HostEnvironment;
 
 /// A snapshot of the environment.
@@ -13,6 +14,8 @@ pub(crate) struct Environment {
     pub(crate) cwd: PathBuf,
     /// The effective user.
     pub(crate) user: u32,
+    /// The staging namespace that this process is in.
+    pub(crate) staged: Option<Staged>,
 }
 
 impl Environment {
@@ -23,6 +26,7 @@ impl Environment {
             vars: std::env::vars_os().collect(),
             cwd,
             user: rustix::process::geteuid().as_raw(),
+            staged: None,
         })
     }
 
@@ -32,6 +36,7 @@ impl Environment {
             vars: vec![("HOME".into(), home.into())],
             cwd: cwd.to_owned(),
             user: rustix::process::geteuid().as_raw(),
+            staged: None,
         }
     }
 

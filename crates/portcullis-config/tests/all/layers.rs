@@ -1,7 +1,7 @@
 //! How files, untrusted files and flags come together.
 
 use portcullis_config::{AllowExec, FlagSet, Layer, OwnState, Trust};
-use portcullis_policy::{Code, Confinement, FsAccess, Mode};
+use portcullis_policy::{Code, Commit, Confinement, FsAccess, Mode};
 
 use crate::support::{Project, run};
 
@@ -45,6 +45,55 @@ fn later_scalars_win_and_lists_are_united() {
     );
     assert!(run(&grants, "git", &[]).is_ok() && run(&grants, "jq", &[]).is_ok());
     assert_eq!(exec.deny.len(), 2);
+}
+
+#[test]
+fn what_any_layer_wants_staged_is_staged() {
+    let project = Project::new();
+    std::fs::create_dir_all(project.path("out")).unwrap();
+    let one = project.trusted(&format!(
+        "{HEAD}fs.write = [{{ path = \"out\", staged = true }}, \"plugins\"]\nfs.commit = \"always\"\n"
+    ));
+    let two = project.named(
+        "two.toml",
+        "[[plugins]]\nid = \"p\"\nfs.write = [\"out\"]\nfs.commit = \"never\"\n",
+        Trust::Trusted,
+    );
+    let load = |files: &[portcullis_config::Layer]| {
+        project.load(files).unwrap().plugin("p").unwrap().grants
+    };
+    let mut grants = load(&[one.clone(), two]);
+    assert_eq!(grants.staged, [project.path("out")]);
+    assert_eq!(grants.commit, Commit::Never, "later scalars win");
+    assert_eq!(load(&[one]).commit, Commit::Always);
+    assert!(grants.stage_all().is_empty());
+    assert_eq!(
+        grants.staged,
+        [project.path("out"), project.path("plugins")]
+    );
+}
+
+#[test]
+fn only_a_directory_that_is_written_is_staged() {
+    let project = Project::new();
+    std::fs::write(project.path("plain"), "").unwrap();
+    for fs in [
+        "fs.read = [{ path = \"plugins\", staged = true }]",
+        "fs.write = [{ path = \"plain\", staged = true }]",
+    ] {
+        let file = project.trusted(&format!("{HEAD}{fs}\n"));
+        let errors = project.load(&[file]).unwrap_err();
+        assert!(
+            errors
+                .to_string()
+                .contains("only a directory that is written"),
+            "{errors}"
+        );
+    }
+    let file = project.trusted(&format!("{HEAD}fs.read = [{{ path = \"plugins\" }}]\n"));
+    let grants = project.load(&[file]).unwrap().plugin("p").unwrap().grants;
+    assert!(grants.staged.is_empty() && grants.commit == Commit::Ask);
+    assert_eq!(grants.fs[0].guest, "plugins", "`as` may be left out");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod host;
 mod inside;
 mod process;
 mod socket;
+mod staging;
 #[cfg(feature = "test-points")]
 mod test_point;
 
@@ -14,6 +15,7 @@ pub use host::{
     Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
 };
 pub use inside::stay_alone;
+pub use staging::{Outside, Staging, enter_staging};
 #[cfg(feature = "test-points")]
 pub(crate) use test_point::Stop;
 #[cfg(feature = "test-points")]

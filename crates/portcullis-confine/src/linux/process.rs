@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::thread::UnshareFlags;
+use rustix::{process::Signal, thread::UnshareFlags};
 
 use crate::{
     Usage,
@@ -128,6 +128,67 @@ pub(super) fn child_signals() -> io::Result<OwnedFd> {
         ) {
             -1 => Err(io::Error::last_os_error()),
             fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// Signals that are kept from this thread and read from a descriptor instead, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Caught {
+    before: libc::sigset_t,
+    pub(super) fd: OwnedFd,
+}
+
+impl Caught {
+    pub(super) fn new(signals: &[Signal]) -> io::Result<Self> {
+        // SAFETY: `sigset_t` is plain data that `sigemptyset` initialises, the pointers are valid for the calls, and the
+        // descriptor that comes back is nobody else's.
+        unsafe {
+            let mut set = std::mem::zeroed::<libc::sigset_t>();
+            libc::sigemptyset(&raw mut set);
+            for signal in signals {
+                libc::sigaddset(&raw mut set, signal.as_raw());
+            }
+            let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            let fd = OwnedFd::from_raw_fd(fd);
+            let mut before = std::mem::zeroed::<libc::sigset_t>();
+            match libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before) {
+                0 => Ok(Self { before, fd }),
+                errno => Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+    }
+
+    /// The signals that processes have sent since, not the terminal.
+    pub(super) fn sent(&self) -> Vec<Signal> {
+        const INFO: usize = size_of::<libc::signalfd_siginfo>();
+        let mut infos = [0_u8; 8 * INFO];
+        let read = rustix::io::read(&self.fd, &mut infos).unwrap_or(0);
+        let word = |info: &[u8], at: usize| {
+            let bytes = info.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, i32::from_ne_bytes)
+        };
+        // Number, error and code are the first words of a record. What the kernel sends has a positive code.
+        let sent = infos[..read]
+            .chunks_exact(INFO)
+            .filter(|info| word(info, 8) <= 0);
+        sent.filter_map(|info| Signal::from_named_raw(word(info, 0)))
+            .collect()
+    }
+}
+
+impl Drop for Caught {
+    fn drop(&mut self) {
+        // SAFETY: the mask is one that the system gave, and lives until the call returns.
+        unsafe {
+            libc::pthread_sigmask(
+                libc::SIG_SETMASK,
+                &raw const self.before,
+                std::ptr::null_mut(),
+            );
         }
     }
 }

@@ -319,6 +319,7 @@ pub(crate) fn play_role() -> Option<ExitCode> {
         ("--role", Some(role)) => Some(match role.as_str() {
             "start-server" => crate::server::play_starter(),
             "racer" => crate::full::racer::play(arguments),
+            "stager" => crate::staging::play(arguments),
             "probe" => crate::probe::play(arguments),
             "killed-start" => crate::killed_server::play_starter(arguments),
             "host" => crate::killed_host::play_host(arguments),

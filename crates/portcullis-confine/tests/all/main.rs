@@ -17,6 +17,7 @@ mod landlock;
 mod limits;
 mod probe;
 mod server;
+mod staging;
 mod start;
 mod status;
 mod unprivileged;
@@ -61,6 +62,7 @@ fn cases() -> Vec<Case> {
         landlock::TESTS,
         limits::TESTS,
         server::TESTS,
+        staging::TESTS,
         start::TESTS,
         status::TESTS,
     ]

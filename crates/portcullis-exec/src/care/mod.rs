@@ -54,6 +54,7 @@ mod git_values;
 mod harmless;
 mod identity;
 mod nested;
+mod overlaid;
 mod protect;
 mod repository;
 mod staged;
@@ -68,6 +69,7 @@ pub use git_file::{Entry, ParseError, entries};
 pub use git_identity::{git_environment, read_user_config};
 pub use git_values::Unfit;
 pub use identity::GitIdentity;
+pub use overlaid::{Becomes, Named, overlaid};
 pub use protect::{
     Changed, Gap, Keep, KeptMount, ProtectError, Protected, Uncovered, named_by_git, protect,
 };

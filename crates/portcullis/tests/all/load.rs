@@ -14,6 +14,7 @@ tests![
     a_plugin_that_needs_nothing_is_loaded_with_nothing,
     grants_that_reach_own_files_are_refused,
     what_is_revoked_is_not_loaded,
+    what_is_to_be_staged_is_not_written_directly,
     a_grant_that_is_gone_is_refused,
     homes_and_roots_are_no_projects,
 ];
@@ -36,6 +37,31 @@ fn what_is_revoked_is_not_loaded() {
     let error = load(vec![digest(b"another"), digest(&guest)]).unwrap_err();
     assert!(matches!(error, LoadError::Revoked { .. }), "{error}");
     assert_eq!(error.diagnostic().code, "P0614");
+}
+
+fn what_is_to_be_staged_is_not_written_directly() {
+    let fixture = Fixture::new();
+    let mut grants = none();
+    grants.fs = vec![directory(fixture.project.path(), ".", FsAccess::ReadWrite)];
+    let load = |grants: &Grants| {
+        let source = Source {
+            bytes: guest_bytes("noop"),
+            grants: grants.clone(),
+        };
+        block_on(async { fixture.host.load(source).await.map(drop) })
+    };
+    load(&grants).unwrap();
+    assert!(grants.stage_all().is_empty());
+    let error = load(&grants).unwrap_err();
+    assert!(matches!(error, LoadError::NotStaged { .. }), "{error}");
+    assert_eq!(error.diagnostic().code, "P0615");
+    let native = |grants: &Grants| portcullis::Native {
+        grants: grants.clone(),
+        ask: portcullis::ExecAsk::default(),
+        stdio: portcullis::Stdio::default(),
+    };
+    let ran = block_on(async { fixture.host.exec("run", native(&grants)).await.map(drop) });
+    assert!(matches!(ran, Err(LoadError::NotStaged { .. })), "{ran:?}");
 }
 
 fn refused(bytes: Vec<u8>, grants: Grants) -> LoadError {

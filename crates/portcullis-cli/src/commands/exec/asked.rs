@@ -12,6 +12,7 @@ use crate::code;
 use crate::commands::explain;
 use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::settings::Settings;
+use crate::staging;
 
 /// What helps against a denial by a policy that lists programs.
 const LISTED: &str =
@@ -50,7 +51,7 @@ impl Asked {
     ///
     /// # Errors
     /// A flag that means nothing, and a granted working tree that is none.
-    pub(super) fn of(args: &ExecArgs, settings: &Settings) -> Result<Self> {
+    pub(in crate::commands) fn of(args: &ExecArgs, settings: &Settings) -> Result<Self> {
         let VerbEntry {
             grants,
             lists_programs,
@@ -77,6 +78,8 @@ impl Asked {
         }
         let mut cut = cut;
         cut.extend(settings.policy.meet_ceiling(&mut grants));
+        let granted = grants.clone();
+        staging::settle(&args.stage, &mut grants, &granted)?;
         Ok(Self {
             grants,
             cut,

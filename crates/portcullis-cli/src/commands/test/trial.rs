@@ -82,6 +82,8 @@ pub(super) async fn run(test: &Test, subject: &Subject, shared: &Shared) -> Resu
     let network = network.map_err(|why| Failure::unavailable(diagnostic(code::HOST, why)))?;
     let (settings, mut target) = staged(subject, &stage)?;
     let mut notes = left_out(&mut target.entry.grants, &stage, subject.directory());
+    // What is written lies in the test, and goes with it.
+    target.entry.grants.staged.clear();
     target.entry.grants.clock = test.clock.or(target.entry.grants.clock);
 
     let (stdout, stderr) = (

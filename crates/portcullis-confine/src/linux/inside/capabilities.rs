@@ -20,7 +20,7 @@ pub(super) fn empty_bounding_set() -> rustix::io::Result<()> {
 }
 
 /// Gives up every capability that this process has.
-pub(super) fn give_up() -> rustix::io::Result<()> {
+pub(in crate::linux) fn give_up() -> rustix::io::Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::clear_ambient_capability_set()?;
     rustix::thread::set_capabilities(

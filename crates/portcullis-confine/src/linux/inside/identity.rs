@@ -88,7 +88,7 @@ impl Identity {
 }
 
 /// Maps user and group to themselves, so that programs see the ids they are used to.
-pub(super) fn map_own(user: Uid, group: Gid) -> io::Result<()> {
+pub(in crate::linux) fn map_own(user: Uid, group: Gid) -> io::Result<()> {
     // The files under /proc/self of a process that cannot be dumped belong to root. Nothing hostile
     // can see this process yet: its namespace holds nobody else.
     rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;

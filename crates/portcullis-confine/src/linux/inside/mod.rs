@@ -5,20 +5,20 @@
 //! each cell, whose `init` sets up the rest: `capabilities`, `landlock`, `seccomp`; `read_back` asks the kernel what
 //! came of it. Then it waits for its command: `launch`, `child`.
 
-mod capabilities;
+pub(super) mod capabilities;
 mod certificates;
 mod child;
 mod directory;
 mod failure;
 mod ground;
-mod identity;
+pub(super) mod identity;
 mod init;
 mod landlock;
 mod launch;
 mod layout;
 mod leash;
 mod memory;
-mod mounts;
+pub(super) mod mounts;
 mod network;
 mod read_back;
 mod root;

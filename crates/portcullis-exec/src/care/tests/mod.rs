@@ -5,6 +5,7 @@ mod config_file;
 mod identity;
 mod in_a_namespace;
 mod names;
+mod overlaid;
 mod repositories;
 mod staged_files;
 

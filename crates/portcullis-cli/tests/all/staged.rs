@@ -1,0 +1,678 @@
+//! `--stage`: what is written goes to an overlay, is shown, and is committed whole or not at all. Every run is a real one, of
+//! a user who is not root, for whom there are no staged writes.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::context::{Context, is_alive};
+use crate::session::Session;
+
+/// Who runs, where the tests are run as root.
+const ORDINARY: u32 = 61234;
+
+struct Scene(Context);
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(Context::beside_tmp())
+    }
+
+    fn of(context: Context) -> Self {
+        let scene = Self(context);
+        scene.write("file", "old");
+        scene.write("dir/inner", "old");
+        scene.own();
+        scene
+    }
+
+    /// Has everything belong to who runs.
+    fn own(&self) {
+        own(&self.0.root());
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.write(name, text);
+        self.own();
+        path
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.project().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| error.kind().to_string())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.0.portcullis(args);
+        if rustix::process::geteuid().is_root() {
+            command.uid(ORDINARY).gid(ORDINARY);
+        }
+        command
+    }
+
+    fn output(&self, args: &[&str]) -> (i32, String) {
+        let Output { status, stderr, .. } = self.command(args).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
+    /// Has a shell do this in the project, staged.
+    fn staged(&self, commit: &str, script: &str) -> (i32, String) {
+        let stage = format!("--stage={commit}");
+        self.output(&["exec", &stage, "--write", ".", "--", "sh", "-c", script])
+    }
+
+    /// That a run with this script is refused with these words, and changes nothing.
+    fn refused(&self, script: &str, words: &str) {
+        let script = format!("echo x > harmless && {script}");
+        let (code, text) = self.staged("always", &script);
+        assert_eq!(code, 125, "{text}");
+        assert!(text.contains("P0961"), "{text}");
+        assert!(text.contains(words), "{text}");
+        assert!(!self.path("harmless").exists(), "{text}");
+        assert_eq!(self.stages(), 0);
+    }
+
+    /// Stages that are kept.
+    fn stages(&self) -> usize {
+        let dir = self.0.home().join(".local/share/portcullis/stages");
+        let entries = fs::read_dir(dir).unwrap().flatten();
+        entries.filter(|entry| entry.path().is_dir()).count()
+    }
+}
+
+fn own(path: &Path) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    lchown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        for entry in fs::read_dir(path).unwrap() {
+            own(&entry.unwrap().path());
+        }
+    }
+}
+
+#[test]
+fn what_is_changed_is_shown_and_committed() {
+    let scene = Scene::new();
+    let (code, text) = scene.staged(
+        "always",
+        "echo new > file; mkdir made; echo x > made/y; rm -r dir; ln -s made/y to; cat file",
+    );
+    assert_eq!(code, 0, "{text}");
+    for line in [
+        "~ file  (4 bytes, mode 0644; was 3 bytes)",
+        "+ made  (directory, mode 0755)",
+        "+ made/y",
+        "- dir  (directory)",
+        "- dir/inner  (3 bytes)",
+        "+ to  (link to `made/y`)",
+        "committed 6 changes",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert_eq!(scene.read("file"), "new\n");
+    assert_eq!(scene.read("to"), "x\n");
+    assert!(!scene.path("dir").exists());
+    assert_eq!(scene.stages(), 0);
+    let trail = scene.output(&["audit", "verify"]);
+    assert_eq!(trail.0, 0, "{trail:?}");
+    let shown = scene.command(&["audit", "show"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("6 changes of `exec` are committed to"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn directories_are_replaced_and_moved() {
+    let scene = Scene::new();
+    scene.write("dir/sub/deep", "deep");
+    scene.write("other/one", "1");
+    let (code, text) = scene.staged(
+        "always",
+        "rm -r dir; mkdir dir; echo again > dir/inner; mv other moved; rm file; mkdir file; echo x > file/y",
+    );
+    assert_eq!(code, 0, "{text}");
+    for line in [
+        "- dir/sub/deep",
+        "~ dir/inner",
+        "- other/one",
+        "+ moved/one",
+        "- file",
+        "+ file/y",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let there = |name: &str| scene.path(name).exists();
+    assert_eq!(
+        (scene.read("dir/inner").as_str(), there("dir/sub")),
+        ("again\n", false)
+    );
+    assert_eq!(
+        (scene.read("moved/one").as_str(), there("other")),
+        ("1", false)
+    );
+    assert_eq!(scene.read("file/y"), "x\n");
+}
+
+#[test]
+fn unconfined_commands_are_not_staged() {
+    let scene = Scene::new();
+    let (code, text) = scene.output(&[
+        "exec",
+        "--confinement",
+        "limits",
+        "--stage=always",
+        "--write",
+        ".",
+        "--",
+        "sh",
+        "-c",
+        "echo new > file",
+    ]);
+    assert_eq!(code, 125, "{text}");
+    assert!(text.contains("P0960"), "{text}");
+    assert_eq!(scene.read("file"), "old");
+}
+
+#[test]
+fn nothing_is_written_before_it_is_committed() {
+    let scene = Scene::new();
+    let mut child = scene
+        .command(&[
+            "exec",
+            "--stage=always",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo new > file; cat file; read x",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 4];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+    assert_eq!((&line, scene.read("file").as_str()), (b"new\n", "old"));
+    drop(child.stdin.take());
+    // `read` fails at the end of its input, and with it the run.
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(scene.read("file"), "old");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_committed_and_the_code_says_so() {
+    let scene = Scene::new();
+    let (code, text) = scene.output(&[
+        "exec",
+        "--stage",
+        "--write",
+        ".",
+        "--",
+        "sh",
+        "-c",
+        "echo new > file",
+    ]);
+    assert_eq!(code, 125, "{text}");
+    assert!(text.contains("~ file"), "{text}");
+    assert!(
+        text.contains("there is no terminal") && text.contains("--stage=always"),
+        "{text}"
+    );
+    assert_eq!(scene.read("file"), "old");
+    assert_eq!(scene.staged("never", "echo new > file").0, 0);
+    assert_eq!(scene.read("file"), "old");
+    let (code, text) = scene.staged("always", "echo new > file; exit 7");
+    assert_eq!(code, 7);
+    assert!(text.contains("nothing is committed"), "{text}");
+    assert_eq!(scene.read("file"), "old");
+    assert_eq!(scene.stages(), 0);
+}
+
+#[test]
+fn a_document_has_the_run_and_what_became_of_it() {
+    let scene = Scene::new();
+    let output = scene
+        .command(&[
+            "exec",
+            "--json",
+            "--stage=always",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo new > file",
+        ])
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["schema_version"], 1);
+    assert_eq!(document["exit_code"], 0);
+    assert_eq!(document["staged"]["committed"], true);
+    assert_eq!(document["staged"]["changes"]["list"][0]["kind"], "changed");
+}
+
+#[test]
+fn a_plugin_writes_by_both_of_its_ways() {
+    let context = Context::beside_tmp();
+    fs::copy(
+        portcullis_testkit::guest("files"),
+        context.project().join("p.wasm"),
+    )
+    .unwrap();
+    let scene = Scene::of(context);
+    let acts = [
+        "write\u{1f}file\u{1f}new",
+        "wasi-write\u{1f}other\u{1f}new",
+        "read\u{1f}other",
+    ];
+    let run = |commit: &str| {
+        let stage = format!("--stage={commit}");
+        scene.output(&[&["run", &stage, "--allow-write=.", "p.wasm"][..], &acts].concat())
+    };
+    let (code, text) = run("never");
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("+ other") && text.contains("~ file"),
+        "{text}"
+    );
+    assert_eq!(
+        (scene.read("file").as_str(), scene.path("other").exists()),
+        ("old", false)
+    );
+    assert_eq!(run("always").0, 0);
+    assert_eq!(
+        (scene.read("file").as_str(), scene.read("other").as_str()),
+        ("new", "new")
+    );
+}
+
+#[test]
+fn a_policy_stages_what_it_says() {
+    let context = Context::beside_tmp();
+    fs::copy(
+        portcullis_testkit::guest("files"),
+        context.project().join("p.wasm"),
+    )
+    .unwrap();
+    let scene = Scene::of(context);
+    let policy = |commit: &str| {
+        scene.write(
+            "../policy.toml",
+            &format!(
+                "[[plugins]]\nid = \"p\"\npath = \"project/p.wasm\"\n\
+                 fs.write = [{{ path = \"project\", as = \".\", staged = true }}]\n{commit}"
+            ),
+        )
+    };
+    let path = policy("");
+    let run = || {
+        scene.output(&[
+            "run",
+            "--config",
+            path.to_str().unwrap(),
+            "p",
+            "write\u{1f}file\u{1f}new",
+        ])
+    };
+    let (code, text) = run();
+    assert_eq!(code, 125, "{text}");
+    assert!(text.contains("there is no terminal"), "{text}");
+    assert_eq!(scene.read("file"), "old");
+    policy("fs.commit = \"always\"\n");
+    let (code, text) = run();
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(scene.read("file"), "new");
+}
+
+#[test]
+fn root_is_told_that_it_cannot_be() {
+    if !rustix::process::geteuid().is_root() {
+        return crate::context::skip("the tests are not run as root");
+    }
+    let context = Context::beside_tmp();
+    let file = context.write("file", "old");
+    let (code, _, text) = context.ended(&[
+        "exec",
+        "--stage=always",
+        "--write",
+        ".",
+        "--",
+        "sh",
+        "-c",
+        "echo new > file",
+    ]);
+    assert_eq!(code, 125);
+    assert!(
+        text.contains("P0960") && text.contains("run it as another user"),
+        "{text}"
+    );
+    assert_eq!(fs::read_to_string(file).unwrap(), "old");
+}
+
+#[test]
+fn a_file_cannot_be_staged() {
+    let scene = Scene::new();
+    let (code, text) = scene.output(&["exec", "--stage", "--write", "file", "--", "true"]);
+    assert_eq!(code, 125);
+    assert!(
+        text.contains("P0960") && text.contains("granted as a file"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_not_committed_is_refused() {
+    let scene = Scene::new();
+    scene.refused("ln -s /etc/passwd x", "a link to `/etc/passwd`");
+    scene.refused("ln -s ../home x", "a link to `../home`");
+    scene.refused("rm -r dir && ln -s ../home dir", "a link to `../home`");
+    scene.refused(
+        "echo x > .portcullis-stage-1",
+        "its name is one that Portcullis uses",
+    );
+    scene.refused("chmod 777 .", "the mode of the directory itself");
+    scene.refused("mkfifo x", "a device, a socket or a FIFO");
+    assert_eq!(scene.read("dir/inner"), "old");
+    // These a command cannot make in the first place; that they are refused is shown on made layers.
+    let (code, _) = scene.staged("always", "cp /bin/true x; chmod u+s x || exit 3");
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn a_whiteout_device_is_nothing_but_a_removal() {
+    let scene = Scene::new();
+    // What overlayfs takes for a removal can be made by whoever can make a file.
+    let (code, text) = scene.staged(
+        "always",
+        "mknod dir/x c 0 0; mknod y c 1 3; ls -la dir; true",
+    );
+    assert_eq!(code, 0, "{text}");
+    for name in ["dir/x", "y"] {
+        let meta = fs::symlink_metadata(scene.path(name));
+        assert!(
+            meta.is_err() || !meta.unwrap().file_type().is_char_device(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn protected_names_are_kept_in_the_overlay_and_at_the_commit() {
+    let scene = Scene::new();
+    scene.write(".vscode/tasks.json", "old");
+    scene.write(".git/HEAD", "ref: refs/heads/main\n");
+    scene.write(".git/config", "[core]\n\tbare = false\n");
+    scene.write(".git/hooks/pre-commit.sample", "old");
+    for name in ["objects", "refs"] {
+        fs::create_dir(scene.path(&format!(".git/{name}"))).unwrap();
+    }
+    scene.own();
+    for script in [
+        "echo x > .vscode/tasks.json",
+        "rm -rf .vscode",
+        "mv .vscode old; mkdir .vscode; echo x > .vscode/tasks.json",
+        "mkdir .VSCODE; echo x > .VSCODE/tasks.json",
+        "rm -rf .git",
+        "echo x > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit",
+        "echo x > .envrc",
+        "printf '[alias]\\n\\tx = !x\\n' >> .git/config",
+    ] {
+        let _ = scene.staged("always", &format!("{script}; true"));
+        assert_eq!(scene.read(".vscode/tasks.json"), "old", "{script}");
+        assert_eq!(
+            scene.read(".git/hooks/pre-commit.sample"),
+            "old",
+            "{script}"
+        );
+        assert_eq!(
+            scene.read(".git/config"),
+            "[core]\n\tbare = false\n",
+            "{script}"
+        );
+        for name in [".envrc", ".VSCODE/tasks.json", ".git/hooks/pre-commit"] {
+            assert!(!scene.path(name).exists(), "{script}: {name}");
+        }
+    }
+}
+
+#[test]
+fn names_are_escaped_and_what_is_not_printed_is_counted() {
+    let scene = Scene::new();
+    let (code, text) = scene.staged(
+        "always",
+        "touch \"$(printf 'a\\nb\\033[2Jc\\342\\200\\256')\"; mkdir many; cd many; seq 1 5000 | xargs touch",
+    );
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(r"+ a\nb\u{1b}[2Jc\u{202e}"), "{text:?}");
+    assert!(text.contains("more: "), "{}", text.len());
+    assert!(text.lines().count() < 300);
+    assert!(!text.contains('\u{1b}'));
+    assert_eq!(fs::read_dir(scene.path("many")).unwrap().count(), 5000);
+}
+
+#[test]
+fn what_somebody_else_changed_meanwhile_is_kept() {
+    changed_meanwhile(
+        |file| fs::write(file, "mine").unwrap(),
+        "was changed meanwhile",
+    );
+    // Only the mark that the kernel leaves in the layer says that it was there.
+    changed_meanwhile(|file| fs::remove_file(file).unwrap(), "is gone");
+}
+
+fn changed_meanwhile(change: fn(&Path), words: &str) {
+    let scene = Scene::new();
+    let mut child = scene
+        .command(&[
+            "exec",
+            "--stage=always",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo theirs > file; echo ready; read x; true",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+    change(&scene.path("file"));
+    let now = scene.read("file");
+    drop(child.stdin.take());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{text}");
+    assert!(text.contains(words), "{text}");
+    assert_eq!(scene.read("file"), now);
+}
+
+#[test]
+fn nothing_is_left_that_writes_later() {
+    let scene = Scene::new();
+    let (code, text) = scene.staged(
+        "always",
+        "echo one > file; (setsid sh -c 'sleep 1; echo late > file; echo late > new' > /dev/null 2>&1 &) ; true",
+    );
+    assert_eq!(code, 0, "{text}");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(scene.read("file"), "one\n");
+    assert!(!scene.path("new").exists());
+}
+
+#[test]
+fn killed_with_its_run_nothing_is_committed_and_the_next_one_tidies_up() {
+    let scene = Scene::new();
+    let mut child = scene
+        .command(&[
+            "exec",
+            "--stage=always",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo new > file; echo $$; exec sleep 600",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut byte = [0; 1];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    let inside = descendants(child.id());
+    assert!(inside.len() > 2, "{inside:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let waited = Instant::now();
+    while inside.iter().any(|pid| is_alive(&pid.to_string())) {
+        assert!(waited.elapsed() < Duration::from_secs(20), "{inside:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(scene.read("file"), "old");
+    assert_eq!(scene.stages(), 1);
+    assert_eq!(scene.staged("always", "true").0, 0);
+    assert_eq!(scene.stages(), 0);
+}
+
+#[test]
+fn a_signal_reaches_the_run() {
+    let scene = Scene::new();
+    let mut child = scene
+        .command(&[
+            "exec",
+            "--stage=always",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo new > file; echo x; exec sleep 600",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut byte = [0; 1];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(scene.read("file"), "old");
+}
+
+#[test]
+fn a_relative_working_directory_is_the_staged_one() {
+    let scene = Scene::new();
+    let script = "echo new > inner; cat inner; cat ../dir/inner";
+    let mut command = scene.command(&[
+        "exec",
+        "--stage=never",
+        "--write",
+        "..",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let output = command.current_dir(scene.path("dir")).output().unwrap();
+    assert_eq!(
+        output.stdout,
+        b"new\nnew\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(scene.read("dir/inner"), "old");
+}
+
+#[test]
+fn a_person_at_the_terminal_agrees_or_not() {
+    let scene = Scene::new();
+    for (answer, code, content) in [
+        ("\n", 125, "old"),
+        ("y\n", 125, "old"),
+        ("yes\n", 0, "new\n"),
+    ] {
+        let user = match rustix::process::geteuid().is_root() {
+            true => {
+                format!("exec setpriv --reuid {ORDINARY} --regid {ORDINARY} --clear-groups \"$@\"")
+            }
+            false => "exec \"$@\"".to_owned(),
+        };
+        let args = [
+            "exec",
+            "--stage",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "echo new > file",
+        ];
+        let mut session = Session::script(&scene.0, &user, &args);
+        session
+            .waits_for("~ file")
+            .waits_for("Commit it? [yes/N] ")
+            .types(answer);
+        let (ended, text) = session.ends();
+        assert_eq!(ended, code, "{answer:?}: {text}");
+        assert_eq!(scene.read("file"), content, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_link_to_the_base_is_no_way_around() {
+    let scene = Scene::new();
+    symlink("dir/inner", scene.path("mine")).unwrap();
+    scene.own();
+    assert_eq!(scene.staged("never", "echo new > mine").0, 0);
+    assert_eq!(scene.read("dir/inner"), "old");
+    let permissions = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(scene.path("file"), permissions).unwrap();
+    assert_eq!(
+        scene.staged("always", "chmod 644 file; echo new > file").0,
+        0
+    );
+    assert_eq!(scene.read("file"), "new\n");
+}
+
+fn descendants(of: u32) -> Vec<u32> {
+    let mut all = vec![of];
+    let mut next = 0;
+    while let Some(&above) = all.get(next) {
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+                continue;
+            };
+            let Some((_, rest)) = stat.rsplit_once(')') else {
+                continue;
+            };
+            let parent = rest
+                .split_whitespace()
+                .nth(1)
+                .and_then(|pid| pid.parse().ok());
+            if parent == Some(above)
+                && let Ok(pid) = entry.file_name().to_string_lossy().parse()
+            {
+                all.push(pid);
+            }
+        }
+        next += 1;
+    }
+    all.split_off(1)
+}
