@@ -31,7 +31,7 @@ pub use event::{
 };
 pub use fold::{FoldOptions, Folding};
 pub use forward::{Destination, Forward, Forwarding, Lost, Select};
-pub use mask::{MAX_ARGS, MAX_TEXT, Masked, mask};
+pub use mask::{MAX_ARGS, MAX_TEXT, Masked, is_secret_name, mask, secrets};
 pub use portcullis_private::PrivateError;
 pub use read::{Entry, entries, find, tail};
 pub use sink::{Memory, Sink};

@@ -3,6 +3,7 @@
 mod call;
 mod exec;
 mod plugins;
+mod replay;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use plugins::{
     BuildArgs, InstallArgs, ListArgs, NewArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs, SomeArgs,
     TestArgs, UpdateArgs,
 };
+pub(crate) use replay::ReplayArgs;
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ pub(crate) enum Verb {
     Run(RunArgs),
     Exec(ExecArgs),
     Call(CallArgs),
+    Replay(ReplayArgs),
     /// Show what a plugin is, what it asks for and what it may do. Runs nothing of it, unless `--describe` says so.
     Inspect(InspectArgs),
     /// Install a plugin: shows what it is and asks for, and asks at the terminal. Runs nothing of it.
@@ -293,6 +296,10 @@ pub(crate) struct RunArgs {
     /// Show each call of the plugin on standard error as it happens, with its decision and time.
     #[arg(long)]
     pub(crate) trace: bool,
+    /// Record the run in a new file that only you can read, for `portcullis replay`. It has everything that the plugin was
+    /// given, but for secrets that are known.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) record: Option<PathBuf>,
     /// Let the plugin read standard input; without this it is at its end. Commands of WASI always read it.
     #[arg(long)]
     pub(crate) stdin: bool,
@@ -628,6 +635,7 @@ impl Verb {
             Self::Run(args) => args.common.output,
             Self::Exec(args) => args.output,
             Self::Call(args) => args.output(),
+            Self::Replay(args) => args.output,
             Self::Inspect(args) => args.common.output,
             Self::Install(args) => args.common.output,
             Self::List(args) => args.common.output,

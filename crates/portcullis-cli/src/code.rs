@@ -86,6 +86,10 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Plugins with `limits.fuel` have an engine of their own. Leave the limit out: `limits.call` bounds their time all the same.
     "P0613",
+    /// The plugin cannot be recorded.
+    ///
+    /// A record is of one plugin, and is written before the plugin is given anything.
+    "P0614",
     /// The plugin is revoked.
     ///
     /// Its SHA-256, the digest that it has in a registry or the key that signed it is listed under `revoked` in a policy, in a
@@ -314,6 +318,25 @@ codes! {
     /// out. They run in a cell that reads the toolchain, writes the plugin's directory, and reaches no network: fetch what the
     /// plugin depends on first, with the language's own tool. `--unconfined` builds without the cell.
     BUILD = "P0941",
+    /// The record of a run cannot be made.
+    ///
+    /// `run --record` makes a new file that only you can read, outside of every directory that the plugin may use. It replaces
+    /// nothing.
+    RECORD = "P0950",
+    /// A record cannot be played.
+    ///
+    /// A record is what `run --record` wrote. The message says which line of it is none, or why the plugin cannot be run.
+    REPLAY = "P0951",
+    /// A plugin did something else than what is recorded.
+    ///
+    /// Lines with `-` are what the record has, lines with `+` what the plugin did. A plugin that is given the same does the
+    /// same, so this is another plugin, or another record.
+    DIFFERENT = "P0952",
+    /// The plugin of a record is not there, or is another.
+    ///
+    /// A record is played to the plugin that it was made of, by its SHA-256. `--plugin` says where that is, and
+    /// `--allow-changed` plays it to another one.
+    RECORDED = "P0953",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Run(_)
             | Verb::Exec(_)
             | Verb::Call(_)
+            | Verb::Replay(_)
             | Verb::Test(_)
             | Verb::Build(_)
             | Verb::Dev(_)

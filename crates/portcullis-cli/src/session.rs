@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use portcullis::{CodeCache, Compilation, GuestStdio, Host, HostBuilder};
+use portcullis::{CodeCache, Compilation, GuestStdio, Host, HostBuilder, Recorder};
 use portcullis_audit::{
     Destination, DigestKey, Event, Folding, Forward, Forwarding, Head, Lost, Masked, Options,
     RunEnded, RunStarted, Select, Sink, Trail,
@@ -103,6 +103,7 @@ pub(crate) fn host(
     log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,
     questions: Option<Questions>,
+    recorder: Option<&Arc<Recorder>>,
 ) -> Result<Host> {
     let directories = &settings.directories;
     let key =
@@ -110,6 +111,9 @@ pub(crate) fn host(
     let mut host = builder(settings);
     if let Some(log) = log {
         host = host.guest_log(log);
+    }
+    if let Some(recorder) = recorder {
+        host = host.record(Arc::clone(recorder));
     }
     if let Some(questions) = questions {
         host = host.prompter(Arc::new(questions));

@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result, Say, diagnostic};
 use crate::settings::{Environment, Role, Settings, revoked};
 
 /// Bytes read of a plugin: one more than any plugin may have.
-const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
+pub(crate) const MAX_READ: u64 = 128 * 1024 * 1024 + 1;
 
 /// A plugin that was found and read.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis_policy::{FileId, HostEnvironment};
+use rustix::fs::{Mode, OFlags};
 
 use crate::resolve::open;
 
@@ -58,6 +59,22 @@ impl Place {
             path,
             host_env,
             own,
+        })
+    }
+
+    /// A place where nothing is ever run, for a process in a cell: there `/proc` tells nothing.
+    ///
+    /// # Errors
+    /// When `directory` is not one.
+    pub fn of_nothing(directory: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Cells have no `openat2`.
+        let project = rustix::fs::open(directory, flags, Mode::empty())?;
+        Ok(Self {
+            project: Arc::new(project),
+            path: directory.to_owned(),
+            host_env: HostEnvironment::default(),
+            own: FileId { dev: 0, ino: 0 },
         })
     }
 

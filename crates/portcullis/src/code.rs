@@ -14,6 +14,9 @@ use crate::inspect;
 use crate::instance;
 use crate::plugin::{Code, Exports};
 use crate::recognize::Kind;
+use crate::record::forward::FORWARDER;
+use crate::record::link::Forwarding;
+use crate::record::{self, Tape};
 use crate::shape::{ModuleImport, Shape};
 use crate::state::State;
 
@@ -99,9 +102,12 @@ pub(crate) enum Form {
     Module,
     /// They are a core module that is [made](COMMAND) a component.
     Made,
+    /// They are a plugin whose [forwarder](FORWARDER) is wanted.
+    Forwarder,
 }
 
 /// Compiled code that nobody has looked at yet.
+#[derive(Clone)]
 pub(crate) enum Compiled {
     Component(Component),
     Clawft(Component),
@@ -112,6 +118,8 @@ pub(crate) enum Compiled {
     Module(Module),
     Fledge(Module),
     Reglet(Module),
+    /// What a plugin that is a component is recorded with.
+    Forwarder(Component),
 }
 
 impl Compiled {
@@ -129,6 +137,10 @@ impl Compiled {
             Form::Made => {
                 let made = (COMMAND.make)(bytes).map_err(wasmtime::Error::msg)?;
                 Self::of_component(kind, Component::new(engine, made)?)
+            }
+            Form::Forwarder => {
+                let made = (FORWARDER.make)(bytes).map_err(wasmtime::Error::msg)?;
+                Self::Forwarder(Component::new(engine, made)?)
             }
             Form::Component => Self::of_component(kind, Component::new(engine, bytes)?),
         })
@@ -167,6 +179,10 @@ impl Compiled {
                 module.map(|module| Self::of_module(kind, module))
             }
             Form::Made => cache.get_made(engine, &COMMAND, bytes)?.map(of_component),
+            Form::Forwarder => {
+                let made = cache.get_made(engine, &FORWARDER, bytes)?;
+                made.map(Self::Forwarder)
+            }
             Form::Component => cache.get_component(engine, bytes)?.map(of_component),
         })
     }
@@ -177,6 +193,7 @@ impl Compiled {
             Self::Command(component, Kind::WasiCommand) => {
                 cache.put_made(&COMMAND, bytes, component)
             }
+            Self::Forwarder(component) => cache.put_made(&FORWARDER, bytes, component),
             Self::Component(component) | Self::Clawft(component) | Self::Command(component, _) => {
                 cache.put_component(bytes, component)
             }
@@ -189,7 +206,7 @@ impl Compiled {
 
     pub(crate) const fn kind(&self) -> Kind {
         match self {
-            Self::Component(_) => Kind::Component,
+            Self::Component(_) | Self::Forwarder(_) => Kind::Component,
             Self::Clawft(_) => Kind::ClawftComponent,
             Self::Command(_, kind) => *kind,
             Self::CoreCommand(_) => Kind::WasiCommand,
@@ -202,7 +219,9 @@ impl Compiled {
     /// Imports that keep it from being loaded with these grants: all of them.
     pub(crate) fn missing(&self, engine: &Engine, grants: &Grants) -> Vec<MissingImport> {
         match self {
-            Self::Component(component) | Self::Command(component, _) => {
+            Self::Component(component)
+            | Self::Command(component, _)
+            | Self::Forwarder(component) => {
                 imports::missing(&imports::names(engine, component), grants)
             }
             Self::Clawft(component) => imports::clawft::missing(&imports::names(engine, component)),
@@ -220,7 +239,7 @@ impl Compiled {
             Self::Component(component) | Self::Command(component, _) => {
                 imports::wants_exec(&imports::names(engine, component))
             }
-            Self::Clawft(_) | Self::CoreCommand(_) => false,
+            Self::Clawft(_) | Self::CoreCommand(_) | Self::Forwarder(_) => false,
             // By a message it may want one as well.
             Self::Fledge(_) => true,
             Self::Module(module) => {
@@ -232,7 +251,19 @@ impl Compiled {
         }
     }
 
-    /// Links it with what it was granted. Nothing must be [missing](Self::missing). `linker` is for components.
+    /// The component, if it is one.
+    pub(crate) fn component(&self) -> Option<&Component> {
+        match self {
+            Self::Component(component)
+            | Self::Clawft(component)
+            | Self::Command(component, _)
+            | Self::Forwarder(component) => Some(component),
+            Self::CoreCommand(_) | Self::Module(_) | Self::Fledge(_) | Self::Reglet(_) => None,
+        }
+    }
+
+    /// Links it with what it was granted, or with what stands between it and that. Nothing must be
+    /// [missing](Self::missing). `linker` is for components.
     ///
     /// # Errors
     /// What of its imports and exports has another type than it should.
@@ -241,50 +272,80 @@ impl Compiled {
         engine: &Engine,
         linker: &Linker<State>,
         grants: &Grants,
+        tape: Option<&Tape>,
     ) -> Result<Code, String> {
         let words = |error: wasmtime::Error| format!("{error:#}");
+        let of_component = |component: &Component| match tape {
+            None => link(engine, linker, grants, component),
+            Some(tape) => record::link::linker(engine, component, tape)?
+                .0
+                .instantiate_pre(component),
+        };
+        let of_module = |module: &Module, linker: wasmtime::Result<wasmtime::Linker<State>>| {
+            linker?.instantiate_pre(module)
+        };
         match self {
-            Self::Component(component) => {
-                let pre = link(engine, linker, grants, &component).map_err(words)?;
+            Self::Component(component) | Self::Forwarder(component) => {
                 let exports = exports(engine, &component)?;
+                let pre = of_component(&component).map_err(words)?;
                 Ok(Code::Component { pre, exports })
             }
             Self::Clawft(component) => {
                 let exports = clawft::Exports::of(&component)?;
                 exports.fit(&component, engine)?;
-                let pre = linker.instantiate_pre(&component).map_err(words)?;
+                let pre = of_component(&component).map_err(words)?;
                 Ok(Code::Clawft { pre, exports })
             }
             Self::Command(component, kind) => {
                 let run = wasi_command::run_of(&component, engine)?;
-                let pre = link(engine, linker, grants, &component).map_err(words)?;
+                let pre = of_component(&component).map_err(words)?;
                 Ok(Code::Command { pre, run, kind })
             }
             Self::CoreCommand(module) => {
                 core_command::fit(&module)?;
-                let linker = core_command::linker(engine).map_err(words)?;
-                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                let linker = core_command::linker(engine);
+                let pre = of_module(&module, linker).map_err(words)?;
                 Ok(Code::CoreCommand(pre))
             }
             Self::Module(module) => {
                 module::fit(&module)?;
-                let linker = module::linker(engine, grants).map_err(words)?;
-                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                let linker = module::linker(engine, grants);
+                let pre = of_module(&module, linker).map_err(words)?;
                 Ok(Code::Module(pre))
             }
             Self::Fledge(module) => {
                 fledge::fit(&module)?;
-                let linker = fledge::linker(engine, grants).map_err(words)?;
-                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                let linker = fledge::linker(engine, grants);
+                let pre = of_module(&module, linker).map_err(words)?;
                 Ok(Code::Fledge(pre))
             }
             Self::Reglet(module) => {
                 reglet::fit(&module)?;
-                let linker = reglet::linker(engine, grants).map_err(words)?;
-                let pre = linker.instantiate_pre(&module).map_err(words)?;
+                let linker = reglet::linker(engine, grants);
+                let pre = of_module(&module, linker).map_err(words)?;
                 Ok(Code::Reglet(pre))
             }
         }
+    }
+
+    /// Links the forwarder of a component with what that was granted.
+    ///
+    /// # Errors
+    /// What of their imports has another type than it should.
+    pub(crate) fn forward(
+        &self,
+        component: &Component,
+        engine: &Engine,
+        linker: &Linker<State>,
+        grants: &Grants,
+        tape: &Tape,
+    ) -> wasmtime::Result<Forwarding> {
+        let Self::Forwarder(forwarder) = self else {
+            wasmtime::bail!("it is no forwarder");
+        };
+        let (_, exports) = record::link::linker(engine, component, tape)?;
+        let pre = link(engine, linker, grants, forwarder)?;
+        Ok(Forwarding { pre, exports })
     }
 }
 

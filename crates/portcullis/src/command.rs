@@ -107,6 +107,7 @@ impl Host {
             prompter: None,
             own_data: None,
             aside: confinement.unwrap_or_default(),
+            tape: None,
             http: Arc::clone(self.http()),
             secret_env: settings.host_env.clone(),
             guest_env: settings.host_env.clone(),

@@ -10,9 +10,9 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use portcullis_codecache::{AnswerError, CodeCache, Compiled, Order, serve};
+use portcullis_codecache::{AnswerError, CodeCache, Compiled, Maker, Order, serve};
 use portcullis_exec::{Job, JobError};
 use portcullis_policy::{Confinement, Grants};
 use tokio::task::spawn_blocking;
@@ -24,12 +24,27 @@ use crate::engine::{self, Metering};
 use crate::error::LoadError;
 use crate::gate::with_causes;
 use crate::host::Host;
+use crate::record;
+use crate::record::forward::FORWARDER;
 
 /// What a compiling process is called. With a space, so that no file name in `PATH` is it by chance.
-const ROLES: [(&str, Metering); 2] = [
-    ("portcullis: compiler", Metering::Epochs),
-    ("portcullis: compiler, fuel", Metering::EpochsAndFuel),
+const ROLES: [Role; 4] = [
+    ("portcullis: compiler", Metering::Epochs, &COMMAND),
+    (
+        "portcullis: compiler, fuel",
+        Metering::EpochsAndFuel,
+        &COMMAND,
+    ),
+    ("portcullis: forwarder", Metering::Epochs, &FORWARDER),
+    (
+        "portcullis: forwarder, fuel",
+        Metering::EpochsAndFuel,
+        &FORWARDER,
+    ),
 ];
+
+/// A name, what is counted, and how what is no component yet is made one.
+type Role = (&'static str, Metering, &'static LazyLock<Maker>);
 
 /// Where plugins are compiled.
 ///
@@ -61,7 +76,7 @@ impl Compilation {
     }
 }
 
-/// Serves if this process was started as spawn server or to compile a plugin; otherwise returns at once.
+/// Serves if this process was started as spawn server, to compile a plugin or to play a record; otherwise returns at once.
 ///
 /// Must be the first call in `main` of every program that runs plugins, before threads are made, files are opened and
 /// arguments are read: what serves is the same executable started again.
@@ -71,25 +86,28 @@ impl Compilation {
 pub fn enter() {
     portcullis_exec::enter();
     let called = std::env::args_os().next();
-    let role = |(role, _): &&(&str, Metering)| called.as_deref() == Some(OsStr::new(role));
-    let Some(&(_, metering)) = ROLES.iter().find(role) else {
+    let is = |role: &str| called.as_deref() == Some(OsStr::new(role));
+    let served = if is(record::ROLE) {
+        record::serve(io::stdin().lock(), io::stdout().lock())
+    } else if let Some((_, metering, maker)) = ROLES.iter().find(|(role, ..)| is(role)) {
+        Engine::new(&engine::config(*metering, false))
+            .map_err(io::Error::other)
+            .and_then(|engine| {
+                serve(
+                    &engine,
+                    Some(maker),
+                    io::stdin().lock(),
+                    io::stdout().lock(),
+                )
+            })
+    } else {
         return;
     };
-    let compiled = Engine::new(&engine::config(metering, false))
-        .map_err(io::Error::other)
-        .and_then(|engine| {
-            serve(
-                &engine,
-                Some(&COMMAND),
-                io::stdin().lock(),
-                io::stdout().lock(),
-            )
-        });
     #[expect(
         clippy::exit,
         reason = "a second copy of an application must not run on"
     )]
-    std::process::exit(match compiled {
+    std::process::exit(match served {
         Ok(()) => 0,
         Err(error) => {
             use std::io::Write;
@@ -113,10 +131,12 @@ struct For<'a> {
 
 impl For<'_> {
     fn role(self) -> &'static str {
-        let [epochs, fuel] = ROLES;
-        match Metering::of(&self.grants.limits) {
-            Metering::Epochs => epochs.0,
-            Metering::EpochsAndFuel => fuel.0,
+        let [plain, fuel, forwarder, forwarder_fuel] = ROLES;
+        match (Metering::of(&self.grants.limits), self.file.form) {
+            (Metering::Epochs, Form::Forwarder) => forwarder.0,
+            (Metering::EpochsAndFuel, Form::Forwarder) => forwarder_fuel.0,
+            (Metering::Epochs, _) => plain.0,
+            (Metering::EpochsAndFuel, _) => fuel.0,
         }
     }
 
@@ -194,6 +214,7 @@ impl Host {
             Ok(match file.form {
                 Form::Module => Order::module(&engine, bytes),
                 Form::Made => Order::made(&engine, &COMMAND, bytes),
+                Form::Forwarder => Order::made(&engine, &FORWARDER, bytes),
                 Form::Component => Order::component(&engine, bytes),
             })
         });
@@ -277,6 +298,7 @@ fn load(
     Ok(match form {
         Form::Module => Code::of_module(kind, answer.module()?),
         Form::Made | Form::Component => Code::of_component(kind, answer.component()?),
+        Form::Forwarder => Code::Forwarder(answer.component()?),
     })
 }
 

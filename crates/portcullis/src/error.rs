@@ -192,6 +192,14 @@ pub enum LoadError {
         /// What went wrong, and the fix if one is known.
         why: String,
     },
+    /// What it does is to be recorded, and cannot be.
+    #[error("cannot record plugin `{plugin}`")]
+    Record {
+        /// The plugin.
+        plugin: PluginId,
+        /// What went wrong.
+        why: String,
+    },
 }
 
 const fn what(kind: Kind) -> &'static str {
@@ -221,6 +229,7 @@ impl LoadError {
             Self::CompileMemory { .. } => "P0611",
             Self::Compiler { .. } => "P0612",
             Self::Engine { .. } => "P0613",
+            Self::Record { .. } => "P0614",
         }
     }
 
@@ -274,7 +283,9 @@ impl LoadError {
             Self::OwnState { .. } => base
                 .note("no grant reaches the configuration, keys, cache or audit trail of Portcullis, or its executable")
                 .help("grant a directory below or beside it"),
-            Self::Preopen { why, .. } | Self::Engine { why, .. } => base.note(why),
+            Self::Preopen { why, .. } | Self::Engine { why, .. } | Self::Record { why, .. } => {
+                base.note(why)
+            }
             Self::Executor { why, .. } => base.note(why).help("run `portcullis doctor`"),
         }
     }

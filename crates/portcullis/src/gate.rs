@@ -39,6 +39,7 @@ use crate::guest_log::GuestLog;
 use crate::kept::Kept;
 use crate::notice;
 use crate::rates::Rates;
+use crate::record::Tape;
 use crate::stdio::GuestStdio;
 use crate::trail::Trail;
 use begun::{Begun, Ended};
@@ -78,6 +79,8 @@ pub(crate) struct GateParts {
     pub(crate) own_data: Option<PathBuf>,
     /// How commands are confined that the host runs for itself.
     pub(crate) aside: Confinement,
+    /// What its instances are recorded to, or played from.
+    pub(crate) tape: Option<Tape>,
 }
 
 impl std::fmt::Debug for GateParts {

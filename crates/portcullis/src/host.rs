@@ -19,7 +19,7 @@ use wasmtime::component::Linker;
 use crate::abi;
 use crate::capability::prompt::Prompter;
 use crate::capability::{Client, fs, wasi};
-use crate::code;
+use crate::code::{self, Form, Recognized};
 use crate::compile::{Compilation, Ready};
 use crate::consent::{Asker, Consent};
 use crate::diagnostic::Diagnostic;
@@ -36,6 +36,7 @@ use crate::own_state::OwnState;
 use crate::plugin::{Loaded, Plugin};
 use crate::rates::AllRates;
 use crate::recognize::Kind;
+use crate::record::{self, Recorder, Replayer, Tape};
 use crate::repositories::with_repositories;
 use crate::shape::Shape;
 use crate::state::State;
@@ -122,6 +123,7 @@ pub struct HostBuilder {
     prompter: Option<Arc<dyn Prompter>>,
     pub(crate) compilation: Compilation,
     pub(crate) revoked: Vec<Digest>,
+    tape: Option<Tape>,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -274,6 +276,20 @@ impl HostBuilder {
         self
     }
 
+    /// Records what one plugin does. No other plugin can be loaded, and none whose grants reach the record.
+    #[must_use]
+    pub fn record(mut self, recorder: Arc<Recorder>) -> Self {
+        self.own_state.secret.push(recorder.path().to_owned());
+        self.tape = Some(Tape::Record(recorder));
+        self
+    }
+
+    /// Plays a record to the plugin that is loaded.
+    pub(crate) fn replay(mut self, replayer: Arc<Replayer>) -> Self {
+        self.tape = Some(Tape::Replay(replayer));
+        self
+    }
+
     /// Reserves memory for many instances at once, for servers that make thousands a second. Where the reservation
     /// fails, instances are allocated on demand.
     #[must_use]
@@ -290,6 +306,9 @@ impl HostBuilder {
     pub fn build(mut self) -> Result<Host, BuildError> {
         let own = [&self.caches, &self.state].into_iter().flatten();
         self.own_state.secret.extend(own.cloned());
+        if let Some(Tape::Record(recorder)) = &self.tape {
+            self.stdio = self.stdio.recorded(recorder);
+        }
         let shelf = Shelf::new(self.state.clone());
         let project = project_directory(self.project.as_deref(), &self.host_env)?;
         let http = Arc::new(self.http_client());
@@ -320,7 +339,10 @@ impl HostBuilder {
 
     /// An engine, and what belongs to it.
     fn runtime(&self, metering: Metering) -> Result<Runtime, BuildError> {
-        let engine = Engine::new(&engine::config(metering, self.pooling))
+        let mut config = engine::config(metering, self.pooling);
+        // In a cell memory has no file that it could begin as a copy of.
+        config.memory_init_cow(!matches!(self.tape, Some(Tape::Replay(_))));
+        let engine = Engine::new(&config)
             .or_else(|error| {
                 if self.pooling {
                     Engine::new(&engine::config(metering, false))
@@ -422,7 +444,10 @@ pub struct Source {
 /// What is known of a plugin by its bytes.
 struct Known {
     digest: String,
+    sha256: String,
     notices: Vec<Diagnostic>,
+    /// What it is recorded with.
+    forwarder: Option<code::Compiled>,
 }
 
 impl Host {
@@ -523,12 +548,14 @@ impl Host {
                 tokio::task::spawn_blocking(move || host.executor(confinement))
             });
         let digest = blake3::hash(&bytes).to_hex().to_string();
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         let notices = notice::of_file(&plugin, kind, &bytes);
         let runtime = self.runtime(&grants)?;
         let engine = &runtime.engine;
+        let forwarded = self.is_recorded(file).then(|| bytes.clone());
         let (compiled, compilation) = self.compile(file, &grants, engine, bytes).await?;
         let missing = compiled.missing(engine, &grants);
-        if !missing.is_empty() {
+        if !missing.is_empty() && !self.is_replayed() {
             return Err(LoadError::Imports { plugin, missing });
         }
         let executor = match starting {
@@ -543,8 +570,33 @@ impl Host {
             }
             Some(_) | None => None,
         };
-        let known = Known { digest, notices };
+        let forwarder = match forwarded {
+            Some(bytes) => {
+                let file = Recognized {
+                    form: Form::Forwarder,
+                    ..file
+                };
+                Some(self.compile(file, &grants, engine, bytes).await?.0)
+            }
+            None => None,
+        };
+        let known = Known {
+            digest,
+            sha256,
+            notices,
+            forwarder,
+        };
         self.assemble(runtime, (compiled, compilation), grants, known, executor)
+    }
+
+    /// Whether a plugin is recorded by means of a forwarder.
+    fn is_recorded(&self, file: Recognized) -> bool {
+        matches!(self.0.settings.tape, Some(Tape::Record(_))) && file.form != Form::Module
+    }
+
+    /// Whether nothing of a plugin reaches this host.
+    fn is_replayed(&self) -> bool {
+        matches!(self.0.settings.tape, Some(Tape::Replay(_)))
     }
 
     /// How commands of a plugin are confined, and those that the host runs for it; `None` where there are none.
@@ -605,20 +657,29 @@ impl Host {
         runtime: &Runtime,
         (compiled, compilation): Ready,
         grants: Grants,
-        Known { digest, notices }: Known,
+        known: Known,
         executor: Option<Executor>,
     ) -> Result<Plugin, LoadError> {
         let shared = &self.0;
         let plugin = grants.plugin.clone();
         let kind = compiled.kind();
-        let code = compiled
-            .link(&runtime.engine, &runtime.linker, &grants)
-            .map_err(|why| LoadError::Interface {
-                plugin: plugin.clone(),
-                kind,
-                why,
-            })?;
         let settings = &shared.settings;
+        let interface = |why| LoadError::Interface {
+            plugin: plugin.clone(),
+            kind,
+            why,
+        };
+        let (engine, linker, tape) = (&runtime.engine, &runtime.linker, settings.tape.as_ref());
+        let forwarding = match (&known.forwarder, compiled.component(), tape) {
+            (Some(forwarder), Some(component), Some(tape)) => {
+                let forwarding = forwarder.forward(component, engine, linker, &grants, tape);
+                Some(forwarding.map_err(|error| interface(format!("{error:#}")))?)
+            }
+            _ => None,
+        };
+        let code = compiled
+            .link(engine, linker, &grants, tape)
+            .map_err(interface)?;
         // What the host adds to requests is in no environment that a guest or a command could be given.
         let host_env = settings.host_env.without(&secret_names(&grants));
         let guest_env = host_env.with(&grants.given_env);
@@ -634,12 +695,15 @@ impl Host {
             why,
         })?;
         let aside = self.confinement_of_commands(kind, &grants);
-        let place =
-            Place::open(&shared.project, host_env.clone()).map_err(|error| LoadError::Preopen {
-                plugin: plugin.clone(),
-                path: shared.project.clone(),
-                why: error.to_string(),
-            })?;
+        let place = match self.is_replayed() {
+            true => Place::of_nothing(&shared.project),
+            false => Place::open(&shared.project, host_env.clone()),
+        };
+        let place = place.map_err(|error| LoadError::Preopen {
+            plugin: plugin.clone(),
+            path: shared.project.clone(),
+            why: error.to_string(),
+        })?;
         let grants = Arc::new(grants);
         let gate = Arc::new(GateParts {
             quota: Arc::new(Quota::new(&grants.limits)),
@@ -647,7 +711,7 @@ impl Host {
             grants: Arc::clone(&grants),
             place: Arc::new(place),
             executor,
-            caches_of: caches_of(&grants, &digest),
+            caches_of: caches_of(&grants, &known.digest),
             named_by_git: Arc::default(),
             roots: Arc::default(),
             kept: Arc::new(Kept::of(&shared.shelf, &grants)),
@@ -661,7 +725,12 @@ impl Host {
             http: Arc::clone(&shared.http),
             secret_env: settings.host_env.clone(),
             guest_env: guest_env.clone(),
+            tape: settings.tape.clone(),
         });
+        if let Some(Tape::Record(recorder)) = tape {
+            let begun = record::begin(recorder, kind, known.sha256, &gate);
+            begun.map_err(|why| LoadError::Record { plugin, why })?;
+        }
         Ok(Plugin(Arc::new(Loaded {
             engine: runtime.engine.clone(),
             ticker: Arc::clone(&runtime.ticker),
@@ -670,10 +739,11 @@ impl Host {
             gate,
             guest_env,
             stdio: settings.stdio.clone(),
-            digest,
+            digest: known.digest,
             compilation,
-            notices,
+            notices: known.notices,
             own_data,
+            forwarding,
         })))
     }
 

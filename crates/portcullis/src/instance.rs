@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use portcullis_audit::Masked;
 use portcullis_policy::Limits;
+use serde_json::Value;
 use wasmtime::component::TypedFunc;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -14,12 +15,13 @@ use crate::abi::reglet;
 use crate::abi::wasi_command;
 use crate::activity::Activity;
 use crate::clock::CallClock;
-use crate::engine::{Active, HOST_CALL_BYTES, TICK};
+use crate::engine::{Active, HOST_CALL_BYTES, HOST_CALL_BYTES_AS_VALUES, TICK};
 use crate::error::CallError;
 use crate::exception::Exception;
 use crate::exhausted::{Exhausted, Resource};
 use crate::gate::{Gate, KilledOnDrop};
 use crate::plugin::{Code, Context, Loaded, Plugin};
+use crate::record::{self, Asked};
 use crate::state::State;
 
 pub(crate) type RunParams = (Vec<String>,);
@@ -56,6 +58,12 @@ pub(crate) trait Call: Send + Sync {
     fn is_last(&self) -> bool {
         false
     }
+
+    /// What it is, for a record.
+    fn asked(&self) -> Asked;
+
+    /// The answer, for a record.
+    fn told(answer: &Self::Answer) -> Value;
 
     /// Whether plugins of this world have it.
     fn fits(code: &Code) -> bool;
@@ -105,7 +113,10 @@ impl Instance {
         let loaded = &plugin.0;
         let mut store = Store::new(&loaded.engine, context.state(&loaded.grants, gate));
         store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
+        store.set_hostcall_fuel(match loaded.gate.tape {
+            Some(_) => HOST_CALL_BYTES_AS_VALUES,
+            None => HOST_CALL_BYTES,
+        });
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             Ok(if store.data().gate.clock.is_over() {
@@ -251,6 +262,14 @@ impl Call for Run<'_> {
 
     const EXPORT: &'static str = "run";
 
+    fn asked(&self) -> Asked {
+        Asked::Run(self.0.to_vec())
+    }
+
+    fn told(answer: &Self::Answer) -> Value {
+        record::text(answer)
+    }
+
     fn fits(code: &Code) -> bool {
         match code {
             Code::Component { .. } | Code::Module(_) => true,
@@ -286,6 +305,9 @@ impl Entry {
         store: &mut Store<State>,
         step: &mut &'static str,
     ) -> wasmtime::Result<Self> {
+        if let Some(forwarding) = &loaded.forwarding {
+            record::link::start(forwarding, store).await?;
+        }
         match &loaded.code {
             Code::Component { pre, exports } => {
                 let instance = pre.instantiate_async(&mut *store).await?;

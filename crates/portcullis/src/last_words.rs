@@ -47,17 +47,24 @@ impl LastWords {
 
     /// A stream that keeps, and passes on to another one.
     pub(crate) fn listen(&self, to: Box<dyn StdoutStream + Sync>) -> Listened {
-        Listened {
-            to,
-            words: self.clone(),
-        }
+        let words = self.clone();
+        Listened::new(to, Arc::new(move |bytes| words.keep(bytes)))
     }
 }
 
-/// A stream whose end is kept.
+/// Who hears what passes through a stream.
+type Hears = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// A stream that somebody listens to.
 pub(crate) struct Listened {
     to: Box<dyn StdoutStream + Sync>,
-    words: LastWords,
+    hears: Hears,
+}
+
+impl Listened {
+    pub(crate) fn new(to: Box<dyn StdoutStream + Sync>, hears: Hears) -> Self {
+        Self { to, hears }
+    }
 }
 
 impl IsTerminal for Listened {
@@ -70,21 +77,21 @@ impl StdoutStream for Listened {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(Listening {
             to: Pin::from(self.to.async_stream()),
-            words: self.words.clone(),
+            hears: Arc::clone(&self.hears),
         })
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(Listening {
             to: self.to.p2_stream(),
-            words: self.words.clone(),
+            hears: Arc::clone(&self.hears),
         })
     }
 }
 
 struct Listening<S> {
     to: S,
-    words: LastWords,
+    hears: Hears,
 }
 
 impl AsyncWrite for Listening<Pin<Box<dyn AsyncWrite + Send + Sync>>> {
@@ -95,7 +102,7 @@ impl AsyncWrite for Listening<Pin<Box<dyn AsyncWrite + Send + Sync>>> {
     ) -> Poll<io::Result<usize>> {
         let written = self.to.as_mut().poll_write(context, bytes);
         if let Poll::Ready(Ok(length)) = &written {
-            self.words.keep(&bytes[..*length]);
+            (self.hears)(&bytes[..*length]);
         }
         written
     }
@@ -119,7 +126,7 @@ impl Pollable for Listening<Box<dyn OutputStream>> {
 #[async_trait]
 impl OutputStream for Listening<Box<dyn OutputStream>> {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.words.keep(&bytes);
+        (self.hears)(&bytes);
         self.to.write(bytes)
     }
 

@@ -59,6 +59,7 @@ mod own_state;
 mod plugin;
 mod rates;
 mod recognize;
+mod record;
 mod repositories;
 mod session;
 mod shape;
@@ -95,6 +96,10 @@ pub use portcullis_kv as kv;
 pub use portcullis_policy as policy;
 pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
 pub use recognize::Kind;
+pub use record::{
+    Bytes, Channel, Difference, Header, Record, Recorded, Recorder, ReplayError, Replayed,
+    Unreadable, Wrote,
+};
 pub use repositories::with_repositories;
 pub use session::Session;
 pub use stdio::GuestStdio;

@@ -20,6 +20,7 @@ use crate::gate::{Gate, GateParts};
 use crate::instance::Instance;
 use crate::last_words::LastWords;
 use crate::recognize::Kind;
+use crate::record::link::Forwarding;
 use crate::session::Session;
 use crate::state::State;
 use crate::stdio::GuestStdio;
@@ -44,6 +45,8 @@ pub(crate) struct Loaded {
     pub(crate) notices: Vec<Diagnostic>,
     /// The directory that only the plugin of fledge has.
     pub(crate) own_data: Option<PathBuf>,
+    /// What stands between it and its host while it is recorded.
+    pub(crate) forwarding: Option<Forwarding>,
 }
 
 /// Code that is compiled and linked.

@@ -6,10 +6,10 @@ use crate::abi::reglet;
 use crate::abi::wasi_command::is_run;
 use crate::outline::Outline;
 use crate::shape::Shape;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a file turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A WebAssembly component: what most plugins are.

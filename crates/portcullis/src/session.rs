@@ -10,6 +10,7 @@ use crate::error::CallError;
 use crate::gate::Gate;
 use crate::instance::{Call, Instance, Run};
 use crate::plugin::Plugin;
+use crate::record;
 
 /// A plugin in use: calls one after the other, on an instance that is kept between them.
 ///
@@ -100,8 +101,18 @@ impl Session {
             });
         }
         let mut life = self.life.lock().await;
-        let mut kept = Kept(&mut life);
-        kept.ready(&self.plugin).await?.call(call).await
+        let tape = self.plugin.0.gate.tape.as_ref();
+        if let Some(tape) = tape {
+            tape.asked(call.asked());
+        }
+        let answer = Kept(&mut life).called(&self.plugin, call).await;
+        if let Some(tape) = tape {
+            tape.answered(match &answer {
+                Ok(answer) => C::told(answer),
+                Err(error) => record::failed(error),
+            });
+        }
+        answer
     }
 
     /// What the plugin did and was refused since the session began, or since it was [taken](Self::take_activity). Waits
@@ -136,6 +147,10 @@ impl Life {
 struct Kept<'a>(&'a mut Life);
 
 impl Kept<'_> {
+    async fn called<C: Call>(mut self, plugin: &Plugin, call: &C) -> Result<C::Answer, CallError> {
+        self.ready(plugin).await?.call(call).await
+    }
+
     /// The instance; a new one if there is none.
     async fn ready(&mut self, plugin: &Plugin) -> Result<&mut Instance, CallError> {
         let life = &mut *self.0;

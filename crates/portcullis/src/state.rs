@@ -14,6 +14,7 @@ use crate::capability::fs::guard::Handles;
 use crate::engine::MemoryLimits;
 use crate::gate::Gate;
 use crate::last_words::LastWords;
+use crate::record::Held;
 
 /// What belongs to one instance of a plugin.
 pub(crate) struct State {
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) handles: Handles,
     /// What a command of WASI is called with.
     pub(crate) args: Vec<String>,
+    /// What stands between it and its host while it is recorded.
+    pub(crate) held: Held,
 }
 
 /// Resources one instance may hold: directories, streams, contexts.
@@ -67,6 +70,7 @@ impl State {
             http,
             handles: Handles::default(),
             args: Vec::new(),
+            held: Held::default(),
             limits: MemoryLimits::new(&grants.limits),
             gate,
             words,

@@ -4,7 +4,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::cli::{StdinStream, StdoutStream};
 
-use crate::last_words::LastWords;
+use crate::last_words::{LastWords, Listened};
+use crate::record::{Channel, Recorder};
 
 type MakeInput = Arc<dyn Fn() -> Box<dyn StdinStream + Sync> + Send + Sync>;
 type MakeOutput = Arc<dyn Fn() -> Box<dyn StdoutStream + Sync> + Send + Sync>;
@@ -59,6 +60,25 @@ impl GuestStdio {
     ) -> Self {
         self.stderr = Some(Arc::new(move || Box::new(make())));
         self
+    }
+
+    /// The same, with what arrives in a record.
+    pub(crate) fn recorded(self, recorder: &Arc<Recorder>) -> Self {
+        let listened = |make: Option<MakeOutput>, to: Channel| {
+            let recorder = Arc::clone(recorder);
+            let make = make.unwrap_or_else(|| Arc::new(|| Box::new(std::io::empty())));
+            let listened: MakeOutput = Arc::new(move || {
+                let recorder = Arc::clone(&recorder);
+                let hears = Arc::new(move |bytes: &[u8]| recorder.wrote(to, bytes));
+                Box::new(Listened::new(make(), hears))
+            });
+            Some(listened)
+        };
+        Self {
+            stdin: self.stdin,
+            stdout: listened(self.stdout, Channel::Stdout),
+            stderr: listened(self.stderr, Channel::Stderr),
+        }
     }
 
     /// The same, with the guest's input at its end.

@@ -8,8 +8,10 @@ mod tokens;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use names::Options;
+pub use names::is_secret as is_secret_name;
 use serde::{Deserialize, Serialize};
 use tokens::{alnum, beginning_with, dotted, url_safe};
 
@@ -105,30 +107,40 @@ impl fmt::Display for Masked {
 /// ```
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
+    let secrets = secrets(text);
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
     let mut masked = String::new();
     let mut kept = 0; // `text[..kept]` is in `masked` already
-    let mut at = 0;
-    while at < bytes.len() {
-        match find_secret(text, at) {
-            Some(secret) => {
-                masked.push_str(&text[kept..secret.start]);
-                masked.push_str(MASKED);
-                kept = secret.end;
-                at = secret.end.max(at + 1);
-            }
-            None => at += 1,
-        }
-    }
-    if kept == 0 && masked.is_empty() {
-        return Cow::Borrowed(text);
+    for secret in secrets {
+        masked.push_str(&text[kept..secret.start]);
+        masked.push_str(MASKED);
+        kept = secret.end;
     }
     masked.push_str(&text[kept..]);
     Cow::Owned(masked)
 }
 
+/// Where in a text there is what has the form of a secret, as [`mask`] knows it, in its order.
+#[must_use]
+pub fn secrets(text: &str) -> Vec<Range<usize>> {
+    let mut secrets = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        match find_secret(text, at) {
+            Some(secret) => {
+                at = secret.end.max(at + 1);
+                secrets.push(secret);
+            }
+            None => at += 1,
+        }
+    }
+    secrets
+}
+
 /// The bytes to replace, if a secret's marker begins at `at`.
-fn find_secret(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
+fn find_secret(text: &str, at: usize) -> Option<Range<usize>> {
     let rest = &text.as_bytes()[at..];
     let in_word = at > 0 && alnum(text.as_bytes()[at - 1]);
     match rest[0] {
@@ -151,7 +163,7 @@ fn find_secret(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
 }
 
 /// `-----BEGIN … PRIVATE KEY-----` up to the end of its end line, or of the text.
-fn private_key(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
+fn private_key(text: &str, at: usize) -> Option<Range<usize>> {
     let rest = text.get(at..)?.strip_prefix("-----BEGIN ")?;
     let label = &rest[..rest.find("-----")?];
     if !label.contains("PRIVATE KEY") || label.len() > 64 {
@@ -165,7 +177,7 @@ fn private_key(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
 }
 
 /// The part before `@` in `scheme://…@host`. A lone user name of ssh is no secret.
-fn userinfo(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
+fn userinfo(text: &str, at: usize) -> Option<Range<usize>> {
     let authority = text.get(at..)?.strip_prefix("://")?;
     let ends = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'');
     let whole = &authority[..authority.find(ends).unwrap_or(authority.len())];
@@ -188,7 +200,7 @@ fn userinfo(text: &str, at: usize) -> Option<std::ops::Range<usize>> {
 }
 
 /// `eyJ….eyJ….…`: two base64url parts that begin with `{"`, and a signature.
-fn json_web_token(rest: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
+fn json_web_token(rest: &[u8], at: usize) -> Option<Range<usize>> {
     let header = rest.strip_prefix(b"eyJ")?;
     let length = header.iter().take_while(|b| url_safe(**b)).count();
     header[length..].strip_prefix(b".eyJ")?;
@@ -197,7 +209,7 @@ fn json_web_token(rest: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
 }
 
 /// What follows `Bearer ` or `Basic `, as in an HTTP header.
-fn credentials(rest: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
+fn credentials(rest: &[u8], at: usize) -> Option<Range<usize>> {
     let scheme = ["bearer ", "basic "].iter().find(|scheme| {
         rest.get(..scheme.len())
             .is_some_and(|b| b.eq_ignore_ascii_case(scheme.as_bytes()))

@@ -64,8 +64,9 @@ const QUIET: &[(&[&str], &[&str])] = &[
 /// Options that take a user with a password behind a colon or a percent sign.
 const USERS: &[&str] = &["-u", "-U", "--user", "--proxy-user", "--auth", "-a"];
 
-/// Whether a value under this name is a secret.
-fn is_secret(name: &str) -> bool {
+/// Whether a value under this name is a secret, as [`mask`](super::mask) has it.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
     SECRET_PARTS.iter().any(|part| name.contains(part))

@@ -31,6 +31,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         dry_run: false,
         trace: false,
         stdin: false,
+        record: None,
         answers: Default::default(),
         selector: &args.plugin,
         ask: tool(args.tool.clone(), params)?,

@@ -84,6 +84,7 @@ pub(super) async fn perform(
         None,
         consent,
         None,
+        None,
     )?;
     // No component of a plugin is run, so there is no digest of one.
     let words = [std::slice::from_ref(&asked.ask.program), &asked.ask.args].concat();

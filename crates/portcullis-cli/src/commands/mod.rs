@@ -24,6 +24,7 @@ mod plan;
 mod plugin;
 mod push;
 mod remove;
+mod replay;
 mod review;
 mod run;
 mod schema;
@@ -46,6 +47,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Run(args) => run::run(args, env, out).await,
         Verb::Exec(args) => exec::exec(args, env, out).await,
         Verb::Call(args) => call::call(args, env, out).await,
+        Verb::Replay(args) => replay::replay(args, env, out).await,
         Verb::Inspect(args) => inspect::inspect(args, env, out).await,
         Verb::Install(args) => install::install(args, env, out).await,
         Verb::List(args) => list::list(args, env, out),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use portcullis_audit::{Head, Sink};
 use portcullis_config::FlagSet;
 use serde_json::{Value, json};
 
+use super::replay::Recording;
 use super::{asks, audit, call, observed, plan};
 use crate::args::{Common, RunArgs};
 use crate::code;
@@ -101,6 +103,7 @@ pub(super) struct Job<'a> {
     pub(super) dry_run: bool,
     pub(super) trace: bool,
     pub(super) stdin: bool,
+    pub(super) record: Option<&'a Path>,
     pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
     pub(super) ask: Ask,
@@ -124,6 +127,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         dry_run: args.dry_run,
         trace: args.trace,
         stdin: args.stdin,
+        record: args.record.as_deref(),
         answers: questions::answers(&args.answer)?,
         selector,
         ask: Ask::Args(guest_args.to_vec()),
@@ -171,6 +175,10 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     } else {
         trail.clone()
     };
+    let recording = job
+        .record
+        .map(|path| Recording::create(path, &target.entry.path));
+    let mut recording = recording.transpose()?;
     let host = session::host(
         &settings,
         sink,
@@ -178,6 +186,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         Some(Arc::clone(&log)),
         consent,
         Some(questions),
+        recording.as_ref().map(|recording| &recording.recorder),
     )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);
@@ -195,9 +204,17 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     }
     let ask = call::of_kind(job.ask, plugin.kind(), &target, job.selector)?;
     let args = ask.words();
+    if let Some(recording) = &mut recording {
+        recording.begin(&args)?;
+    }
     let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), &args)?;
     let ended = called(&plugin, &run.id, ask, signals, &stdout).await;
-    finish(
+    let recorded = match (&recording, &ended) {
+        (Some(recording), Ended::Returned(_)) => recording.end(out),
+        // Without an end it says itself that it is not whole.
+        (Some(_), Ended::Stopped(_)) | (None, _) => Ok(()),
+    };
+    let exit = finish(
         ended,
         run,
         &Ending {
@@ -210,7 +227,8 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
             stderr,
             log,
         },
-    )
+    )?;
+    recorded.map(|()| exit)
 }
 
 fn stdio(stdin: bool, stdout: &GuestOutput, stderr: &GuestOutput) -> GuestStdio {

@@ -3,6 +3,7 @@
 //! A command runs once: its instance is of no use afterwards. Core modules on preview 1 are
 //! [made](crate::componentize) into such components, but for [those](super::core_command) that cannot be.
 
+use serde_json::{Value, json};
 use wasmtime::component::types::ComponentItem::{ComponentFunc, ComponentInstance};
 use wasmtime::component::{
     Component, ComponentExportIndex, HasData, InstancePre, Linker, TypedFunc,
@@ -17,6 +18,7 @@ use crate::error::CallError;
 use crate::imports::is_released;
 use crate::instance::{Call, Entry as AnyEntry};
 use crate::plugin::Code;
+use crate::record::Asked;
 use crate::session::Session;
 use crate::state::State;
 
@@ -130,6 +132,15 @@ impl Call for Command<'_> {
     type Answer = u8;
 
     const EXPORT: &'static str = FUNCTION;
+
+    fn asked(&self) -> Asked {
+        Asked::Command(self.0.to_vec())
+    }
+
+    fn told(answer: &u8) -> Value {
+        json!({ "code": answer })
+    }
+
     fn is_last(&self) -> bool {
         true
     }

@@ -7,6 +7,8 @@ use crate::exhausted::{Exhausted, Resource};
 const MEMORIES: usize = 64;
 const TABLES: usize = 256;
 const INSTANCES: usize = 1024;
+/// Bytes of what stands between a plugin and its host.
+const ASIDE: u64 = 128 * 1024 * 1024;
 
 /// Counts what all memories and tables of one store use together, so that many small ones are no way around the limit
 /// of a large one.
@@ -16,6 +18,10 @@ pub(crate) struct MemoryLimits {
     tables: Budget,
     /// What was refused last, since the call began.
     refused: Option<Exhausted>,
+    /// What stands between a plugin and its host while it is recorded.
+    aside: Budget,
+    /// Whether that grows now, and not the plugin.
+    is_aside: bool,
 }
 
 #[derive(Debug)]
@@ -32,7 +38,14 @@ impl MemoryLimits {
             memory: Budget::new(limits.memory),
             tables: Budget::new(limits.table_elements),
             refused: None,
+            aside: Budget::new(ASIDE),
+            is_aside: false,
         }
+    }
+
+    /// Whether what grows now is ours and not the plugin's.
+    pub(crate) fn set_aside(&mut self, is_aside: bool) {
+        self.is_aside = is_aside;
     }
 
     /// Forgets what earlier calls were refused: a guest that got over it ends for another reason.
@@ -52,6 +65,9 @@ impl MemoryLimits {
         desired: usize,
         maximum: Option<usize>,
     ) -> bool {
+        if self.is_aside {
+            return self.aside.grow(current, desired);
+        }
         let budget = match resource {
             Resource::Tables => &mut self.tables,
             Resource::Fuel | Resource::Memory | Resource::Time => &mut self.memory,
@@ -111,7 +127,10 @@ impl ResourceLimiter for MemoryLimits {
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.memory.failed();
+        match self.is_aside {
+            true => self.aside.failed(),
+            false => self.memory.failed(),
+        }
         Ok(())
     }
 

@@ -12,6 +12,10 @@ use wasmtime::Config;
 /// Bytes of strings and lists that one host call may lift from a guest, and so the ceiling of `stdin`.
 pub(crate) const HOST_CALL_BYTES: usize = 16 * 1024 * 1024;
 
+/// The same where a call is recorded. A byte then takes as much memory as any value, 32 bytes, so this is 4 MiB of a list
+/// of bytes.
+pub(crate) const HOST_CALL_BYTES_AS_VALUES: usize = 128 * 1024 * 1024;
+
 /// Bytes of stack a guest may use.
 const GUEST_STACK: usize = 1024 * 1024;
 

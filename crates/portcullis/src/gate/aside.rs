@@ -41,6 +41,7 @@ impl Gate {
             guest_env: Default::default(),
             own_data: None,
             aside: parts.aside,
+            tape: None,
         };
         let mut gate = Self::new(Arc::new(parts), Arc::clone(&self.run));
         gate.calls = self.calls;

@@ -1,5 +1,6 @@
 //! What is called in a plugin of clawft, and when.
 
+use serde_json::{Value, json};
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, TypedFunc};
 
@@ -7,6 +8,7 @@ use super::{FUNCTIONS, PLUGIN};
 use crate::error::CallError;
 use crate::instance::{Call, Entry as AnyEntry, InitRefused};
 use crate::plugin::Code;
+use crate::record::{self, Asked};
 use crate::session::Session;
 use crate::state::State;
 
@@ -146,6 +148,17 @@ impl Call for Tool<'_> {
 
     const EXPORT: &'static str = "execute-tool";
 
+    fn asked(&self) -> Asked {
+        Asked::Tool {
+            name: self.name.to_owned(),
+            params: self.params.to_owned(),
+        }
+    }
+
+    fn told(answer: &Self::Answer) -> Value {
+        record::text(answer)
+    }
+
     fn fits(code: &Code) -> bool {
         is_of_clawft(code)
     }
@@ -164,6 +177,14 @@ impl Call for Description {
     type Answer = String;
 
     const EXPORT: &'static str = "describe";
+
+    fn asked(&self) -> Asked {
+        Asked::DescribeTools
+    }
+
+    fn told(answer: &String) -> Value {
+        json!({ "ok": answer })
+    }
 
     fn fits(code: &Code) -> bool {
         is_of_clawft(code)

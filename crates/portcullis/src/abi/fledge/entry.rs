@@ -1,5 +1,6 @@
 //! A plugin of fledge from the host's side: what it has to export, how it is started, and how it ends.
 
+use serde_json::{Value, json};
 use wasmtime::{InstancePre, Module, Result, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -9,6 +10,7 @@ use crate::error::CallError;
 use crate::instance::{Call, Entry as AnyEntry};
 use crate::own_data;
 use crate::plugin::Code;
+use crate::record::Asked;
 use crate::session::Session;
 use crate::state::State;
 
@@ -59,6 +61,14 @@ impl Call for Start<'_> {
     type Answer = i32;
 
     const EXPORT: &'static str = START;
+
+    fn asked(&self) -> Asked {
+        Asked::Start(self.0.to_vec())
+    }
+
+    fn told(answer: &i32) -> Value {
+        json!({ "code": answer })
+    }
 
     fn is_last(&self) -> bool {
         true

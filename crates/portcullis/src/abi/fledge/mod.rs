@@ -127,7 +127,7 @@ impl FledgeState {
 /// The guest has left.
 #[derive(Debug, thiserror::Error)]
 #[error("it exited with code {0}")]
-struct Exited(i32);
+pub(crate) struct Exited(pub(crate) i32);
 
 /// A linker with WASI preview 1, and of the world exactly what these grants give. With `late`, what is not granted is
 /// there and refuses.

@@ -1,5 +1,6 @@
 //! A plugin of Reglet from the host's side: what it has to export, how it is made ready, how it is asked.
 
+use serde_json::{Value, json};
 use wasmtime::{Instance, InstancePre, Memory, Module, Result, Store, TypedFunc, ValType, bail};
 
 use super::guest::{DEALLOCATE, Guest, copy};
@@ -10,6 +11,7 @@ use crate::abi::signature::{self, Signature};
 use crate::error::CallError;
 use crate::instance::{Call, Entry as AnyEntry};
 use crate::plugin::Code;
+use crate::record::Asked;
 use crate::session::Session;
 use crate::shape::Shape;
 use crate::state::State;
@@ -224,6 +226,14 @@ fn escaped(why: &str) -> String {
         .to_string()
 }
 
+/// What a plugin said, for a record.
+fn said(answer: &RegletText) -> Value {
+    match answer {
+        Ok(text) => json!({ "ok": text }),
+        Err(observation) => Observe::told(observation),
+    }
+}
+
 fn fits(code: &Code) -> bool {
     matches!(code, Code::Reglet(_))
 }
@@ -245,6 +255,14 @@ impl Call for Observe<'_> {
     type Answer = Observation;
 
     const EXPORT: &'static str = "observe";
+
+    fn asked(&self) -> Asked {
+        Asked::Observe(self.config.to_owned())
+    }
+
+    fn told(answer: &Observation) -> Value {
+        json!({ "observed": answer.json })
+    }
 
     fn is_last(&self) -> bool {
         !self.keeps
@@ -268,6 +286,14 @@ impl Call for Describe {
 
     const EXPORT: &'static str = "describe";
 
+    fn asked(&self) -> Asked {
+        Asked::Describe
+    }
+
+    fn told(answer: &RegletText) -> Value {
+        said(answer)
+    }
+
     fn is_last(&self) -> bool {
         true
     }
@@ -289,6 +315,14 @@ impl Call for Schema {
     type Answer = RegletText;
 
     const EXPORT: &'static str = "schema";
+
+    fn asked(&self) -> Asked {
+        Asked::Schema
+    }
+
+    fn told(answer: &RegletText) -> Value {
+        said(answer)
+    }
 
     fn is_last(&self) -> bool {
         true

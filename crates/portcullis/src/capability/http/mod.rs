@@ -19,6 +19,7 @@ pub(crate) use beside::{Came, Requests};
 pub(crate) use exchange::Waits;
 pub(crate) use failure::HttpFailure;
 pub(crate) use redacted::MAX_URL;
+pub(crate) use secret::secrets_of;
 
 /// A request as a guest asks for it.
 #[derive(Debug, Default)]

@@ -121,6 +121,15 @@ pub(super) fn leaves_room(
     taken.map_or(Ok(()), |name| Err(HttpFailure::Header(name.to_string())))
 }
 
+/// The values of all secrets that are added to a plugin's requests, as far as they can be read.
+pub(crate) fn secrets_of(grants: &Grants, host_env: &HostEnvironment) -> Vec<String> {
+    let secrets = grants.http.secrets.iter();
+    secrets
+        .filter_map(|secret| value(secret, grants, host_env).ok())
+        .map(|Hidden(text)| text)
+        .collect()
+}
+
 /// Reads a secret. What is said of one that cannot be used does not tell what it is.
 fn value(
     secret: &HttpSecret,

@@ -1,0 +1,99 @@
+//! What is kept out of a record, and from the guest while one is made.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use portcullis_audit::{DigestKey, secrets};
+use serde_json::Value;
+
+use super::line::Hidden;
+
+/// What stands for a byte of a secret.
+const PLACEHOLDER: u8 = b'*';
+
+/// How secrets are known: by their form, and by their values where the host has them.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    values: Option<AhoCorasick>,
+    key: Option<Arc<DigestKey>>,
+}
+
+impl Secrets {
+    /// Values shorter than four bytes are in every other text, and none is looked for.
+    pub(super) fn new<'a>(
+        values: impl IntoIterator<Item = &'a [u8]>,
+        key: Option<Arc<DigestKey>>,
+    ) -> Self {
+        let values: Vec<&[u8]> = values
+            .into_iter()
+            .filter(|value| value.len() >= 4)
+            .collect();
+        let found = AhoCorasick::new(&values).ok();
+        Self {
+            values: found.filter(|_| !values.is_empty()),
+            key,
+        }
+    }
+
+    /// The bytes with a placeholder for each byte of a secret in them, and what was hidden.
+    pub(super) fn hide<'a>(&self, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Option<Hidden>) {
+        let mut found = Vec::new();
+        if let Some(values) = &self.values {
+            found.extend(
+                values
+                    .find_overlapping_iter(bytes)
+                    .map(|found| found.range()),
+            );
+        }
+        let mut at = 0;
+        for chunk in bytes.utf8_chunks() {
+            let text = chunk.valid();
+            let of_chunk = secrets(text).into_iter();
+            found.extend(of_chunk.map(|range| range.start + at..range.end + at));
+            at += text.len() + chunk.invalid().len();
+        }
+        self.hidden(bytes, &found)
+    }
+
+    /// The same for each text in a value.
+    pub(super) fn hide_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                let hidden = match self.hide(text.as_bytes()) {
+                    (hidden, Some(_)) => Some(String::from_utf8_lossy(&hidden).into_owned()),
+                    (_, None) => None,
+                };
+                if let Some(hidden) = hidden {
+                    *text = hidden;
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.hide_in(value)),
+            Value::Object(values) => values.values_mut().for_each(|value| self.hide_in(value)),
+            _ => {}
+        }
+    }
+
+    /// The same, all of them being the secret.
+    pub(super) fn hide_all<'a>(&self, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Option<Hidden>) {
+        self.hidden(bytes, std::slice::from_ref(&(0..bytes.len())))
+    }
+
+    fn hidden<'a>(
+        &self,
+        bytes: &'a [u8],
+        found: &[std::ops::Range<usize>],
+    ) -> (Cow<'a, [u8]>, Option<Hidden>) {
+        let mut hidden = bytes.to_vec();
+        for range in found {
+            hidden[range.clone()].fill(PLACEHOLDER);
+        }
+        if hidden == bytes {
+            // What is a placeholder already was hidden before.
+            return (Cow::Borrowed(bytes), None);
+        }
+        let digest = self.key.as_ref().map(|key| key.digest(bytes).to_string());
+        let length = bytes.len();
+        (Cow::Owned(hidden), Some(Hidden { digest, length }))
+    }
+}
