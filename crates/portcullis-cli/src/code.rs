@@ -337,6 +337,11 @@ codes! {
     /// A record is played to the plugin that it was made of, by its SHA-256. `--plugin` says where that is, and
     /// `--allow-changed` plays it to another one.
     RECORDED = "P0953",
+    /// No test can be made of a record.
+    ///
+    /// The message says what of it a test file has no words for: a file that was read, for example, or a command beside the
+    /// plugin. A record out of which a secret was taken makes none.
+    EMIT = "P0954",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

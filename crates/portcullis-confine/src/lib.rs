@@ -57,7 +57,7 @@ pub use linux::TestPoint;
 #[cfg(cells)]
 pub use linux::{
     Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
-    exit_if_reentered,
+    exit_if_reentered, stay_alone,
 };
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
@@ -67,7 +67,7 @@ pub use seatbelt::{SeatbeltError, seatbelt_profile};
 #[cfg(not(cells))]
 pub use unsupported::{
     Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter, enter_leaf_cgroup,
-    exit_if_reentered,
+    exit_if_reentered, stay_alone,
 };
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.

@@ -17,6 +17,14 @@ pub fn enter() {}
 /// Returns at once: there is no spawn server on this platform.
 pub fn exit_if_reentered() {}
 
+/// Refuses: there are no filters on this platform.
+///
+/// # Errors
+/// Always.
+pub fn stay_alone() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Does nothing: there are no cgroups on this platform.
 ///
 /// # Errors

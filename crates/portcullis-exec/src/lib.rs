@@ -64,5 +64,6 @@ pub use trust::count as certificates;
 pub use portcullis_confine::{
     Container, Executable, Helper, HelperError, Hinders, Obstacle, Protection, Report, ServerError,
     StartError, Step, Tier, Usage, cgroup_obstacle, enter, enter_leaf_cgroup, obstacles,
+    stay_alone,
 };
 pub use portcullis_proxy::{Upstream, Verdict, Why};

@@ -282,7 +282,11 @@ impl Compiled {
                 .instantiate_pre(component),
         };
         let of_module = |module: &Module, linker: wasmtime::Result<wasmtime::Linker<State>>| {
-            linker?.instantiate_pre(module)
+            let linker = match tape {
+                None => linker?,
+                Some(tape) => record::core::linker(engine, module, linker?, tape)?,
+            };
+            linker.instantiate_pre(module)
         };
         match self {
             Self::Component(component) | Self::Forwarder(component) => {

@@ -9,6 +9,7 @@ mod beside;
 mod consent;
 mod exhausted;
 mod limits;
+mod noted;
 mod records;
 mod used;
 
@@ -177,6 +178,7 @@ impl Gate {
             inherit_output: false,
         };
         self.make_room().await;
+        let noted = self.command_to_note(&wish.ask, &stdio.stdin);
         let admitted = self.admit(wish.ask, streams).await?;
         let deadline = self.until(wish.timeout);
         let Some(executor) = self.parts.executor.clone() else {
@@ -192,7 +194,9 @@ impl Gate {
         begun.digests = digests;
         let run = executor.run(authorized, opened, stdio, deadline, permit);
         let run = run.await;
-        self.ended(begun.ended(run))
+        let completed = self.ended(begun.ended(run))?;
+        self.note_command(noted, &completed);
+        Ok(completed)
     }
 
     /// What the guest calls the work that its next requests belong to, for the trail. Cut to 128 characters.
@@ -480,6 +484,7 @@ impl Gate {
             guest: denial.guest,
             code: Some(denial.code),
         };
+        self.note_denial(&denial);
         self.activity.denial(denial);
         Ok(refused)
     }

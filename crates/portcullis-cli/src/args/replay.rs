@@ -22,6 +22,9 @@ pub(crate) struct ReplayArgs {
     /// Play the record to a plugin that is not the one it was made of: another version of it, to see what that does otherwise.
     #[arg(long)]
     pub(crate) allow_changed: bool,
+    /// Write a test for `portcullis test` that is the record, once it was played and is identical.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "allow_changed"])]
+    pub(crate) emit_test: Option<PathBuf>,
     /// The record.
     #[arg(value_name = "RECORD")]
     pub(crate) file: PathBuf,

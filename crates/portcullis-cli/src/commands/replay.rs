@@ -1,7 +1,9 @@
 //! `portcullis replay`
 
-use std::fs::File;
-use std::io::{self, Read};
+mod emit;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use portcullis::{Difference, Record, Recorded, Recorder, ReplayError, Replayed};
@@ -14,7 +16,7 @@ use similar::{ChangeTag, TextDiff};
 use crate::args::ReplayArgs;
 use crate::code;
 use crate::exit::Exit;
-use crate::failure::{Failure, Report, Result, Say, diagnostic, system};
+use crate::failure::{Failure, Report, Result, Say, chain, diagnostic, system};
 use crate::render::guest::{Channel, GuestOutput};
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer, count, line};
@@ -38,8 +40,8 @@ impl Recording {
     ///
     /// # Errors
     /// Something is there, or it cannot be made.
-    pub(super) fn create(path: &Path, plugin: &Path) -> Result<Self> {
-        let recorder = Recorder::create(path, Some(plugin)).map_err(|error| {
+    pub(super) fn create(path: &Path, plugin: &Path, policy: &[PathBuf]) -> Result<Self> {
+        let recorder = Recorder::create(path, plugin, policy).map_err(|error| {
             let report = diagnostic(
                 code::RECORD,
                 format!("cannot make the record `{}`", path.display()),
@@ -105,7 +107,11 @@ pub(super) async fn replay(args: &ReplayArgs, env: Environment, out: Printer) ->
         .map_err(|error| Failure::unusable("read", &args.file, &error))?;
     let record = Record::read(&bytes).map_err(|error| unplayed(&args.file, &error.into()))?;
     let plugin = plugin(args, &settings, &record)?;
-    let host = session::builder(&settings).build()?;
+    // It needs one, and nothing is ever done there.
+    let nowhere =
+        tempfile::tempdir().map_err(|error| Failure::unavailable(chain(code::HOST, &error)))?;
+    let host = session::builder(&settings).project(nowhere.path());
+    let host = host.build()?;
     let played = out.while_doing("playing the record", host.replay(&plugin, &bytes));
     let played = played.await.map_err(|error| unplayed(&args.file, &error))?;
     let exit = match played.differences[..] {
@@ -126,10 +132,16 @@ pub(super) async fn replay(args: &ReplayArgs, env: Environment, out: Printer) ->
             "calls": played.calls,
             "differences": played.differences,
             "answer": played.answer,
+            "refused": played.refused,
         }))?;
         return Ok(exit);
     }
     say_again(&played)?;
+    if exit == Exit::OK
+        && let Some(to) = &args.emit_test
+    {
+        emit(to, args, &settings, &record, out)?;
+    }
     if exit == Exit::OK {
         out.tell(&format!("identical: {}", count(played.calls, "call")));
         return Ok(exit);
@@ -144,6 +156,45 @@ pub(super) async fn replay(args: &ReplayArgs, env: Environment, out: Printer) ->
         out.report(Level::Error, &Report::Plain(report));
     }
     Ok(exit)
+}
+
+/// Writes the test file of a record.
+///
+/// # Errors
+/// The record has a secret, or something that no test file can say, or the file is there.
+fn emit(
+    to: &Path,
+    args: &ReplayArgs,
+    settings: &Settings,
+    record: &Record,
+    out: Printer,
+) -> Result<()> {
+    let refuse = |why: String| {
+        let report = diagnostic(code::EMIT, "no test can be made of the record");
+        Failure::usage(report.note(line(&why)))
+    };
+    if record.has_secrets() {
+        return Err(refuse(
+            "a secret was taken out of it, and a test is kept where others read it".to_owned(),
+        ));
+    }
+    if !record.whole {
+        return Err(refuse("it has no end".to_owned()));
+    }
+    let plugin = found(args, settings, record).unwrap_or_default();
+    let plugin = plugin.canonicalize().unwrap_or(plugin);
+    let text = emit::test(record, &plugin).map_err(|refused| {
+        let report = diagnostic(code::EMIT, "no test can be made of the record");
+        let notes = refused
+            .into_iter()
+            .map(|what| line(&format!("no test file can say: {what}")));
+        Failure::usage(notes.fold(report, Say::note))
+    })?;
+    let file = OpenOptions::new().write(true).create_new(true).open(to);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::unusable("write", to, &error))?;
+    out.tell(&line(&format!("test: `{}`", to.display())));
+    Ok(())
 }
 
 /// Writes what was written.

@@ -177,7 +177,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     };
     let recording = job
         .record
-        .map(|path| Recording::create(path, &target.entry.path));
+        .map(|path| Recording::create(path, &target.entry.path, &job.common.config));
     let mut recording = recording.transpose()?;
     let host = session::host(
         &settings,

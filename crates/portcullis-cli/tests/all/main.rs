@@ -32,6 +32,7 @@ mod log;
 mod parity;
 mod policy;
 mod reglet;
+mod replay;
 mod run;
 mod secrets;
 mod session;

@@ -84,7 +84,7 @@ fn unsupported(language: &str, scenario: &str) -> Option<&'static str> {
 }
 
 /// Answers `GET /hello` with a header and a text, and `POST /echo` with what it was sent.
-fn server() -> u16 {
+pub(crate) fn server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -129,7 +129,7 @@ fn answer(stream: TcpStream) -> std::io::Result<()> {
 }
 
 /// What is granted: as much as the scenarios need, and no more.
-fn policy(port: u16) -> String {
+pub(crate) fn policy(port: u16) -> String {
     format!(
         "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\nkv = true\nlog = true\nenv = [\"PARITY\"]\n\
          exec.allow = [\"printf\", \"cat\", \"false\", \"sh\", \"printenv\", \"pwd\", \"wc\", \"sleep\", \"no-such-program\"]\n\
@@ -165,11 +165,19 @@ fn does_as_it_says(language: &str, guest: &str) {
     assert!(faults.is_empty(), "{faults}");
 }
 
-/// Whether a scenario went as it should, and if not how it did.
-fn went(context: &Context, scenario: &Scenario, port: u16) -> Result<(), String> {
+/// What follows `run` for each scenario.
+pub(crate) fn calls(context: &Context, port: u16) -> Vec<Vec<String>> {
+    let scenarios = CONTRACT.scenario.iter();
+    scenarios
+        .map(|scenario| call(context, scenario, port))
+        .collect()
+}
+
+/// What follows `run` for a scenario, in a project of its own.
+fn call(context: &Context, scenario: &Scenario, port: u16) -> Vec<String> {
     let project = format!("stage/{}", scenario.name);
     fs::create_dir_all(context.project().join(&project).join("sub")).unwrap();
-    let mut args: Vec<String> = ["run", "--config", "policy.toml", "--project", &project]
+    let mut args: Vec<String> = ["--config", "policy.toml", "--project", &project]
         .map(str::to_owned)
         .into();
     for (id, answer) in &scenario.answers {
@@ -179,6 +187,12 @@ fn went(context: &Context, scenario: &Scenario, port: u16) -> Result<(), String>
     let server = format!("http://127.0.0.1:{port}");
     let own = scenario.args.iter();
     args.extend(own.map(|arg| arg.replace("${server}", &server)));
+    args
+}
+
+/// Whether a scenario went as it should, and if not how it did.
+fn went(context: &Context, scenario: &Scenario, port: u16) -> Result<(), String> {
+    let args = [vec!["run".to_owned()], call(context, scenario, port)].concat();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let (code, stdout, stderr) = context.ended(&args);
     let said = stdout.strip_suffix('\n').unwrap_or(&stdout);

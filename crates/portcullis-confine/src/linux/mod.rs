@@ -13,6 +13,7 @@ pub use enter::{enter, exit_if_reentered};
 pub use host::{
     Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
 };
+pub use inside::stay_alone;
 #[cfg(feature = "test-points")]
 pub(crate) use test_point::Stop;
 #[cfg(feature = "test-points")]

@@ -32,6 +32,7 @@ impl Gate {
             },
         };
         self.told(&used, None, effect)?;
+        self.note_variable(name, value);
         Ok(value.map(str::to_owned))
     }
 }

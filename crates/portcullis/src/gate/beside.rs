@@ -205,6 +205,7 @@ impl Gate {
     }
 
     async fn beside(&mut self, wish: Wish, modes: Modes) -> Result<Child, NotRun> {
+        self.note_beside(&wish.ask);
         let asked = Asked {
             stdin: modes.stdin,
             inherit_output: [Some(modes.stdout), modes.stderr].contains(&Some(Way::Inherit)),

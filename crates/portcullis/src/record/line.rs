@@ -53,6 +53,9 @@ pub struct Header {
     /// Where it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub path: Option<String>,
+    /// The policy files that were named for it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub policy: Vec<String>,
     /// Bytes of memory that it may have.
     pub memory: u64,
     /// Elements of tables that it may have.
@@ -287,6 +290,47 @@ impl Record {
         self.lines
             .iter()
             .any(|line| matches!(line, Line::Call(called) if !called.hidden.is_empty()))
+    }
+
+    /// What the plugin was called for, in its order.
+    pub fn asked(&self) -> Vec<Value> {
+        let asked = self.lines.iter().filter_map(|line| match line {
+            Line::Into(asked) => serde_json::to_value(asked).ok(),
+            _ => None,
+        });
+        asked.collect()
+    }
+
+    /// What it called, in its order.
+    pub fn calls(&self) -> impl Iterator<Item = super::Called<'_>> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Call(called) => Some(super::Called {
+                of: &called.of,
+                name: &called.name,
+                with: &called.with,
+                gave: match &called.outcome {
+                    Outcome::Gave(gave) => Some(gave),
+                    _ => None,
+                },
+            }),
+            _ => None,
+        })
+    }
+
+    /// What arrived at the host's own output.
+    pub fn wrote(&self) -> impl Iterator<Item = &Wrote> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Wrote(wrote) => Some(wrote),
+            _ => None,
+        })
+    }
+
+    /// What it returned at last.
+    pub fn answer(&self) -> Option<&Value> {
+        self.lines.iter().rev().find_map(|line| match line {
+            Line::Answer(answer) => Some(answer),
+            _ => None,
+        })
     }
 
     /// What passed the gate, in its order.

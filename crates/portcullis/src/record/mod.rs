@@ -6,10 +6,12 @@
 //!
 //! A record says what a guest did and was given, and neither decides anything nor is written to the audit trail.
 
+pub(crate) mod core;
 pub(crate) mod forward;
 mod line;
 pub(crate) mod link;
 mod recorder;
+mod regions;
 mod replay;
 mod replayer;
 mod secrets;
@@ -32,11 +34,24 @@ pub use recorder::{Recorded, Recorder};
 pub use replay::ReplayError;
 pub(crate) use replay::{ROLE, serve};
 pub(crate) use replayer::Replayer;
-pub use replayer::{Difference, Replayed};
+pub use replayer::{Difference, Refused, Replayed};
 use secrets::Secrets;
 
 /// The code of a call whose time is over.
 const DEADLINE: &str = "P0701";
+
+/// A call of the host in a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Called<'a> {
+    /// The interface, or the module.
+    pub of: &'a str,
+    /// The function.
+    pub name: &'a str,
+    /// What it was called with.
+    pub with: &'a [Value],
+    /// What it gave, if it returned.
+    pub gave: Option<&'a [Value]>,
+}
 
 /// What an instance is recorded to, or played from.
 #[derive(Clone)]
@@ -54,6 +69,10 @@ pub(crate) struct Held {
     resources: Vec<Option<ResourceAny>>,
     /// Numbers that lead to nothing.
     free: Vec<usize>,
+    /// The functions of the host as a core module's can be called.
+    forwarded: Vec<wasmtime::Func>,
+    /// Whether the host is being called, and may call the guest to make room.
+    is_calling: bool,
 }
 
 impl Tape {
@@ -99,6 +118,7 @@ pub(crate) fn begin(
         kind,
         sha256,
         path: None,
+        policy: Vec::new(),
         memory: limits.memory,
         table_elements: limits.table_elements,
         fuel: limits.fuel,

@@ -15,7 +15,8 @@ use super::secrets::Secrets;
 /// The record of one run, in a file of its own.
 pub struct Recorder {
     path: PathBuf,
-    source: Option<PathBuf>,
+    source: PathBuf,
+    policy: Vec<PathBuf>,
     writing: Mutex<Writing>,
     secrets: OnceLock<Secrets>,
 }
@@ -52,11 +53,12 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// Makes a record at a path where nothing is (0600). `source` is where the plugin was read.
+    /// Makes a record at a path where nothing is (0600). `source` is where the plugin was read, `policy` which policy files
+    /// were named for it.
     ///
     /// # Errors
     /// Something is there, or no file can be made.
-    pub fn create(path: &Path, source: Option<&Path>) -> io::Result<Self> {
+    pub fn create(path: &Path, source: &Path, policy: &[PathBuf]) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
@@ -65,7 +67,8 @@ impl Recorder {
             .open(path)?;
         Ok(Self {
             path: path.canonicalize()?,
-            source: source.map(Path::to_owned),
+            source: source.to_owned(),
+            policy: policy.to_vec(),
             writing: Mutex::new(Writing {
                 file: BufWriter::new(file),
                 lines: 0,
@@ -108,7 +111,10 @@ impl Recorder {
         if self.secrets.set(secrets).is_err() {
             return Err(Unwritten("it is the record of another plugin".to_owned()));
         }
-        header.path = self.source.as_ref().map(|path| path.display().to_string());
+        header.path = Some(self.source.display().to_string());
+        let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        let policy = self.policy.iter().map(real);
+        header.policy = policy.map(|path| path.display().to_string()).collect();
         self.line(&Line::Record(header))
     }
 

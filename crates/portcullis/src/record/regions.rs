@@ -54,8 +54,18 @@ pub(super) struct Shape {
 
 /// What is known of a function.
 pub(super) fn of(of: &str, name: &str) -> Option<Shape> {
-    let numbers = |args| Some(Shape { args, returns: Returns::Numbers });
-    let answer = |args| Some(Shape { args, returns: Returns::Answer });
+    let numbers = |args| {
+        Some(Shape {
+            args,
+            returns: Returns::Numbers,
+        })
+    };
+    let answer = |args| {
+        Some(Shape {
+            args,
+            returns: Returns::Answer,
+        })
+    };
     match of {
         preview1::MODULE => numbers(of_preview1(name)?),
         fledge::MODULE => numbers(match name {
@@ -111,7 +121,15 @@ fn of_preview1(name: &str) -> Option<&'static [Arg]> {
         "path_filestat_set_times" => &[Number, Number, In, Number, Number, Number, Number],
         "path_link" => &[Number, Number, In, Number, Number, In, Number],
         "path_open" => &[
-            Number, Number, In, Number, Number, Number, Number, Number, Out(4),
+            Number,
+            Number,
+            In,
+            Number,
+            Number,
+            Number,
+            Number,
+            Number,
+            Out(4),
         ],
         "path_readlink" => &[Number, In, Number, Filled, Number, Out(4)],
         "path_rename" => &[Number, In, Number, Number, In, Number],

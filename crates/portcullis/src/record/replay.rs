@@ -1,6 +1,7 @@
 //! Playing a record, in a process of its own where there is nothing that the record has not.
 
 use std::io::{self, Read, Write};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 use super::line::{Asked, Record, Unreadable};
-use super::replayer::{Replayed, Replayer};
+use super::replayer::{Refused, Replayed, Replayer};
 use crate::compile::Compilation;
 use crate::gate::with_causes;
 use crate::host::{Host, Source};
@@ -66,10 +67,8 @@ impl Host {
         let memory = limits.compile_memory;
         let memory = memory.saturating_add(MEMORY).saturating_add(header.memory);
         let input = [&(plugin.len() as u64).to_le_bytes()[..], plugin, record].concat();
-        let confinement = match self.settings().compilation {
-            Compilation::Confined(confinement) => confinement,
-            Compilation::InProcess => Confinement::default(),
-        };
+        // Whatever compiling may do without.
+        let confinement = Confinement::Full;
         let host = self.clone();
         let executor = spawn_blocking(move || host.executor(confinement)).await;
         let executor = executor.unwrap_or_else(|error| Err(error.to_string()));
@@ -107,16 +106,44 @@ pub(crate) fn serve(mut input: impl Read, mut output: impl Write) -> io::Result<
     let (plugin, record) = rest
         .split_at_checked(length)
         .ok_or(io::ErrorKind::UnexpectedEof)?;
+    let refused = seal()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
+        .enable_time()
         .build()?;
     let played = match Record::read(record) {
         Ok(record) => runtime.block_on(play(plugin.to_vec(), record)),
         Err(error) => Err(error.to_string()),
     };
+    let played = played.map(|played| Replayed { refused, ..played });
     let played = played.map_or_else(Played::Refused, Played::To);
     serde_json::to_writer(&mut output, &played)?;
     output.flush()
+}
+
+/// Gives up what the cell leaves: starting itself again, and sockets. Both are tried, and what the kernel says to that is
+/// returned.
+///
+/// # Errors
+/// It cannot be given up, or one of them is not refused: then nothing is played.
+fn seal() -> io::Result<Refused> {
+    portcullis_exec::stay_alone()?;
+    #[expect(clippy::disallowed_methods, reason = "it is to be refused")]
+    let started = std::process::Command::new("/proc/self/exe").spawn();
+    let connected = UdpSocket::bind("127.0.0.1:0");
+    match (started, connected) {
+        (Err(process), Err(network))
+            if [&process, &network].map(io::Error::kind)
+                == [io::ErrorKind::PermissionDenied; 2] =>
+        {
+            Ok(Refused {
+                process: process.to_string(),
+                network: network.to_string(),
+            })
+        }
+        _ => Err(io::Error::other(
+            "the kernel lets a replay start processes, or reach others",
+        )),
+    }
 }
 
 /// # Errors

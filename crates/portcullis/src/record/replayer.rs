@@ -54,6 +54,17 @@ pub struct Replayed {
     pub wrote: Vec<Wrote>,
     /// What it returned at last, as the record has it.
     pub answer: Option<Value>,
+    /// What the kernel said when it was tried.
+    pub refused: Refused,
+}
+
+/// What a process that plays a record is refused, as it saw for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Starting a process.
+    pub process: String,
+    /// Opening a socket.
+    pub network: String,
 }
 
 /// A guest that cannot go on.
@@ -181,6 +192,7 @@ impl Replayer {
             whole: playing.whole,
             wrote,
             answer,
+            refused: Refused::default(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use portcullis_audit::{DigestKey, secrets};
 use serde_json::Value;
 
@@ -56,6 +58,34 @@ impl Secrets {
         self.hidden(bytes, &found)
     }
 
+    /// The same for a message, which may have bytes in it as base64.
+    pub(super) fn hide_message<'a>(&self, bytes: &'a [u8]) -> (Cow<'a, [u8]>, Option<Hidden>) {
+        let (shown, hidden) = self.hide(bytes);
+        let mut patched = None;
+        let mut start = None;
+        for (at, byte) in bytes.iter().enumerate() {
+            if *byte != b'"' {
+                continue;
+            }
+            if let Some(start) = start
+                && let Ok(inner) = STANDARD.decode(&bytes[start..at])
+                && let (inner, Some(_)) = self.hide(&inner)
+            {
+                let inner = STANDARD.encode(inner);
+                let patched: &mut Vec<u8> = patched.get_or_insert_with(|| shown.to_vec());
+                patched[start..at].copy_from_slice(inner.as_bytes());
+            }
+            start = Some(at + 1);
+        }
+        match patched {
+            None => (shown, hidden),
+            Some(patched) => {
+                let hidden = hidden.unwrap_or_else(|| self.told(bytes));
+                (Cow::Owned(patched), Some(hidden))
+            }
+        }
+    }
+
     /// The same for each text in a value.
     pub(super) fn hide_in(&self, value: &mut Value) {
         match value {
@@ -92,8 +122,13 @@ impl Secrets {
             // What is a placeholder already was hidden before.
             return (Cow::Borrowed(bytes), None);
         }
+        (Cow::Owned(hidden), Some(self.told(bytes)))
+    }
+
+    /// What a record has of a text that had a secret.
+    fn told(&self, bytes: &[u8]) -> Hidden {
         let digest = self.key.as_ref().map(|key| key.digest(bytes).to_string());
         let length = bytes.len();
-        (Cow::Owned(hidden), Some(Hidden { digest, length }))
+        Hidden { digest, length }
     }
 }

@@ -30,4 +30,5 @@ mod tree;
 mod turns;
 
 pub(super) use identity::OUTSIDE;
+pub use seccomp::stay_alone;
 pub(super) use server::serve;

@@ -31,8 +31,12 @@ impl Gate {
             true => Err(HttpFailure::BodyTooLarge { bytes, max }),
             false => Ok(body),
         };
+        let sent = body.clone().unwrap_or_default();
         let Sent { answer, told } = sending.send(future::ready(body)).await;
         self.http_told(told);
+        if let Ok(answer) = &answer {
+            self.note_http((&ask.method, &ask.url, &sent), answer);
+        }
         answer
     }
 

@@ -117,6 +117,7 @@ fn tests(entry: &Entry) -> Vec<libc::sock_filter> {
         let to_end = u8::try_from(rest).unwrap_or(u8::MAX);
         let (argument, operation, value, holds_if_true) = match *test {
             Test::AnyOf(argument, bits) => (argument, IF_ANY_BIT, bits, true),
+            Test::NoneOf(argument, bits) => (argument, IF_ANY_BIT, bits, false),
             Test::Is(argument, value) => (argument, IF_EQUAL, value, true),
             Test::IsNot(argument, value) => (argument, IF_EQUAL, value, false),
         };
@@ -222,6 +223,7 @@ mod tests {
             super::super::entries::WITHOUT_INTERNET,
             super::super::entries::WITH_INTERNET,
             super::super::entries::WITHOUT_NAMESPACES,
+            super::super::entries::OF_ONE,
         ] {
             let program = assemble(list);
             for entry in list {
@@ -229,6 +231,7 @@ mod tests {
                 for test in entry.when {
                     match *test {
                         Test::AnyOf(argument, bits) => arguments[argument as usize] |= bits,
+                        Test::NoneOf(argument, bits) => arguments[argument as usize] &= !bits,
                         Test::Is(argument, value) => arguments[argument as usize] = value,
                         Test::IsNot(argument, value) => {
                             arguments[argument as usize] = value ^ 0x1000_0000
@@ -250,6 +253,7 @@ mod tests {
     fn listed(list: &[Entry], number: u32, arguments: [u32; 6]) -> u32 {
         let holds = |test: &Test| match *test {
             Test::AnyOf(argument, bits) => arguments[argument as usize] & bits != 0,
+            Test::NoneOf(argument, bits) => arguments[argument as usize] & bits == 0,
             Test::Is(argument, value) => arguments[argument as usize] == value,
             Test::IsNot(argument, value) => arguments[argument as usize] != value,
         };
@@ -265,6 +269,7 @@ mod tests {
             super::super::entries::ALWAYS,
             super::super::entries::WITH_INTERNET,
             super::super::entries::WITHOUT_NAMESPACES,
+            super::super::entries::OF_ONE,
         ]
         .concat();
         let program = assemble(&list);

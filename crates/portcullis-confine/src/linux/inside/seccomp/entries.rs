@@ -21,13 +21,15 @@ pub(super) struct Entry {
 pub(super) enum Test {
     /// Any of these bits is set.
     AnyOf(u32, u32),
+    /// None of these bits is set.
+    NoneOf(u32, u32),
     /// It has this value.
     Is(u32, u32),
     /// It has another value.
     IsNot(u32, u32),
 }
 
-use Test::{AnyOf, Is, IsNot};
+use Test::{AnyOf, Is, IsNot, NoneOf};
 
 const fn deny(number: c_long, reason: &'static str) -> Entry {
     deny_if(number, &[], reason)
@@ -251,4 +253,26 @@ pub(super) const WITHOUT_NAMESPACES: &[Entry] = &[
     deny(libc::SYS_msgrcv, IPC),
     deny(libc::SYS_mq_open, IPC),
     deny(libc::SYS_mq_unlink, IPC),
+];
+
+const ALONE: &str = "what plays a record starts nothing";
+const SILENT: &str = "what plays a record reaches nobody";
+
+/// For a process that is to stay the only one, and to reach none.
+pub(super) const OF_ONE: &[Entry] = &[
+    deny(libc::SYS_execve, ALONE),
+    deny(libc::SYS_execveat, ALONE),
+    #[cfg(target_arch = "x86_64")]
+    deny(libc::SYS_fork, ALONE),
+    #[cfg(target_arch = "x86_64")]
+    deny(libc::SYS_vfork, ALONE),
+    deny_if(
+        libc::SYS_clone,
+        &[NoneOf(0, bits(libc::CLONE_THREAD))],
+        ALONE,
+    ),
+    missing(libc::SYS_clone3, UNSEEN),
+    deny(libc::SYS_socket, SILENT),
+    deny(libc::SYS_socketpair, SILENT),
+    deny(libc::SYS_io_uring_setup, RING),
 ];

@@ -52,6 +52,15 @@ impl Filter {
     }
 }
 
+/// Makes this process one that starts no other and opens no socket, whatever it does from now on: threads of it, only.
+///
+/// # Errors
+/// The kernel installs no filter.
+pub fn stay_alone() -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    Filter(assemble::assemble(entries::OF_ONE)).install()
+}
+
 /// Whether the filter refuses what it refuses in every cell: making a user namespace.
 pub(super) fn refuses() -> bool {
     // SAFETY: no memory is involved. Should the call succeed, the cell is not handed out.
