@@ -15,6 +15,7 @@ mod go;
 mod lift;
 mod loads;
 mod process;
+mod records;
 mod streams;
 mod uses;
 
@@ -119,8 +120,8 @@ impl Bench {
 }
 
 /// The groups of rows, by the names that choose them.
-const GROUPS: [&str; 9] = [
-    "cells", "commands", "calls", "uses", "go", "streams", "loads", "process", "large",
+const GROUPS: [&str; 10] = [
+    "records", "cells", "commands", "calls", "uses", "go", "streams", "loads", "process", "large",
 ];
 /// How often each row of the cells is measured.
 const ROUNDS: usize = 200;
@@ -168,6 +169,9 @@ fn main() -> anyhow::Result<()> {
             loads::all(&bench)?;
             loads::cold(&bench).await?;
             loads::kept(&bench).await?;
+        }
+        if wanted("records") {
+            records::all(&bench).await?;
         }
         if wanted("process") {
             process::all(&bench)?;

@@ -27,6 +27,7 @@ mod lifted;
 mod paths;
 mod policy;
 mod proxy;
+mod record;
 mod reference;
 mod reglet;
 mod smtp;
@@ -39,6 +40,17 @@ mod wire;
 mod engine {
     /// As there.
     pub(crate) const HOST_CALL_BYTES: usize = 16 * 1024 * 1024;
+}
+
+/// What the source of another crate looks for under this name.
+mod recognize {
+    /// As there, of as many kinds as matter here.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub(crate) enum Kind {
+        Component,
+        FledgeModule,
+    }
 }
 
 /// What the source of another crate looks for under this name.
@@ -118,6 +130,11 @@ pub const TARGETS: &[Target] = &[
         name: "reglet",
         about: "the requests of a plugin of Reglet, and what it is answered",
         make: reglet::target,
+    },
+    Target {
+        name: "record",
+        about: "a record of a run, beside a reader that knows only JSON",
+        make: record::target,
     },
     Target {
         name: "smtp",

@@ -97,8 +97,8 @@ pub use portcullis_policy as policy;
 pub use portcullis_proxy::{Dial, Dialling, Resolve, Resolving};
 pub use recognize::Kind;
 pub use record::{
-    Bytes, Called, Channel, Difference, Header, Record, Recorded, Recorder, Refused, ReplayError,
-    Replayed, Unreadable, Wrote,
+    Bytes, CallOfHost, Channel, Difference, Header, Record, Recorded, Recorder, Refused,
+    ReplayError, Replayed, Unreadable, Wrote,
 };
 pub use repositories::with_repositories;
 pub use session::Session;

@@ -107,6 +107,19 @@ pub(crate) struct Called {
     pub(crate) hidden: Vec<Hidden>,
 }
 
+/// A call of the host in a record.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOfHost<'a> {
+    /// The interface, or the module.
+    pub of: &'a str,
+    /// The function.
+    pub name: &'a str,
+    /// What it was called with.
+    pub with: &'a [Value],
+    /// What it gave, if it returned.
+    pub gave: Option<&'a [Value]>,
+}
+
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -302,9 +315,9 @@ impl Record {
     }
 
     /// What it called, in its order.
-    pub fn calls(&self) -> impl Iterator<Item = super::Called<'_>> {
+    pub fn calls(&self) -> impl Iterator<Item = CallOfHost<'_>> {
         self.lines.iter().filter_map(|line| match line {
-            Line::Call(called) => Some(super::Called {
+            Line::Call(called) => Some(CallOfHost {
                 of: &called.of,
                 name: &called.name,
                 with: &called.with,

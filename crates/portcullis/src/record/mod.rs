@@ -29,7 +29,7 @@ use crate::gate::GateParts;
 use crate::recognize::Kind;
 
 pub(crate) use line::Asked;
-pub use line::{Bytes, Channel, Header, Record, Unreadable, Wrote};
+pub use line::{Bytes, CallOfHost, Channel, Header, Record, Unreadable, Wrote};
 pub use recorder::{Recorded, Recorder};
 pub use replay::ReplayError;
 pub(crate) use replay::{ROLE, serve};
@@ -39,19 +39,6 @@ use secrets::Secrets;
 
 /// The code of a call whose time is over.
 const DEADLINE: &str = "P0701";
-
-/// A call of the host in a record.
-#[derive(Clone, Copy, Debug)]
-pub struct Called<'a> {
-    /// The interface, or the module.
-    pub of: &'a str,
-    /// The function.
-    pub name: &'a str,
-    /// What it was called with.
-    pub with: &'a [Value],
-    /// What it gave, if it returned.
-    pub gave: Option<&'a [Value]>,
-}
 
 /// What an instance is recorded to, or played from.
 #[derive(Clone)]

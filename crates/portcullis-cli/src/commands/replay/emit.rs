@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
-use portcullis::{Called, Channel, Record};
+use portcullis::{CallOfHost, Channel, Record};
 use serde_json::Value;
 use toml::Table;
 
@@ -151,7 +151,7 @@ fn surroundings(record: &Record, test: &mut Table, refused: &mut BTreeSet<String
     let mut env = Table::new();
     let mut clock = None;
     for call in record.calls() {
-        let Called { of, name, gave, .. } = call;
+        let CallOfHost { of, name, gave, .. } = call;
         let is_known = EXPRESSED.iter().any(|(known, names)| {
             of.starts_with(known) && names.iter().any(|known| name.starts_with(known))
         });
@@ -286,7 +286,7 @@ fn scripts(record: &Record, refused: &mut BTreeSet<String>) -> Scripts {
                 let code = value["code"].as_str().unwrap_or_default();
                 script.insert("code".into(), code.into());
                 let object = value["object"].as_str().unwrap_or_default();
-                script.insert("object".into(), pattern(object).into());
+                script.insert("object".into(), denied_object(code, object).into());
                 denied.push(script.into());
             }
             "beside" => _ = refused.insert("a command that runs beside the plugin".to_owned()),
@@ -332,6 +332,16 @@ fn ended(record: &Record, was_denied: bool, expect: &mut Table, refused: &mut BT
     match String::from_utf8(stdout) {
         Ok(text) => _ = expect.insert("stdout".into(), text.into()),
         Err(_) => _ = refused.insert("output that is no text".to_owned()),
+    }
+}
+
+/// A program lies somewhere else in a test.
+fn denied_object(code: &str, object: &str) -> String {
+    match object.rsplit_once('/') {
+        Some(("" | "/bin" | "/usr/bin" | "/usr/local/bin", name)) if code.starts_with("P02") => {
+            format!("*{}", pattern(name))
+        }
+        _ => pattern(object),
     }
 }
 
