@@ -78,6 +78,11 @@ fn the_requests_of_plugins_of_reglet() {
 }
 
 #[test]
+fn records_of_runs() {
+    replay("record");
+}
+
+#[test]
 fn what_mail_servers_say() {
     replay("smtp");
 }

@@ -186,11 +186,19 @@ enum Written {
 
 impl From<Bytes> for Written {
     fn from(Bytes(bytes): Bytes) -> Self {
-        String::from_utf8(bytes).map_or_else(
-            |error| Self::Base64(STANDARD.encode(error.as_bytes())),
-            Self::Text,
-        )
+        match text(&bytes) {
+            Some(text) => Self::Text(text.to_owned()),
+            None => Self::Base64(STANDARD.encode(bytes)),
+        }
     }
+}
+
+/// Bytes as a text that a person reads: what has other control characters than those of lines is none, and would be six times as
+/// long.
+fn text(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let is_control = |byte: u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r');
+    (!text.bytes().any(is_control)).then_some(text)
 }
 
 impl TryFrom<Written> for Bytes {
@@ -207,9 +215,9 @@ impl TryFrom<Written> for Bytes {
 impl Bytes {
     /// As a value.
     pub(crate) fn value(bytes: &[u8]) -> Value {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => serde_json::json!({ "text": text }),
-            Err(_) => serde_json::json!({ "base64": STANDARD.encode(bytes) }),
+        match text(bytes) {
+            Some(text) => serde_json::json!({ "text": text }),
+            None => serde_json::json!({ "base64": STANDARD.encode(bytes) }),
         }
     }
 

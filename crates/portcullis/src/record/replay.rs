@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use portcullis_exec::{Job, JobError};
 use portcullis_policy::{Confinement, FledgePlugin, Grants, PluginId};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
-use super::line::{Asked, Record, Unreadable};
+use super::line::{Asked, Header, Record, Unreadable};
 use super::replayer::{Refused, Replayed, Replayer};
 use crate::compile::Compilation;
 use crate::gate::with_causes;
@@ -23,6 +24,10 @@ pub(crate) const ROLE: &str = "portcullis: replay";
 
 /// Bytes of memory that the process has beside what compiling takes and the plugin may have.
 const MEMORY: u64 = 1024 * 1024 * 1024;
+/// Bytes of memory that a plugin ever has.
+const MOST_MEMORY: u64 = 4 * 1024 * 1024 * 1024;
+/// How long a call is played at most.
+const MOST_TIME: Duration = Duration::from_secs(600);
 /// Bytes that it may answer with.
 const ANSWER: u64 = 512 * 1024 * 1024;
 /// Bytes of the length in front of a plugin.
@@ -63,9 +68,12 @@ impl Host {
     pub async fn replay(&self, plugin: &[u8], record: &[u8]) -> Result<Replayed, ReplayError> {
         let header = Record::read(record)?.header;
         let limits = portcullis_policy::Limits::default();
-        let time = limits.compile_time + Duration::from_millis(header.call_ms);
+        // What a record says of the limits is believed as far as no machine is the worse for it.
+        let time = limits.compile_time + call_time(&header);
         let memory = limits.compile_memory;
-        let memory = memory.saturating_add(MEMORY).saturating_add(header.memory);
+        let memory = memory
+            .saturating_add(MEMORY)
+            .saturating_add(header.memory.min(MOST_MEMORY));
         let input = [&(plugin.len() as u64).to_le_bytes()[..], plugin, record].concat();
         // Whatever compiling may do without.
         let confinement = Confinement::Full;
@@ -90,6 +98,10 @@ impl Host {
             Err(error) => Err(ReplayError::Failed(error.to_string())),
         }
     }
+}
+
+fn call_time(header: &Header) -> Duration {
+    Duration::from_millis(header.call_ms).min(MOST_TIME)
 }
 
 /// Plays what comes on `input`, which is read to its end.
@@ -131,9 +143,10 @@ fn seal() -> io::Result<Refused> {
     let started = std::process::Command::new("/proc/self/exe").spawn();
     let connected = UdpSocket::bind("127.0.0.1:0");
     match (started, connected) {
+        // The cell itself refuses these for other reasons, and not as surely.
         (Err(process), Err(network))
-            if [&process, &network].map(io::Error::kind)
-                == [io::ErrorKind::PermissionDenied; 2] =>
+            if [&process, &network].map(io::Error::raw_os_error)
+                == [Some(Errno::PERM.raw_os_error()); 2] =>
         {
             Ok(Refused {
                 process: process.to_string(),
@@ -150,12 +163,12 @@ fn seal() -> io::Result<Refused> {
 /// In words, why it cannot be played.
 async fn play(bytes: Vec<u8>, record: Record) -> Result<Replayed, String> {
     let header = record.header.clone();
-    let id = PluginId::new(header.plugin).map_err(|error| error.to_string())?;
+    let id = PluginId::new(header.plugin.clone()).map_err(|error| error.to_string())?;
     let mut grants = Grants::none(id);
-    grants.limits.memory = header.memory;
+    grants.limits.memory = header.memory.min(MOST_MEMORY);
     grants.limits.table_elements = header.table_elements;
     grants.limits.fuel = header.fuel;
-    grants.limits.call = Duration::from_millis(header.call_ms);
+    grants.limits.call = call_time(&header);
     if header.kind == Kind::FledgeModule {
         grants.fledge = Some(FledgePlugin::default());
     }

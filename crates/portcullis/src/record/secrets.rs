@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_audit::{DigestKey, secrets};
+use portcullis_audit::{DigestKey, is_secret_name, secrets};
 use serde_json::Value;
 
 use super::line::Hidden;
@@ -98,8 +98,24 @@ impl Secrets {
                     *text = hidden;
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.hide_in(value)),
-            Value::Object(values) => values.values_mut().for_each(|value| self.hide_in(value)),
+            Value::Array(values) => {
+                // A value beside its name, as of a header.
+                if let [Value::String(name), Value::String(text)] = &mut values[..]
+                    && is_secret_name(name)
+                {
+                    *text = String::from_utf8_lossy(&self.hide_all(text.as_bytes()).0).into_owned();
+                }
+                values.iter_mut().for_each(|value| self.hide_in(value));
+            }
+            Value::Object(values) => {
+                if let Some(Value::String(text)) = values.get_mut("base64")
+                    && let Ok(bytes) = STANDARD.decode(&*text)
+                    && let (shown, Some(_)) = self.hide(&bytes)
+                {
+                    *text = STANDARD.encode(shown);
+                }
+                values.values_mut().for_each(|value| self.hide_in(value));
+            }
             _ => {}
         }
     }
@@ -130,5 +146,64 @@ impl Secrets {
         let digest = self.key.as_ref().map(|key| key.digest(bytes).to_string());
         let length = bytes.len();
         Hidden { digest, length }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TOKEN: &str = "ghp_abcdefghijklmnopqrstuvwxyz0123456789";
+
+    #[test]
+    fn a_placeholder_is_as_long_and_is_no_secret_itself() {
+        let secrets = Secrets::new([&b"value-of-mine"[..], b"abc"], None);
+        let text = format!("a {TOKEN} b value-of-mine abc \u{fc}");
+        let (shown, hidden) = secrets.hide(text.as_bytes());
+        assert_eq!(shown.len(), text.len());
+        let shown = String::from_utf8(shown.into_owned()).unwrap();
+        assert!(
+            !shown.contains("uvwxyz") && !shown.contains("of-mine"),
+            "{shown}"
+        );
+        assert!(
+            shown.ends_with(" abc \u{fc}"),
+            "three bytes are no secret: {shown}"
+        );
+        assert_eq!(hidden.unwrap().length, text.len());
+        assert_eq!(secrets.hide(shown.as_bytes()).1, None);
+        assert_eq!(secrets.hide(b"nothing of it").1, None);
+    }
+
+    #[test]
+    fn what_is_base64_in_a_message_is_seen_through() {
+        let secrets = Secrets::default();
+        let message = format!("{{\"stdout\":\"{}\",\"n\":1}}", STANDARD.encode(TOKEN));
+        let (shown, hidden) = secrets.hide_message(message.as_bytes());
+        assert!(hidden.is_some());
+        assert_eq!(shown.len(), message.len());
+        let shown: Value = serde_json::from_slice(&shown).unwrap();
+        let inner = STANDARD.decode(shown["stdout"].as_str().unwrap()).unwrap();
+        assert!(inner.ends_with(b"****"), "{inner:?}");
+    }
+
+    #[test]
+    fn in_a_value_names_and_bytes_are_seen_through() {
+        let bytes = [&b"\xff"[..], TOKEN.as_bytes()].concat();
+        let mut value = json!({
+            "headers": [["set-cookie", "x=1"], ["accept", "any"]],
+            "body": { "base64": STANDARD.encode(bytes) },
+        });
+        Secrets::default().hide_in(&mut value);
+        assert_eq!(
+            value["headers"],
+            json!([["set-cookie", "***"], ["accept", "any"]])
+        );
+        let body = STANDARD
+            .decode(value["body"]["base64"].as_str().unwrap())
+            .unwrap();
+        assert!(body.ends_with(b"****"), "{body:?}");
     }
 }
