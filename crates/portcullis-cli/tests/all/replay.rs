@@ -507,7 +507,7 @@ fn the_plugin_of_parity_in_c_is_played_as_it_ran() {
 
 #[test]
 fn the_plugin_of_parity_in_go_is_played_as_it_ran() {
-    parity_is_identical("parity-go", 8);
+    parity_is_identical("parity-go", 31);
 }
 
 #[test]
