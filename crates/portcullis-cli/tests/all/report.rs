@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use portcullis_audit::{Decision, Event, Masked, RunStarted, Sink as _, Timestamp, Verdict};
+use portcullis_audit::{
+    Connection, Decision, Ended, Event, Masked, Outcome, RunStarted, Sink as _, Timestamp, Verdict,
+};
 
 use crate::browser::Browser;
 use crate::context::{Context, DEV};
@@ -86,6 +88,101 @@ fn a_page_has_the_run_its_decisions_and_what_would_allow_more() {
         again.status.code(),
         Some(0),
         "the command allows what was denied"
+    );
+}
+
+#[test]
+fn a_command_is_proposed_for_what_is_known_whole_and_for_nothing_else() {
+    let context = Context::with_policy("exec.allow = [\"echo\"]\n");
+    let long = "x".repeat(300);
+    let run = [
+        "run",
+        "--config",
+        "policy.toml",
+        "p",
+        "exec",
+        "--",
+        "cat",
+        &long,
+    ];
+    assert_eq!(context.output(&run).status.code(), Some(126));
+    let cut = page(&context, &["--config", "policy.toml"]);
+    assert!(cut.contains("what is written down of it is not all of it"));
+    assert!(!cut.contains("<pre>"));
+
+    let context = Context::with_guest("files");
+    context.write("data.txt", "x");
+    context.write("policy.toml", format!("{DEV}fs.read = [\"data.txt\"]\n"));
+    let run = [
+        "run",
+        "--config",
+        "policy.toml",
+        "p",
+        "write\u{1f}data.txt\u{1f}y",
+    ];
+    context.output(&run);
+    let page = page(&context, &["--config", "policy.toml"]);
+    let command = "<pre>portcullis grant --config policy.toml p write data.txt</pre>";
+    assert!(page.contains(command));
+}
+
+#[test]
+fn a_host_that_a_command_was_refused_is_among_what_was_denied() {
+    let context = Context::with_policy("exec.allow = [\"curl\"]\n");
+    let trail = trail(&context);
+    let run = "0123456789ab".to_owned();
+    let write = |event: Event| trail.append(Timestamp::UNIX_EPOCH, &event).unwrap();
+    write(Event::RunStarted(RunStarted {
+        run: run.clone(),
+        plugin: "p".to_owned(),
+        plugin_digest: "0".to_owned(),
+        policy_files: Vec::new(),
+        args: Masked::default(),
+    }));
+    write(Event::Decision(decision(&run, 1, true)));
+    let refused = |host: &str, rule: Option<&str>, why: &str| Connection {
+        host: Masked::new(host),
+        port: 443,
+        address: None,
+        rule: rule.map(str::to_owned),
+        allowed: false,
+        why: Masked::new(&format!("connect to `{host}:443` was refused: {why}")),
+        count: 2,
+        bytes_up: 0,
+        bytes_down: 0,
+    };
+    write(Event::Outcome(Outcome {
+        run,
+        call: 1,
+        ended: Ended::Exited(6),
+        duration_us: 5,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+        stdout_digest: None,
+        stderr_digest: None,
+        env_dropped: Vec::new(),
+        stragglers_killed: 0,
+        confinement: "full".to_owned(),
+        connections: vec![
+            refused("one.example", None, "no rule is about it"),
+            refused(
+                "two.example",
+                Some("two.example:443"),
+                "its address is a private one",
+            ),
+        ],
+        trees: Vec::new(),
+    }));
+    let page = page(&context, &["--config", "policy.toml"]);
+    assert!(page.contains("<code>one.example:443</code> <small>twice, first in call 1</small>"));
+    assert!(
+        page.contains("<pre>portcullis grant --config policy.toml p net one.example:443</pre>")
+    );
+    assert!(page.contains("<code>two.example:443</code> <small>twice, first in call 1</small>"));
+    assert_eq!(
+        page.matches("<pre>").count(),
+        1,
+        "no grant of a name unlocks an address"
     );
 }
 
@@ -287,24 +384,7 @@ fn a_page_of_more_calls_than_it_has_room_for_counts_what_it_does_not_show() {
     for call in 1..=22_000 {
         // After so many that were allowed, each is denied something else.
         let is_allowed = call <= 16_000;
-        write(Event::Decision(Decision {
-            run: run.clone(),
-            call,
-            plugin: "p".to_owned(),
-            capability: "fs".to_owned(),
-            function: Some("read".to_owned()),
-            object: Masked::new(&format!("file-{call}")),
-            request_id: None,
-            verdict: if is_allowed {
-                Verdict::Allow
-            } else {
-                Verdict::Deny
-            },
-            rule: None,
-            code: (!is_allowed).then(|| "P0301".to_owned()),
-            reason: None,
-            effect: None,
-        }));
+        write(Event::Decision(decision(&run, call, is_allowed)));
     }
     let made = ["audit", "report", "--html", "report.html", "--json"];
     let said = context.json(&made);
@@ -328,4 +408,26 @@ fn a_page_of_more_calls_than_it_has_room_for_counts_what_it_does_not_show() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("file-15001<") && !page.contains("file-21001<"));
+}
+
+/// A decision about a file of its own.
+fn decision(run: &str, call: u64, is_allowed: bool) -> Decision {
+    Decision {
+        run: run.to_owned(),
+        call,
+        plugin: "p".to_owned(),
+        capability: "fs".to_owned(),
+        function: Some("read".to_owned()),
+        object: Masked::new(&format!("file-{call}")),
+        request_id: None,
+        verdict: if is_allowed {
+            Verdict::Allow
+        } else {
+            Verdict::Deny
+        },
+        rule: None,
+        code: (!is_allowed).then(|| "P0301".to_owned()),
+        reason: None,
+        effect: None,
+    }
 }

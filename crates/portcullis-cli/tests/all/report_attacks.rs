@@ -382,6 +382,15 @@ fn in_a_browser_nothing_of_a_hostile_run_runs_or_loads() {
     let rows = browser.value("document.querySelectorAll('tr.c').length");
     assert_eq!(rows, texts().len() * 5 * 3);
 
+    browser.value("document.getElementById('m-asked').click()");
+    let about = u64::try_from(texts().len() * 5).unwrap();
+    assert_eq!(browser.seen("tr.c"), about, "each question with its answer");
+    assert_eq!(
+        browser.seen("[aria-labelledby=limits] p"),
+        about,
+        "each limit that was reached"
+    );
+
     // If text were not text, the page's own policy would still keep it from running and loading; without both it runs.
     let planted =
         "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">";

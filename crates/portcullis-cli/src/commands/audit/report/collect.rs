@@ -132,12 +132,10 @@ impl Reading {
                 let row = self.open.remove(&event.call);
                 self.effect(row, &event.effect);
             }
-            Event::Exhausted(exhausted) => {
-                // One ends a call into the plugin: of a run there are as many as of those.
-                if self.story.exhausted.len() < REFUSALS {
-                    let text = Shown::of(&words(event));
-                    self.story.exhausted.push((exhausted.call, text));
-                }
+            // One ends a call into the plugin: of a run there are as many as of those.
+            Event::Exhausted(exhausted) if self.story.exhausted.len() < REFUSALS => {
+                let text = Shown::of(&words(event));
+                self.story.exhausted.push((exhausted.call, text));
             }
             _ => {}
         }

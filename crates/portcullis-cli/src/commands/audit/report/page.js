@@ -1,6 +1,8 @@
 "use strict";
 // Text search. Everything else works without this script.
 (() => {
+  // A run without calls has nothing to search.
+  if (document.getElementById("find") === null) return;
   const box = document.getElementById("find");
   const input = document.getElementById("text");
   const said = document.getElementById("found");

@@ -56,7 +56,7 @@ pub(super) fn page(story: &Story, chain: &Chain<'_>) -> String {
                 (head(story, chain))
                 main {
                     (exhausted(story))
-                    (timeline(story))
+                    @if story.sums.calls > 0 { (timeline(story)) }
                     (refusals(story))
                     (hosts(story))
                     (calls(story))
@@ -302,10 +302,10 @@ fn calls(story: &Story) -> Markup {
     html! {
         section aria-labelledby="calls" {
             h2 #calls { "Calls" }
-            (choices(story))
-            @if is_one { p.soft { "Bars span the run." } }
-            @else { p.soft { "Bars of a group span the run, those of its calls the group." } }
+            @if !story.rows.is_empty() { (choices(story)) }
             @if story.rows.is_empty() { p { "The plugin asked for nothing." } }
+            @else if is_one { p.soft { "Bars span the run." } }
+            @else { p.soft { "Bars of a group span the run, those of its calls the group." } }
             @for rows in story.rows.chunks(GROUP) { (group(rows, story, is_one)) }
             @if left_out > 0 {
                 p.card { b { (number(left_out)) " calls are not shown" } ": a page has room for so many. All are in the sums and the picture; those that were
@@ -412,7 +412,7 @@ fn decision(row: &Row) -> Markup {
         }
         @if let Some(given) = row.answer { " " (asked(given)) }
         @if let Some((rule, origin)) = &row.rule { small { (rule) " · " (origin) } }
-        @if let Some(refusal) = row.refusal { small { a href={ "#d" (refusal) } { "why, and what would allow it" } } }
+        @if let Some(refusal) = row.refusal { small { a href={ "#d" (refusal) } { "what would allow it" } } }
         @else if let Some(reason) = &row.reason { small { (reason) } }
     }
 }
