@@ -166,13 +166,17 @@ fn a_plugin_awaits_its_commands_and_they_run_beside_each_other() {
         let (code, stdout, stderr) = run(&context, scenario);
         assert_eq!((code, stdout.as_str()), (0, says), "{scenario}: {stderr}");
     }
-    for (scenario, says) in [
-        ("nobody_catches", "`sh` ended with status 3: err\n"),
-        ("denied", "cannot start `id`: denied"),
-        ("fails", "no\n"),
+    for (scenario, expected, says) in [
+        ("nobody_catches", 1, "`sh` ended with status 3: err\n"),
+        ("denied", 126, "cannot start `id`: denied"),
+        ("fails", 1, "no\n"),
     ] {
         let (code, stdout, stderr) = run(&context, scenario);
-        assert_eq!((code, stdout.as_str()), (1, ""), "{scenario}: {stderr}");
+        assert_eq!(
+            (code, stdout.as_str()),
+            (expected, ""),
+            "{scenario}: {stderr}"
+        );
         assert!(stderr.contains(says), "{scenario}: {stderr}");
     }
 }
@@ -208,6 +212,10 @@ fn a_mistake_in_a_module_is_told_in_the_authors_own_lines() {
         ),
         ("\nexport const run = ;\n", "plugin.js:2:19"),
         ("await null;\n", "Top-level await is not available"),
+        (
+            "import \"@portcullis/sdk/kv\";\n",
+            "`plugin.toml` has no `[[asks]]` with `capability = \"kv\"`",
+        ),
     ] {
         let text = format!("import {{ plugin }} from \"@portcullis/sdk\";{text}");
         context.write("p/plugin.js", text);
