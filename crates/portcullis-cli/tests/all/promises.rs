@@ -100,6 +100,19 @@ const SCENARIOS = {
     await null;
     return [...settled.map(({ status }) => status), any.stdout, first.stdout, await late.catch(({ code }) => code)].join(" ");
   },
+  async of_the_platform() {
+    const said = [];
+    queueMicrotask(() => said.push("microtask"));
+    const lines = await Array.fromAsync(spawn("sh", ["-c", "echo a; echo b"]).stdout.lines(), async (line) => line + line);
+    async function* later() {
+      yield* [Promise.resolve("c"), "d"];
+    }
+    for await (const one of later()) {
+      said.push(one);
+    }
+    const { name } = await import("./name.js");
+    return [...said, ...lines, await name()].join(" ");
+  },
   throws: () => new Work().begin(),
   never: () => new Promise(() => {}),
   async unhandled() {
@@ -125,6 +138,10 @@ fn built() -> Option<Context> {
     context.write("p/plugin.toml", MANIFEST);
     context.write("p/portcullis.toml", POLICY);
     context.write("p/plugin.js", PLUGIN);
+    context.write(
+        "p/name.js",
+        "export const name = async () => \"imported\";\n",
+    );
     done(&context, "p", &["build"]);
     let meeting = context.project().join("meeting");
     fs::create_dir(&meeting).unwrap();
@@ -161,6 +178,7 @@ fn a_plugin_awaits_its_commands_and_they_run_beside_each_other() {
         ("lines", "one two 0\n"),
         ("together", "right\nleft\n"),
         ("combined", "rejected fulfilled b\n c\n 1\n"),
+        ("of_the_platform", "microtask c d aa bb imported\n"),
         ("waits_not", "at once\n"),
     ] {
         let (code, stdout, stderr) = run(&context, scenario);
