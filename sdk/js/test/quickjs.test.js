@@ -5,9 +5,12 @@ import { test } from "node:test";
 
 import * as own from "../src/host/promise.js";
 
-const EngineOwn = globalThis.Promise;
+// The module puts what it has in the place of what the engine has.
+const { Promise: EngineOwn, queueMicrotask } = globalThis;
+const { fromAsync } = Array;
 const { settled } = await import("../src/host/engine.js");
-globalThis.Promise = EngineOwn;
+Object.assign(globalThis, { Promise: EngineOwn, queueMicrotask });
+Object.assign(Array, { fromAsync });
 
 const nothing = () => false;
 

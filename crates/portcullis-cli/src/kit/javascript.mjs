@@ -106,8 +106,13 @@ function placesIn(text, map) {
   return { files: files.map((file) => relative(root, resolve(root, file))), places };
 }
 
-/** What the tool says, with places in the plugin's own files. */
+/** What the tool says, with places in the plugin's own files, and of an interface that the world does not have what is missing. */
 function told(text, { files, places }) {
+  const [, name] = /module 'portcullis:cli\/([a-z]+)@/.exec(text) ?? [];
+  if (name) {
+    const capability = name === "command" ? "exec" : name;
+    return `\`${SDK}/${capability}\` is imported, and \`plugin.toml\` has no \`[[asks]]\` with \`capability = "${capability}"\``;
+  }
   return text.replace(new RegExp(`${BUNDLE}:(\\d+):(\\d+)`, "g"), (place, ...at) => {
     const [line, column] = at.map(Number);
     const [, , file, origin] = places.findLast(([l, c]) => l < line || (l === line && c <= column)) ?? [];

@@ -374,6 +374,15 @@ fn what_is_missing_is_said_with_what_installs_it() {
         code == 3 && stderr.contains("P0941") && stderr.contains("build-essential"),
         "{stderr}"
     );
+    // One of the two tools of JavaScript, as an older `package.json` has it.
+    symlink("/usr/bin/true", bin.join("node")).unwrap();
+    let modules = context.project().join("p-javascript/node_modules");
+    fs::create_dir_all(modules.join("componentize-qjs")).unwrap();
+    let (code, _, stderr) = context.ended(&["build", "p-javascript"]);
+    assert!(
+        code == 3 && stderr.contains("P0941") && stderr.contains("--save-dev esbuild@"),
+        "{stderr}"
+    );
     let (code, _, stderr) = context.ended(&["build"]);
     assert!(code == 2 && stderr.contains("plugin.toml"), "{stderr}");
 }

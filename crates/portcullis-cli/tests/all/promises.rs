@@ -100,6 +100,19 @@ const SCENARIOS = {
     await null;
     return [...settled.map(({ status }) => status), any.stdout, first.stdout, await late.catch(({ code }) => code)].join(" ");
   },
+  async of_the_platform() {
+    const said = [];
+    queueMicrotask(() => said.push("microtask"));
+    const lines = await Array.fromAsync(spawn("sh", ["-c", "echo a; echo b"]).stdout.lines(), async (line) => line + line);
+    async function* later() {
+      yield* [Promise.resolve("c"), "d"];
+    }
+    for await (const one of later()) {
+      said.push(one);
+    }
+    const { name } = await import("./name.js");
+    return [...said, ...lines, await name()].join(" ");
+  },
   throws: () => new Work().begin(),
   never: () => new Promise(() => {}),
   async unhandled() {
@@ -125,6 +138,10 @@ fn built() -> Option<Context> {
     context.write("p/plugin.toml", MANIFEST);
     context.write("p/portcullis.toml", POLICY);
     context.write("p/plugin.js", PLUGIN);
+    context.write(
+        "p/name.js",
+        "export const name = async () => \"imported\";\n",
+    );
     done(&context, "p", &["build"]);
     let meeting = context.project().join("meeting");
     fs::create_dir(&meeting).unwrap();
@@ -161,18 +178,23 @@ fn a_plugin_awaits_its_commands_and_they_run_beside_each_other() {
         ("lines", "one two 0\n"),
         ("together", "right\nleft\n"),
         ("combined", "rejected fulfilled b\n c\n 1\n"),
+        ("of_the_platform", "microtask c d aa bb imported\n"),
         ("waits_not", "at once\n"),
     ] {
         let (code, stdout, stderr) = run(&context, scenario);
         assert_eq!((code, stdout.as_str()), (0, says), "{scenario}: {stderr}");
     }
-    for (scenario, says) in [
-        ("nobody_catches", "`sh` ended with status 3: err\n"),
-        ("denied", "cannot start `id`: denied"),
-        ("fails", "no\n"),
+    for (scenario, expected, says) in [
+        ("nobody_catches", 1, "`sh` ended with status 3: err\n"),
+        ("denied", 126, "cannot start `id`: denied"),
+        ("fails", 1, "no\n"),
     ] {
         let (code, stdout, stderr) = run(&context, scenario);
-        assert_eq!((code, stdout.as_str()), (1, ""), "{scenario}: {stderr}");
+        assert_eq!(
+            (code, stdout.as_str()),
+            (expected, ""),
+            "{scenario}: {stderr}"
+        );
         assert!(stderr.contains(says), "{scenario}: {stderr}");
     }
 }
@@ -208,6 +230,10 @@ fn a_mistake_in_a_module_is_told_in_the_authors_own_lines() {
         ),
         ("\nexport const run = ;\n", "plugin.js:2:19"),
         ("await null;\n", "Top-level await is not available"),
+        (
+            "import \"@portcullis/sdk/kv\";\n",
+            "`plugin.toml` has no `[[asks]]` with `capability = \"kv\"`",
+        ),
     ] {
         let text = format!("import {{ plugin }} from \"@portcullis/sdk\";{text}");
         context.write("p/plugin.js", text);

@@ -1,9 +1,19 @@
 // QuickJS, which runs no promises of its own while an export is in progress: these are ours, and run by the plugin.
 
-import { Promise as Own, runJobs, throwUnhandled } from "./promise.js";
+import { Promise as Own, enqueue, runJobs, throwUnhandled } from "./promise.js";
 
 const EngineOwn = globalThis.Promise;
 globalThis.Promise = Own;
+// What else of the engine's leaves work to its jobs.
+globalThis.queueMicrotask = (work) => void enqueue(() => work());
+Array.fromAsync = async function fromAsync(items, map = (item) => item) {
+  const isIterable = items[Symbol.asyncIterator] ?? items[Symbol.iterator];
+  const all = new this();
+  for await (const item of isIterable ? items : Array.from(items)) {
+    all.push(await map(item, all.length));
+  }
+  return all;
+};
 
 /** A number as the engine passes one of 64 bits. */
 export const u64 = Number;

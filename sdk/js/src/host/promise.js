@@ -8,7 +8,7 @@ let jobs = [];
 /** Promises that were rejected before anything was there to handle it. */
 const unhandled = new Set();
 
-const enqueue = (job) => jobs.push(job);
+export const enqueue = (job) => jobs.push(job);
 
 /** Runs jobs, and those that come of them, until there are none. */
 export function runJobs() {
