@@ -86,10 +86,6 @@ const HOST_LIBRARY: Pages = pages! {
     ///
     /// Plugins with `limits.fuel` have an engine of their own. Leave the limit out: `limits.call` bounds their time all the same.
     "P0613",
-    /// The plugin cannot be recorded.
-    ///
-    /// A record is of one plugin, and is written before the plugin is given anything.
-    "P0614",
     /// The plugin is revoked.
     ///
     /// Its SHA-256, the digest that it has in a registry or the key that signed it is listed under `revoked` in a policy, in a
@@ -101,6 +97,10 @@ const HOST_LIBRARY: Pages = pages! {
     /// An application that embeds the library has to be in a staging namespace that covers the directory. What is to be
     /// staged is never written directly. Use `portcullis run`, or take `staged` out of the grant.
     "P0615",
+    /// The plugin cannot be recorded.
+    ///
+    /// A record is of one plugin, and is written before the plugin is given anything.
+    "P0616",
     /// The call into the plugin used up its fuel: it executed more instructions than it may.
     ///
     /// Everything it had started was killed. `limits.fuel` is counted afresh for each call, and for making the instance. Raise

@@ -238,7 +238,7 @@ impl LoadError {
             Self::CompileMemory { .. } => "P0611",
             Self::Compiler { .. } => "P0612",
             Self::Engine { .. } => "P0613",
-            Self::Record { .. } => "P0614",
+            Self::Record { .. } => "P0616",
         }
     }
 

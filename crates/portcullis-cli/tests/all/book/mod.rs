@@ -30,6 +30,7 @@ macro_rules! screens {
 
 screens! {
     readme: "README.md", scene::readme;
+    audit: "docs/audit.md", scene::audit;
     authors: "docs/authors.md", scene::authors;
     c: "docs/c.md", scene::c;
     clawft: "docs/clawft.md", scene::clawft;
@@ -44,9 +45,11 @@ screens! {
     python: "docs/python.md", scene::python;
     recipes: "docs/recipes.md", scene::recipes;
     reglet: "docs/reglet.md", scene::reglet;
+    replay: "docs/replay.md", scene::replay;
     rust: "docs/rust.md", scene::rust;
     secrets: "docs/secrets.md", scene::secrets;
     sources: "docs/sources.md", scene::sources;
+    staged: "docs/staged.md", scene::staged;
     testing: "docs/testing.md", scene::testing;
 }
 

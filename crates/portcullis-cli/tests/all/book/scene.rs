@@ -138,6 +138,22 @@ pub(super) fn testing() -> Option<Scene> {
     readme()
 }
 
+/// After a run of the plugin.
+pub(super) fn audit() -> Option<Scene> {
+    let run = "portcullis run --config examples/portcullis.toml examples/repo-report";
+    readme().map(|scene| scene.sh(run))
+}
+
+pub(super) fn staged() -> Option<Scene> {
+    Some(plain())
+}
+
+/// With a new version of the plugin, which asks for one commit more.
+pub(super) fn replay() -> Option<Scene> {
+    let change = "mkdir new; sed s/--max-count=1/--max-count=2/ examples/repo-report/repo-report.wasm > new/repo-report.wasm";
+    readme().map(|scene| scene.sh(change))
+}
+
 /// With Python's tool where it is looked for, and one cache of compiled code for all that is made by it.
 fn python_author() -> Option<Scene> {
     let Some(packages) = kit::componentizer("python-") else {

@@ -38,6 +38,8 @@ const fn stand_in(
 const BUILT: &str = "it is built already";
 const NETWORK: &str = "tests reach no network; what it would fetch lies there already";
 
+const STAGED: &str = "root has nothing staged, and this may be root; `staged` runs such commands as a user";
+
 const TERMINAL: &str = "it asks at a terminal; the plugin of this test is told its command";
 
 /// As `npm install` does for a package in a directory.
@@ -155,6 +157,24 @@ const TABLE: &[StandIn] = &[
         "cargo build --release --target wasm32-wasip2",
         Run("cargo build --quiet --release --target wasm32-wasip2"),
         "the page shows nothing of its progress",
+    ),
+    stand_in(
+        "docs/staged.md",
+        "portcullis run --stage -D . notes.wasm tidy           # shows what changed, and asks",
+        Nothing,
+        STAGED,
+    ),
+    stand_in(
+        "docs/staged.md",
+        "portcullis exec --stage=always --write . -- make      # shows and commits",
+        Nothing,
+        STAGED,
+    ),
+    stand_in(
+        "docs/staged.md",
+        "portcullis exec --stage=never --write . -- make       # shows, and throws it away",
+        Nothing,
+        STAGED,
     ),
 ];
 

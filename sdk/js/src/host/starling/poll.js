@@ -1,1 +1,0 @@
-export * as default from "wasi:io/poll@0.2.0";
