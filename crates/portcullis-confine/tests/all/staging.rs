@@ -60,8 +60,7 @@ fn stager(name: &str, act: &str) -> Option<(std::process::Child, PathBuf, Layers
     Some((child, root, Layers(layers)))
 }
 
-/// The role. What is printed is what the test reads.
-#[expect(clippy::print_stdout, reason = "the test reads it")]
+/// The role.
 pub(crate) fn play(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let act = arguments.next().unwrap();
     let [root, layers] = [(); 2].map(|()| PathBuf::from(arguments.next().unwrap()));
