@@ -308,6 +308,12 @@ fn init(child: u32, pidfd: &OwnedFd, leash: &OwnedFd) -> ! {
     // What it was is closed already.
     std::mem::forget(std::mem::replace(&mut signals.fd, caught));
     loop {
+        // Before anything is waited for: what ended before signals were kept has left no signal.
+        while let Ok(Some((ended, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if ended == child {
+                calls::exit(code(status))
+            }
+        }
         let mut ready = [
             PollFd::new(&signals.fd, PollFlags::IN),
             PollFd::new(&leash, PollFlags::IN),
@@ -322,11 +328,6 @@ fn init(child: u32, pidfd: &OwnedFd, leash: &OwnedFd) -> ! {
         for signal in signals.sent() {
             if PASSED_ON.contains(&signal) {
                 let _: rustix::io::Result<()> = rustix::process::pidfd_send_signal(&pidfd, signal);
-            }
-        }
-        while let Ok(Some((ended, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if ended == child {
-                calls::exit(code(status))
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::Read as _,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::{Duration, Instant},
@@ -23,6 +23,17 @@ crate::tests![
     it_needs_one_thread_and_another_user_than_root,
 ];
 
+/// The layers of a root. overlayfs leaves a directory in them that cannot be entered.
+struct Layers(PathBuf);
+
+impl Drop for Layers {
+    fn drop(&mut self) {
+        let open = fs::Permissions::from_mode(0o700);
+        // Not there where nothing was mounted.
+        let _ = fs::set_permissions(self.0.join(Overlay::WORK).join("work"), open);
+    }
+}
+
 /// A root with a file, and a directory for its layers.
 fn scene(name: &str) -> (PathBuf, PathBuf) {
     let dir = scratch().canonicalize().unwrap().join(name);
@@ -35,7 +46,7 @@ fn scene(name: &str) -> (PathBuf, PathBuf) {
 }
 
 /// Another process of this test that stages a root and does this inside. `None` for root, who cannot.
-fn stager(name: &str, act: &str) -> Option<(std::process::Child, PathBuf, PathBuf)> {
+fn stager(name: &str, act: &str) -> Option<(std::process::Child, PathBuf, Layers)> {
     if rustix::process::geteuid().is_root() {
         return None;
     }
@@ -46,11 +57,10 @@ fn stager(name: &str, act: &str) -> Option<(std::process::Child, PathBuf, PathBu
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    Some((child, root, layers))
+    Some((child, root, Layers(layers)))
 }
 
-/// The role. What is printed is what the test reads.
-#[expect(clippy::print_stdout, reason = "the test reads it")]
+/// The role.
 pub(crate) fn play(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let act = arguments.next().unwrap();
     let [root, layers] = [(); 2].map(|()| PathBuf::from(arguments.next().unwrap()));
@@ -112,7 +122,7 @@ fn what_is_written_goes_to_the_layer() {
         return;
     };
     assert_eq!(child.wait().unwrap().code(), Some(7));
-    let upper = layers.join(Overlay::UPPER);
+    let upper = layers.0.join(Overlay::UPPER);
     let read = |path: PathBuf| fs::read_to_string(path).unwrap();
     assert_eq!(read(root.join("file")), "old");
     assert!(!root.join("relative").exists(), "also by a relative path");
@@ -123,7 +133,7 @@ fn what_is_written_goes_to_the_layer() {
 }
 
 fn nobody_inside_takes_the_overlay_away() {
-    if let Some((mut child, ..)) = stager("unmount", "unmount") {
+    if let Some((mut child, _, _layers)) = stager("unmount", "unmount") {
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 }
@@ -134,12 +144,12 @@ fn nothing_is_left_of_it() {
     };
     assert_eq!(child.wait().unwrap().code(), Some(0));
     std::thread::sleep(Duration::from_secs(1));
-    assert!(!layers.join(Overlay::UPPER).join("late").exists());
+    assert!(!layers.0.join(Overlay::UPPER).join("late").exists());
     assert!(!root.join("late").exists());
 }
 
 fn it_ends_with_the_process_outside() {
-    let Some((mut child, ..)) = stager("leash", "wait") else {
+    let Some((mut child, _, _layers)) = stager("leash", "wait") else {
         return;
     };
     child

@@ -7,9 +7,12 @@ use portcullis_stage::{CommitError, Point};
 
 use crate::fixture::{Scene, UPPER, attribute, commit, difference, put, upper, whiteout};
 
+/// What somebody else does.
+type Change = fn(&Scene);
+
 #[test]
 fn what_changed_since_the_stage_began_is_a_conflict() {
-    let changes: [fn(&Scene); 4] = [
+    let changes: [Change; 4] = [
         |scene| fs::write(scene.base.join("file"), "mine").unwrap(),
         |scene| {
             let private = fs::Permissions::from_mode(0o600);
@@ -96,7 +99,7 @@ fn something_new_in_a_directory_that_is_removed_is_a_conflict() {
 /// At each step of a commit somebody changes something that it is about: all of it is taken back.
 #[test]
 fn what_changes_after_it_was_shown_takes_all_of_it_back() {
-    let changes: [(&str, fn(&Scene)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("written", |scene| {
             fs::write(scene.base.join("tool"), "mine").unwrap()
         }),
