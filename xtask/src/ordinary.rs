@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 
 /// The packages whose tests are run twice.
-const PACKAGES: [&str; 2] = ["portcullis-confine", "portcullis-exec"];
+const PACKAGES: [&str; 3] = ["portcullis-confine", "portcullis-exec", "portcullis-stage"];
 /// A user who owns nothing, and is not the overflow user that stands for everybody in a user namespace.
 const ORDINARY: u32 = 61234;
 
