@@ -38,7 +38,8 @@ const fn stand_in(
 const BUILT: &str = "it is built already";
 const NETWORK: &str = "tests reach no network; what it would fetch lies there already";
 
-const STAGED: &str = "root has nothing staged, and this may be root; `staged` runs such commands as a user";
+const STAGED: &str =
+    "root has nothing staged, and this may be root; `staged` runs such commands as a user";
 
 const TERMINAL: &str = "it asks at a terminal; the plugin of this test is told its command";
 
