@@ -18,8 +18,8 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
 pub(crate) use plugins::{
-    BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ShowArgs, SignArgs,
-    SomeArgs, TestArgs, UpdateArgs,
+    BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ReviewArgs,
+    ShowArgs, SignArgs, SomeArgs, TestArgs, UpdateArgs,
 };
 pub(crate) use replay::ReplayArgs;
 pub(crate) use stage::StageArgs;
@@ -53,7 +53,7 @@ pub(crate) enum Verb {
     /// Show what is known of an installed plugin, and what it may do.
     Show(ShowArgs),
     /// Show what installed plugins may do, and what of it they ever did.
-    Review(SomeArgs),
+    Review(ReviewArgs),
     /// Read the sources of installed plugins again. What asks for more than before is asked about.
     Update(UpdateArgs),
     /// Remove an installed plugin, what was granted to it and what it has kept.
@@ -713,7 +713,8 @@ impl Verb {
             Self::Install(args) => args.common.output,
             Self::List(args) => args.common.output,
             Self::Show(args) => args.common.output,
-            Self::Review(args) | Self::Verify(args) => args.common.output,
+            Self::Review(args) => args.some.common.output,
+            Self::Verify(args) => args.common.output,
             Self::Update(args) => args.common.output,
             Self::Remove(args) => args.common.output,
             Self::Pack(args) => args.common.output,

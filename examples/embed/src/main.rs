@@ -32,7 +32,7 @@ async fn run() -> anyhow::Result<()> {
     // What the plugin may read, and so may git: the kernel holds it to that.
     grants.fs.push(FsGrant {
         host: std::env::current_dir()?.canonicalize()?,
-        kind: FsKind::Repository,
+        kind: FsKind::Directory,
         guest: ".".to_owned(),
         access: FsAccess::Read,
         origin: Origin::Code,

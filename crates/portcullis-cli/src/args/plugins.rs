@@ -1,5 +1,6 @@
 //! The arguments of what is done with installed plugins.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -78,6 +79,18 @@ pub(crate) struct SomeArgs {
     pub(crate) common: Common,
     /// The installed plugin. Default: all of them.
     pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReviewArgs {
+    #[command(flatten)]
+    pub(crate) some: SomeArgs,
+    /// Only what was not used, each with what takes it away.
+    #[arg(long)]
+    pub(crate) unused: bool,
+    /// How many of the last runs count. Default: all that the trail has.
+    #[arg(long, value_name = "N")]
+    pub(crate) runs: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

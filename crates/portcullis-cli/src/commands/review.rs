@@ -1,18 +1,20 @@
-//! `portcullis review`: what installed plugins may do, and what of it they ever did, after the audit trail.
+//! `portcullis review`: what installed plugins may do, and what of it they did in all runs or the last ones, after the audit
+//! trail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroUsize;
 
-use portcullis_audit::{self as audit, Event, Verdict};
+use portcullis_audit::{self as audit, Entry, Event, Verdict};
 use portcullis_config::FlagSet;
 use portcullis_policy::{Grants, Net};
 use portcullis_registry::Record;
 use serde_json::{Value, json};
 
 use super::plugin;
-use crate::args::SomeArgs;
+use crate::args::ReviewArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result};
-use crate::render::{Printer, count, line};
+use crate::render::{Printer, count, line, shell};
 use crate::settings::{Environment, Settings};
 
 /// What the trail has of one content of a plugin.
@@ -22,29 +24,30 @@ struct Used {
     last: Option<String>,
     /// How often something was allowed, by capability and rule.
     allowed: BTreeMap<(String, Option<String>), u64>,
+    /// How often each variable was told.
+    variables: BTreeMap<String, u64>,
     denied: u64,
 }
 
 /// A right, and how often it was used.
 struct Right {
     what: String,
-    used: u64,
+    /// `None` where the trail does not tell: it has no line of what a command reads and writes.
+    used: Option<u64>,
+    /// What `portcullis revoke` calls it, if that is one thing.
+    revoke: Option<Vec<String>>,
 }
 
-pub(super) fn review(args: &SomeArgs, env: Environment, out: Printer) -> Result<Exit> {
-    let settings = Settings::load(&args.common, FlagSet::default(), env)?;
-    let records = plugin::chosen(&settings, args.name.as_deref())?;
-    let mut used: Vec<Used> = records.iter().map(|_| Used::default()).collect();
-    if settings.directories.audit.exists() {
-        let entries = audit::entries(&settings.directories.audit);
-        for entry in entries.map_err(|error| Failure::audit(&error))? {
-            let entry = entry.map_err(|error| Failure::audit(&error))?;
-            let Some(event) = &entry.event else { continue };
-            for (record, used) in records.iter().zip(&mut used) {
-                used.count(record, event, || format!("{:.0}", entry.time));
-            }
+pub(super) fn review(args: &ReviewArgs, env: Environment, out: Printer) -> Result<Exit> {
+    let settings = Settings::load(&args.some.common, FlagSet::default(), env)?;
+    let records = plugin::chosen(&settings, args.some.name.as_deref())?;
+    let mut used = last_runs(&settings, &records, args.runs)?;
+    each_event(&settings, |entry, event| {
+        for (record, used) in records.iter().zip(&mut used) {
+            used.count(record, event, || format!("{:.0}", entry.time));
         }
-    }
+    })?;
+    let json = args.some.common.output.json;
     let mut reviews = Vec::new();
     for (record, used) in records.iter().zip(&used) {
         let entry = settings.policy.plugin(&record.name)?;
@@ -52,13 +55,16 @@ pub(super) fn review(args: &SomeArgs, env: Environment, out: Printer) -> Result<
             Some((_, manifest)) => manifest.restrict(entry.grants.clone()),
             None => entry.grants.clone(),
         };
-        let rights = used.rights(&grants);
-        reviews.push(json(record, used, &rights));
-        if !args.common.output.json {
-            print(record, used, &rights, out)?;
+        let mut rights = used.rights(&grants);
+        if args.unused {
+            rights.retain(|right| right.used.is_none_or(|times| times == 0));
+        }
+        reviews.push(document(record, used, &rights));
+        if !json {
+            print(record, used, &rights, args.unused, out)?;
         }
     }
-    if args.common.output.json {
+    if json {
         out.json(json!({ "plugins": reviews }))?;
     } else if records.is_empty() {
         out.line("no plugin is installed")?;
@@ -66,19 +72,64 @@ pub(super) fn review(args: &SomeArgs, env: Environment, out: Printer) -> Result<
     Ok(Exit::OK)
 }
 
+/// Goes through the trail, if there is one.
+fn each_event(settings: &Settings, mut see: impl FnMut(&Entry, &Event)) -> Result<()> {
+    if !settings.directories.audit.exists() {
+        return Ok(());
+    }
+    let entries = audit::entries(&settings.directories.audit);
+    for entry in entries.map_err(|error| Failure::audit(&error))? {
+        let entry = entry.map_err(|error| Failure::audit(&error))?;
+        if let Some(event) = &entry.event {
+            see(&entry, event);
+        }
+    }
+    Ok(())
+}
+
+/// The runs of each plugin that count, nothing of them counted yet.
+fn last_runs(
+    settings: &Settings,
+    records: &[&Record],
+    most: Option<NonZeroUsize>,
+) -> Result<Vec<Used>> {
+    let mut runs: Vec<VecDeque<String>> = vec![VecDeque::new(); records.len()];
+    each_event(settings, |_, event| {
+        let Event::RunStarted(start) = event else {
+            return;
+        };
+        for (record, runs) in records.iter().zip(&mut runs) {
+            // Another content is another plugin.
+            if start.plugin == record.name && start.plugin_digest == record.blake3 {
+                runs.push_back(start.run.clone());
+                if most.is_some_and(|most| runs.len() > most.get()) {
+                    runs.pop_front();
+                }
+            }
+        }
+    })?;
+    let used = runs.into_iter().map(|runs| Used {
+        runs: runs.into_iter().collect(),
+        ..Used::default()
+    });
+    Ok(used.collect())
+}
+
 impl Used {
     fn count(&mut self, record: &Record, event: &Event, time: impl Fn() -> String) {
         match event {
-            // Another content is another plugin.
             Event::RunStarted(start)
-                if start.plugin == record.name && start.plugin_digest == record.blake3 =>
+                if start.plugin == record.name && self.runs.contains(&start.run) =>
             {
-                self.runs.insert(start.run.clone());
                 self.last = Some(time());
             }
             Event::Decision(decision) if self.runs.contains(&decision.run) => {
                 match decision.verdict {
                     Verdict::Allow => {
+                        if decision.capability == "env" {
+                            let name = decision.object.as_str().to_owned();
+                            *self.variables.entry(name).or_default() += 1;
+                        }
                         let rule = decision.rule.as_ref().map(|rule| rule.id.clone());
                         *self
                             .allowed
@@ -103,46 +154,79 @@ impl Used {
         of.map(|(_, times)| times).sum()
     }
 
+    /// How often a variable was told whose name one granted name stands for.
+    fn told(&self, granted: &str) -> u64 {
+        let told = self.variables.iter();
+        let of = told.filter(|(name, _)| match granted.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => *name == granted,
+        });
+        of.map(|(_, times)| times).sum()
+    }
+
     fn rights(&self, grants: &Grants) -> Vec<Right> {
         let mut rights = Vec::new();
-        let mut right = |what: String, used| rights.push(Right { what, used });
+        let mut right = |what: String, used: Option<u64>, revoke: &[&str]| {
+            let revoke = revoke.iter().map(|&word| word.to_owned());
+            let revoke = Some(revoke.collect::<Vec<_>>()).filter(|words| !words.is_empty());
+            rights.push(Right { what, used, revoke });
+        };
+        let commands = grants.exec.is_some().then(|| self.times("exec", None));
         if let Some(exec) = &grants.exec {
             for rule in &exec.allow {
-                right(
-                    format!("commands `{}` (rule `{}`)", rule.program, rule.id),
-                    self.times("exec", Some(&rule.id.0)),
-                );
+                let what = format!("commands `{}` (rule `{}`)", rule.program, rule.id);
+                let used = self.times("exec", Some(&rule.id.0));
+                right(what, Some(used), &["exec", &rule.program.to_string()]);
             }
             if exec.any_program {
-                right("any command".to_owned(), self.times("exec", None));
+                right("any command".to_owned(), commands, &[]);
             }
             if grants.net != Net::None {
-                right(
-                    "the network, for its commands".to_owned(),
-                    self.times("exec", None),
-                );
+                let what = "the network, for its commands".to_owned();
+                right(what, commands.filter(|times| *times == 0), &[]);
             }
         }
-        let whether = [
-            ("fs", !grants.fs.is_empty(), "files and directories"),
-            ("env", !grants.env.is_empty(), "environment variables"),
-            ("http", !grants.http.allow.is_empty(), "requests over HTTP"),
+        for name in &grants.env {
+            let what = format!("the variable `{name}`");
+            right(what, Some(self.told(name)), &["env", name]);
+        }
+        if !grants.fs.is_empty() {
+            let own = self.times("fs", None);
+            // What its commands read is in no trail.
+            let used = Some(own).filter(|own| *own > 0 || commands.unwrap_or_default() == 0);
+            right("files and directories".to_owned(), used, &[]);
+        }
+        let whether: [(_, _, _, &[&str]); 4] = [
+            (
+                "http",
+                !grants.http.allow.is_empty(),
+                "requests over HTTP",
+                &[],
+            ),
             (
                 "net",
                 !grants.own_net.is_empty(),
                 "lookups and connections of its own",
+                &[],
             ),
-            ("kv", grants.kv.is_some(), "state of its own"),
-            ("log", grants.log, "lines in your log"),
+            ("kv", grants.kv.is_some(), "state of its own", &["kv"]),
+            ("log", grants.log, "lines in your log", &["log"]),
         ];
-        for (capability, _, what) in whether.into_iter().filter(|(_, is, _)| *is) {
-            right(what.to_owned(), self.times(capability, None));
+        for (capability, _, what, revoke) in whether.into_iter().filter(|(_, is, ..)| *is) {
+            right(what.to_owned(), Some(self.times(capability, None)), revoke);
         }
         rights
     }
 }
 
-fn print(record: &Record, used: &Used, rights: &[Right], out: Printer) -> Result<()> {
+/// The command that takes a right away.
+fn remedy(record: &Record, right: &Right) -> Option<String> {
+    let words = ["portcullis", "revoke", &record.name].map(str::to_owned);
+    let words: Vec<_> = words.into_iter().chain(right.revoke.clone()?).collect();
+    Some(shell(&words))
+}
+
+fn print(record: &Record, used: &Used, rights: &[Right], unused: bool, out: Printer) -> Result<()> {
     out.line(&line(&plugin::summary(record)))?;
     out.line(&format!("  sha256 {}", record.sha256))?;
     let last = used
@@ -155,24 +239,33 @@ fn print(record: &Record, used: &Used, rights: &[Right], out: Printer) -> Result
         count(used.runs.len() as u64, "run"),
         count(used.denied, "denial")
     ))?;
-    for Right { what, used } in rights {
-        let times = if *used == 0 {
-            "never used".to_owned()
-        } else {
-            format!("used {}", count(*used, "time"))
+    for right in rights {
+        let times = match right.used {
+            Some(0) => "never used".to_owned(),
+            Some(times) => format!("used {}", count(times, "time")),
+            None => "not known, since the trail has nothing of what a command reads, writes or reaches by it".to_owned(),
         };
-        out.line(&line(&format!("  may have {what}: {times}")))?;
+        out.line(&line(&format!("  may have {}: {times}", right.what)))?;
+        if let (true, Some(remedy)) = (unused, remedy(record, right)) {
+            out.line(&line(&format!("    to take it away: {remedy}")))?;
+        }
     }
     if rights.is_empty() {
-        out.line("  is granted nothing")?;
+        out.line(if unused {
+            "  used all that it is granted"
+        } else {
+            "  is granted nothing"
+        })?;
     }
     Ok(())
 }
 
-fn json(record: &Record, used: &Used, rights: &[Right]) -> Value {
+fn document(record: &Record, used: &Used, rights: &[Right]) -> Value {
     let rights: Vec<_> = rights
         .iter()
-        .map(|right| json!({ "what": right.what, "used": right.used }))
+        .map(|right| {
+            json!({ "what": right.what, "used": right.used, "revoke": remedy(record, right) })
+        })
         .collect();
     json!({
         "plugin": plugin::json(record), "runs": used.runs.len(), "last": used.last,

@@ -1,11 +1,11 @@
 //! A machine with nothing on it: a home and a project of its own for each test.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use portcullis_testkit::guest;
 
@@ -19,6 +19,30 @@ pub(crate) const AUTHORITY: &str = include_str!("../../../portcullis-exec/src/tr
 pub(crate) struct Context {
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+    /// The command as it was built, or a copy.
+    binary: PathBuf,
+}
+
+/// Where everybody can start the command: the repository may lie where an ordinary user cannot go.
+fn for_everybody() -> PathBuf {
+    static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = Path::new(env!("CARGO_BIN_EXE_portcullis"));
+        let is_open = |dir: &Path| fs::metadata(dir).unwrap().permissions().mode() & 0o001 != 0;
+        if built.ancestors().skip(1).all(is_open) {
+            return built.to_owned();
+        }
+        // One for all runs of the tests, replaced whole: the tests of another one may be starting it.
+        let user = rustix::process::geteuid().as_raw();
+        let place = PathBuf::from(format!("/var/tmp/portcullis-tests-{user}"));
+        fs::create_dir_all(&place).unwrap();
+        assert_eq!(fs::symlink_metadata(&place).unwrap().uid(), user);
+        fs::set_permissions(&place, Permissions::from_mode(0o755)).unwrap();
+        let new = place.join(format!("new-{}", std::process::id()));
+        fs::copy(built, &new).unwrap();
+        fs::rename(new, place.join("portcullis")).unwrap();
+        place.join("portcullis")
+    });
+    PLACE.clone()
 }
 
 impl Context {
@@ -38,6 +62,14 @@ impl Context {
         Self::of(tempfile::tempdir_in(place).unwrap())
     }
 
+    /// As [`Self::beside_tmp`], in a place that an ordinary user can go to, with the command where they can start it.
+    pub(crate) fn for_everybody() -> Self {
+        Self {
+            binary: for_everybody(),
+            ..Self::elsewhere()
+        }
+    }
+
     /// As [`Self::beside_tmp`], and below no directory of this repository either, whose manifests tools would find.
     pub(crate) fn elsewhere() -> Self {
         Self::of(tempfile::tempdir_in("/var/tmp").unwrap())
@@ -51,6 +83,7 @@ impl Context {
         Self {
             dir,
             env: Vec::new(),
+            binary: env!("CARGO_BIN_EXE_portcullis").into(),
         }
     }
 
@@ -165,8 +198,13 @@ impl Context {
     /// Without a terminal, wherever the tests are run: nobody is asked. The process is the one that is started.
     pub(crate) fn portcullis(&self, args: &[&str]) -> Command {
         let mut command = self.command("setsid");
-        command.arg(env!("CARGO_BIN_EXE_portcullis")).args(args);
+        command.arg(&self.binary).args(args);
         command
+    }
+
+    /// The command itself.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     /// As [`Self::portcullis`], where user namespaces are switched off: in one whose owner has done so.

@@ -170,10 +170,10 @@ fn plugin(built: &Path, rest: &str) -> Context {
     context
 }
 
-#[test]
-fn a_plugin_in_c_feeds_and_reads_a_command() {
+/// The example in C, which may sort; `None`, and said, where it cannot be built.
+pub(crate) fn in_c() -> Option<Context> {
     let clang = ["clang", "clang-22", "clang-21", "clang-20", "clang-19"];
-    let Some(built) = build("examples/core-c", &clang, |command| {
+    let built = build("examples/core-c", &clang, |command| {
         command.args([
             "--target=wasm32",
             "-Os",
@@ -184,10 +184,24 @@ fn a_plugin_in_c_feeds_and_reads_a_command() {
             "-Werror",
             "-Wl,--no-entry",
         ]);
-    }) else {
+    })?;
+    Some(plugin(&built, "exec.allow = [\"sort\"]\n"))
+}
+
+/// The example in Go, which may echo and sleep; `None`, and said, where it cannot be built.
+pub(crate) fn in_go() -> Option<Context> {
+    let built = build("examples/core-go", &["go"], |command| {
+        go(command).args(["-buildmode=c-shared"]);
+    })?;
+    let grants = "exec.allow = [\"echo\", \"sleep\"]\nlimits.call = \"60s\"\n";
+    Some(plugin(&built, grants))
+}
+
+#[test]
+fn a_plugin_in_c_feeds_and_reads_a_command() {
+    let Some(context) = in_c() else {
         return;
     };
-    let context = plugin(&built, "exec.allow = [\"sort\"]\n");
     let output = context.output(&[
         "run",
         "--config",
@@ -229,15 +243,9 @@ pub(crate) fn go(command: &mut Command) -> &mut Command {
 
 #[test]
 fn a_context_in_go_cancels_a_command() {
-    let Some(built) = build("examples/core-go", &["go"], |command| {
-        go(command).args(["-buildmode=c-shared"]);
-    }) else {
+    let Some(context) = in_go() else {
         return;
     };
-    let context = plugin(
-        &built,
-        "exec.allow = [\"echo\", \"sleep\"]\nlimits.call = \"60s\"\n",
-    );
     let run = |words: &[&str]| {
         context.output(&[&["run", "--config", "policy.toml", "p"], words].concat())
     };

@@ -509,6 +509,45 @@ fn what_it_may_do_and_what_it_did_is_reviewed() {
 }
 
 #[test]
+fn what_was_not_used_lately_is_told_with_what_takes_it_away() {
+    let context = context(&format!("{RUNS_ECHO}{LOG}"));
+    assert_eq!(install(&context, "grant\n").0, 0);
+    assert!(runs(&context));
+    let unused = |args: &[&str]| {
+        let review = context.json(&[&["review", "--json", "--unused"], args].concat());
+        let rights = review["plugins"][0]["rights"].as_array().unwrap();
+        let revoke = rights.iter().map(|right| right["revoke"].as_str());
+        revoke
+            .map(|revoke| revoke.unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(unused(&[]), ["portcullis revoke notes log"]);
+    // A later run that needs nothing: what was used before it counts no more.
+    context.ended(&["run", "notes", "none"]);
+    assert_eq!(unused(&["--runs", "2"]), ["portcullis revoke notes log"]);
+    let of_one = unused(&["--runs", "1"]);
+    assert_eq!(
+        of_one,
+        [
+            "portcullis revoke notes exec echo",
+            "portcullis revoke notes log"
+        ]
+    );
+    // What is told is what works.
+    let (_, out, _) = context.ended(&["review", "--unused", "--runs", "1"]);
+    assert!(
+        out.contains("to take it away: portcullis revoke notes exec echo"),
+        "{out}"
+    );
+    for revoke in of_one {
+        let args: Vec<_> = revoke.split(' ').skip(1).collect();
+        assert_eq!(context.ended(&args).0, 0, "{revoke}");
+    }
+    assert!(!runs(&context));
+    assert_eq!(unused(&[]), Vec::<String>::new());
+}
+
+#[test]
 fn all_of_it_is_in_the_trail() {
     let context = context(LOG);
     assert_eq!(install(&context, "yes\n").0, 0);

@@ -9,6 +9,7 @@ use portcullis_testkit::{repository, wat};
 use serde_json::Value;
 
 use crate::context::{Context, DEV, skip};
+use crate::core_form;
 use crate::fledge;
 use crate::parity;
 
@@ -185,6 +186,28 @@ fn the_example_in_python_is_played_as_it_ran() {
         return;
     };
     example(&context, "disk-watch");
+}
+
+#[test]
+fn the_example_in_c_is_played_as_it_ran() {
+    let Some(context) = core_form::in_c() else {
+        return;
+    };
+    is_identical(&context, &["--config", "policy.toml", "p", "pear", "apple"]);
+    each_change_is_told(&context);
+    no_change_of_an_answer_is_too_much(&context);
+}
+
+#[test]
+fn the_example_in_go_is_played_as_it_ran() {
+    let Some(context) = core_form::in_go() else {
+        return;
+    };
+    let words = ["20s", "echo", "one", "+", "echo", "two"];
+    is_identical(
+        &context,
+        &[&["--config", "policy.toml", "p"], &words[..]].concat(),
+    );
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Session {
         let mut command = context.command("setsid");
         command
             .args(["--ctty", "sh", "-c", script, "sh"])
-            .arg(env!("CARGO_BIN_EXE_portcullis"))
+            .arg(context.binary())
             .args(args)
             .stdin(stdin)
             .stdout(stdout)

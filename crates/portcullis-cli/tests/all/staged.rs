@@ -18,7 +18,7 @@ struct Scene(Context);
 
 impl Scene {
     fn new() -> Self {
-        Self::of(Context::beside_tmp())
+        Self::of(Context::for_everybody())
     }
 
     fn of(context: Context) -> Self {
@@ -266,7 +266,7 @@ fn a_document_has_the_run_and_what_became_of_it() {
 
 #[test]
 fn a_plugin_writes_by_both_of_its_ways() {
-    let context = Context::beside_tmp();
+    let context = Context::for_everybody();
     fs::copy(
         portcullis_testkit::guest("files"),
         context.project().join("p.wasm"),
@@ -301,7 +301,7 @@ fn a_plugin_writes_by_both_of_its_ways() {
 
 #[test]
 fn a_policy_stages_what_it_says() {
-    let context = Context::beside_tmp();
+    let context = Context::for_everybody();
     fs::copy(
         portcullis_testkit::guest("files"),
         context.project().join("p.wasm"),
@@ -342,7 +342,7 @@ fn root_is_told_that_it_cannot_be() {
     if !rustix::process::geteuid().is_root() {
         return crate::context::skip("the tests are not run as root");
     }
-    let context = Context::beside_tmp();
+    let context = Context::for_everybody();
     let file = context.write("file", "old");
     let (code, _, text) = context.ended(&[
         "exec",
