@@ -1,10 +1,10 @@
 //! `portcullis review`: what installed plugins may do, and what of it they did in all runs or the last ones, after the audit
 //! trail.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 
-use portcullis_audit::{self as audit, Entry, Event, Verdict};
+use portcullis_audit::{self as audit, Event, Timestamp, Verdict};
 use portcullis_config::FlagSet;
 use portcullis_policy::{Grants, Net};
 use portcullis_registry::Record;
@@ -17,11 +17,17 @@ use crate::failure::{Failure, Result};
 use crate::render::{Printer, count, line, shell};
 use crate::settings::{Environment, Settings};
 
-/// What the trail has of one content of a plugin.
+/// What the trail has of one content of a plugin: its runs that count, the last one last.
 #[derive(Debug, Default)]
 struct Used {
-    runs: BTreeSet<String>,
-    last: Option<String>,
+    runs: VecDeque<Run>,
+}
+
+/// What one run did.
+#[derive(Debug)]
+struct Run {
+    id: String,
+    began: Timestamp,
     /// How often something was allowed, by capability and rule.
     allowed: BTreeMap<(String, Option<String>), u64>,
     /// How often each variable was told.
@@ -41,12 +47,17 @@ struct Right {
 pub(super) fn review(args: &ReviewArgs, env: Environment, out: Printer) -> Result<Exit> {
     let settings = Settings::load(&args.some.common, FlagSet::default(), env)?;
     let records = plugin::chosen(&settings, args.some.name.as_deref())?;
-    let mut used = last_runs(&settings, &records, args.runs)?;
-    each_event(&settings, |entry, event| {
-        for (record, used) in records.iter().zip(&mut used) {
-            used.count(record, event, || format!("{:.0}", entry.time));
+    let mut used: Vec<_> = records.iter().map(|_| Used::default()).collect();
+    if settings.directories.audit.exists() {
+        let entries = audit::entries(&settings.directories.audit);
+        for entry in entries.map_err(|error| Failure::audit(&error))? {
+            let entry = entry.map_err(|error| Failure::audit(&error))?;
+            let Some(event) = &entry.event else { continue };
+            for (record, used) in records.iter().zip(&mut used) {
+                used.count(record, args.runs, entry.time, event);
+            }
         }
-    })?;
+    }
     let json = args.some.common.output.json;
     let mut reviews = Vec::new();
     for (record, used) in records.iter().zip(&used) {
@@ -72,83 +83,75 @@ pub(super) fn review(args: &ReviewArgs, env: Environment, out: Printer) -> Resul
     Ok(Exit::OK)
 }
 
-/// Goes through the trail, if there is one.
-fn each_event(settings: &Settings, mut see: impl FnMut(&Entry, &Event)) -> Result<()> {
-    if !settings.directories.audit.exists() {
-        return Ok(());
-    }
-    let entries = audit::entries(&settings.directories.audit);
-    for entry in entries.map_err(|error| Failure::audit(&error))? {
-        let entry = entry.map_err(|error| Failure::audit(&error))?;
-        if let Some(event) = &entry.event {
-            see(&entry, event);
-        }
-    }
-    Ok(())
-}
-
-/// The runs of each plugin that count, nothing of them counted yet.
-fn last_runs(
-    settings: &Settings,
-    records: &[&Record],
-    most: Option<NonZeroUsize>,
-) -> Result<Vec<Used>> {
-    let mut runs: Vec<VecDeque<String>> = vec![VecDeque::new(); records.len()];
-    each_event(settings, |_, event| {
-        let Event::RunStarted(start) = event else {
-            return;
-        };
-        for (record, runs) in records.iter().zip(&mut runs) {
+impl Used {
+    /// Counts an event, if it is of a run of this plugin; of its runs the last `most` are kept.
+    fn count(
+        &mut self,
+        record: &Record,
+        most: Option<NonZeroUsize>,
+        time: Timestamp,
+        event: &Event,
+    ) {
+        match event {
             // Another content is another plugin.
-            if start.plugin == record.name && start.plugin_digest == record.blake3 {
-                runs.push_back(start.run.clone());
-                if most.is_some_and(|most| runs.len() > most.get()) {
-                    runs.pop_front();
+            Event::RunStarted(start)
+                if start.plugin == record.name && start.plugin_digest == record.blake3 =>
+            {
+                self.runs.push_back(Run {
+                    id: start.run.clone(),
+                    began: time,
+                    allowed: BTreeMap::new(),
+                    variables: BTreeMap::new(),
+                    denied: 0,
+                });
+                if most.is_some_and(|most| self.runs.len() > most.get()) {
+                    self.runs.pop_front();
                 }
             }
-        }
-    })?;
-    let used = runs.into_iter().map(|runs| Used {
-        runs: runs.into_iter().collect(),
-        ..Used::default()
-    });
-    Ok(used.collect())
-}
-
-impl Used {
-    fn count(&mut self, record: &Record, event: &Event, time: impl Fn() -> String) {
-        match event {
-            Event::RunStarted(start)
-                if start.plugin == record.name && self.runs.contains(&start.run) =>
-            {
-                self.last = Some(time());
-            }
-            Event::Decision(decision) if self.runs.contains(&decision.run) => {
+            Event::Decision(decision) => {
+                let Some(run) = self.run(&decision.run) else {
+                    return;
+                };
                 match decision.verdict {
                     Verdict::Allow => {
                         if decision.capability == "env" {
                             let name = decision.object.as_str().to_owned();
-                            *self.variables.entry(name).or_default() += 1;
+                            *run.variables.entry(name).or_default() += 1;
                         }
                         let rule = decision.rule.as_ref().map(|rule| rule.id.clone());
-                        *self
-                            .allowed
-                            .entry((decision.capability.clone(), rule))
-                            .or_default() += 1;
+                        let by = (decision.capability.clone(), rule);
+                        *run.allowed.entry(by).or_default() += 1;
                     }
-                    Verdict::Deny => self.denied += 1,
+                    Verdict::Deny => run.denied += 1,
                 }
             }
-            Event::DenialsFolded(folded) if self.runs.contains(&folded.run) => {
-                self.denied += folded.count
+            Event::DenialsFolded(folded) => {
+                if let Some(run) = self.run(&folded.run) {
+                    run.denied += folded.count;
+                }
             }
             _ => {}
         }
     }
 
+    /// A run that counts. What is written is nearly always of the last.
+    fn run(&mut self, id: &str) -> Option<&mut Run> {
+        self.runs.iter_mut().rev().find(|run| run.id == id)
+    }
+
+    fn denied(&self) -> u64 {
+        self.runs.iter().map(|run| run.denied).sum()
+    }
+
+    /// When the last run began.
+    fn last(&self) -> Option<String> {
+        let last = self.runs.back()?;
+        Some(format!("{:.0}", last.began))
+    }
+
     /// How often a capability was used, by one rule of it or by any.
     fn times(&self, capability: &str, rule: Option<&str>) -> u64 {
-        let allowed = self.allowed.iter();
+        let allowed = self.runs.iter().flat_map(|run| &run.allowed);
         let of = allowed
             .filter(|((of, by), _)| of == capability && (rule.is_none() || by.as_deref() == rule));
         of.map(|(_, times)| times).sum()
@@ -156,7 +159,7 @@ impl Used {
 
     /// How often a variable was told whose name one granted name stands for.
     fn told(&self, granted: &str) -> u64 {
-        let told = self.variables.iter();
+        let told = self.runs.iter().flat_map(|run| &run.variables);
         let of = told.filter(|(name, _)| match granted.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
             None => *name == granted,
@@ -229,15 +232,12 @@ fn remedy(record: &Record, right: &Right) -> Option<String> {
 fn print(record: &Record, used: &Used, rights: &[Right], unused: bool, out: Printer) -> Result<()> {
     out.line(&line(&plugin::summary(record)))?;
     out.line(&format!("  sha256 {}", record.sha256))?;
-    let last = used
-        .last
-        .as_ref()
-        .map(|time| format!(", the last {time}"))
-        .unwrap_or_default();
+    let last = used.last().map(|time| format!(", the last {time}"));
+    let last = last.unwrap_or_default();
     out.line(&format!(
         "  {}{last}; {}",
         count(used.runs.len() as u64, "run"),
-        count(used.denied, "denial")
+        count(used.denied(), "denial")
     ))?;
     for right in rights {
         let times = match right.used {
@@ -268,7 +268,7 @@ fn document(record: &Record, used: &Used, rights: &[Right]) -> Value {
         })
         .collect();
     json!({
-        "plugin": plugin::json(record), "runs": used.runs.len(), "last": used.last,
-        "denials": used.denied, "rights": rights,
+        "plugin": plugin::json(record), "runs": used.runs.len(), "last": used.last(),
+        "denials": used.denied(), "rights": rights,
     })
 }

@@ -14,6 +14,12 @@ use crate::session::Session;
 /// Who runs, where the tests are run as root.
 const ORDINARY: u32 = 61234;
 
+/// Exit code and standard error.
+fn ended(mut command: Command) -> (i32, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+}
+
 struct Scene(Context);
 
 impl Scene {
@@ -57,14 +63,18 @@ impl Scene {
     }
 
     fn output(&self, args: &[&str]) -> (i32, String) {
-        let Output { status, stderr, .. } = self.command(args).output().unwrap();
-        (status.code().unwrap(), String::from_utf8(stderr).unwrap())
+        ended(self.command(args))
+    }
+
+    /// A shell that does this in the project, staged.
+    fn shell(&self, commit: &str, script: &str) -> Command {
+        let stage = format!("--stage={commit}");
+        self.command(&["exec", &stage, "--write", ".", "--", "sh", "-c", script])
     }
 
     /// Has a shell do this in the project, staged.
     fn staged(&self, commit: &str, script: &str) -> (i32, String) {
-        let stage = format!("--stage={commit}");
-        self.output(&["exec", &stage, "--write", ".", "--", "sh", "-c", script])
+        ended(self.shell(commit, script))
     }
 
     /// That a run with this script is refused with these words, and changes nothing.
@@ -187,16 +197,7 @@ fn unconfined_commands_are_not_staged() {
 fn nothing_is_written_before_it_is_committed() {
     let scene = Scene::new();
     let mut child = scene
-        .command(&[
-            "exec",
-            "--stage=always",
-            "--write",
-            ".",
-            "--",
-            "sh",
-            "-c",
-            "echo new > file; cat file; read x",
-        ])
+        .shell("always", "echo new > file; cat file; read x")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -476,16 +477,7 @@ fn what_somebody_else_changed_meanwhile_is_kept() {
 fn changed_meanwhile(change: fn(&Path), words: &str) {
     let scene = Scene::new();
     let mut child = scene
-        .command(&[
-            "exec",
-            "--stage=always",
-            "--write",
-            ".",
-            "--",
-            "sh",
-            "-c",
-            "echo theirs > file; echo ready; read x; true",
-        ])
+        .shell("always", "echo theirs > file; echo ready; read x; true")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -520,16 +512,7 @@ fn nothing_is_left_that_writes_later() {
 fn killed_with_its_run_nothing_is_committed_and_the_next_one_tidies_up() {
     let scene = Scene::new();
     let mut child = scene
-        .command(&[
-            "exec",
-            "--stage=always",
-            "--write",
-            ".",
-            "--",
-            "sh",
-            "-c",
-            "echo new > file; echo $$; exec sleep 600",
-        ])
+        .shell("always", "echo new > file; echo $$; exec sleep 600")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -554,16 +537,7 @@ fn killed_with_its_run_nothing_is_committed_and_the_next_one_tidies_up() {
 fn a_signal_reaches_the_run() {
     let scene = Scene::new();
     let mut child = scene
-        .command(&[
-            "exec",
-            "--stage=always",
-            "--write",
-            ".",
-            "--",
-            "sh",
-            "-c",
-            "echo new > file; echo x; exec sleep 600",
-        ])
+        .shell("always", "echo new > file; echo x; exec sleep 600")
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

@@ -160,33 +160,11 @@ impl Reading {
         } else if event.capability == "net" && event.function.as_deref() != Some("lookup") {
             self.host(event.object.as_str(), is_allowed, 1, 0, 0);
         }
-        let kind = Kind::of(&event.capability);
         let kept = self.keep(!is_allowed || answer.is_some(), || Row {
-            call: event.call,
-            seq,
-            at_us,
             took_us,
-            kind,
-            name: name(&event.capability, event.function.as_deref()),
-            object: object(kind, &event.object),
-            request: event.request_id.as_ref().map(|id| Shown::of(id.as_str())),
-            is_allowed,
             answer,
-            rule: event
-                .rule
-                .as_ref()
-                .map(|rule| (Shown::of(&rule.id), Shown::of(&rule.origin))),
-            code: event.code.as_deref().map(Shown::of),
-            reason: event.reason.as_ref().map(|why| Shown::of(why.as_str())),
-            folded: None,
-            came: None,
-            has_failed: false,
-            bytes_in: 0,
-            bytes_out: 0,
-            facts: Vec::new(),
-            links: Vec::new(),
-            more_links: 0,
             refusal,
+            ..row(seq, at_us, event)
         });
         match (&event.effect, kept) {
             (Some(effect), kept) => self.effect(kept, effect),
@@ -217,30 +195,10 @@ impl Reading {
             effect: None,
         };
         let refusal = self.refusal(&written, event.first_call, event.count);
-        let kind = Kind::of(&event.capability);
         self.keep(true, || Row {
-            call: event.first_call,
-            seq,
-            at_us,
-            took_us: None,
-            kind,
-            name: name(&event.capability, event.function.as_deref()),
-            object: object(kind, &event.object),
-            request: None,
-            is_allowed: false,
-            answer: None,
-            rule: None,
-            code: event.code.as_deref().map(Shown::of),
-            reason: None,
             folded: Some((event.count, event.last_call)),
-            came: None,
-            has_failed: false,
-            bytes_in: 0,
-            bytes_out: 0,
-            facts: Vec::new(),
-            links: Vec::new(),
-            more_links: 0,
             refusal,
+            ..row(seq, at_us, &written)
         });
     }
 
@@ -417,6 +375,38 @@ impl Reading {
         *of = of.saturating_add(count);
         host.up = host.up.saturating_add(up);
         host.down = host.down.saturating_add(down);
+    }
+}
+
+/// The row of a decision, before anything came of it.
+fn row(seq: u64, at_us: u64, event: &Decision) -> Row {
+    let kind = Kind::of(&event.capability);
+    Row {
+        call: event.call,
+        seq,
+        at_us,
+        took_us: None,
+        kind,
+        name: name(&event.capability, event.function.as_deref()),
+        object: object(kind, &event.object),
+        request: event.request_id.as_ref().map(|id| Shown::of(id.as_str())),
+        is_allowed: event.verdict == Verdict::Allow,
+        answer: None,
+        rule: event
+            .rule
+            .as_ref()
+            .map(|rule| (Shown::of(&rule.id), Shown::of(&rule.origin))),
+        code: event.code.as_deref().map(Shown::of),
+        reason: event.reason.as_ref().map(|why| Shown::of(why.as_str())),
+        folded: None,
+        came: None,
+        has_failed: false,
+        bytes_in: 0,
+        bytes_out: 0,
+        facts: Vec::new(),
+        links: Vec::new(),
+        more_links: 0,
+        refusal: None,
     }
 }
 
