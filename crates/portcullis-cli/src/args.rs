@@ -3,6 +3,7 @@
 mod audit;
 mod call;
 mod exec;
+mod learn;
 mod plugins;
 #[cfg(test)]
 mod reference;
@@ -19,6 +20,7 @@ use portcullis_policy::{Confinement, MetadataKey, Mode};
 pub(crate) use audit::{AuditVerb, ReportArgs, View};
 pub(crate) use call::CallArgs;
 pub(crate) use exec::ExecArgs;
+pub(crate) use learn::LearnArgs;
 pub(crate) use plugins::{
     BuildArgs, InstallArgs, ListArgs, NewArgs, PackArgs, PushArgs, RemoveArgs, ReviewArgs,
     ShowArgs, SignArgs, SomeArgs, TestArgs, UpdateArgs,
@@ -317,6 +319,8 @@ pub(crate) struct RunArgs {
     /// The answer to a question of the plugin, by the name it gives the question. May be given several times.
     #[arg(long, value_name = "ID=VALUE")]
     pub(crate) answer: Vec<String>,
+    #[command(flatten)]
+    pub(crate) learn: LearnArgs,
     #[command(flatten)]
     pub(crate) stage: StageArgs,
     #[command(flatten)]

@@ -368,6 +368,10 @@ codes! {
     /// Something that it had put in place was changed since, so it is left alone. What was there before is kept, in the
     /// directory that the message names, until you have looked at both.
     UNRECOVERED = "P0962",
+    /// Nothing can be learnt from this run.
+    ///
+    /// `run --learn` runs the plugin again and again, so it keeps what is on its standard input, at most 64 MiB.
+    UNLEARNT = "P0970",
     /// The state of a plugin cannot be looked at.
     ///
     /// It lies in the data directory, which must be yours alone (0700, its files 0600), and belongs to the plugin's name, the

@@ -8,6 +8,7 @@ mod dual_use;
 mod exit;
 mod failure;
 mod kit;
+mod learning;
 mod lint;
 mod packed;
 mod questions;

@@ -16,6 +16,7 @@ use crate::code;
 use crate::consent::AtTheTerminal;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, chain};
+use crate::learning::Notes;
 use crate::questions::Questions;
 use crate::render::guest_log::ShownLog;
 use crate::render::{Printer, count, line};
@@ -95,6 +96,13 @@ pub(crate) fn open_cache(directories: &Directories) -> Result<CodeCache> {
         .map_err(|error| Failure::unavailable(chain(code::CACHE, &error)))
 }
 
+/// Who is told what a plugin does.
+#[derive(Default)]
+pub(crate) struct Witnesses<'a> {
+    pub(crate) recorder: Option<&'a Arc<Recorder>>,
+    pub(crate) notes: Option<Arc<Notes>>,
+}
+
 /// Builds the host as the settings say.
 pub(crate) fn host(
     settings: &Settings,
@@ -103,7 +111,7 @@ pub(crate) fn host(
     log: Option<Arc<ShownLog>>,
     consent: AtTheTerminal,
     questions: Option<Questions>,
-    recorder: Option<&Arc<Recorder>>,
+    witnesses: Witnesses<'_>,
 ) -> Result<Host> {
     let directories = &settings.directories;
     let key =
@@ -112,8 +120,11 @@ pub(crate) fn host(
     if let Some(log) = log {
         host = host.guest_log(log);
     }
-    if let Some(recorder) = recorder {
+    if let Some(recorder) = witnesses.recorder {
         host = host.record(Arc::clone(recorder));
+    }
+    if let Some(notes) = witnesses.notes {
+        host = host.needs(notes);
     }
     if let Some(questions) = questions {
         host = host.prompter(Arc::new(questions));
@@ -136,7 +147,7 @@ pub(crate) fn builder(settings: &Settings) -> HostBuilder {
         .own_state(settings.own_state())
         .staged(settings.env.staged.clone())
         .caches(settings.directories.commands())
-        .state(settings.directories.state())
+        .state(&settings.directories.state)
         .revoked(settings.policy.provenance().revoked.clone())
         .compilation(Compilation::Confined(settings.policy.compile_confinement()));
     let network = settings.policy.network();

@@ -11,6 +11,7 @@ use crate::activity::Activity;
 use crate::error::LoadError;
 use crate::gate::{Gate, GateParts, NotRun};
 use crate::host::caches_of;
+use crate::needs::Told;
 use crate::repositories::with_repositories;
 use crate::stdio::GuestStdio;
 
@@ -109,6 +110,7 @@ impl Host {
             own_data: None,
             aside: confinement.unwrap_or_default(),
             tape: None,
+            needs: Told::default(),
             http: Arc::clone(self.http()),
             secret_env: settings.host_env.clone(),
             guest_env: settings.host_env.clone(),

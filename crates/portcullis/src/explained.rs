@@ -14,10 +14,11 @@ const FILES: &str = "P0805";
 const NETWORK: &str = "P0806";
 
 /// Names under which people keep what lends their rights to whoever reads it.
-const SECRETS: [&str; 18] = [
+const SECRETS: [&str; 19] = [
     ".aws",
     ".azure",
     ".docker",
+    ".env",
     ".git-credentials",
     ".gnupg",
     ".kube",
@@ -34,6 +35,12 @@ const SECRETS: [&str; 18] = [
     "keyrings",
     "shadow",
 ];
+
+/// Whether a path goes by a name under which people keep secrets: no grant of it is ever proposed.
+pub fn keeps_secrets(path: &Path) -> bool {
+    let is_secret = |part: &std::ffi::OsStr| SECRETS.iter().any(|secret| part == *secret);
+    path.iter().any(is_secret)
+}
 
 /// Whose command it was.
 #[derive(Clone, Debug)]
@@ -207,8 +214,7 @@ impl Whose {
 
     /// Why nobody should be handed a command that grants this: a hostile program can complain about anything.
     fn is_delicate(&self, verb: &str, path: &Path) -> Option<&'static str> {
-        let is_secret = |part: &std::ffi::OsStr| SECRETS.iter().any(|secret| part == *secret);
-        if path.iter().any(is_secret) {
+        if keeps_secrets(path) {
             return Some("secrets are kept there");
         }
         if verb == "write" && (executes(path) || path.starts_with("/etc")) {

@@ -13,7 +13,7 @@ mod noted;
 mod records;
 mod used;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ use portcullis_exec::{
     Sharer, Stdio, resolve,
 };
 use portcullis_policy::{
-    Authorized, ChangeRequest, Code, Confinement, Decision, Denial, ExecRequest, ExecTerms, Grants,
-    GuestError, HostEnvironment, Limits, Program, decide,
+    Authorized, ChangeRequest, Code, Confinement, Decision, Denial, ExecRequest, ExecTerms,
+    FsAccess, Grants, GuestError, HostEnvironment, Limits, Program, decide,
 };
 
 use crate::activity::{Activity, Command};
@@ -38,6 +38,7 @@ use crate::digest;
 use crate::explained::{self, Whose};
 use crate::guest_log::GuestLog;
 use crate::kept::Kept;
+use crate::needs::{EndedCommand, Need, NeededCommand, Told};
 use crate::notice;
 use crate::rates::Rates;
 use crate::record::Tape;
@@ -82,6 +83,8 @@ pub(crate) struct GateParts {
     pub(crate) aside: Confinement,
     /// What its instances are recorded to, or played from.
     pub(crate) tape: Option<Tape>,
+    /// Who wants to know what it needs.
+    pub(crate) needs: Told,
 }
 
 impl std::fmt::Debug for GateParts {
@@ -238,6 +241,9 @@ impl Gate {
                     let rule = rule.map(|id| self.rule(id));
                     let written = lines.decision(&object, Ok(rule));
                     self.closed_without(written)?;
+                    self.parts
+                        .needs
+                        .tell(|| Need::Command(NeededCommand::of(call, authorized.request())));
                     Ok(Admitted {
                         begun: Begun::new(lines, &authorized),
                         permit: permit
@@ -283,7 +289,10 @@ impl Gate {
     ) -> Result<Authorized<ChangeRequest>, GuestError> {
         let object = Masked::new(&request.path.display().to_string());
         match decide(&self.parts.grants, request) {
-            Decision::Allow(authorized) => Ok(authorized),
+            Decision::Allow(authorized) => {
+                self.needs_file(&authorized.request().path, FsAccess::ReadWrite);
+                Ok(authorized)
+            }
             Decision::Ask { denial, .. } | Decision::Deny(denial) => {
                 self.calls += 1;
                 let refused = self.refuse(self.calls, &object, *denial);
@@ -299,6 +308,14 @@ impl Gate {
             Masked::new(path).as_str().escape_debug()
         );
         self.activity.failure(why);
+    }
+
+    /// Tells of a file or directory that the guest uses itself.
+    pub(crate) fn needs_file(&self, path: &Path, access: FsAccess) {
+        self.parts.needs.tell(|| Need::File {
+            path: path.to_owned(),
+            access,
+        });
     }
 
     pub(crate) fn parts(&self) -> &GateParts {
@@ -325,7 +342,7 @@ impl Gate {
     }
 
     /// The real path of the project directory.
-    pub(crate) fn project(&self) -> &std::path::Path {
+    pub(crate) fn project(&self) -> &Path {
         self.parts.place.project()
     }
 
@@ -398,6 +415,9 @@ impl Gate {
     }
 
     fn ran(&mut self, call: u64, program: String, terms: &ExecTerms, completed: &mut Completed) {
+        self.parts
+            .needs
+            .tell(|| Need::Ended(EndedCommand::of(call, completed)));
         match completed.killed_for {
             Some(Code::LimitMemory) => {
                 let denial = self.over_memory(&program, terms);

@@ -31,6 +31,7 @@ use crate::guest_log::GuestLog;
 use crate::imports;
 use crate::kept::{Kept, Shelf};
 use crate::last_words::LastWords;
+use crate::needs::{Needs, Told};
 use crate::notice;
 use crate::own_data;
 use crate::own_state::OwnState;
@@ -100,6 +101,7 @@ impl std::fmt::Debug for Shared {
 /// - no plugin is revoked
 /// - no caches are kept between commands
 /// - lines that guests write into the log go nowhere
+/// - nobody is told what plugins need
 /// - nobody is asked: what no rule matches is denied in `dev` mode too, and plugins' own questions have their defaults for
 ///   answers
 #[derive(Default)]
@@ -126,6 +128,7 @@ pub struct HostBuilder {
     pub(crate) compilation: Compilation,
     pub(crate) revoked: Vec<Digest>,
     tape: Option<Tape>,
+    needs: Told,
 }
 
 impl std::fmt::Debug for HostBuilder {
@@ -290,6 +293,13 @@ impl HostBuilder {
     pub fn record(mut self, recorder: Arc<Recorder>) -> Self {
         self.own_state.secret.push(recorder.path().to_owned());
         self.tape = Some(Tape::Record(recorder));
+        self
+    }
+
+    /// Who is told what plugins do, so as to know what they need. Their commands are observed then.
+    #[must_use]
+    pub fn needs(mut self, needs: Arc<dyn Needs>) -> Self {
+        self.needs = Told(Some(needs));
         self
     }
 
@@ -750,6 +760,7 @@ impl Host {
             secret_env: settings.host_env.clone(),
             guest_env: guest_env.clone(),
             tape: settings.tape.clone(),
+            needs: settings.needs.clone(),
         });
         if let Some(Tape::Record(recorder)) = tape {
             let begun = record::begin(recorder, kind, known.sha256, &gate);

@@ -52,6 +52,7 @@ mod inspect;
 mod instance;
 mod kept;
 mod last_words;
+mod needs;
 mod notice;
 mod outline;
 mod own_data;
@@ -79,20 +80,22 @@ pub use diagnostic::Diagnostic;
 pub use error::{BuildError, CallError, LoadError, MissingImport};
 pub use exception::Exception;
 pub use exhausted::{Exhausted, Resource};
+pub use explained::keeps_secrets;
 pub use guest_log::{GuestLog, LogLine};
 pub use host::{Host, HostBuilder, Source};
 pub use inspect::{Import, Inspection, inspect};
 pub use instance::Instance;
+pub use needs::{EndedCommand, Need, NeededCommand, Needs};
 pub use own_state::{OwnState, Reach};
 pub use plugin::Plugin;
 pub use portcullis_audit as audit;
 pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
-    CACHE_VARIABLES, Cleared, Container, ExecAsk, Executable, Hinders, Input, KeptCache, Obstacle,
-    Output, Outside, Overlay, Protection, Report, Staged, Staging, StagingError, StagingStep,
-    Status, Stdio, Tier, caches, certificates, cgroup_obstacle, clear_caches, enter_leaf_cgroup,
-    enter_staging, obstacles,
+    CACHE_VARIABLES, Cleared, Connections, Container, ExecAsk, Executable, Hinders, Input,
+    KeptCache, Obstacle, Output, Outside, Overlay, Protection, Report, Staged, Staging,
+    StagingError, StagingStep, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
+    clear_caches, enter_leaf_cgroup, enter_staging, obstacles,
 };
 pub use portcullis_kv as kv;
 pub use portcullis_policy as policy;

@@ -7,7 +7,7 @@ use std::io::Read;
 use portcullis::Kind;
 
 use super::run::{self, Ask, Job};
-use crate::args::CallArgs;
+use crate::args::{CallArgs, LearnArgs};
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
@@ -32,6 +32,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         trace: false,
         stdin: false,
         record: None,
+        learnt: &LearnArgs::default(),
         stage: &args.stage,
         answers: Default::default(),
         selector: &args.plugin,

@@ -26,7 +26,7 @@ use crate::render::guest::{Channel, GuestOutput};
 use crate::render::relayed::Relayed;
 use crate::render::screen::Screen;
 use crate::render::{Level, Printer, line, shell};
-use crate::session::{self, Run};
+use crate::session::{self, Run, Witnesses};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
 use crate::staging;
@@ -88,7 +88,7 @@ pub(super) async fn perform(
         None,
         consent,
         None,
-        None,
+        Witnesses::default(),
     )?;
     // No component of a plugin is run, so there is no digest of one.
     let words = [std::slice::from_ref(&asked.ask.program), &asked.ask.args].concat();

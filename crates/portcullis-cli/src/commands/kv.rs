@@ -39,7 +39,7 @@ fn store(settings: &Settings, plugin: &str) -> Result<Option<Arc<Store>>> {
                 .help(format!("portcullis grant {id} kv")),
         ));
     };
-    let stores = Stores::existing(&settings.directories.state()).map_err(failed)?;
+    let stores = Stores::existing(&settings.directories.state).map_err(failed)?;
     let name = kv.owner.state_of(&grants.plugin);
     let store = stores.map(|stores| stores.existing_store(&name));
     Ok(store.transpose().map_err(failed)?.flatten())

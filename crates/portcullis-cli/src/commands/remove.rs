@@ -60,7 +60,7 @@ fn keys(settings: &Settings, record: &Record, clear: bool) -> Result<u64> {
     let owner = KvOwner::Installed {
         record: record.record.clone(),
     };
-    let stores = Stores::existing(&settings.directories.state()).map_err(failed)?;
+    let stores = Stores::existing(&settings.directories.state).map_err(failed)?;
     let store = stores.map(|stores| stores.existing_store(&owner.state_of(&id)));
     let Some(store) = store.transpose().map_err(failed)?.flatten() else {
         return Ok(0);

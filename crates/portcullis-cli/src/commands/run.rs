@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 
 use super::replay::Recording;
 use super::{asks, audit, call, observed, plan};
-use crate::args::{Common, RunArgs, StageArgs};
+use crate::args::{Common, LearnArgs, RunArgs, StageArgs};
 use crate::code;
 use crate::consent::{AtTheTerminal, Keeper};
 use crate::exit::Exit;
-use crate::failure::{Report, Result, diagnostic};
+use crate::failure::{Failure, Report, Result, diagnostic};
+use crate::learning::{self, Notes};
 use crate::questions::{self, Questions};
 use crate::render::denials::Denials;
 use crate::render::guest::{Channel, GuestOutput};
@@ -29,7 +30,7 @@ use crate::render::guest_log::ShownLog;
 use crate::render::screen::Screen;
 use crate::render::trace::Traced;
 use crate::render::{Level, Printer};
-use crate::session::{self, Run};
+use crate::session::{self, Run, Witnesses};
 use crate::settings::Environment;
 use crate::signals::Signals;
 use crate::staging;
@@ -105,6 +106,7 @@ pub(super) struct Job<'a> {
     pub(super) trace: bool,
     pub(super) stdin: bool,
     pub(super) record: Option<&'a Path>,
+    pub(super) learnt: &'a LearnArgs,
     pub(super) stage: &'a StageArgs,
     pub(super) answers: BTreeMap<String, String>,
     pub(super) selector: &'a str,
@@ -114,6 +116,9 @@ pub(super) struct Job<'a> {
 }
 
 pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> {
+    if args.learn.learn {
+        return learning::learn(args, env, out).await;
+    }
     let (selector, rest) = args
         .plugin
         .split_first()
@@ -130,6 +135,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
         trace: args.trace,
         stdin: args.stdin,
         record: args.record.as_deref(),
+        learnt: &args.learn,
         stage: &args.stage,
         answers: questions::answers(&args.answer)?,
         selector,
@@ -142,7 +148,10 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
 pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Result<Exit> {
     let mut signals = Signals::install()?;
     let json = job.common.output.json;
-    let (settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
+    let (mut settings, mut target) = Target::load(job.common, &job.flags, &env, job.selector)?;
+    if let Some(state) = &job.learnt.state {
+        settings.directories.state.clone_from(state);
+    }
     target.stage(job.stage)?;
     if job.dry_run {
         // Nothing is written.
@@ -188,6 +197,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         .record
         .map(|path| Recording::create(path, &target.entry.path, &job.common.config));
     let mut recording = recording.transpose()?;
+    let notes = job.learnt.observed.as_ref().map(|_| Arc::default());
     let host = session::host(
         &settings,
         sink,
@@ -195,7 +205,10 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         Some(Arc::clone(&log)),
         consent,
         Some(questions),
-        recording.as_ref().map(|recording| &recording.recorder),
+        Witnesses {
+            recorder: recording.as_ref().map(|recording| &recording.recorder),
+            notes: notes.clone(),
+        },
     )?;
     let source = target.source()?;
     let what = format!("compiling plugin `{}`", target.entry.id);
@@ -218,6 +231,10 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
     }
     let run = Run::start(&settings, trail, plugin.id(), plugin.digest(), &args)?;
     let ended = called(&plugin, &run.id, ask, signals, &stdout).await;
+    let noted = match (&notes, &job.learnt.observed) {
+        (Some(notes), Some(file)) => observe(notes, file),
+        _ => Ok(()),
+    };
     let recorded = match (&recording, &ended) {
         (Some(recording), Ended::Returned(_)) => recording.end(out),
         // Without an end it says itself that it is not whole.
@@ -237,7 +254,13 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
             log,
         },
     )?;
+    noted?;
     recorded.map(|()| exit)
+}
+
+fn observe(notes: &Notes, file: &Path) -> Result<()> {
+    let written = notes.write(file);
+    written.map_err(|error| Failure::unusable("write", file, &error))
 }
 
 fn stdio(stdin: bool, stdout: &GuestOutput, stderr: &GuestOutput) -> GuestStdio {

@@ -20,6 +20,8 @@ pub(crate) struct Directories {
     pub(crate) data: PathBuf,
     /// Compiled code: `$XDG_CACHE_HOME/portcullis`.
     pub(crate) cache: PathBuf,
+    /// The state of plugins: below the data directory, which no grant reaches.
+    pub(crate) state: PathBuf,
     /// The audit trail: `$XDG_STATE_HOME/portcullis/audit`.
     pub(crate) audit: PathBuf,
 }
@@ -37,11 +39,6 @@ impl Directories {
     /// The installed plugins: below the data directory, which no grant reaches.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.data.join("plugins")
-    }
-
-    /// The state of plugins: below the data directory, which no grant reaches.
-    pub(crate) fn state(&self) -> PathBuf {
-        self.data.join("kv")
     }
 
     /// Finds them for a run in `project`; `data_dir` is the operator's own choice and needs no variable.
@@ -83,6 +80,7 @@ impl Directories {
             home,
             policy,
             config,
+            state: data.join("kv"),
             data,
             cache,
             audit,

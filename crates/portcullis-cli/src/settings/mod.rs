@@ -334,6 +334,7 @@ pub(crate) fn context(
         data,
         cache,
         audit,
+        ..
     } = directories.clone();
     let own = |path: PathBuf, secret| OwnState { path, secret };
     Ok(Context {

@@ -4,6 +4,7 @@ use portcullis_audit::{Effect, Masked};
 use portcullis_policy::{Capability, EnvRequest};
 
 use crate::gate::{Gate, Refused};
+use crate::needs::Need;
 
 /// Bytes of a name: no system has longer ones, and what is longer is not looked for.
 const NAME: usize = 32 * 1024;
@@ -18,6 +19,11 @@ impl Gate {
         let used = self.begin(Capability::Env, "get", Masked::new(&name))?;
         name.truncate(name.floor_char_boundary(NAME));
         let host_env = self.host_env();
+        let is_set = host_env.get(&name).is_some();
+        self.parts().needs.tell(|| Need::Variable {
+            name: name.clone(),
+            is_set,
+        });
         let authorized = self.authorize(&used, EnvRequest { name, host_env })?;
         let EnvRequest { name, host_env } = authorized.request();
         let value = host_env.get(name);

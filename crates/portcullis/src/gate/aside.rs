@@ -9,6 +9,7 @@ use portcullis_policy::{
 };
 
 use super::{Gate, GateParts};
+use crate::needs::Told;
 use crate::repositories::with_repositories;
 
 /// How long such a command may take, and how much it may say.
@@ -42,6 +43,7 @@ impl Gate {
             own_data: None,
             aside: parts.aside,
             tape: None,
+            needs: Told::default(),
         };
         let mut gate = Self::new(Arc::new(parts), Arc::clone(&self.run));
         gate.calls = self.calls;

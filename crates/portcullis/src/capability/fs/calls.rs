@@ -244,7 +244,9 @@ impl Gate {
         let held = found.map_err(|failure| self.fails(call, None, failure))?;
         let path = held.real.clone();
         let authorized = self.authorize(&call.used, LookRequest { look, path })?;
-        let rule = allowing(&grants, &authorized.request().path, call.access);
+        let path = &authorized.request().path;
+        self.needs_file(path, call.access);
+        let rule = allowing(&grants, path, call.access);
         Ok((held, rule))
     }
 
@@ -270,7 +272,9 @@ impl Gate {
         };
         let (spot, request) = found.map_err(|failure| self.fails(call, None, failure))?;
         let authorized = self.authorize(&call.used, request)?;
-        let rule = allowing(&grants, &authorized.request().path, call.access);
+        let path = &authorized.request().path;
+        self.needs_file(path, call.access);
+        let rule = allowing(&grants, path, call.access);
         Ok((spot, rule))
     }
 

@@ -100,13 +100,18 @@ impl Spot {
         })
     }
 
-    /// What is to be decided on.
-    pub(super) fn request(&self, act: FsAct, protect: &Protect) -> ChangeRequest {
-        let path = if self.name == "." {
+    /// The real path of what has the name, or would have it.
+    pub(super) fn path(&self) -> PathBuf {
+        if self.name == "." {
             self.real.clone()
         } else {
             self.real.join(&self.name)
-        };
+        }
+    }
+
+    /// What is to be decided on.
+    pub(super) fn request(&self, act: FsAct, protect: &Protect) -> ChangeRequest {
+        let path = self.path();
         let completed = act.creates() && self.kind.is_none() && self.completes_git_dir();
         let completes = if completed {
             self.beside(protect)

@@ -15,6 +15,7 @@ use super::secret::Secrets;
 use super::sending::{Sending, Sent, Told, Wanted};
 use super::{HttpAnswer, HttpAsk, head};
 use crate::gate::{Gate, Refused};
+use crate::needs::Need;
 
 impl Gate {
     /// Sends a request and gives what came back. Redirects are not followed.
@@ -60,7 +61,11 @@ impl Gate {
         };
         let allowed = self.authorize(&used, outgoing.request.clone());
         let terms = match allowed {
-            Ok(authorized) => authorized.terms().clone(),
+            Ok(authorized) => {
+                let request = authorized.request();
+                self.parts().needs.tell(|| Need::Request(request.clone()));
+                authorized.terms().clone()
+            }
             Err(refused) => return Err(self.not_allowed(&outgoing.request, refused)),
         };
         // What is written out needs no looking up: it is decided on before anything is written down as allowed.

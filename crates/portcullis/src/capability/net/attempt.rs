@@ -13,6 +13,7 @@ use portcullis_policy::{
 use super::failure::{Failed, NetFailure};
 use crate::capability::Client;
 use crate::gate::{Gate, Refused, Unwritten, Use, UseLines};
+use crate::needs::Need;
 
 /// A use that was decided on, as far as it is known before anything is resolved.
 #[derive(Debug)]
@@ -89,6 +90,8 @@ impl Gate {
             };
             self.authorize(used, place).map_err(denied)?;
         }
+        let told = || Need::Connection(target.to_string());
+        self.parts().needs.tell(told);
         Ok(allowed.terms().clone())
     }
 

@@ -18,6 +18,7 @@ use super::failure::{Failed, NetFailure};
 use super::tcp::{place, target};
 use crate::capability::dial::{Way, sockets, way};
 use crate::gate::Gate;
+use crate::needs::Need;
 
 /// The port of a name server that is named without one.
 const PORT: u16 = 53;
@@ -110,6 +111,8 @@ impl Gate {
         let allowed = self.authorize(&used, request);
         let allowed = allowed.map_err(|refused| of_denial(refused, name.as_str()))?;
         let rule = allowed.terms().clone();
+        let told = || Need::Lookup(name.as_str().to_owned());
+        self.parts().needs.tell(told);
         if let Some(server) = &server {
             self.net_reachable(&used, server)?;
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use portcullis_policy::FsAct;
+use portcullis_policy::{FsAccess, FsAct};
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, Dir};
@@ -146,7 +146,9 @@ impl HostDescriptor for FsGuard<'_> {
             self.decide(&spot, request)?;
             spot
         } else {
-            self.find(&dir, path, follow).await?
+            let spot = self.find(&dir, path, follow).await?;
+            self.gate.needs_file(&spot.path(), FsAccess::Read);
+            spot
         };
         let opened = blocking(move || open(&spot, how)).await??;
         let descriptor = match opened {

@@ -1,0 +1,324 @@
+//! Trials: the same call under another policy. What it does is thrown away, and what came of it is compared.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::proposal::Proposal;
+use crate::exit::Exit;
+use crate::failure::{Failure, Result};
+use crate::signals::Signals;
+
+/// How long all trials together may take, at least.
+const TIME: Duration = Duration::from_secs(300);
+/// Trials at most.
+const MOST: u64 = 300;
+
+/// What every run of the call has in common.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The directory of this learning, which nobody else has.
+    pub(super) dir: PathBuf,
+    pub(super) project: PathBuf,
+    pub(super) data: PathBuf,
+    /// The plugin's file.
+    pub(super) plugin: PathBuf,
+    pub(super) args: Vec<String>,
+    /// `--answer`, `--confinement` and `--deny-exec` as they were given.
+    pub(super) flags: Vec<String>,
+    /// What is on standard input, if the plugin is to read it.
+    pub(super) stdin: Option<PathBuf>,
+    /// Whether writes can be staged.
+    pub(super) stages: bool,
+}
+
+impl Call {
+    /// A run of this very program.
+    fn command(&self, policy: &Path, state: &Path) -> std::io::Result<Command> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it is this very program, held to the policy as ever"
+        )]
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("run").arg("--json");
+        command.arg("--config").arg(policy);
+        command.arg("--project").arg(&self.project);
+        command.arg("--data-dir").arg(&self.data);
+        command.arg("--state").arg(state).args(&self.flags);
+        if self.stages {
+            command.arg("--stage=never");
+        }
+        match &self.stdin {
+            Some(file) => command.arg("--stdin").stdin(File::open(file)?),
+            None => command.stdin(Stdio::null()),
+        };
+        Ok(command)
+    }
+
+    fn with_plugin(&self, mut command: Command) -> Command {
+        command.arg(&self.plugin).arg("--").args(&self.args);
+        command.stdout(Stdio::piped());
+        command
+    }
+
+    /// Runs it with all that may be learnt, and notes what it does. What it says is shown.
+    pub(super) async fn learn(
+        &self,
+        policy: &Path,
+        configs: &[PathBuf],
+        notes: &Path,
+        signals: &mut Signals,
+    ) -> Result<Run> {
+        let state = self.state("learning")?;
+        let mut command = self.command(policy, &state)?;
+        command.arg("--allow-exec").arg("--observed").arg(notes);
+        // First, so that they are below what may be learnt.
+        for config in configs {
+            command.arg("--config").arg(config);
+        }
+        let output = output(self.with_plugin(command), signals).await?;
+        Ok(Run::of(&output))
+    }
+
+    fn state(&self, name: &str) -> Result<PathBuf> {
+        let state = self.dir.join(name);
+        fs::create_dir_all(&state).map_err(|error| Failure::unusable("make", &state, &error))?;
+        Ok(state)
+    }
+}
+
+/// Runs a command to its end. One that is to be stopped ends before this does.
+async fn output(mut command: Command, signals: &mut Signals) -> Result<Output> {
+    let child = command.spawn()?;
+    let pid = rustix::process::Pid::from_child(&child);
+    let mut waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let exit = tokio::select! {
+        done = &mut waiting => {
+            return Ok(done.unwrap_or_else(|panic| Err(std::io::Error::other(panic)))?);
+        }
+        exit = signals.next() => exit,
+    };
+    // It stops what it started.
+    let _: rustix::io::Result<()> =
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let _ = waiting.await;
+    Err(Failure {
+        exit,
+        reports: Vec::new(),
+    })
+}
+
+/// What came of a run, as far as two runs can be compared by it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Run {
+    pub(super) exit: i32,
+    pub(super) document: Value,
+    /// What it wrote to standard error: with `--json`, all output of the plugin.
+    stderr: Vec<u8>,
+}
+
+impl Run {
+    fn of(output: &Output) -> Self {
+        Self {
+            // Killed by a signal is like nothing else.
+            exit: output.status.code().unwrap_or(-1),
+            document: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+            stderr: output.stderr.clone(),
+        }
+    }
+
+    /// What has to be the same in every run: how it ended, its commands, what it was denied, what was kept from its commands.
+    fn essence(&self) -> Value {
+        let of = |list: &Value, fields: &[&str]| {
+            let list = list.as_array().into_iter().flatten();
+            let mut told: Vec<String> = list
+                .map(|entry| {
+                    let fields: Vec<_> = fields.iter().map(|field| &entry[field]).collect();
+                    json!(fields).to_string()
+                })
+                .collect();
+            // Commands beside each other have no order.
+            told.sort();
+            told
+        };
+        let document = &self.document;
+        json!({
+            "exit": self.exit,
+            "errors": document["errors"],
+            "denials": of(&document["denials"], &["code", "object"]),
+            "commands": of(&document["children"]["commands"], &["program", "status"]),
+            "notices": of(&document["notices"], &["code", "message"]),
+            "failures": of(&document["failures"], &["message"]),
+        })
+    }
+
+    /// What may differ from run to run by itself.
+    fn rest(&self) -> [(&'static str, Value); 4] {
+        let document = &self.document;
+        // Where nothing may be written nothing is staged.
+        let changes = document["staged"]["changes"].as_array();
+        [
+            ("result", document["result"].clone()),
+            ("log", document["log"].clone()),
+            ("output", json!(self.stderr)),
+            ("changes", json!(changes.cloned().unwrap_or_default())),
+        ]
+    }
+
+    /// The denials: code and object.
+    pub(super) fn denials(&self) -> Vec<(String, String)> {
+        let list = self.document["denials"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        list.map(|denial| (text(&denial["code"]), text(&denial["object"])))
+            .collect()
+    }
+}
+
+/// The trials of one learning.
+#[derive(Debug)]
+pub(super) struct Trials<'a> {
+    call: &'a Call,
+    began: Instant,
+    pub(super) count: u64,
+    /// What a run under a policy that is enough comes to.
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    essence: Value,
+    /// What was the same in two of them.
+    steady: Vec<(&'static str, Value)>,
+}
+
+impl Known {
+    fn of(first: &Run, second: &Run) -> Self {
+        let pairs = first.rest().into_iter().zip(second.rest());
+        Self {
+            essence: first.essence(),
+            steady: pairs
+                .filter(|(one, other)| one == other)
+                .map(|(one, _)| one)
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Trials<'a> {
+    pub(super) fn new(call: &'a Call) -> Self {
+        Self {
+            call,
+            began: Instant::now(),
+            count: 0,
+            known: None,
+        }
+    }
+
+    /// Whether there is neither time nor room for more.
+    pub(super) fn are_over(&self) -> bool {
+        self.count >= MOST || self.began.elapsed() > TIME
+    }
+
+    /// Names of what differs from run to run, and is not compared.
+    pub(super) fn unsteady(&self) -> Vec<&'static str> {
+        let steady = self.known.iter().flat_map(|known| &known.steady);
+        let steady: Vec<_> = steady.map(|(name, _)| *name).collect();
+        let all = ["result", "log", "output", "changes"];
+        all.into_iter()
+            .filter(|name| !steady.contains(name))
+            .collect()
+    }
+
+    /// Takes this policy for what the others are compared with, if the call comes to the same under it as when it was learnt
+    /// from. It is made twice, to know what of it is always the same.
+    pub(super) async fn begin(
+        &mut self,
+        proposal: &Proposal,
+        learnt: &Run,
+        signals: &mut Signals,
+    ) -> Result<bool> {
+        let first = self.run(proposal, signals).await?;
+        let (mut own, mut learnt) = (first.essence(), learnt.essence());
+        for essence in [&mut own, &mut learnt] {
+            // More was there to be asked for.
+            essence["notices"] = Value::Null;
+        }
+        let is_same = own == learnt;
+        let second = self.run(proposal, signals).await?;
+        if first.essence() != second.essence() {
+            return Ok(false);
+        }
+        self.known = Some(Known::of(&first, &second));
+        Ok(is_same)
+    }
+
+    /// Takes this policy for what the others are compared with from now on, if under it the call ends as before: for one that
+    /// stages nothing, where file systems look different. Nothing may have been changed before.
+    pub(super) async fn begin_unstaged(
+        &mut self,
+        proposal: &Proposal,
+        signals: &mut Signals,
+    ) -> Result<bool> {
+        let before = self.known.take();
+        if let Some(known) = &before
+            && known.steady.contains(&("changes", json!([])))
+        {
+            let first = self.run(proposal, signals).await?;
+            let second = self.run(proposal, signals).await?;
+            if [&first, &second].map(Run::essence)
+                == [&known.essence, &known.essence].map(Clone::clone)
+            {
+                self.known = Some(Known::of(&first, &second));
+                return Ok(true);
+            }
+        }
+        self.known = before;
+        Ok(false)
+    }
+
+    /// Whether there is something that trials can be compared with: two runs under one policy came to the same.
+    pub(super) fn can_compare(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Whether the call comes to the same under this policy.
+    pub(super) async fn is_enough(
+        &mut self,
+        proposal: &Proposal,
+        signals: &mut Signals,
+    ) -> Result<bool> {
+        let run = self.run(proposal, signals).await?;
+        Ok(self.known.as_ref().is_some_and(|known| {
+            let rest = run.rest();
+            known.essence == run.essence() && known.steady.iter().all(|field| rest.contains(field))
+        }))
+    }
+
+    async fn run(&mut self, proposal: &Proposal, signals: &mut Signals) -> Result<Run> {
+        self.count += 1;
+        // The name is the same for all, because some of what is compared may tell it.
+        let (policy, state) = (
+            self.call.dir.join("policy.toml"),
+            self.call.dir.join("state"),
+        );
+        let prepared = match fs::remove_dir_all(&state) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => fs::write(&policy, proposal.toml()),
+        };
+        prepared.map_err(|error| Failure::unusable("prepare", &self.call.dir, &error))?;
+        let state = self.call.state("state")?;
+        let mut command = self.call.command(&policy, &state)?;
+        command.arg("--no-config").arg("--quiet");
+        command.stderr(Stdio::piped());
+        let output = output(self.call.with_plugin(command), signals).await?;
+        Ok(Run::of(&output))
+    }
+}
+
+/// A failure of ours, and not of what was tried.
+pub(super) fn is_ours(run: &Run) -> bool {
+    run.document.get("run").is_none() && run.exit == i32::from(Exit::OURS.0)
+}
