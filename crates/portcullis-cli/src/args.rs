@@ -633,6 +633,11 @@ impl Verb {
         }
     }
 
+    /// Whether somebody else looks at what comes of it.
+    pub(crate) fn is_trial(&self) -> bool {
+        matches!(self, Self::Run(args) if args.learn.state.is_some())
+    }
+
     /// Whether it only says what it would do.
     pub(crate) fn is_dry_run(&self) -> bool {
         match self {

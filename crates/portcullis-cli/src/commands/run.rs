@@ -248,6 +248,7 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
             plugin: &plugin,
             json,
             is_call: job.is_call,
+            is_trial: job.learnt.state.is_some(),
             out,
             stdout,
             stderr,
@@ -337,6 +338,8 @@ struct Ending<'a> {
     plugin: &'a Plugin,
     json: bool,
     is_call: bool,
+    /// Whether nobody is told but by the document.
+    is_trial: bool,
     out: Printer,
     stdout: GuestOutput,
     stderr: GuestOutput,
@@ -391,7 +394,9 @@ fn finish(ended: Ended, run: Run, ending: &Ending<'_>) -> Result<Exit> {
             }
         }
     }
-    report(&answer, &activity, &denials, ending.out);
+    if !ending.is_trial {
+        report(&answer, &activity, &denials, ending.out);
+    }
     ending.out.detail(&format!("run `{id}` in the audit trail"));
     Ok(exit)
 }

@@ -10,6 +10,7 @@ use super::arguments::{Call, patterns};
 use super::places::{Cut, cover};
 use super::proposal::{Key, Line, Proposal, list, quoted};
 use super::seen::{Command, Request, Seen};
+use super::trial::Denied;
 use super::wide::{Bounds, empty, inline};
 use crate::dual_use::DUAL_USE;
 use crate::render::count;
@@ -271,7 +272,7 @@ impl Draft<'_> {
     }
 
     /// What is not proposed although it was used or asked for, a line each.
-    pub(super) fn notes(&self, denials: &[(String, String)]) -> Vec<String> {
+    pub(super) fn notes(&self, denials: &[Denied]) -> Vec<String> {
         let mut notes: BTreeSet<String> = BTreeSet::new();
         for command in &self.seen.commands {
             let object = Masked::argv(std::iter::once(&command.program).chain(&command.args));
@@ -324,8 +325,19 @@ impl Draft<'_> {
                 ));
             }
         }
-        for (code, object) in denials {
-            notes.insert(format!("denied while it was learnt: {object} ({code})"));
+        for Denied {
+            code,
+            object,
+            right,
+        } in denials
+        {
+            let right = right.as_ref().filter(|(_, of)| !is_secret(Path::new(of)));
+            let further = right.map_or_else(String::new, |(right, of)| {
+                format!(": to learn further, `--learn --allow-{right}={of}`")
+            });
+            notes.insert(format!(
+                "denied while it was learnt: {object} ({code}){further}"
+            ));
         }
         if self.seen.is_cut {
             notes.insert("there was more than was kept to learn from".to_owned());

@@ -43,7 +43,7 @@ impl Call {
             reason = "it is this very program, held to the policy as ever"
         )]
         let mut command = Command::new("/proc/self/exe");
-        command.arg("run").arg("--json");
+        command.args(["run", "--json", "--quiet"]);
         command.arg("--config").arg(policy);
         command.arg("--project").arg(&self.project);
         command.arg("--data-dir").arg(&self.data);
@@ -168,13 +168,42 @@ impl Run {
         ]
     }
 
-    /// The denials: code and object.
-    pub(super) fn denials(&self) -> Vec<(String, String)> {
+    /// What was denied.
+    pub(super) fn denials(&self) -> Vec<Denied> {
         let list = self.document["denials"].as_array().into_iter().flatten();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        list.map(|denial| (text(&denial["code"]), text(&denial["object"])))
-            .collect()
+        list.map(|denial| Denied {
+            code: text(&denial["code"]),
+            object: text(&denial["object"]),
+            right: right(denial),
+        })
+        .collect()
     }
+}
+
+/// Something that was denied.
+#[derive(Debug)]
+pub(super) struct Denied {
+    pub(super) code: String,
+    pub(super) object: String,
+    /// What would allow it, as `grant` names it: the right, and what it is about.
+    pub(super) right: Option<(String, String)>,
+}
+
+/// From `portcullis grant [--config FILE] PLUGIN RIGHT OBJECT`.
+fn right(denial: &Value) -> Option<(String, String)> {
+    let remedies = denial["remedies"].as_array()?;
+    let words = remedies.iter().find_map(|remedy| {
+        let words = remedy["command"].as_array()?;
+        let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+        (words.get(1) == Some(&"grant")).then_some(words)
+    })?;
+    let [.., right, object] = words.as_slice() else {
+        return None;
+    };
+    let rights = ["read", "write", "net", "http", "connect", "lookup"];
+    let is_flag = rights.contains(right);
+    is_flag.then(|| ((*right).to_owned(), (*object).to_owned()))
 }
 
 /// The trials of one learning.
@@ -311,7 +340,7 @@ impl<'a> Trials<'a> {
         prepared.map_err(|error| Failure::unusable("prepare", &self.call.dir, &error))?;
         let state = self.call.state("state")?;
         let mut command = self.call.command(&policy, &state)?;
-        command.arg("--no-config").arg("--quiet");
+        command.arg("--no-config");
         command.stderr(Stdio::piped());
         let output = output(self.call.with_plugin(command), signals).await?;
         Ok(Run::of(&output))

@@ -101,6 +101,7 @@ pub(crate) fn divide(verb: &Verb, out: Printer) -> Result<Part> {
                 exit: Exit(u8::try_from(code).unwrap_or(Exit::OURS.0)),
                 document: serde_json::from_slice(&document).unwrap_or(Value::Null),
                 json,
+                is_trial: verb.is_trial(),
                 out,
             };
             run.finish(stage).map(Part::Done)
@@ -193,6 +194,8 @@ struct Run<'a> {
     exit: Exit,
     document: Value,
     json: bool,
+    /// Whether nobody is told but by the document.
+    is_trial: bool,
     out: Printer,
 }
 
@@ -200,7 +203,7 @@ impl Run<'_> {
     fn finish(mut self, stage: Stage) -> Result<Exit> {
         if self.exit != Exit::OK {
             let code = self.exit.0;
-            self.out.tell(&format!(
+            self.tell(&format!(
                 "portcullis: nothing is committed, since the run ended with code {code}"
             ));
             self.document(json!({ "committed": false, "why": "the run failed" }))?;
@@ -239,6 +242,12 @@ impl Run<'_> {
         }
     }
 
+    fn tell(&self, text: &str) {
+        if !self.is_trial {
+            self.out.tell(text);
+        }
+    }
+
     /// Shows it, and commits it or not.
     fn decide(&self, stage: Stage, difference: &Difference) -> Result<bool> {
         if difference.is_empty() {
@@ -247,7 +256,7 @@ impl Run<'_> {
         }
         let list = shown::lines(&stage, difference);
         for line in &list.lines {
-            self.out.tell(line);
+            self.tell(line);
         }
         if !difference.is_fit() {
             return Err(not_committed(
@@ -256,7 +265,7 @@ impl Run<'_> {
         }
         match self.grants.commit {
             Commit::Never => {
-                self.out.tell("portcullis: thrown away, as was asked for");
+                self.tell("portcullis: thrown away, as was asked for");
                 return Ok(false);
             }
             Commit::Ask => agreed::ask(&stage, difference, &list, self.settings, self.out)?,

@@ -650,3 +650,33 @@ fn descendants(of: u32) -> Vec<u32> {
     }
     all.split_off(1)
 }
+
+#[test]
+fn scripts_of_the_system_run_and_those_of_other_users_do_not() {
+    let scene = Scene::new();
+    // A script on every Debian: nobody but root can change it, and in the namespace root has no number.
+    let run = |program: &str| {
+        let args = ["exec", "--stage=never", "--write", ".", "--", program];
+        scene.output(&[&args[..], &["--version"]].concat())
+    };
+    let (code, text) = run("/usr/bin/ldd");
+    assert_eq!(code, 0, "{text}");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Every directory above it is root's.
+    let place = tempfile::tempdir_in("/opt").unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = place.path().join("script");
+    fs::write(&script, "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for owner in [ORDINARY + 1, ORDINARY, 0] {
+        lchown(&script, Some(owner), Some(owner)).unwrap();
+        let (code, text) = run(script.to_str().unwrap());
+        assert_ne!(code, 0, "{text}");
+        assert!(
+            text.contains("can be changed by an ordinary user"),
+            "{text}"
+        );
+    }
+}

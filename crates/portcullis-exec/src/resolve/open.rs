@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use portcullis_policy::FileId;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -85,8 +86,47 @@ pub(super) fn is_roots_alone(stat: &Stat) -> bool {
     stat.st_uid == 0 && !writable_by_others(stat)
 }
 
+/// Whether a file or directory of the system belongs to nobody who is known here, and only its owner can change it. In a
+/// namespace in which root has no number, such as a staging namespace, that is how root's files look; those of any other user
+/// look the same, so it says nothing of files that do not lie among the system's.
+pub(super) fn is_nobodys(stat: &Stat) -> bool {
+    static ROOT_IS_UNKNOWN: LazyLock<bool> = LazyLock::new(|| {
+        std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !maps_root(&map))
+    });
+    stat.st_uid == OVERFLOW && *ROOT_IS_UNKNOWN && !writable_by_others(stat)
+}
+
+/// The user that stands for all without a number here (`/proc/sys/kernel/overflowuid`), as it is by default: where it is
+/// another one, nothing is taken for root's.
+const OVERFLOW: u32 = 65_534;
+
+/// Whether a map of users (user_namespaces(7)) has a number for root.
+fn maps_root(map: &str) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        matches!((first, count), (Some(Ok(0)), Some(Ok(1..))))
+    })
+}
+
 /// Whether anybody but the owner may write. With an ACL the group bits hold its mask, so that an
 /// entry for another user or group shows here too.
 pub(super) fn writable_by_others(stat: &Stat) -> bool {
     Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_known_where_it_has_a_number() {
+        assert!(maps_root("         0          0 4294967295\n"));
+        assert!(maps_root(
+            "      1000       1000          1\n         0     100000      65536\n"
+        ));
+        assert!(!maps_root("     61234      61234          1\n"));
+        assert!(!maps_root(""));
+        assert!(!maps_root("0 0 0"));
+    }
 }

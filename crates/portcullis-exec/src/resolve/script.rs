@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use portcullis_confine::is_system;
 use portcullis_policy::{ExecGrant, FileId, Grants, Interpreter, ProgramRef, Unfit};
 
 use super::lookup::{self, Lookup};
@@ -85,12 +86,14 @@ fn unfit_interpreter(path: &Path, why: &Unfit) -> Unfit {
 /// Checks that the script and each directory above it can be changed by root alone.
 fn pinned(script: &Fit) -> Result<(), Unfit> {
     let refuse = |path: &Path| Err(Unfit::ScriptNotPinned(path.to_owned()));
-    if !open::is_roots_alone(&script.stat) {
+    let is_system = is_system(&script.real);
+    let is_pinned = |stat: &_| open::is_roots_alone(stat) || (is_system && open::is_nobodys(stat));
+    if !is_pinned(&script.stat) {
         return refuse(&script.real);
     }
     for ancestor in script.real.ancestors().skip(1) {
         match rustix::fs::lstat(ancestor) {
-            Ok(stat) if open::is_roots_alone(&stat) => {}
+            Ok(stat) if is_pinned(&stat) => {}
             Ok(_) | Err(_) => return refuse(ancestor),
         }
     }
