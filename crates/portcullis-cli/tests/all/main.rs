@@ -32,6 +32,7 @@ mod interrupted;
 mod kit;
 mod kv;
 mod languages;
+mod learning;
 mod log;
 mod packing;
 mod parity;

@@ -14,20 +14,28 @@ use crate::session::Session;
 /// Who runs, where the tests are run as root.
 const ORDINARY: u32 = 61234;
 
+/// Has a command started by who runs.
+pub(crate) fn by_an_ordinary_user(mut command: Command) -> Command {
+    if rustix::process::geteuid().is_root() {
+        command.uid(ORDINARY).gid(ORDINARY);
+    }
+    command
+}
+
 /// Exit code and standard error.
 fn ended(mut command: Command) -> (i32, String) {
     let Output { status, stderr, .. } = command.output().unwrap();
     (status.code().unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-struct Scene(Context);
+pub(crate) struct Scene(pub(crate) Context);
 
 impl Scene {
     fn new() -> Self {
         Self::of(Context::for_everybody())
     }
 
-    fn of(context: Context) -> Self {
+    pub(crate) fn of(context: Context) -> Self {
         let scene = Self(context);
         scene.write("file", "old");
         scene.write("dir/inner", "old");
@@ -36,17 +44,17 @@ impl Scene {
     }
 
     /// Has everything belong to who runs.
-    fn own(&self) {
+    pub(crate) fn own(&self) {
         own(&self.0.root());
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.write(name, text);
         self.own();
         path
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.project().join(name)
     }
 
@@ -54,12 +62,8 @@ impl Scene {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| error.kind().to_string())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.0.portcullis(args);
-        if rustix::process::geteuid().is_root() {
-            command.uid(ORDINARY).gid(ORDINARY);
-        }
-        command
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        by_an_ordinary_user(self.0.portcullis(args))
     }
 
     fn output(&self, args: &[&str]) -> (i32, String) {
