@@ -67,7 +67,7 @@ pub(crate) async fn learn(args: &RunArgs, env: Environment, out: Printer) -> Res
         .map_err(|error| Failure::unusable("open", &settings.project, &error))?;
     let place = Place::make(&settings)?;
     let stages = !rustix::process::geteuid().is_root();
-    if !stages {
+    if !stages && !out.quiet {
         out.tell("portcullis: as root nothing is staged, so nothing is written while it is learnt");
     }
     let call = Call {

@@ -39,6 +39,7 @@ screens! {
     go: "docs/go.md", scene::go;
     javascript: "docs/javascript.md", scene::javascript;
     languages: "docs/languages.md", scene::languages;
+    learn: "docs/learn.md", scene::learn;
     migrating: "docs/migrating.md", scene::migrating;
     plugins: "docs/plugins.md", scene::plugins;
     policy: "docs/policy.md", scene::policy;

@@ -144,6 +144,10 @@ pub(super) fn audit() -> Option<Scene> {
     readme().map(|scene| scene.sh(run))
 }
 
+pub(super) fn learn() -> Option<Scene> {
+    readme()
+}
+
 pub(super) fn staged() -> Option<Scene> {
     Some(plain())
 }

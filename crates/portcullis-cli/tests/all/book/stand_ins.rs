@@ -160,6 +160,12 @@ const TABLE: &[StandIn] = &[
         "the page shows nothing of its progress",
     ),
     stand_in(
+        "docs/learn.md",
+        "portcullis run --learn examples/repo-report",
+        Run("portcullis run --learn --quiet examples/repo-report"),
+        "root is told that nothing is staged, and this may be root",
+    ),
+    stand_in(
         "docs/staged.md",
         "portcullis run --stage -D . notes.wasm tidy           # shows what changed, and asks",
         Nothing,
