@@ -127,6 +127,7 @@ pub(crate) struct Run {
     pub(crate) cwd: File,
     pub(crate) stdin: OwnedFd,
     pub(crate) limits: Rlimits,
+    pub(crate) observed: bool,
     pub(crate) stop: Option<(TestPoint, OwnedFd)>,
 }
 
@@ -145,6 +146,7 @@ impl Run {
             cwd: File::open("/").unwrap(),
             stdin: File::open("/dev/null").unwrap().into(),
             limits: Rlimits::default(),
+            observed: false,
             stop: None,
         }
     }
@@ -181,6 +183,7 @@ impl Run {
             stdout,
             stderr,
             limits: self.limits,
+            observed: self.observed,
         }
     }
 

@@ -15,6 +15,7 @@ mod killed_host;
 mod killed_server;
 mod landlock;
 mod limits;
+mod observed;
 mod probe;
 mod server;
 mod staging;
@@ -61,6 +62,7 @@ fn cases() -> Vec<Case> {
         inside::TESTS,
         landlock::TESTS,
         limits::TESTS,
+        observed::TESTS,
         server::TESTS,
         staging::TESTS,
         start::TESTS,
