@@ -323,6 +323,8 @@ pub(crate) fn play_role() -> Option<ExitCode> {
             "start-server" => crate::server::play_starter(),
             "racer" => crate::full::racer::play(arguments),
             "stager" => crate::staging::play(arguments),
+            "looker" => crate::looker::play(arguments),
+            "observer" => crate::observed::play_observer(),
             "probe" => crate::probe::play(arguments),
             "killed-start" => crate::killed_server::play_starter(arguments),
             "host" => crate::killed_host::play_host(arguments),

@@ -15,6 +15,7 @@ mod killed_host;
 mod killed_server;
 mod landlock;
 mod limits;
+mod looker;
 mod observed;
 mod probe;
 mod server;
