@@ -138,6 +138,7 @@ impl Cells {
             stdout: its_stdout.as_fd(),
             stderr: its_stderr.as_fd(),
             limits: Rlimits::default(),
+            observed: false,
         })?;
         drop((its_stdout, its_stderr));
         let outputs = [read_all(stdout)?, read_all(stderr)?];

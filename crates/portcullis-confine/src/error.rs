@@ -167,6 +167,9 @@ pub enum SendError {
     /// The cell ended before it got the command.
     #[error("the cell is gone")]
     Gone,
+    /// What it looks at cannot be seen, and was to be.
+    #[error("cannot observe the command")]
+    Observe(#[source] io::Error),
     /// The socket failed.
     #[error("cannot send the command to its cell")]
     Io(#[source] io::Error),

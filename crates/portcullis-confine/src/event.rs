@@ -167,6 +167,8 @@ steps! {
     SignalMask = 40, "unblocking signals";
     /// The program itself.
     Exec = 41, "executing the program";
+    /// The filter by which the command is observed.
+    Observer = 42, "letting the command be observed";
 }
 
 #[cfg(test)]

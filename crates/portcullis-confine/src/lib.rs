@@ -35,6 +35,7 @@ mod event;
 #[cfg(all(feature = "fuzzing", cells))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod observed;
 mod obstacle;
 mod plan;
 mod report;
@@ -57,9 +58,10 @@ pub use event::{Event, Status, Step, Usage};
 pub use linux::TestPoint;
 #[cfg(cells)]
 pub use linux::{
-    Cell, CellCommand, Helper, Outside, SpawnServer, Staging, Template, cgroup_obstacle, enter,
-    enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
+    Cell, CellCommand, Helper, Observing, Outside, SpawnServer, Staging, Template, cgroup_obstacle,
+    enter, enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
 };
+pub use observed::{Observed, Touch};
 pub use obstacle::{Container, Executable, Hinders, Obstacle, obstacles};
 pub use plan::{Access, Certificates, Net, Plan, Root, RootError, Tier, is_system};
 pub use report::{Protection, Report};
@@ -68,8 +70,8 @@ pub use seatbelt::{SeatbeltError, seatbelt_profile};
 pub use staging::{Overlay, Staged, StagingError, StagingStep};
 #[cfg(not(cells))]
 pub use unsupported::{
-    Cell, CellCommand, Helper, Outside, SpawnServer, Staging, Template, cgroup_obstacle, enter,
-    enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
+    Cell, CellCommand, Helper, Observing, Outside, SpawnServer, Staging, Template, cgroup_obstacle,
+    enter, enter_leaf_cgroup, enter_staging, exit_if_reentered, stay_alone,
 };
 
 /// Longest argument list, in bytes, each argument counted with its terminating zero byte.

@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::{convert::Infallible, ffi::CString, io, path::Path};
 
 use crate::{
-    Event, HelperError, Obstacle, Overlay, Plan, Protection, Report, Rlimits, SendError,
+    Event, HelperError, Observed, Obstacle, Overlay, Plan, Protection, Report, Rlimits, SendError,
     ServerError, Staged, StagingError, StartError,
 };
 
@@ -106,6 +106,10 @@ pub struct Template(Infallible);
 #[derive(Debug)]
 pub struct Cell(Infallible);
 
+/// Cannot exist on this platform.
+#[derive(Debug)]
+pub struct Observing(Infallible);
+
 /// Methods of types that have no value: none of them can be called.
 macro_rules! impossible {
     ($($(#[$on:meta])? $type:ident: $name:ident($($argument:ty),*) -> $result:ty;)*) => {$(
@@ -134,6 +138,8 @@ impossible! {
     #[cfg(unix)] Cell: pidfd() -> BorrowedFd<'_>;
     #[cfg(unix)] Cell: take_listener() -> Option<OwnedFd>;
     #[cfg(unix)] Cell: take_copies() -> Option<OwnedFd>;
+    Cell: take_observing() -> Option<Observing>;
+    Observing: finish() -> Observed;
     Cell: pid() -> u32;
     Cell: report() -> Report;
     Cell: start(&CellCommand<'_>) -> Result<(), SendError>;
@@ -166,4 +172,6 @@ pub struct CellCommand<'a> {
     pub stderr: BorrowedFd<'a>,
     /// Resource limits.
     pub limits: Rlimits,
+    /// Whether what it looks at is to be seen.
+    pub observed: bool,
 }

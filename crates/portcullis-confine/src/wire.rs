@@ -20,7 +20,7 @@ pub(crate) const REPLY_BYTES: usize = 16;
 /// Size of an [`Event`].
 pub(crate) const EVENT_BYTES: usize = 40;
 /// Size of the fixed part of a request.
-const HEADER_BYTES: usize = 6 * 4 + RLIMIT_COUNT * 8;
+const HEADER_BYTES: usize = 7 * 4 + RLIMIT_COUNT * 8;
 /// Largest message there is.
 pub(crate) const MAX_REQUEST_BYTES: usize = HEADER_BYTES + MAX_ARGV_BYTES + MAX_ENV_BYTES;
 /// Descriptors that go with a request: stdin, stdout, stderr, program, working directory.
@@ -37,6 +37,7 @@ const KILLED: u32 = 0x5043_0008;
 const MAKE_TEMPLATE: u32 = 0x5043_0009;
 const OVER_MEMORY: u32 = 0x5043_000a;
 const WATCH: u32 = 0x5043_000b;
+const LISTENER: u32 = 0x5043_000c;
 
 /// Stands for "keep the host's limit"; the kernel's own "no limit" lowers nothing either.
 const UNSET: u64 = u64::MAX;
@@ -204,11 +205,21 @@ pub(crate) fn parse_watch(message: &[u8]) -> Option<u64> {
     Some(most)
 }
 
+/// Goes with the descriptor by which the host observes the command; from the process that becomes it.
+pub(crate) fn listener() -> [u8; REPLY_BYTES] {
+    reply([LISTENER, 0, 0, 0])
+}
+
+pub(crate) fn is_listener(message: &[u8]) -> bool {
+    message == listener()
+}
+
 /// The command of a cell, as it goes over the socket.
 pub(crate) fn request(
     argv: &[CString],
     env: &[CString],
     limits: &Rlimits,
+    observed: bool,
     flags: u32,
 ) -> Result<Vec<u8>, SendError> {
     if argv.is_empty() {
@@ -241,6 +252,7 @@ pub(crate) fn request(
     for count in counts {
         message.extend(count.unwrap_or(u32::MAX).to_le_bytes());
     }
+    message.extend(u32::from(observed).to_le_bytes());
     for value in limits.values() {
         message.extend(value.unwrap_or(UNSET).to_le_bytes());
     }
@@ -255,6 +267,8 @@ pub(crate) fn request(
 pub(crate) struct Request<'a> {
     /// Which test point to stop at; zero where there are none.
     pub(crate) flags: u32,
+    /// Whether the host wants to see what the command looks at.
+    pub(crate) observed: bool,
     pub(crate) argc: usize,
     pub(crate) envc: usize,
     /// `argc` strings, each with its terminating zero byte.
@@ -272,6 +286,7 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
     let flags = words.u32()?;
     let mut size = || words.u32().map(|word| word as usize);
     let (argc, envc, argv_bytes, env_bytes) = (size()?, size()?, size()?, size()?);
+    let observed = words.flag()?;
     let mut limits = [None; RLIMIT_COUNT];
     for limit in &mut limits {
         *limit = Some(words.u64()?).filter(|&value| value != UNSET);
@@ -288,6 +303,7 @@ pub(crate) fn parse_request(message: &[u8]) -> Result<Request<'_>, Refusal> {
     }
     Ok(Request {
         flags,
+        observed,
         argc,
         envc,
         argv,
@@ -417,15 +433,24 @@ mod tests {
             open_files: Some(64),
             ..Rlimits::default()
         };
-        let message = request(&strings(&["sh", "-c", ""]), &strings(&["A=1"]), &limits, 0).unwrap();
+        let message = request(
+            &strings(&["sh", "-c", ""]),
+            &strings(&["A=1"]),
+            &limits,
+            true,
+            0,
+        )
+        .unwrap();
         let parsed = parse_request(&message).unwrap();
         assert_eq!((parsed.argc, parsed.argv), (3, &b"sh\0-c\0\0"[..]));
         assert_eq!((parsed.envc, parsed.env), (1, &b"A=1\0"[..]));
         assert_eq!(parsed.limits, limits.values());
+        assert!(parsed.observed);
         let watch = watch_memory(u64::MAX - 7);
         assert_eq!(parse_watch(&watch), Some(u64::MAX - 7));
         assert_eq!(parse_watch(&terminate()), None);
         assert!(!is_terminate(&watch));
+        assert!(is_listener(&listener()) && !is_listener(&terminate()));
     }
 
     #[test]
@@ -433,25 +458,25 @@ mod tests {
         let long = |bytes: usize| vec![CString::new(vec![b'x'; bytes - 1]).unwrap()];
         let none = Rlimits::default();
         assert!(matches!(
-            request(&[], &[], &none, 0),
+            request(&[], &[], &none, false, 0),
             Err(SendError::NoArguments)
         ));
-        let full = request(&long(MAX_ARGV_BYTES), &long(MAX_ENV_BYTES), &none, 0).unwrap();
+        let full = request(&long(MAX_ARGV_BYTES), &long(MAX_ENV_BYTES), &none, false, 0).unwrap();
         assert_eq!(full.len(), MAX_REQUEST_BYTES);
         assert!(parse_request(&full).is_ok());
         assert!(matches!(
-            request(&long(MAX_ARGV_BYTES + 1), &[], &none, 0),
+            request(&long(MAX_ARGV_BYTES + 1), &[], &none, false, 0),
             Err(SendError::ArgumentsTooLong { .. })
         ));
         assert!(matches!(
-            request(&long(1), &long(MAX_ENV_BYTES + 1), &none, 0),
+            request(&long(1), &long(MAX_ENV_BYTES + 1), &none, false, 0),
             Err(SendError::EnvironmentTooLong { .. })
         ));
     }
 
     #[test]
     fn a_request_whose_counts_lie_is_refused() {
-        let message = request(&strings(&["a", "b"]), &[], &Rlimits::default(), 0).unwrap();
+        let message = request(&strings(&["a", "b"]), &[], &Rlimits::default(), false, 0).unwrap();
         for word in 2..6 {
             let mut lie = message.clone();
             lie[word * 4] ^= 1;
@@ -565,7 +590,7 @@ mod tests {
             3 => prop::collection::vec(prop_oneof![Just(0_u8), Just(1), any::<u8>()], size),
             1 => prop::collection::vec(any::<u8>(), 0..size * 2),
         ];
-        (bytes, prop_oneof![Just(0_u32), 1_u32..11]).prop_map(|(mut bytes, kind)| {
+        (bytes, prop_oneof![Just(0_u32), 1_u32..13]).prop_map(|(mut bytes, kind)| {
             if let Some(head) = bytes.first_chunk_mut::<4>() {
                 *head = (MAKE_CELL - 1 + kind).to_le_bytes();
             }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use portcullis_confine::{Report, Usage};
+use portcullis_confine::{Observed, Report, Usage};
 use portcullis_policy::Code;
 
 use crate::care::TreeNote;
@@ -54,6 +54,9 @@ pub struct Completed {
     pub connections: Vec<Connections>,
     /// What it said, if it failed; to be looked at when the guest has returned, and never for the guest.
     pub complaint: Option<Complaint>,
+    /// What it and all that it started looked at, with [`ExecutorOptions::observe`](crate::ExecutorOptions::observe);
+    /// never for the guest.
+    pub observed: Option<Observed>,
 }
 
 impl Completed {

@@ -29,6 +29,7 @@ const MAX_PARKED: usize = 16;
 /// - `ca_file`: none besides the certificates of the system
 /// - `git`: nobody
 /// - `caches`: none are kept
+/// - `observe`: no command is observed
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ExecutorOptions {
@@ -46,6 +47,9 @@ pub struct ExecutorOptions {
     pub git: GitIdentity,
     /// The directory in which caches are kept for commands whose rights say so. No grant may reach it.
     pub caches: Option<PathBuf>,
+    /// Whether it is seen what each command looks at: [`Completed::observed`]. It takes time, and changes nothing of what
+    /// a command may do. Where it cannot be seen, no command is started.
+    pub observe: bool,
 }
 
 impl Default for ExecutorOptions {
@@ -57,6 +61,7 @@ impl Default for ExecutorOptions {
             ca_file: None,
             git: GitIdentity::default(),
             caches: None,
+            observe: false,
         }
     }
 }
@@ -72,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) proxy: ProxyOptions,
     pub(crate) git: GitIdentity,
     pub(crate) caches: Option<PathBuf>,
+    pub(crate) observe: bool,
     pub(crate) nulls: Nulls,
 }
 
@@ -116,6 +122,7 @@ impl Executor {
             proxy: options.proxy.clone(),
             git: options.git.clone(),
             caches: options.caches.clone(),
+            observe: options.observe,
             nulls,
         })))
     }

@@ -119,6 +119,7 @@ impl Executor {
                 file_bytes: Some(0),
                 ..Rlimits::default()
             },
+            observed: false,
         };
         let (sharer, ledger) = (Sharer::new(), Ledger::default());
         let started = run::start(

@@ -62,8 +62,9 @@ pub use stdio::{Input, Output, Stdio, Stream, Streams};
 pub use trust::count as certificates;
 
 pub use portcullis_confine::{
-    Container, Executable, Helper, HelperError, Hinders, Obstacle, Outside, Overlay, Protection,
-    Report, ServerError, Staged, Staging, StagingError, StagingStep, StartError, Step, Tier, Usage,
-    cgroup_obstacle, enter, enter_leaf_cgroup, enter_staging, obstacles, stay_alone,
+    Container, Executable, Helper, HelperError, Hinders, Observed, Obstacle, Outside, Overlay,
+    Protection, Report, ServerError, Staged, Staging, StagingError, StagingStep, StartError, Step,
+    Tier, Touch, Usage, cgroup_obstacle, enter, enter_leaf_cgroup, enter_staging, obstacles,
+    stay_alone,
 };
 pub use portcullis_proxy::{Upstream, Verdict, Why};

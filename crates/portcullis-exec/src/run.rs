@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_confine::{Cell, CellCommand, Rlimits, SendError, Tier};
+use portcullis_confine::{Cell, CellCommand, Observed, Rlimits, SendError, Tier};
 use portcullis_policy::{
     Authorized, ChildRights, Confinement, Cwd, ExecRequest, ExecTerms, Net as PolicyNet, Program,
 };
@@ -134,6 +134,7 @@ pub(crate) async fn begin<T>(
         stdout,
         stderr,
         limits: limits(terms, executor.pool.own_processes()),
+        observed: executor.observe,
     };
     let ledger = Ledger::default();
     let net = (&terms.rights.net, &ledger);
@@ -216,6 +217,7 @@ impl Running {
         }
         let mut trees = ended.trees;
         trees.extend(settled_cache(&planned, in_use).await);
+        let observed = observed(&cell).await;
         let connections = ledger.take();
         let (stdout, stderr) = (stdout.into_drained(), stderr.into_drained());
         let killed = ended.killed_for.is_some() || ended.asked;
@@ -245,8 +247,17 @@ impl Running {
             trees,
             connections,
             complaint,
+            observed,
         })
     }
+}
+
+/// What the command looked at, if that was to be seen.
+async fn observed(cell: &Leash) -> Option<Observed> {
+    let observing = cell.get_ref().0.take_observing()?;
+    let observed = tokio::task::spawn_blocking(|| observing.finish()).await;
+    // A panic was printed where it happened.
+    Some(observed.unwrap_or_default())
 }
 
 /// The opened things, if they are those of the request that was decided on.

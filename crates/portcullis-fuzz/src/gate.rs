@@ -218,5 +218,6 @@ fn completed(status: Status, text: &[u8]) -> Completed {
         trees: Vec::new(),
         connections: Vec::new(),
         complaint: None,
+        observed: None,
     }
 }

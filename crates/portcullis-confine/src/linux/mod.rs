@@ -4,6 +4,7 @@
 mod enter;
 mod host;
 mod inside;
+mod names;
 mod process;
 mod socket;
 mod staging;
@@ -12,7 +13,7 @@ mod test_point;
 
 pub use enter::{enter, exit_if_reentered};
 pub use host::{
-    Cell, CellCommand, Helper, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
+    Cell, CellCommand, Helper, Observing, SpawnServer, Template, cgroup_obstacle, enter_leaf_cgroup,
 };
 pub use inside::stay_alone;
 pub use staging::{Outside, Staging, enter_staging};

@@ -127,6 +127,7 @@ pub(crate) struct Run {
     pub(crate) cwd: File,
     pub(crate) stdin: OwnedFd,
     pub(crate) limits: Rlimits,
+    pub(crate) observed: bool,
     pub(crate) stop: Option<(TestPoint, OwnedFd)>,
 }
 
@@ -145,6 +146,7 @@ impl Run {
             cwd: File::open("/").unwrap(),
             stdin: File::open("/dev/null").unwrap().into(),
             limits: Rlimits::default(),
+            observed: false,
             stop: None,
         }
     }
@@ -181,6 +183,7 @@ impl Run {
             stdout,
             stderr,
             limits: self.limits,
+            observed: self.observed,
         }
     }
 
@@ -320,6 +323,8 @@ pub(crate) fn play_role() -> Option<ExitCode> {
             "start-server" => crate::server::play_starter(),
             "racer" => crate::full::racer::play(arguments),
             "stager" => crate::staging::play(arguments),
+            "looker" => crate::looker::play(arguments),
+            "observer" => crate::observed::play_observer(),
             "probe" => crate::probe::play(arguments),
             "killed-start" => crate::killed_server::play_starter(arguments),
             "host" => crate::killed_host::play_host(arguments),

@@ -63,7 +63,7 @@ pub(crate) fn tests() -> Vec<Test> {
     .concat()
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 

@@ -15,6 +15,8 @@ mod killed_host;
 mod killed_server;
 mod landlock;
 mod limits;
+mod looker;
+mod observed;
 mod probe;
 mod server;
 mod staging;
@@ -61,6 +63,7 @@ fn cases() -> Vec<Case> {
         inside::TESTS,
         landlock::TESTS,
         limits::TESTS,
+        observed::TESTS,
         server::TESTS,
         staging::TESTS,
         start::TESTS,

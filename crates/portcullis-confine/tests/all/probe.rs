@@ -13,7 +13,7 @@ use std::{
     process::ExitCode,
 };
 
-use portcullis_confine::{Access, Event, Plan, Root, Status};
+use portcullis_confine::{Access, Cell, Event, Observed, Plan, Root, Status};
 
 use crate::fixture::{Cells, Run, c_strings, cell_of, this_executable};
 
@@ -30,6 +30,15 @@ pub(crate) fn with_probe(plan: Plan) -> Plan {
     plan.root(Root::open(&file, Access::Program).unwrap())
 }
 
+/// As [`probe`], and what the host saw of it.
+pub(crate) fn probe_observed(cells: &Cells, act: &[&str]) -> (Tried, Observed) {
+    let mut run = run_of(act);
+    run.observed = true;
+    let cell = cell_of(cells);
+    let tried = tried(&run, &cell, act);
+    (tried, cell.take_observing().unwrap().finish())
+}
+
 fn run_of(act: &[&str]) -> Run {
     let file = this_executable();
     let mut run = Run::program(file.to_str().unwrap(), &["probe", "--role", "probe"]);
@@ -39,7 +48,11 @@ fn run_of(act: &[&str]) -> Run {
 
 /// Tries one thing in a new cell.
 pub(crate) fn probe(cells: &Cells, act: &[&str]) -> Tried {
-    let (event, output, errors) = run_of(act).finish_in(&cell_of(cells));
+    tried(&run_of(act), &cell_of(cells), act)
+}
+
+fn tried(run: &Run, cell: &Cell, act: &[&str]) -> Tried {
+    let (event, output, errors) = run.finish_in(cell);
     let ended_well = matches!(
         event,
         Event::Exited {

@@ -20,6 +20,7 @@ mod fixture;
 mod lifetime;
 mod limits;
 mod memory;
+mod observed;
 mod output;
 mod program;
 mod relay;
@@ -78,6 +79,7 @@ fn cases() -> Vec<Case> {
         limits::TESTS,
         lifetime::TESTS,
         beside::TESTS,
+        observed::TESTS,
         server::TESTS,
     ]
     .concat();

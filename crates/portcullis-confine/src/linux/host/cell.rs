@@ -4,7 +4,10 @@ use std::{
     ffi::CString,
     fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::{
@@ -13,7 +16,7 @@ use rustix::{
     process::{Gid, Signal, Uid},
 };
 
-use super::cgroup::Group;
+use super::{cgroup::Group, observing::Observing};
 use crate::{
     Event, Protection, Report, Rlimits, SendError, ServerError,
     linux::{
@@ -41,6 +44,7 @@ pub struct Cell {
     group: Option<Group>,
     /// Whether it has been said what became of the command.
     told: AtomicBool,
+    observing: Mutex<Option<Observing>>,
 }
 
 /// The one command of a cell. All descriptors are borrowed; the cell gets copies.
@@ -67,6 +71,9 @@ pub struct CellCommand<'a> {
     pub stderr: BorrowedFd<'a>,
     /// Resource limits.
     pub limits: Rlimits,
+    /// Whether what it and all that it starts look at is to be seen, by [`Cell::take_observing`]. It takes time; it
+    /// decides nothing.
+    pub observed: bool,
 }
 
 /// Who is to blame in a [`ServerError`].
@@ -122,6 +129,7 @@ impl Cell {
             copies,
             group,
             told: AtomicBool::new(false),
+            observing: Mutex::new(None),
         };
         Ok(is_inside.then_some(cell))
     }
@@ -194,9 +202,15 @@ impl Cell {
         extra: Option<BorrowedFd<'_>>,
     ) -> Result<(), SendError> {
         let limits = self.limits(command.limits);
-        let message = wire::request(command.argv, command.env, &limits, flags)?;
+        let observed = command.observed;
+        let message = wire::request(command.argv, command.env, &limits, observed, flags)?;
         if self.started.swap(true, Ordering::Relaxed) {
             return Err(SendError::AlreadyStarted);
+        }
+        if observed {
+            // Before the command: it waits for whoever looks.
+            let observing = Observing::start(&self.request, &self.pidfd);
+            *self.observing() = Some(observing.map_err(SendError::Observe)?);
         }
         let CellCommand {
             stdin,
@@ -221,6 +235,17 @@ impl Cell {
             Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => SendError::Gone,
             _ => SendError::Io(error),
         })
+    }
+
+    fn observing(&self) -> std::sync::MutexGuard<'_, Option<Observing>> {
+        self.observing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What sees what the command looks at, once; `None` if it was not started with [`CellCommand::observed`].
+    pub fn take_observing(&self) -> Option<Observing> {
+        self.observing().take()
     }
 
     /// What is left to be limited beside what the cell's group keeps.

@@ -12,7 +12,7 @@ use std::{
     ffi::{c_int, c_void},
     io,
     mem::size_of,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
@@ -21,13 +21,14 @@ use rustix::process::Pid;
 use super::{
     failure::Failure,
     launch::{self, Order, PATH_BYTES, Room},
+    seccomp::notify,
     turns::Turns,
 };
 use crate::{
     MAX_ARGV_BYTES, MAX_ENV_BYTES, Step,
     ablation::{Layer, is_left_out},
     linux::socket,
-    wire::MAX_REQUEST_BYTES,
+    wire::{self, MAX_REQUEST_BYTES},
 };
 
 const STACK_BYTES: usize = 32 * 1024;
@@ -255,6 +256,12 @@ unsafe fn steps(order: &Order<'_>, shared: &Shared) -> Result<(), (Step, u32)> {
     // SAFETY: the addresses passed are those of values in `order` or of constants, of the size that
     // each call expects, and live until it returns; `execve` copies what it reads.
     unsafe {
+        if order.observed {
+            // Before the limits, which may leave no room for a descriptor. None of the calls from here to the program's
+            // own first is one that waits for the host.
+            let request = BorrowedFd::borrow_raw(shared.request);
+            be_observed(request).map_err(at(Step::Observer))?;
+        }
         for limit in order.limits.iter().flatten() {
             let values = limit.values.as_ptr() as usize;
             syscall(
@@ -301,6 +308,34 @@ unsafe fn steps(order: &Order<'_>, shared: &Shared) -> Result<(), (Step, u32)> {
         syscall(libc::SYS_execveat, arguments).map_err(at(Step::Exec))?;
     }
     Ok(())
+}
+
+/// Lets the host see what this process, and all that it will start, names.
+///
+/// # Safety
+/// Only for the clone made by [`Command::park`].
+unsafe fn be_observed(request: BorrowedFd<'_>) -> Result<(), u32> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(notify::PROGRAM.len()).map_err(|_| libc::EINVAL.unsigned_abs())?,
+        filter: notify::PROGRAM.as_ptr().cast_mut(),
+    };
+    let install = |flags: usize| {
+        let mode = libc::SECCOMP_SET_MODE_FILTER as usize;
+        let address = (&raw const program) as usize;
+        // SAFETY: the kernel reads `len` instructions from `filter`, which are there for ever, before it returns.
+        unsafe { syscall(libc::SYS_seccomp, [mode, flags, address, 0, 0]) }
+    };
+    let [with, without] = notify::FLAGS;
+    let listener = match install(with) {
+        Err(errno) if errno == libc::EINVAL.unsigned_abs() => install(without),
+        other => other,
+    }?;
+    let number = RawFd::try_from(listener).map_err(|_| libc::EBADF.unsigned_abs())?;
+    // SAFETY: the kernel has just made it, for this process alone. The host is to have the only one: when it has gone,
+    // nobody may wait for an answer.
+    let listener = unsafe { OwnedFd::from_raw_fd(number) };
+    let sent = socket::send(request, &wire::listener(), &[listener.as_fd()]);
+    sent.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO).unsigned_abs())
 }
 
 /// A descriptor as a register holds it.

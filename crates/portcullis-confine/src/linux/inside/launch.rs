@@ -64,6 +64,8 @@ pub(super) struct Order<'a> {
     /// Both end with a null pointer.
     pub(super) argv: &'a [*const u8],
     pub(super) env: &'a [*const u8],
+    /// Whether the host wants to see what the command looks at.
+    pub(super) observed: bool,
     #[cfg(feature = "test-points")]
     pub(super) test_point: Option<(crate::TestPoint, RawFd)>,
 }
@@ -129,6 +131,7 @@ pub(super) fn receive<'a>(
         limits: limits(&request),
         argv,
         env,
+        observed: request.observed,
         #[cfg(feature = "test-points")]
         test_point: crate::TestPoint::from_flags(request.flags).zip(extra.map(keep)),
     }))

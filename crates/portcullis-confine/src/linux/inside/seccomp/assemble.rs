@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use super::entries::{Entry, Test};
 
 #[cfg(target_arch = "x86_64")]
-const ARCH: u32 = 0xc000_003e; // AUDIT_ARCH_X86_64
+pub(super) const ARCH: u32 = 0xc000_003e; // AUDIT_ARCH_X86_64
 #[cfg(target_arch = "aarch64")]
-const ARCH: u32 = 0xc000_00b7; // AUDIT_ARCH_AARCH64
+pub(super) const ARCH: u32 = 0xc000_00b7; // AUDIT_ARCH_AARCH64
 
 /// Numbers from here on are those of the x32 ABI, which reaches the same calls by other numbers.
 #[cfg(target_arch = "x86_64")]
 const X32: u32 = 0x4000_0000;
 
 /// Offsets in `struct seccomp_data`.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
+pub(super) const NUMBER: u32 = 0;
+pub(super) const ARCHITECTURE: u32 = 4;
+pub(super) const ARGUMENTS: u32 = 16;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const ALWAYS: u16 = 0x05; // BPF_JMP | BPF_JA
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
-const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+pub(super) const IF_ANY_BIT: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
-const ALLOW: u32 = 0x7fff_0000;
+pub(super) const ALLOW: u32 = 0x7fff_0000;
 const ERRNO: u32 = 0x0005_0000;
 const KILL_PROCESS: u32 = 0x8000_0000;
 
@@ -134,24 +134,29 @@ fn tests(entry: &Entry) -> Vec<libc::sock_filter> {
     program
 }
 
-const fn load(offset: u32) -> libc::sock_filter {
+pub(super) const fn load(offset: u32) -> libc::sock_filter {
     jump(LOAD, offset, 0, 0)
 }
 
-const fn give(answer: u32) -> libc::sock_filter {
+pub(super) const fn give(answer: u32) -> libc::sock_filter {
     jump(RETURN, answer, 0, 0)
 }
 
-const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+pub(super) const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// What the kernel's machine does, as far as the programs made here use it.
-    fn run(program: &[libc::sock_filter], arch: u32, number: u32, arguments: [u32; 6]) -> u32 {
+    pub(in super::super) fn run(
+        program: &[libc::sock_filter],
+        arch: u32,
+        number: u32,
+        arguments: [u32; 6],
+    ) -> u32 {
         let (mut at, mut accumulator) = (0, 0);
         loop {
             let libc::sock_filter { code, jt, jf, k } = program[at];

@@ -8,6 +8,7 @@
 
 mod assemble;
 mod entries;
+pub(super) mod notify;
 
 use std::io;
 
