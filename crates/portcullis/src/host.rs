@@ -679,6 +679,7 @@ impl Host {
             options.ca_file.clone_from(&settings.ca_file);
             options.caches.clone_from(&settings.caches);
             options.git = GitIdentity::read(&settings.host_env);
+            options.observe = settings.needs.0.is_some();
             Executor::start(helper, &options).map_err(|error| with_causes(&error))
         };
         self.0.executors[confinement as usize]

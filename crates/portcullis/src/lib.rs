@@ -93,7 +93,7 @@ pub use portcullis_codecache::CodeCache;
 pub use portcullis_config as config;
 pub use portcullis_exec::{
     CACHE_VARIABLES, Cleared, Connections, Container, ExecAsk, Executable, Hinders, Input,
-    KeptCache, Obstacle, Output, Outside, Overlay, Protection, Report, Staged, Staging,
+    KeptCache, Observed, Obstacle, Output, Outside, Overlay, Protection, Report, Staged, Staging,
     StagingError, StagingStep, Status, Stdio, Tier, caches, certificates, cgroup_obstacle,
     clear_caches, enter_leaf_cgroup, enter_staging, obstacles,
 };

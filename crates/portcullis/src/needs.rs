@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portcullis_exec::{Completed, Connections, Status};
+use portcullis_exec::{Completed, Connections, Observed, Status};
 use portcullis_policy::{ExecRequest, FsAccess, HttpRequest, ProgramRef};
 
 /// Who is told what a plugin does. With one, commands are observed as well, which makes them slower: each file that a
@@ -74,6 +74,8 @@ pub struct EndedCommand {
     pub status: Status,
     /// What it asked its proxy for.
     pub connections: Vec<Connections>,
+    /// What it and all that it started looked at.
+    pub observed: Observed,
 }
 
 impl NeededCommand {
@@ -100,6 +102,7 @@ impl EndedCommand {
             call,
             status: completed.status,
             connections: completed.connections.clone(),
+            observed: completed.observed.clone().unwrap_or_default(),
         }
     }
 }

@@ -9,7 +9,7 @@ use portcullis_audit::{Masked, is_secret_name};
 use super::arguments::{Call, patterns};
 use super::places::{Cut, cover};
 use super::proposal::{Key, Line, Proposal, list, quoted};
-use super::seen::{Command, Request, Seen};
+use super::seen::{Command, Request, Seen, Used};
 use super::trial::Denied;
 use super::wide::{Bounds, empty, inline};
 use crate::dual_use::DUAL_USE;
@@ -211,9 +211,9 @@ impl Draft<'_> {
             .into_iter()
             .chain(of_commands.iter().map(|command| &command.files))
             .flatten()
-            .filter(|(_, used)| match key {
+            .filter(|(path, used)| match key {
                 Key::Write => used.write > 0,
-                _ => used.write == 0,
+                _ => used.write == 0 && is_read(path, used),
             });
         let bounds = match key {
             Key::Write => &self.bounds.write,
@@ -224,6 +224,16 @@ impl Draft<'_> {
             .filter(|path| !is_secret(path))
             .collect();
         cover(paths.iter().copied(), bounds, cut)
+    }
+
+    /// Whether something was changed or made where that may be granted, though nothing may be left of it.
+    pub(super) fn has_written(&self) -> bool {
+        let commands = self.seen.commands.iter().map(|command| &command.files);
+        let mut used = commands.chain([&self.seen.files]).flatten();
+        used.any(|(path, used)| {
+            let within = |dir: &PathBuf| path.starts_with(dir);
+            used.write > 0 && self.bounds.write.iter().any(within)
+        })
     }
 
     fn only_read(&self, places: &[PathBuf]) -> Vec<PathBuf> {
@@ -249,7 +259,11 @@ impl Draft<'_> {
                 .chain([&self.seen.files])
                 .flatten();
             let within = used.filter(|(path, used)| {
-                path.starts_with(&place) && (key == Key::Read || used.write > 0)
+                path.starts_with(&place)
+                    && match key {
+                        Key::Write => used.write > 0,
+                        _ => is_read(path, used),
+                    }
             });
             let files: BTreeSet<_> = within.map(|(path, _)| path).collect();
             let why = match files.len() as u64 {
@@ -367,4 +381,11 @@ fn has_secret(command: &Command) -> bool {
 
 fn is_secret(path: &Path) -> bool {
     portcullis::keeps_secrets(path)
+}
+
+/// Whether something that is there was opened, or is a file that was asked about: what is above a granted file is there for
+/// whoever asks.
+fn is_read(path: &Path, used: &Used) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|found| used.read > 0 || !found.is_dir())
 }

@@ -351,10 +351,7 @@ impl Learning<'_> {
 
     /// Takes away all writing where none was seen, and compares with that from then on.
     async fn write_nothing(&mut self, proposal: &mut Proposal) -> Result<bool> {
-        let seen = self.draft.seen;
-        let commands = seen.commands.iter().map(|command| &command.files);
-        let mut used = commands.chain([&seen.files]).flatten();
-        if used.any(|(_, used)| used.write > 0) || !self.draft.bounds.named.is_empty() {
+        if self.draft.has_written() || !self.draft.bounds.named.is_empty() {
             return Ok(false);
         }
         let mut changed = proposal.clone();
@@ -476,10 +473,10 @@ impl Learning<'_> {
             let commands = draft.commands_of(&proposal.lines[at]);
             let mut choices = vec![draft.programs(&commands)];
             if !is_alone && has(proposal, Key::Write) {
-                choices.push(draft.own("write", Key::Write, &commands));
+                choices.push(draft.own(proposal, Key::Write, &commands));
             }
             if !is_alone && has(proposal, Key::Read) {
-                choices.push(draft.own("read", Key::Read, &commands));
+                choices.push(draft.own(proposal, Key::Read, &commands));
             }
             if has(proposal, Key::Net) {
                 choices.push(vec!["net = \"none\"".to_owned()]);
@@ -519,7 +516,7 @@ impl Learning<'_> {
         if found == Found::Enough {
             for what in self.trials.unsteady() {
                 notes.push(format!(
-                    "the {what} of the call differ from run to run, and were not compared"
+                    "of two calls the {what} differed, so it was not compared"
                 ));
             }
         }
@@ -528,16 +525,19 @@ impl Learning<'_> {
 }
 
 impl Draft<'_> {
-    /// What the commands of a rule need of the places: none of them, or their own.
-    fn own(&self, field: &str, key: Key, commands: &[&seen::Command]) -> Vec<String> {
+    /// What the commands of a rule need of the places that are granted: none of them, or fewer.
+    fn own(&self, proposal: &Proposal, key: Key, commands: &[&seen::Command]) -> Vec<String> {
+        let field = if key == Key::Write { "write" } else { "read" };
+        let mut choices = vec![format!("{field} = []")];
+        let granted = proposal.lines.iter().filter(|line| line.key == key);
+        let granted: Vec<_> = granted.map(|line| line.value.clone()).collect();
         let places = self.cover(key, Some(commands), Cut::Files);
-        let places: Vec<_> = places
+        let own: Vec<_> = places
             .iter()
             .filter_map(|place| self.place(place))
             .collect();
-        let mut choices = vec![format!("{field} = []")];
-        if !places.is_empty() {
-            choices.push(format!("{field} = [{}]", places.join(", ")));
+        if !own.is_empty() && own != granted {
+            choices.push(format!("{field} = [{}]", own.join(", ")));
         }
         choices
     }

@@ -1,6 +1,7 @@
 //! From the files that were used to the directories and files that would do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Names of one directory that are listed one by one.
@@ -29,10 +30,11 @@ pub(super) fn cover<'a>(
     for path in used {
         let Some(real) = nearest(path) else { continue };
         let place = match cut {
-            Cut::Directories if !real.is_dir() => real.parent().map(Path::to_owned),
-            Cut::Files | Cut::Directories => Some(real),
+            _ if repository(&real).is_some() => repository(&real),
+            Cut::Directories if !real.is_dir() => real.parent(),
+            Cut::Files | Cut::Directories => Some(real.as_path()),
         };
-        places.extend(place.filter(|place| within(place)));
+        places.extend(place.filter(|place| within(place)).map(Path::to_owned));
     }
     let mut places = outermost(places);
     loop {
@@ -48,6 +50,12 @@ pub(super) fn cover<'a>(
 /// The real path of something, or of the directory where it would be.
 fn nearest(path: &Path) -> Option<PathBuf> {
     path.ancestors().find_map(|path| path.canonicalize().ok())
+}
+
+/// The directory of git that something lies in: what git keeps there has another name with each commit.
+fn repository(path: &Path) -> Option<&Path> {
+    let mut above = path.ancestors();
+    above.find(|dir| dir.file_name() == Some(OsStr::new(".git")))
 }
 
 fn outermost(places: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
@@ -119,6 +127,15 @@ mod tests {
         assert_eq!(files(&["b/new/deep/file"]), ["b"]);
         let directories = |used: &[&str]| covered(&root, used, Cut::Directories);
         assert_eq!(directories(&["a/one", "a/two", "b/c/three"]), ["a", "b/c"]);
+    }
+
+    #[test]
+    fn what_git_keeps_is_one_place() {
+        let (_dir, root) = scene();
+        std::fs::create_dir_all(root.join("b/.git/objects/06")).unwrap();
+        std::fs::write(root.join("b/.git/HEAD"), "").unwrap();
+        let used = ["b/.git/HEAD", "b/.git/objects/06/x", "b/c/three"];
+        assert_eq!(covered(&root, &used, Cut::Files), ["b/.git", "b/c/three"]);
     }
 
     #[test]

@@ -32,8 +32,12 @@ pub(super) struct Seen {
 /// How often a file or directory was used.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Used {
+    /// Opened.
     pub(super) read: u64,
+    /// Changed, or made.
     pub(super) write: u64,
+    /// Asked about, and not opened.
+    pub(super) look: u64,
 }
 
 /// A variable that was asked for.
@@ -97,8 +101,14 @@ impl Needs for Notes {
             Need::Ended(ended) => seen.ended(ended),
             Need::File { path, access } => {
                 let used = match access {
-                    FsAccess::Read => Used { read: 1, write: 0 },
-                    FsAccess::ReadWrite => Used { read: 0, write: 1 },
+                    FsAccess::Read => Used {
+                        read: 1,
+                        ..Used::default()
+                    },
+                    FsAccess::ReadWrite => Used {
+                        write: 1,
+                        ..Used::default()
+                    },
                 };
                 let seen = &mut *seen;
                 seen.is_cut |= !add(&mut seen.files, path, used);
@@ -153,6 +163,21 @@ impl Seen {
         let Some(command) = commands.find(|command| command.call == ended.call) else {
             return;
         };
+        let observed = ended.observed;
+        let mut is_cut = observed.truncated || observed.unseen > 0;
+        for (path, touch) in observed.paths {
+            let used = Used {
+                read: touch.read + touch.list,
+                write: touch.write,
+                look: touch.look,
+            };
+            is_cut |= !add(&mut command.files, path, used);
+        }
+        for (path, times) in observed.programs {
+            if path.to_str().is_some() {
+                command.programs.insert(path, times);
+            }
+        }
         for asked in ended.connections {
             let verdict = &asked.verdict;
             let hosts = if verdict.allowed {
@@ -166,6 +191,7 @@ impl Seen {
             };
             *hosts.entry(host).or_default() += asked.count;
         }
+        self.is_cut |= is_cut;
     }
 }
 
@@ -187,6 +213,7 @@ fn add(files: &mut BTreeMap<PathBuf, Used>, path: PathBuf, used: Used) -> bool {
         && count(files, path, used, |known| {
             known.read += used.read;
             known.write += used.write;
+            known.look += used.look;
         })
 }
 

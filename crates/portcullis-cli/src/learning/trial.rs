@@ -156,15 +156,20 @@ impl Run {
     }
 
     /// What may differ from run to run by itself.
-    fn rest(&self) -> [(&'static str, Value); 4] {
+    fn rest(&self) -> [(&'static str, Value); 5] {
         let document = &self.document;
         // Where nothing may be written nothing is staged.
         let changes = document["staged"]["changes"].as_array();
+        let changes = changes.cloned().unwrap_or_default();
+        let names = changes
+            .iter()
+            .map(|change| json!([change["path"], change["kind"]]));
         [
             ("result", document["result"].clone()),
             ("log", document["log"].clone()),
             ("output", json!(self.stderr)),
-            ("changes", json!(changes.cloned().unwrap_or_default())),
+            ("names of what is changed", names.collect()),
+            ("changes", json!(changes)),
         ]
     }
 
@@ -221,17 +226,18 @@ struct Known {
     essence: Value,
     /// What was the same in two of them.
     steady: Vec<(&'static str, Value)>,
+    /// What was not.
+    unsteady: Vec<&'static str>,
 }
 
 impl Known {
     fn of(first: &Run, second: &Run) -> Self {
         let pairs = first.rest().into_iter().zip(second.rest());
+        let (steady, unsteady): (Vec<_>, Vec<_>) = pairs.partition(|(one, other)| one == other);
         Self {
             essence: first.essence(),
-            steady: pairs
-                .filter(|(one, other)| one == other)
-                .map(|(one, _)| one)
-                .collect(),
+            steady: steady.into_iter().map(|(one, _)| one).collect(),
+            unsteady: unsteady.into_iter().map(|((name, _), _)| name).collect(),
         }
     }
 }
@@ -253,12 +259,8 @@ impl<'a> Trials<'a> {
 
     /// Names of what differs from run to run, and is not compared.
     pub(super) fn unsteady(&self) -> Vec<&'static str> {
-        let steady = self.known.iter().flat_map(|known| &known.steady);
-        let steady: Vec<_> = steady.map(|(name, _)| *name).collect();
-        let all = ["result", "log", "output", "changes"];
-        all.into_iter()
-            .filter(|name| !steady.contains(name))
-            .collect()
+        let known = self.known.iter();
+        known.flat_map(|known| known.unsteady.clone()).collect()
     }
 
     /// Takes this policy for what the others are compared with, if the call comes to the same under it as when it was learnt
