@@ -99,13 +99,13 @@ impl Draft<'_> {
     /// One entry for each server, with what was asked of it.
     fn requests(&self) -> Vec<Line> {
         let mut servers: BTreeMap<(&str, String), Vec<(&Request, u64)>> = BTreeMap::new();
-        for (request, &times) in &self.seen.requests {
+        for (request, times) in &self.seen.requests {
             let host = match request.host.contains(':') {
                 true => format!("[{}]:{}", request.host, request.port),
                 false => format!("{}:{}", request.host, request.port),
             };
             let server = servers.entry((&request.scheme, host)).or_default();
-            server.push((request, times));
+            server.push((request, *times));
         }
         let lines = servers.into_iter().map(|((scheme, host), requests)| {
             let methods: BTreeSet<_> = requests.iter().map(|(one, _)| &one.method).collect();
@@ -345,6 +345,10 @@ impl Draft<'_> {
             right,
         } in denials
         {
+            let variable = self.seen.variables.get(object);
+            if variable.is_some_and(|variable| !variable.is_set) {
+                continue;
+            }
             let right = right.as_ref().filter(|(_, of)| !is_secret(Path::new(of)));
             let further = right.map_or_else(String::new, |(right, of)| {
                 format!(": to learn further, `--learn --allow-{right}={of}`")

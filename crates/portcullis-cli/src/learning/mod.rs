@@ -308,13 +308,15 @@ impl Learning<'_> {
         commands.any(|command| !command.hosts.is_empty())
             || seen
                 .requests
-                .keys()
-                .any(|request| !SAFE.contains(&request.method.as_str()))
+                .iter()
+                .any(|(request, _)| !SAFE.contains(&request.method.as_str()))
     }
 
     /// What was used and nothing wider, untried.
     fn narrowest(&self) -> Proposal {
         let mut proposal = self.draft.whole(false);
+        let bounds = self.draft.bounds;
+        proposal.lines.retain(|line| bounds.may_need(line.key));
         for key in [Key::Read, Key::Write] {
             self.replace(
                 &mut proposal,
@@ -500,7 +502,7 @@ impl Learning<'_> {
         match found {
             Found::Enough => {}
             Found::TooLittle => notes.push(
-                "NOT ENOUGH: the call comes to something else under this policy, because what it needs is not proposed, or because no two runs of it are the same"
+                "NOT ENOUGH: under this policy the call comes to something else than while it was learnt: what it needs is not proposed, or no two runs of it are the same"
                     .to_owned(),
             ),
             Found::Untried => notes.push(

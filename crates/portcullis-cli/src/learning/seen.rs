@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Different things of one kind that are kept: a plugin decides how many there are.
 const MOST: usize = 20_000;
-/// Commands that are kept.
+/// Commands that are kept, and different requests.
 const MOST_COMMANDS: usize = 1000;
 
 /// Everything that one run did and was allowed.
@@ -22,7 +22,8 @@ pub(super) struct Seen {
     pub(super) files: BTreeMap<PathBuf, Used>,
     /// The variables that it asked for by name.
     pub(super) variables: BTreeMap<String, Variable>,
-    pub(super) requests: BTreeMap<Request, u64>,
+    /// The requests of the plugin itself, each once, and how often.
+    pub(super) requests: Vec<(Request, u64)>,
     pub(super) connections: BTreeMap<String, u64>,
     pub(super) lookups: BTreeMap<String, u64>,
     /// Whether there was more than is kept, or something whose name is no text.
@@ -121,8 +122,7 @@ impl Needs for Notes {
                 });
             }
             Need::Request(request) => {
-                let seen = &mut *seen;
-                seen.is_cut |= !one_more(&mut seen.requests, Request::of(&request));
+                seen.request(Request::of(&request));
             }
             Need::Connection(place) => {
                 let seen = &mut *seen;
@@ -156,6 +156,18 @@ impl Seen {
             inherit_output: command.inherit_output,
             ..Command::default()
         });
+    }
+
+    fn request(&mut self, request: Request) {
+        let known = self
+            .requests
+            .iter_mut()
+            .find(|(known, _)| *known == request);
+        match known {
+            Some((_, times)) => *times += 1,
+            None if self.requests.len() < MOST_COMMANDS => self.requests.push((request, 1)),
+            None => self.is_cut = true,
+        }
     }
 
     fn ended(&mut self, ended: EndedCommand) {

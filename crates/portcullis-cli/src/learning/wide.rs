@@ -26,6 +26,8 @@ pub(super) struct Bounds {
     /// Programs that the operator asked for by name.
     pub(super) asked: Vec<String>,
     pub(super) has_commands: bool,
+    /// The capabilities that its imports tell of.
+    needs: Vec<Capability>,
 }
 
 impl Bounds {
@@ -57,9 +59,20 @@ impl Bounds {
             read,
             write,
             named: named.collect(),
-            others: others(target, flags, &needs),
+            others: others(target, flags),
             asked,
             has_commands: needs.contains(&Capability::Exec),
+            needs,
+        }
+    }
+
+    /// Whether its imports tell of what a switch is for.
+    pub(super) fn may_need(&self, key: Key) -> bool {
+        let imports = |capability| self.needs.contains(&capability);
+        match key {
+            Key::Log => imports(Capability::Log),
+            Key::Kv => imports(Capability::Kv),
+            _ => true,
         }
     }
 
@@ -115,15 +128,10 @@ fn needs(target: &Target) -> Vec<Capability> {
 }
 
 /// What can do no harm that outlives the run, and what the operator allowed by a flag.
-fn others(target: &Target, flags: &FlagSet, needs: &[Capability]) -> Vec<Line> {
+fn others(target: &Target, flags: &FlagSet) -> Vec<Line> {
     let is_fledge = Kind::of(&target.bytes) == Kind::FledgeModule;
-    let mut lines = Vec::new();
-    if needs.contains(&Capability::Log) {
-        lines.push(Line::switch(Key::Log, ""));
-    }
-    if needs.contains(&Capability::Kv) || is_fledge {
-        lines.push(Line::switch(Key::Kv, ""));
-    }
+    // Not every kind of plugin says by its imports whether it uses them.
+    let mut lines = vec![Line::switch(Key::Log, ""), Line::switch(Key::Kv, "")];
     if is_fledge {
         lines.push(Line::switch(Key::Data, ""));
         let keys = MetadataKey::ALL.iter();
