@@ -159,13 +159,11 @@ impl Seen {
     }
 
     fn request(&mut self, request: Request) {
-        let known = self
-            .requests
-            .iter_mut()
-            .find(|(known, _)| *known == request);
-        match known {
+        let has_room = self.requests.len() < MOST_COMMANDS;
+        let mut requests = self.requests.iter_mut();
+        match requests.find(|(known, _)| *known == request) {
             Some((_, times)) => *times += 1,
-            None if self.requests.len() < MOST_COMMANDS => self.requests.push((request, 1)),
+            None if has_room => self.requests.push((request, 1)),
             None => self.is_cut = true,
         }
     }
