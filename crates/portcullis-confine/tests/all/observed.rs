@@ -96,6 +96,11 @@ fn shell(directory: &Path, script: &str) -> Run {
     }
 }
 
+/// What is seen of a script in a full cell that may write this directory.
+pub(crate) fn of_a_script(directory: &Path, script: &str) -> Observed {
+    observed(&cells(Tier::Full, directory), shell(directory, script))
+}
+
 /// This executable in the role of [`looker`](crate::looker).
 fn looker(directory: &Path, act: &[&str]) -> Run {
     let file = this_executable();

@@ -18,6 +18,7 @@ use crate::fixture::{command, descendants, scratch, this_executable};
 crate::tests![
     what_is_written_goes_to_the_layer,
     nobody_inside_takes_the_overlay_away,
+    a_command_inside_can_be_observed,
     nothing_is_left_of_it,
     it_ends_with_the_process_outside,
     it_needs_one_thread_and_another_user_than_root,
@@ -109,6 +110,13 @@ fn inside(act: &str, root: &Path) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
+        "observe" => {
+            let observed = crate::observed::of_a_script(root, "cat file >new");
+            let of = |name: &str| observed.paths[&root.join(name)].clone();
+            assert_eq!((of("file").read, of("new").write), (1, 1));
+            assert_eq!(observed.unseen, 0);
+            ExitCode::SUCCESS
+        }
         _ => {
             println!("ready");
             std::thread::sleep(Duration::from_secs(600));
@@ -135,6 +143,14 @@ fn what_is_written_goes_to_the_layer() {
 fn nobody_inside_takes_the_overlay_away() {
     if let Some((mut child, _, _layers)) = stager("unmount", "unmount") {
         assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+fn a_command_inside_can_be_observed() {
+    if let Some((mut child, root, layers)) = stager("observe", "observe") {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(layers.0.join(Overlay::UPPER).join("new").exists());
+        assert!(!root.join("new").exists());
     }
 }
 

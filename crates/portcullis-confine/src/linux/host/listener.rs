@@ -14,8 +14,6 @@ use std::{
 
 use rustix::io::Errno;
 
-/// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`, Linux 6.6: who is woken up is about to be waited for.
-const WAKE_AND_WAIT: u64 = 1;
 /// Room for messages, for the kernel may have longer ones than the C library knows.
 const ROOM: usize = 512;
 /// The longest path that the kernel takes, its zero byte included.
@@ -51,19 +49,7 @@ impl Listener {
         // There is no such call; of no other descriptor this is the answer.
         let mut none = u64::MAX;
         let answer = listener.ioctl(libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &mut none);
-        (answer == Err(Errno::NOENT) && messages_fit()).then(|| {
-            // Without it the same is said more slowly.
-            let flags = WAKE_AND_WAIT as usize;
-            // SAFETY: the argument is no address.
-            unsafe {
-                libc::ioctl(
-                    listener.0.as_raw_fd(),
-                    libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-                    flags,
-                )
-            };
-            listener
-        })
+        (answer == Err(Errno::NOENT) && messages_fit()).then_some(listener)
     }
 
     /// Takes the next call that waits. Only to be asked when there is one to read; `None` if it has gone meanwhile.
