@@ -39,9 +39,6 @@ use wide::Bounds;
 const INPUT: u64 = 64 * 1024 * 1024;
 /// Runs to learn from: each may ask for variables that the one before was not told.
 const ROUNDS: usize = 3;
-/// Methods of requests that may be repeated: they change nothing (RFC 9110, section 9.2.1).
-const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
-
 /// Learns what a call needs, and prints it.
 ///
 /// # Errors
@@ -245,7 +242,7 @@ impl Watched<'_> {
                 variable.is_set && !is_secret_name(name) && !variables.contains(name)
             });
             let asked: Vec<_> = asked.map(|(name, _)| name.clone()).collect();
-            if asked.is_empty() || round == ROUNDS {
+            if asked.is_empty() || round == ROUNDS || seen.has_effects() {
                 return Ok(Ok((run, seen, variables)));
             }
             variables.extend(asked);
@@ -266,7 +263,7 @@ struct Learning<'a> {
 impl Learning<'_> {
     async fn learn(&mut self, learnt: &Run) -> Result<(Proposal, Found)> {
         let whole = self.draft.whole(true);
-        if self.would_repeat_effects() {
+        if self.draft.seen.has_effects() {
             return Ok((self.narrowest(), Found::Untried));
         }
         let mut proposal = whole;
@@ -299,17 +296,6 @@ impl Learning<'_> {
                 Found::TooLittle
             },
         ))
-    }
-
-    /// Whether a second run would do outside what the first did.
-    fn would_repeat_effects(&self) -> bool {
-        let seen = self.draft.seen;
-        let mut commands = seen.commands.iter();
-        commands.any(|command| !command.hosts.is_empty())
-            || seen
-                .requests
-                .iter()
-                .any(|(request, _)| !SAFE.contains(&request.method.as_str()))
     }
 
     /// What was used and nothing wider, untried.

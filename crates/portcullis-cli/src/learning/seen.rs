@@ -13,6 +13,9 @@ const MOST: usize = 20_000;
 /// Commands that are kept, and different requests.
 const MOST_COMMANDS: usize = 1000;
 
+/// Methods of requests that may be repeated: they change nothing (RFC 9110, section 9.2.1).
+const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+
 /// Everything that one run did and was allowed.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Seen {
@@ -138,6 +141,14 @@ impl Needs for Notes {
 }
 
 impl Seen {
+    /// Whether a second run would do outside again what this one did.
+    pub(super) fn has_effects(&self) -> bool {
+        let mut commands = self.commands.iter();
+        let mut requests = self.requests.iter();
+        commands.any(|command| !command.hosts.is_empty())
+            || requests.any(|(request, _)| !SAFE.contains(&request.method.as_str()))
+    }
+
     fn command(&mut self, command: NeededCommand) {
         if self.commands.len() == MOST_COMMANDS {
             self.is_cut = true;
