@@ -295,9 +295,7 @@ fn what_is_refused_stays_refused() {
         fs::write(&file, "").unwrap();
         let cells = cells(tier, &here);
         for &(call, arguments, errno) in calls {
-            let words = [i64::from(call)]
-                .into_iter()
-                .chain(arguments.iter().copied());
+            let words = [call].into_iter().chain(arguments.iter().copied());
             let words: Vec<String> = words.map(|word| word.to_string()).collect();
             let act: Vec<&str> = ["syscall"]
                 .into_iter()
@@ -368,35 +366,11 @@ fn many_calls_of_many_processes_end_well() {
             program.display()
         );
         let cells = cells(tier, &here);
-        let times = [false, true].map(|asked| {
-            let since = Instant::now();
-            let run = Run {
-                observed: asked,
-                ..shell(&here, &script)
-            };
-            let cell = cell_of(&cells);
-            let (event, output, errors) = run.finish_in(&cell);
-            assert!(
-                matches!(
-                    event,
-                    Event::Exited {
-                        status: Status::Code(0),
-                        stragglers: 0,
-                        ..
-                    }
-                ),
-                "{event:?} {output} {errors}"
-            );
-            if asked {
-                let observed = cell.take_observing().unwrap().finish();
-                // The shell gives it to each as its standard input.
-                assert_eq!(observed.paths[Path::new("/dev/null")].read, 100_004);
-                assert_eq!(observed.programs[&program], 4);
-                assert_eq!((observed.truncated, observed.unseen), (false, 0));
-            }
-            since.elapsed()
-        });
-        println!("{tier:?} {times:?}");
+        let observed = observed(&cells, shell(&here, &script));
+        // The shell gives it to each as its standard input.
+        assert_eq!(observed.paths[Path::new("/dev/null")].read, 100_004);
+        assert_eq!(observed.programs[&program], 4);
+        assert_eq!((observed.truncated, observed.unseen), (false, 0));
     }
 }
 

@@ -209,7 +209,7 @@ impl Cell {
         }
         if observed {
             // Before the command: it waits for whoever looks.
-            let observing = Observing::start(&self.request, &self.pidfd);
+            let observing = Observing::start(&self.request);
             *self.observing() = Some(observing.map_err(SendError::Observe)?);
         }
         let CellCommand {

@@ -48,16 +48,16 @@ pub struct Observing {
 
 impl Observing {
     /// Begins to wait for a command that is about to be sent.
-    pub(super) fn start(request: &OwnedFd, init: &OwnedFd) -> io::Result<Self> {
-        let (request, init) = (request.try_clone()?, init.try_clone()?);
+    pub(super) fn start(request: &OwnedFd) -> io::Result<Self> {
+        let request = request.try_clone()?;
         let record = Arc::<Mutex<Record>>::default();
         let (running, ended) = channel();
         let theirs = record.clone();
         let observer = Builder::new().name("observer".to_owned());
         let thread = observer.spawn(move || {
             let _running: Sender<()> = running;
-            if let Some(listener) = wait_for_listener(request, &init) {
-                observe(&listener, &init, &theirs);
+            if let Some(listener) = wait_for_listener(request) {
+                observe(&listener, &theirs);
             }
         })?;
         Ok(Self {
@@ -83,18 +83,16 @@ fn locked(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
     record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until the first is readable, or at its end; `false` if the cell has gone instead.
-fn wait(fd: impl AsFd, init: &OwnedFd) -> bool {
-    let mut ready =
-        [fd.as_fd(), init.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+/// Waits until there is something to read; `false` if there never will be, because everybody on the other side has gone.
+fn wait(fd: impl AsFd) -> bool {
+    let mut ready = [PollFd::new(&fd, PollFlags::IN)];
     let polled = rustix::io::retry_on_intr(|| rustix::event::poll(&mut ready, None));
-    let [first, init] = ready.map(|fd| fd.revents());
-    polled.is_ok() && init.is_empty() && first.contains(PollFlags::IN)
+    polled.is_ok() && ready.iter().any(|fd| fd.revents().contains(PollFlags::IN))
 }
 
 /// What the process that becomes the command sends before it does; `None` if it never will.
-fn wait_for_listener(request: OwnedFd, init: &OwnedFd) -> Option<Listener> {
-    if !wait(&request, init) {
+fn wait_for_listener(request: OwnedFd) -> Option<Listener> {
+    if !wait(&request) {
         return None;
     }
     let mut message = [0; REPLY_BYTES];
@@ -108,8 +106,8 @@ fn wait_for_listener(request: OwnedFd, init: &OwnedFd) -> Option<Listener> {
 /// Takes calls until nobody is left who could make one.
 ///
 /// Whoever waits when this returns gets an error that it did not earn, so nothing else ends it.
-fn observe(listener: &Listener, init: &OwnedFd, record: &Mutex<Record>) {
-    while wait(listener, init) {
+fn observe(listener: &Listener, record: &Mutex<Record>) {
+    while wait(listener) {
         let stopped = match listener.receive() {
             Ok(Some(stopped)) => stopped,
             Ok(None) => continue,

@@ -26,8 +26,8 @@ pub(in crate::linux::inside) static PROGRAM: [libc::sock_filter; HEAD + CALLS.le
 /// not interrupted by signals that do not kill: where signals come all the time, it would begin anew each time
 /// (Linux 5.19).
 pub(in crate::linux::inside) const FLAGS: [usize; 2] = [LISTENER | KILLABLE, LISTENER];
-const LISTENER: usize = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as usize;
-const KILLABLE: usize = libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV as usize;
+const LISTENER: usize = 1 << 3; // SECCOMP_FILTER_FLAG_NEW_LISTENER
+const KILLABLE: usize = 1 << 5; // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
 const fn program() -> [libc::sock_filter; HEAD + CALLS.len() + TAIL] {
     let count = CALLS.len();
