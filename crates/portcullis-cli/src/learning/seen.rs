@@ -1,6 +1,9 @@
 //! What a plugin did in one run: written down by the process that ran it, read by the one that learns from it.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +11,8 @@ use portcullis::{EndedCommand, Need, NeededCommand, Needs};
 use portcullis_policy::{FsAccess, HttpRequest};
 use serde::{Deserialize, Serialize};
 
+/// Methods of requests that may be repeated: they change nothing (RFC 9110, section 9.2.1).
+const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
 /// Different things of one kind that are kept: a plugin decides how many there are.
 const MOST: usize = 20_000;
 /// Commands that are kept.
@@ -22,6 +27,7 @@ pub(super) struct Seen {
     pub(super) files: BTreeMap<PathBuf, Used>,
     /// The variables that it asked for by name.
     pub(super) variables: BTreeMap<String, Variable>,
+    #[serde(with = "pairs")]
     pub(super) requests: BTreeMap<Request, u64>,
     pub(super) connections: BTreeMap<String, u64>,
     pub(super) lookups: BTreeMap<String, u64>,
@@ -79,13 +85,19 @@ pub(super) struct Command {
 pub(crate) struct Notes(Mutex<Seen>);
 
 impl Notes {
-    /// Puts what was seen into a file.
+    /// Puts what was seen into a new file that only its owner can read.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It is there already, or cannot be written.
     pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::fs::write(file, serde_json::to_vec(&*seen)?)
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)?;
+        file.write_all(&serde_json::to_vec(&*seen)?)
     }
 }
 
@@ -128,6 +140,15 @@ impl Needs for Notes {
 }
 
 impl Seen {
+    /// Whether another run would do outside again what this one did.
+    pub(super) fn has_effects(&self) -> bool {
+        let mut commands = self.commands.iter();
+        let mut requests = self.requests.keys();
+        commands.any(|command| !command.hosts.is_empty())
+            || requests.any(|request| !SAFE.contains(&request.method.as_str()))
+            || !self.connections.is_empty()
+    }
+
     fn command(&mut self, command: NeededCommand) {
         if self.commands.len() == MOST_COMMANDS {
             self.is_cut = true;
@@ -210,4 +231,27 @@ fn count<K: Ord, V>(
         }
     }
     true
+}
+
+/// A map whose keys are no texts, as JSON has it.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Request;
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Request, u64>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<Request, u64>, D::Error> {
+        let pairs = Vec::<(Request, u64)>::deserialize(from)?;
+        Ok(pairs.into_iter().collect())
+    }
 }
