@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use portcullis_audit::{Masked, is_secret_name};
+use portcullis_audit::{MAX_ARGS, Masked, secrets};
 
 use super::arguments::{Call, patterns};
 use super::places::{Cut, cover};
@@ -13,13 +13,42 @@ use super::seen::{Command, Request, Seen, Used};
 use super::trial::Denied;
 use super::wide::{Bounds, empty, inline};
 use crate::dual_use::DUAL_USE;
-use crate::render::count;
+use crate::render::{self, count};
+use crate::settings::Environment;
 use crate::target::Target;
 
 /// Kinds of programs that are proposed only if they were asked for by name: they run any text, or any program.
-const UNASKED: [&str; 4] = ["shells", "interpreters", "wrappers", "debuggers"];
-/// Paths of requests to one host that are enumerated.
+const UNASKED: [&str; 5] = ["shells", "interpreters", "editors", "wrappers", "debuggers"];
+/// Programs of other kinds, or of none, that do the same by what is on their input, or by their arguments.
+const ALIKE: [&str; 17] = [
+    "awk",
+    "dc",
+    "entr",
+    "gawk",
+    "julia",
+    "ld.so",
+    "m4",
+    "mawk",
+    "nawk",
+    "nodejs",
+    "original-awk",
+    "parallel",
+    "pwsh",
+    "pypy",
+    "rbash",
+    "toybox",
+    "xargs",
+];
+/// The loaders of programs, each with the name of a machine after it: they run the program that is their argument.
+const LOADERS: [&str; 2] = ["ld-linux", "ld-musl"];
+/// Paths of requests of one kind that are enumerated.
 const PATHS: usize = 8;
+/// Rules at most: nobody reads more.
+const RULES: usize = 200;
+/// Bytes of one argument, and of all: a rule with more is not read either.
+const ARGUMENTS: usize = 4096;
+/// Arguments that are looked at together for what looks like a secret.
+const TOGETHER: usize = MAX_ARGS - 1;
 
 /// What was seen, and where it may be granted.
 #[derive(Debug)]
@@ -30,6 +59,7 @@ pub(super) struct Draft<'a> {
     pub(super) project: &'a Path,
     /// The variables that it was told.
     pub(super) variables: &'a [String],
+    pub(super) env: &'a Environment,
 }
 
 impl Draft<'_> {
@@ -40,10 +70,12 @@ impl Draft<'_> {
             .others
             .iter()
             .filter(|line| {
-                matches!(
+                let is_pattern = line.key == Key::Env && line.value.contains('*');
+                let is_kept = matches!(
                     line.key,
                     Key::Log | Key::Kv | Key::Data | Key::Metadata | Key::Env
-                )
+                );
+                is_kept && !is_pattern
             })
             .cloned()
             .collect();
@@ -52,9 +84,11 @@ impl Draft<'_> {
             "it imports what it did not use, or was not given",
         ));
         lines.extend(self.variables());
-        lines.extend(self.places(Key::Read, self.only_read(&self.bounds.read)));
-        lines.extend(self.places(Key::Write, self.bounds.write.clone()));
-        lines.extend(self.bounds.named.iter().cloned());
+        lines.extend(self.places(Key::Read, self.only_read(self.wide(Key::Read))));
+        lines.extend(self.places(Key::Write, self.wide(Key::Write)));
+        let named = self.bounds.named.iter();
+        let named = named.filter(|(path, _)| !self.holds_secrets(path));
+        lines.extend(named.map(|(_, line)| line.clone()));
         lines.extend(self.counted(Key::Net, &self.hosts()));
         lines.extend(self.requests());
         lines.extend(self.counted(Key::Connect, &self.seen.connections));
@@ -63,7 +97,7 @@ impl Draft<'_> {
         if self.seen.commands.iter().any(relayed) {
             lines.push(Line::switch(Key::InheritOutput, ""));
         }
-        lines.extend(self.rules(kinds));
+        lines.extend(self.rules(kinds).into_iter().take(RULES));
         Proposal {
             lines,
             ..empty(self.target, self.bounds.has_commands)
@@ -96,31 +130,31 @@ impl Draft<'_> {
         hosts
     }
 
-    /// One entry for each server, with what was asked of it.
+    /// One entry for what was asked of a server by one method, so that no path is allowed for another one.
     fn requests(&self) -> Vec<Line> {
-        let mut servers: BTreeMap<(&str, String), Vec<(&Request, u64)>> = BTreeMap::new();
-        for (request, times) in &self.seen.requests {
+        let mut kinds: BTreeMap<(&str, String, &str), Vec<(&Request, u64)>> = BTreeMap::new();
+        for (request, &times) in &self.seen.requests {
             let host = match request.host.contains(':') {
                 true => format!("[{}]:{}", request.host, request.port),
                 false => format!("{}:{}", request.host, request.port),
             };
-            let server = servers.entry((&request.scheme, host)).or_default();
-            server.push((request, *times));
+            let kind = (request.scheme.as_str(), host, request.method.as_str());
+            kinds.entry(kind).or_default().push((request, times));
         }
-        let lines = servers.into_iter().map(|((scheme, host), requests)| {
-            let methods: BTreeSet<_> = requests.iter().map(|(one, _)| &one.method).collect();
+        let lines = kinds.into_iter().map(|((scheme, host, method), requests)| {
             let paths: BTreeSet<_> = requests.iter().map(|(one, _)| one.path.as_str()).collect();
             let times: u64 = requests.iter().map(|(_, times)| times).sum();
-            let mut fields = vec![
-                format!("host = {}", quoted(&host)),
-                inline("schemes", [scheme]),
-                inline("methods", methods),
-            ];
             let is_plain = |path: &&str| !path.contains('*');
-            if paths.len() <= PATHS && paths.iter().all(is_plain) {
-                fields.push(inline("paths", paths));
-            }
-            let value = format!("{{ {} }}", fields.join(", "));
+            let paths = match paths.len() <= PATHS && paths.iter().all(is_plain) {
+                true => inline("paths", paths),
+                false => inline("paths", [above(&paths)]),
+            };
+            let value = format!(
+                "{{ host = {}, {}, {}, {paths} }}",
+                quoted(&host),
+                inline("schemes", [scheme]),
+                inline("methods", [method]),
+            );
             Line::new(Key::Http, value, count(times, "request"))
         });
         lines.collect()
@@ -132,7 +166,7 @@ impl Draft<'_> {
         for (program, commands) in self.by_program() {
             let commands = commands
                 .into_iter()
-                .filter(|command| self.is_proposed(command) && !has_secret(command));
+                .filter(|command| self.is_proposed(command) && self.kept_out(command).is_none());
             let calls = commands.map(|command| Call {
                 args: &command.args,
                 cwd: &command.cwd,
@@ -159,10 +193,26 @@ impl Draft<'_> {
 
     /// Whether it is no shell or the like, under any of its names, or was asked for by name.
     fn is_proposed(&self, command: &Command) -> bool {
-        self.bounds.asked.contains(&command.program)
-            || kind(Path::new(&command.program), &UNASKED)
-                .or_else(|| kind(&command.file, &UNASKED))
-                .is_none()
+        self.bounds.asked.contains(&command.program) || runs_anything(command).is_none()
+    }
+
+    /// Why a command of a program that may be proposed is not.
+    fn kept_out(&self, command: &Command) -> Option<&'static str> {
+        if command.args.iter().map(String::len).sum::<usize>() > ARGUMENTS {
+            return Some("its arguments are too long to be read");
+        }
+        if has_secret(command) {
+            return Some("an argument looks like a secret");
+        }
+        let names_secret = |arg: &String| {
+            let path = arg.split_once('=').map_or(arg.as_str(), |(_, value)| value);
+            let path = command.cwd.join(path);
+            let real = path.canonicalize();
+            real.is_ok_and(|real| self.is_secret(&real) || self.is_secret(&path))
+        };
+        let mut args = command.args.iter();
+        args.any(names_secret)
+            .then_some("an argument names where secrets are kept")
     }
 
     /// The commands of the program that a rule is about.
@@ -215,15 +265,11 @@ impl Draft<'_> {
                 Key::Write => used.write > 0,
                 _ => used.write == 0 && is_read(path, used),
             });
-        let bounds = match key {
-            Key::Write => &self.bounds.write,
-            _ => &self.bounds.read,
-        };
-        let paths: Vec<_> = used
-            .map(|(path, _)| path)
-            .filter(|path| !is_secret(path))
-            .collect();
-        cover(paths.iter().copied(), bounds, cut)
+        let used = used.map(|(path, _)| path);
+        let used = used.filter(|path| !self.is_secret(path));
+        let mut places = cover(used, self.bounds(key), cut);
+        places.retain(|place| !self.holds_secrets(place));
+        places
     }
 
     /// Whether something was changed or made where that may be granted, though nothing may be left of it.
@@ -236,16 +282,51 @@ impl Draft<'_> {
         })
     }
 
-    fn only_read(&self, places: &[PathBuf]) -> Vec<PathBuf> {
-        let lies_in_written = |place: &PathBuf| {
-            let mut written = self.bounds.write.iter();
-            written.any(|dir| place.starts_with(dir))
-        };
-        let places = places.iter();
-        places
-            .filter(|place| !lies_in_written(place))
+    fn bounds(&self, key: Key) -> &[PathBuf] {
+        match key {
+            Key::Write => &self.bounds.write,
+            _ => &self.bounds.read,
+        }
+    }
+
+    /// Everything within the bounds; where secrets were used, only what else was.
+    pub(super) fn wide(&self, key: Key) -> Vec<PathBuf> {
+        let bounds = self.bounds(key).iter();
+        let open: Vec<_> = bounds
+            .filter(|dir| !self.holds_secrets(dir))
             .cloned()
-            .collect()
+            .collect();
+        let mut places = self.cover(key, None, Cut::Files);
+        places.retain(|place| !open.iter().any(|dir| place.starts_with(dir)));
+        [open, places].concat()
+    }
+
+    /// Whether it is a place of secrets, or there is one in it that was used.
+    fn holds_secrets(&self, place: &Path) -> bool {
+        self.is_secret(place)
+            || self
+                .used_secrets()
+                .any(|secret| secret.starts_with(place) && secret.exists())
+    }
+
+    fn used_secrets(&self) -> impl Iterator<Item = &PathBuf> {
+        let of_commands = self.seen.commands.iter().flat_map(|command| &command.files);
+        let used = of_commands.chain(&self.seen.files);
+        // Listing a directory, or asking whether a file is there, tells nothing of what is in it.
+        let used = used.filter(|(_, used)| used.read > 0 || used.write > 0);
+        used.map(|(path, _)| path)
+            .filter(|path| self.is_secret(path))
+    }
+
+    /// Whether people keep secrets under this path. Where the project lies does not count.
+    fn is_secret(&self, path: &Path) -> bool {
+        portcullis::keeps_secrets(path.strip_prefix(self.project).unwrap_or(path))
+    }
+
+    fn only_read(&self, mut places: Vec<PathBuf>) -> Vec<PathBuf> {
+        let written = self.wide(Key::Write);
+        places.retain(|place| !written.iter().any(|dir| place.starts_with(dir)));
+        places
     }
 
     /// A line for each place.
@@ -281,6 +362,8 @@ impl Draft<'_> {
         Some(match place.strip_prefix(self.project) {
             Ok(rest) if rest.as_os_str().is_empty() => quoted("${project}"),
             Ok(rest) => quoted(&format!("${{project}}/{}", rest.to_str()?)),
+            // There it would stand for something else.
+            Err(_) if text.contains("${") => return None,
             Err(_) => quoted(text),
         })
     }
@@ -289,21 +372,15 @@ impl Draft<'_> {
     pub(super) fn notes(&self, denials: &[Denied]) -> Vec<String> {
         let mut notes: BTreeSet<String> = BTreeSet::new();
         for command in &self.seen.commands {
-            let object = Masked::argv(std::iter::once(&command.program).chain(&command.args));
+            let object = Masked::argv(words(command));
             if !self.is_proposed(command) {
-                let what = kind(Path::new(&command.program), &UNASKED)
-                    .or_else(|| kind(&command.file, &UNASKED))
-                    .unwrap_or("runs other programs");
+                let what = runs_anything(command).unwrap_or_default();
                 notes.insert(format!(
-                    "not proposed: {}: it {what}; `--learn --allow-exec={}` asks for it",
-                    object.as_str(),
-                    command.program
+                    "not proposed: {object}: it {what}; {} asks for it",
+                    flag("exec", &command.program)
                 ));
-            } else if has_secret(command) {
-                notes.insert(format!(
-                    "not proposed: {}: an argument looks like a secret",
-                    object.as_str()
-                ));
+            } else if let Some(why) = self.kept_out(command) {
+                notes.insert(format!("not proposed: {object}: {why}"));
             }
             for (program, what) in command
                 .programs
@@ -318,22 +395,22 @@ impl Draft<'_> {
             }
             for host in command.refused_hosts.keys() {
                 notes.insert(format!(
-                    "`{}` asked for {host}: to learn further, `--learn --allow-net={host}`",
-                    command.program
+                    "`{}` asked for {host}: to learn further, {}",
+                    command.program,
+                    flag("net", host)
                 ));
             }
         }
-        let used = self.seen.commands.iter().flat_map(|command| &command.files);
-        for (path, _) in used.chain(&self.seen.files) {
-            if is_secret(path) && path.exists() {
-                notes.insert(format!(
-                    "not proposed by itself: `{}`, where secrets are kept",
-                    path.display()
-                ));
-            }
+        for path in self.used_secrets().filter(|path| path.exists()) {
+            notes.insert(format!(
+                "not proposed, and nothing that it lies in: `{}`, where secrets are kept",
+                path.display()
+            ));
         }
         for (name, variable) in &self.seen.variables {
-            if variable.is_set && is_secret_name(name) {
+            let mut asked = self.bounds.others.iter();
+            let is_asked = asked.any(|line| line.key == Key::Env && line.value == quoted(name));
+            if variable.is_set && !is_asked && self.env.is_secret(name) {
                 notes.insert(format!(
                     "not proposed: the variable `{name}`, which looks like a secret"
                 ));
@@ -349,12 +426,19 @@ impl Draft<'_> {
             if variable.is_some_and(|variable| !variable.is_set) {
                 continue;
             }
-            let right = right.as_ref().filter(|(_, of)| !is_secret(Path::new(of)));
+            let right = right
+                .as_ref()
+                .filter(|(_, of)| !self.is_secret(Path::new(of)));
             let further = right.map_or_else(String::new, |(right, of)| {
-                format!(": to learn further, `--learn --allow-{right}={of}`")
+                format!(": to learn further, {}", flag(right, of))
             });
             notes.insert(format!(
                 "denied while it was learnt: {object} ({code}){further}"
+            ));
+        }
+        if self.rules(false).len() > RULES {
+            notes.insert(format!(
+                "there would be more than {RULES} rules, which nobody reads: the rest is not proposed"
             ));
         }
         if self.seen.is_cut {
@@ -364,27 +448,69 @@ impl Draft<'_> {
     }
 }
 
+/// What a program does that runs any text or program, in words; by the name that it was called by, or its own.
+fn runs_anything(command: &Command) -> Option<&'static str> {
+    let named = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        let is_alike = ALIKE.contains(&name) || ALIKE.contains(&stem(name));
+        let is_alike = is_alike || LOADERS.iter().any(|loader| name.starts_with(loader));
+        let alike = is_alike.then_some("runs what its input or its arguments say");
+        kind(path, &UNASKED).or(alike)
+    };
+    named(Path::new(&command.program)).or_else(|| named(&command.file))
+}
+
 /// What a program of one of these kinds does, in words.
 fn kind(program: &Path, kinds: &[&str]) -> Option<&'static str> {
     let name = program.file_name()?.to_str()?;
-    // `python3.11` is `python3`.
-    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     let of_kind = DUAL_USE.iter().filter(|(kind, _, _)| kinds.contains(kind));
     of_kind
         .into_iter()
-        .find(|(_, _, names)| names.contains(&name) || names.contains(&plain))
+        .find(|(_, _, names)| names.contains(&name) || names.contains(&stem(name)))
         .map(|(_, what, _)| *what)
 }
 
-fn has_secret(command: &Command) -> bool {
-    let args = || command.args.iter().map(String::as_str);
-    let masked = Masked::argv(args());
-    let plain = serde_json::Value::from_iter(args()).to_string();
-    masked.as_str() != plain
+/// A name without its version or variant: `python3.11`, `lua5.4` and `bash-static` are `python`, `lua` and `bash`.
+fn stem(name: &str) -> &str {
+    let end = name.find(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    &name[..end.filter(|&end| end > 0).unwrap_or(name.len())]
 }
 
-fn is_secret(path: &Path) -> bool {
-    portcullis::keeps_secrets(path)
+/// The program and its arguments.
+fn words(command: &Command) -> impl Iterator<Item = &str> {
+    std::iter::once(&command.program)
+        .chain(&command.args)
+        .map(String::as_str)
+}
+
+/// Whether an argument looks like a secret, by itself, or after the one before or the program.
+fn has_secret(command: &Command) -> bool {
+    const MASKED: &str = "[masked]";
+    let args: Vec<_> = command.args.iter().map(String::as_str).collect();
+    (0..args.len()).step_by(TOGETHER / 2).any(|at| {
+        let some = &args[at..args.len().min(at + TOGETHER)];
+        let program = std::iter::once(command.program.as_str());
+        let masked = Masked::argv(program.chain(some.iter().copied()));
+        masked.as_str().contains(MASKED)
+    }) || args.iter().any(|arg| !secrets(arg).is_empty())
+}
+
+/// The directory of all these paths, with everything in it.
+fn above(paths: &BTreeSet<&str>) -> String {
+    let first = paths.iter().next().copied().unwrap_or_default();
+    let is_above = |dir: &&Path| {
+        let is_plain = dir.to_str().is_some_and(|dir| !dir.contains('*'));
+        is_plain && paths.iter().all(|path| Path::new(path).starts_with(dir))
+    };
+    let dir = Path::new(first).ancestors().skip(1).find(is_above);
+    let dir = dir.and_then(Path::to_str).unwrap_or_default();
+    format!("{}/**", dir.trim_end_matches('/'))
+}
+
+/// How something is learnt further, as it can be pasted.
+fn flag(right: &str, of: &str) -> String {
+    let flag = format!("--allow-{right}={of}");
+    format!("`--learn {}`", render::shell(&[flag]))
 }
 
 /// Whether something that is there was opened, or is a file that was asked about: what is above a granted file is there for

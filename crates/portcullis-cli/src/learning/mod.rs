@@ -12,24 +12,25 @@ mod seen;
 mod trial;
 mod wide;
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read as _};
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::{Confinement, is_secret_name};
+use portcullis_policy::Confinement;
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 
 use crate::args::RunArgs;
 use crate::code;
 use crate::exit::Exit;
-use crate::failure::{Failure, Result, diagnostic};
+use crate::failure::{Failure, Result, Say as _, diagnostic};
 use crate::render::{self, Printer, count};
 use crate::settings::{Environment, Settings};
 use crate::signals::Signals;
 use crate::target::Target;
 use draft::Draft;
 use places::Cut;
-use proposal::{Key, Proposal};
+use proposal::{Key, Line, Proposal};
 pub(crate) use seen::Notes;
 use seen::Seen;
 use trial::{Call, Run, Trials};
@@ -42,10 +43,27 @@ const ROUNDS: usize = 3;
 /// Learns what a call needs, and prints it.
 ///
 /// # Errors
-/// The plugin cannot be run here at all, or somebody ends it.
+/// The plugin cannot be run here at all.
 pub(crate) async fn learn(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> {
+    match learnt(args, env, out).await {
+        // Somebody ended it, and knows.
+        Err(Failure { exit, reports }) if reports.is_empty() => Ok(exit),
+        learnt => learnt,
+    }
+}
+
+async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> {
     let mut signals = Signals::install()?;
     let flags = args.flags();
+    if flags.confinement == Some(Confinement::Limits) {
+        let report = diagnostic(
+            code::UNLEARNT,
+            "what unconfined commands do would be done, and could not be thrown away",
+        );
+        return Err(Failure::usage(
+            report.help("leave out `--confinement=limits`"),
+        ));
+    }
     let own = portcullis_config::FlagSet {
         confinement: flags.confinement,
         deny_exec: flags.deny_exec.clone(),
@@ -68,31 +86,21 @@ pub(crate) async fn learn(args: &RunArgs, env: Environment, out: Printer) -> Res
         out.tell("portcullis: as root nothing is staged, so nothing is written while it is learnt");
     }
     let call = Call {
-        dir: place.0.clone(),
+        dir: place.dir.clone(),
         project: project.clone(),
         data: settings.directories.data.clone(),
         plugin: target.entry.path.clone(),
         args: target.first_args.iter().chain(rest).cloned().collect(),
         flags: passed_on(args, &flags),
-        stdin: input(args.stdin, &target, &place.0)?,
+        stdin: input(args.stdin, &target, &place.dir)?,
         stages,
     };
     let bounds = Bounds::of(&target, &flags, &project, &cwd);
-    let configs: Vec<_> = args
-        .common
-        .config
-        .iter()
-        .map(|file| cwd.join(file))
-        .collect();
     let watched = Watched {
         call: &call,
         target: &target,
         bounds: &bounds,
-        configs: if args.common.no_config {
-            Vec::new()
-        } else {
-            configs
-        },
+        env: &env,
     };
     let (learnt, seen, variables) = match watched.run(&mut signals).await? {
         Ok(learnt) => learnt,
@@ -105,6 +113,7 @@ pub(crate) async fn learn(args: &RunArgs, env: Environment, out: Printer) -> Res
         seen: &seen,
         project: &project,
         variables: &variables,
+        env: &env,
     };
     let mut learning = Learning {
         trials: Trials::new(&call),
@@ -134,35 +143,51 @@ enum Found {
 }
 
 /// The directory of one learning, removed with it.
-struct Place(PathBuf);
+struct Place {
+    dir: PathBuf,
+    /// Says for as long as it is locked that the directory is in use.
+    _lock: File,
+}
 
 impl Place {
     fn make(settings: &Settings) -> Result<Self> {
         let above = settings.directories.data.join("learning");
-        let failed = |error: io::Error| Failure::unusable("use", &above, &error);
-        let data = portcullis_private::PrivateDir::open_or_create(&settings.directories.data);
-        data.map_err(|error| Failure::audit(&error))?;
-        let data = portcullis_private::PrivateDir::open_or_create(&above);
-        data.map_err(|error| Failure::audit(&error))?;
-        for left in fs::read_dir(&above).map_err(failed)?.flatten() {
-            let name = left.file_name();
-            let pid = name.to_str().and_then(|name| name.parse::<u32>().ok());
-            let is_alive = pid.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
-            if !is_alive {
+        for dir in [&settings.directories.data, &above] {
+            let private = portcullis_private::PrivateDir::open_or_create(dir);
+            private.map_err(|error| Failure::audit(&error))?;
+        }
+        Self::make_in(&above).map_err(|error| Failure::unusable("use", &above, &error))
+    }
+
+    fn make_in(above: &Path) -> io::Result<Self> {
+        // Nobody else makes or removes one meanwhile.
+        let alone = File::open(above)?;
+        flock(&alone, FlockOperation::LockExclusive)?;
+        for left in fs::read_dir(above)?.flatten() {
+            let lock = File::open(left.path())?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 // Of one that was killed.
                 let _: io::Result<()> = fs::remove_dir_all(left.path());
             }
         }
-        let own = above.join(std::process::id().to_string());
-        fs::create_dir(&own).map_err(failed)?;
-        Ok(Self(own))
+        let mut number = 0_u64;
+        let dir = loop {
+            let dir = above.join(number.to_string());
+            match fs::create_dir(&dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => break made.map(|()| dir)?,
+            }
+        };
+        let lock = File::open(&dir)?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(Self { dir, _lock: lock })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // The next learning removes what is left.
-        let _: io::Result<()> = fs::remove_dir_all(&self.0);
+        let _: io::Result<()> = fs::remove_dir_all(&self.dir);
     }
 }
 
@@ -212,11 +237,11 @@ struct Watched<'a> {
     call: &'a Call,
     target: &'a Target,
     bounds: &'a Bounds,
-    configs: Vec<PathBuf>,
+    env: &'a Environment,
 }
 
 impl Watched<'_> {
-    /// Runs it until it asks for no variable that it was not told. Gives what the last run did, and the variables; or how this
+    /// Runs it until it asks for no variable that it was not told, or did something outside. Gives what the last run did, and the variables; or how this
     /// ends because the plugin cannot be run.
     async fn run(&self, signals: &mut Signals) -> Result<Result<(Run, Seen, Vec<String>), Exit>> {
         let (policy, notes) = (
@@ -228,18 +253,18 @@ impl Watched<'_> {
             let text = self.bounds.policy(self.target, &variables).toml();
             fs::write(&policy, text)
                 .map_err(|error| Failure::unusable("write", &policy, &error))?;
-            let run = self
-                .call
-                .learn(&policy, &self.configs, &notes, signals)
-                .await?;
+            let run = self.call.learn(&policy, &notes, signals).await?;
             let seen = fs::read(&notes).ok();
+            // The next run makes it anew.
+            let _: io::Result<()> = fs::remove_file(&notes);
             let seen = seen.and_then(|bytes| serde_json::from_slice::<Seen>(&bytes).ok());
             let Some(seen) = seen.filter(|_| !trial::is_ours(&run)) else {
                 let exit = u8::try_from(run.exit).map_or(Exit::OURS, Exit);
                 return Ok(Err(if exit == Exit::OK { Exit::OURS } else { exit }));
             };
             let asked = seen.variables.iter().filter(|(name, variable)| {
-                variable.is_set && !is_secret_name(name) && !variables.contains(name)
+                let is_told = variables.contains(name);
+                variable.is_set && is_name(name) && !self.env.is_secret(name) && !is_told
             });
             let asked: Vec<_> = asked.map(|(name, _)| name.clone()).collect();
             if asked.is_empty() || round == ROUNDS || seen.has_effects() {
@@ -249,6 +274,12 @@ impl Watched<'_> {
         }
         Ok(Err(Exit::OURS))
     }
+}
+
+/// Whether it is the name of one variable, as a policy has it.
+fn is_name(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
 /// From the first proposal to one of which nothing can be left out.
@@ -315,9 +346,10 @@ impl Learning<'_> {
 
     fn replace(&self, proposal: &mut Proposal, key: Key, places: Vec<PathBuf>) {
         let named = &self.draft.bounds.named;
+        let is_named = |line: &Line| named.iter().any(|(_, named)| named == line);
         proposal
             .lines
-            .retain(|line| line.key != key || named.contains(line));
+            .retain(|line| line.key != key || is_named(line));
         proposal.lines.extend(self.draft.places(key, places));
     }
 
@@ -344,7 +376,7 @@ impl Learning<'_> {
         }
         let mut changed = proposal.clone();
         self.replace(&mut changed, Key::Write, Vec::new());
-        self.replace(&mut changed, Key::Read, self.draft.bounds.read.clone());
+        self.replace(&mut changed, Key::Read, self.draft.wide(Key::Read));
         let does = self.trials.begin_unstaged(&changed, self.signals).await?;
         if does {
             *proposal = changed;
@@ -367,9 +399,8 @@ impl Learning<'_> {
             self.replace(&mut changed, key, places.clone());
             if key == Key::Write {
                 // What may be written may be read, and now is only read.
-                let read = self.draft.bounds.read.iter();
-                let read = read.filter(|dir| !places.iter().any(|place| dir.starts_with(place)));
-                let read: Vec<_> = read.cloned().collect();
+                let mut read = self.draft.wide(Key::Read);
+                read.retain(|dir| !places.iter().any(|place| dir.starts_with(place)));
                 self.replace(&mut changed, Key::Read, read);
             }
             if self.attempt(proposal, changed).await? {

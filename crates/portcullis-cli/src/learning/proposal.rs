@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use portcullis_policy::is_unseen;
+
 use crate::render;
 
 /// The keys of an entry, in the order in which they are written.
@@ -158,9 +160,22 @@ pub(super) fn comment(why: &str) -> String {
     format!("  # {}", render::line(why))
 }
 
-/// A string as TOML has it.
+/// A string as TOML has it, on one line, and harmless on a terminal.
 pub(super) fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() || is_unseen(c) => {
+                let _ = write!(out, "\\U{:08X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// A list of strings as TOML has it, on one line.
@@ -209,6 +224,23 @@ mod tests {
         assert_eq!(rule["args"][1].as_str(), Some("-n\"1"));
         assert_eq!(rule["exec"].as_array().map(Vec::len), Some(0));
         assert_eq!(read["plugins"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn every_text_is_one_line_that_moves_nothing_and_is_read_as_it_was() {
+        for text in [
+            "plain",
+            "a\nb\r\n\"\"\"\n[[plugins]]",
+            "''' # \\ \\u0041 \t",
+            "\u{1b}[2J\u{9b}31m\u{7f}\0",
+            "\u{202e}txt\u{2066}\u{200b}\u{e0041}\u{feff}",
+        ] {
+            let written = quoted(text);
+            let moves = |c: char| c.is_control() || is_unseen(c);
+            assert!(!written.contains(moves), "{written:?}");
+            let read: toml::Table = format!("x = {written}").parse().unwrap();
+            assert_eq!(read["x"].as_str(), Some(text));
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a plugin did in one run: written down by the process that ran it, read by the one that learns from it.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,13 +11,12 @@ use portcullis::{EndedCommand, Need, NeededCommand, Needs};
 use portcullis_policy::{FsAccess, HttpRequest};
 use serde::{Deserialize, Serialize};
 
-/// Different things of one kind that are kept: a plugin decides how many there are.
-const MOST: usize = 20_000;
-/// Commands that are kept, and different requests.
-const MOST_COMMANDS: usize = 1000;
-
 /// Methods of requests that may be repeated: they change nothing (RFC 9110, section 9.2.1).
 const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+/// Different things of one kind that are kept: a plugin decides how many there are.
+const MOST: usize = 20_000;
+/// Commands that are kept.
+const MOST_COMMANDS: usize = 1000;
 
 /// Everything that one run did and was allowed.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -25,8 +27,8 @@ pub(super) struct Seen {
     pub(super) files: BTreeMap<PathBuf, Used>,
     /// The variables that it asked for by name.
     pub(super) variables: BTreeMap<String, Variable>,
-    /// The requests of the plugin itself, each once, and how often.
-    pub(super) requests: Vec<(Request, u64)>,
+    #[serde(with = "pairs")]
+    pub(super) requests: BTreeMap<Request, u64>,
     pub(super) connections: BTreeMap<String, u64>,
     pub(super) lookups: BTreeMap<String, u64>,
     /// Whether there was more than is kept, or something whose name is no text.
@@ -87,13 +89,19 @@ pub(super) struct Command {
 pub(crate) struct Notes(Mutex<Seen>);
 
 impl Notes {
-    /// Puts what was seen into a file.
+    /// Puts what was seen into a new file that only its owner can read.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// It is there already, or cannot be written.
     pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::fs::write(file, serde_json::to_vec(&*seen)?)
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)?;
+        file.write_all(&serde_json::to_vec(&*seen)?)
     }
 }
 
@@ -125,7 +133,8 @@ impl Needs for Notes {
                 });
             }
             Need::Request(request) => {
-                seen.request(Request::of(&request));
+                let seen = &mut *seen;
+                seen.is_cut |= !one_more(&mut seen.requests, Request::of(&request));
             }
             Need::Connection(place) => {
                 let seen = &mut *seen;
@@ -141,12 +150,13 @@ impl Needs for Notes {
 }
 
 impl Seen {
-    /// Whether a second run would do outside again what this one did.
+    /// Whether another run would do outside again what this one did.
     pub(super) fn has_effects(&self) -> bool {
         let mut commands = self.commands.iter();
-        let mut requests = self.requests.iter();
+        let mut requests = self.requests.keys();
         commands.any(|command| !command.hosts.is_empty())
-            || requests.any(|(request, _)| !SAFE.contains(&request.method.as_str()))
+            || requests.any(|request| !SAFE.contains(&request.method.as_str()))
+            || !self.connections.is_empty()
     }
 
     fn command(&mut self, command: NeededCommand) {
@@ -167,16 +177,6 @@ impl Seen {
             inherit_output: command.inherit_output,
             ..Command::default()
         });
-    }
-
-    fn request(&mut self, request: Request) {
-        let has_room = self.requests.len() < MOST_COMMANDS;
-        let mut requests = self.requests.iter_mut();
-        match requests.find(|(known, _)| *known == request) {
-            Some((_, times)) => *times += 1,
-            None if has_room => self.requests.push((request, 1)),
-            None => self.is_cut = true,
-        }
     }
 
     fn ended(&mut self, ended: EndedCommand) {
@@ -258,4 +258,27 @@ fn count<K: Ord, V>(
         }
     }
     true
+}
+
+/// A map whose keys are no texts, as JSON has it.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Request;
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Request, u64>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<Request, u64>, D::Error> {
+        let pairs = Vec::<(Request, u64)>::deserialize(from)?;
+        Ok(pairs.into_iter().collect())
+    }
 }

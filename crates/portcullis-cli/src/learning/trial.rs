@@ -1,10 +1,12 @@
 //! Trials: the same call under another policy. What it does is thrown away, and what came of it is compared.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::proposal::Proposal;
@@ -12,6 +14,8 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::signals::Signals;
 
+/// Bytes that are kept of what a run writes.
+const KEPT: u64 = 64 * 1024 * 1024;
 /// How long all trials together may take, at least.
 const TIME: Duration = Duration::from_secs(300);
 /// Trials at most.
@@ -43,7 +47,8 @@ impl Call {
             reason = "it is this very program, held to the policy as ever"
         )]
         let mut command = Command::new("/proc/self/exe");
-        command.args(["run", "--json", "--quiet"]);
+        // What else was granted to the plugin is not: it is learnt what it needs.
+        command.args(["run", "--json", "--quiet", "--no-config"]);
         command.arg("--config").arg(policy);
         command.arg("--project").arg(&self.project);
         command.arg("--data-dir").arg(&self.data);
@@ -68,33 +73,32 @@ impl Call {
     pub(super) async fn learn(
         &self,
         policy: &Path,
-        configs: &[PathBuf],
         notes: &Path,
         signals: &mut Signals,
     ) -> Result<Run> {
-        let state = self.state("learning")?;
-        let mut command = self.command(policy, &state)?;
+        let mut command = self.command(policy, &self.empty_state()?)?;
         command.arg("--allow-exec").arg("--observed").arg(notes);
-        // First, so that they are below what may be learnt.
-        for config in configs {
-            command.arg("--config").arg(config);
-        }
-        let output = output(self.with_plugin(command), signals).await?;
-        Ok(Run::of(&output))
+        output(self.with_plugin(command), signals).await
     }
 
-    fn state(&self, name: &str) -> Result<PathBuf> {
-        let state = self.dir.join(name);
-        fs::create_dir_all(&state).map_err(|error| Failure::unusable("make", &state, &error))?;
+    /// The directory for the plugin's own state, with nothing in it. Its name is the same for all runs, because some of what
+    /// is compared may tell it.
+    fn empty_state(&self) -> Result<PathBuf> {
+        let state = self.dir.join("state");
+        let made = match fs::remove_dir_all(&state) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => fs::create_dir(&state),
+        };
+        made.map_err(|error| Failure::unusable("make", &state, &error))?;
         Ok(state)
     }
 }
 
 /// Runs a command to its end. One that is to be stopped ends before this does.
-async fn output(mut command: Command, signals: &mut Signals) -> Result<Output> {
+async fn output(mut command: Command, signals: &mut Signals) -> Result<Run> {
     let child = command.spawn()?;
     let pid = rustix::process::Pid::from_child(&child);
-    let mut waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let mut waiting = tokio::task::spawn_blocking(move || Run::of(child));
     let exit = tokio::select! {
         done = &mut waiting => {
             return Ok(done.unwrap_or_else(|panic| Err(std::io::Error::other(panic)))?);
@@ -117,17 +121,42 @@ pub(super) struct Run {
     pub(super) exit: i32,
     pub(super) document: Value,
     /// What it wrote to standard error: with `--json`, all output of the plugin.
-    stderr: Vec<u8>,
+    stderr: Said,
+}
+
+/// What a process wrote: the beginning, and how much it was. A plugin decides how much that is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+struct Said {
+    beginning: Vec<u8>,
+    bytes: u64,
+}
+
+impl Said {
+    fn read(mut from: impl Read) -> std::io::Result<Self> {
+        let mut beginning = Vec::new();
+        from.by_ref().take(KEPT).read_to_end(&mut beginning)?;
+        let rest = std::io::copy(&mut from, &mut std::io::sink())?;
+        let bytes = beginning.len() as u64 + rest;
+        Ok(Self { beginning, bytes })
+    }
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
-        Self {
+    /// What comes of this one, at its end.
+    fn of(mut child: Child) -> std::io::Result<Self> {
+        let stderr = child.stderr.take();
+        let stderr = std::thread::spawn(|| stderr.map(Said::read).transpose());
+        let stdout = child.stdout.take().map(Said::read).transpose()?;
+        let stderr = stderr
+            .join()
+            .map_err(|_| std::io::Error::other("a panic"))??;
+        Ok(Self {
             // Killed by a signal is like nothing else.
-            exit: output.status.code().unwrap_or(-1),
-            document: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
-            stderr: output.stderr.clone(),
-        }
+            exit: child.wait()?.code().unwrap_or(-1),
+            document: serde_json::from_slice(&stdout.unwrap_or_default().beginning)
+                .unwrap_or(Value::Null),
+            stderr: stderr.unwrap_or_default(),
+        })
     }
 
     /// What has to be the same in every run: how it ended, its commands, what it was denied, what was kept from its commands.
@@ -330,22 +359,12 @@ impl<'a> Trials<'a> {
 
     async fn run(&mut self, proposal: &Proposal, signals: &mut Signals) -> Result<Run> {
         self.count += 1;
-        // The name is the same for all, because some of what is compared may tell it.
-        let (policy, state) = (
-            self.call.dir.join("policy.toml"),
-            self.call.dir.join("state"),
-        );
-        let prepared = match fs::remove_dir_all(&state) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::write(&policy, proposal.toml()),
-        };
-        prepared.map_err(|error| Failure::unusable("prepare", &self.call.dir, &error))?;
-        let state = self.call.state("state")?;
-        let mut command = self.call.command(&policy, &state)?;
-        command.arg("--no-config");
+        let policy = self.call.dir.join("policy.toml");
+        fs::write(&policy, proposal.toml())
+            .map_err(|error| Failure::unusable("write", &policy, &error))?;
+        let mut command = self.call.command(&policy, &self.call.empty_state()?)?;
         command.stderr(Stdio::piped());
-        let output = output(self.call.with_plugin(command), signals).await?;
-        Ok(Run::of(&output))
+        output(self.call.with_plugin(command), signals).await
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) struct Bounds {
     pub(super) read: Vec<PathBuf>,
     /// Those among them that it may write, into an overlay.
     pub(super) write: Vec<PathBuf>,
-    /// Directories that it sees under a name of their own.
-    pub(super) named: Vec<Line>,
+    /// Directories that it sees under a name of their own, with their real paths.
+    pub(super) named: Vec<(PathBuf, Line)>,
     /// What it may do besides.
     pub(super) others: Vec<Line>,
     /// Programs that the operator asked for by name.
@@ -45,10 +45,10 @@ impl Bounds {
         read.extend(write.iter().cloned());
         let named = flags.dirs.iter().filter_map(|dir| {
             let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
-            let path = real(&host.to_owned())?;
-            let path = quoted(path.to_str()?);
+            let real = real(&host.to_owned())?;
+            let path = quoted(real.to_str()?);
             let value = format!("{{ path = {path}, as = {} }}", quoted(guest));
-            Some(Line::new(Key::Write, value, "asked for"))
+            Some((real, Line::new(Key::Write, value, "asked for")))
         });
         let asked = match &flags.allow_exec {
             Some(portcullis_config::AllowExec::Programs(programs)) => programs.clone(),
@@ -90,7 +90,7 @@ impl Bounds {
         );
         lines.extend(places(Key::Read, &self.read_only()));
         lines.extend(places(Key::Write, &self.write));
-        lines.extend(self.named.iter().cloned());
+        lines.extend(self.named.iter().map(|(_, line)| line.clone()));
         lines.push(Line::switch(Key::Late, ""));
         lines.push(Line::switch(Key::InheritOutput, ""));
         if !lines.iter().any(|line| line.key == Key::Net) {

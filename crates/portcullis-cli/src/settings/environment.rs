@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use portcullis::Staged;
-use portcullis_policy::HostEnvironment;
+use portcullis_policy::{HostEnvironment, mentions_secret};
 
 /// A snapshot of the environment.
 #[derive(Clone, Debug)]
@@ -51,6 +51,16 @@ impl Environment {
     /// As [`Self::get`], as a path.
     pub(crate) fn path(&self, name: &str) -> Option<&Path> {
         self.get(name).map(Path::new)
+    }
+
+    /// Whether a variable looks like a secret, by its name or its value.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        let value = self.get(name).map(OsStr::to_string_lossy);
+        portcullis_policy::is_secret_name(name)
+            || portcullis_audit::is_secret_name(name)
+            || value.is_some_and(|value| {
+                mentions_secret(&value) || !portcullis_audit::secrets(&value).is_empty()
+            })
     }
 
     /// What policies may let through to children: names and values that are text.
