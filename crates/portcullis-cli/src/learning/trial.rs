@@ -252,22 +252,40 @@ pub(super) struct Trials<'a> {
 
 #[derive(Debug)]
 struct Known {
+    /// The last policy that was enough.
+    proposal: Proposal,
     essence: Value,
-    /// What was the same in two of them.
+    /// What was the same in each run under such a policy.
     steady: Vec<(&'static str, Value)>,
     /// What was not.
     unsteady: Vec<&'static str>,
 }
 
 impl Known {
-    fn of(first: &Run, second: &Run) -> Self {
-        let pairs = first.rest().into_iter().zip(second.rest());
-        let (steady, unsteady): (Vec<_>, Vec<_>) = pairs.partition(|(one, other)| one == other);
-        Self {
+    fn of(proposal: &Proposal, first: &Run, second: &Run) -> Self {
+        let mut known = Self {
+            proposal: proposal.clone(),
             essence: first.essence(),
-            steady: steady.into_iter().map(|(one, _)| one).collect(),
-            unsteady: unsteady.into_iter().map(|((name, _), _)| name).collect(),
-        }
+            steady: first.rest().to_vec(),
+            unsteady: Vec::new(),
+        };
+        known.forget_what_differs(second);
+        known
+    }
+
+    fn differs(&self, run: &Run) -> bool {
+        let rest = run.rest();
+        !self.steady.iter().all(|field| rest.contains(field))
+    }
+
+    /// No longer compares what is something else in this run.
+    fn forget_what_differs(&mut self, run: &Run) {
+        let rest = run.rest();
+        let unsteady = self
+            .steady
+            .extract_if(.., |field| !rest.contains(field))
+            .map(|(name, _)| name);
+        self.unsteady.extend(unsteady);
     }
 }
 
@@ -311,7 +329,7 @@ impl<'a> Trials<'a> {
         if first.essence() != second.essence() {
             return Ok(false);
         }
-        self.known = Some(Known::of(&first, &second));
+        self.known = Some(Known::of(proposal, &first, &second));
         Ok(is_same)
     }
 
@@ -331,7 +349,7 @@ impl<'a> Trials<'a> {
             if [&first, &second].map(Run::essence)
                 == [&known.essence, &known.essence].map(Clone::clone)
             {
-                self.known = Some(Known::of(&first, &second));
+                self.known = Some(Known::of(proposal, &first, &second));
                 return Ok(true);
             }
         }
@@ -351,9 +369,23 @@ impl<'a> Trials<'a> {
         signals: &mut Signals,
     ) -> Result<bool> {
         let run = self.run(proposal, signals).await?;
-        Ok(self.known.as_ref().is_some_and(|known| {
-            let rest = run.rest();
-            known.essence == run.essence() && known.steady.iter().all(|field| rest.contains(field))
+        let Some(known) = &self.known else {
+            return Ok(false);
+        };
+        if known.essence != run.essence() {
+            return Ok(false);
+        }
+        if known.differs(&run) {
+            // The world may have changed meanwhile, and not what comes of the policy.
+            let again = self.run(&known.proposal.clone(), signals).await?;
+            if let Some(known) = &mut self.known {
+                known.forget_what_differs(&again);
+            }
+        }
+        let known = self.known.as_mut().filter(|known| !known.differs(&run));
+        Ok(known.is_some_and(|known| {
+            known.proposal.clone_from(proposal);
+            true
         }))
     }
 
