@@ -26,7 +26,7 @@ pub(crate) use plugins::{
     ShowArgs, SignArgs, SomeArgs, TestArgs, UpdateArgs,
 };
 pub(crate) use replay::ReplayArgs;
-pub(crate) use stage::StageArgs;
+pub(crate) use stage::{StageArgs, StagesVerb};
 
 /// Run other people's plugins: each can do exactly what it was granted, and so can every process it starts.
 #[derive(Debug, Parser)]
@@ -100,6 +100,9 @@ pub(crate) enum Verb {
     /// Look at the state that a plugin keeps.
     #[command(subcommand)]
     Kv(KvVerb),
+    /// Look at what staged runs keep, and put in order what killed ones left.
+    #[command(subcommand)]
+    Stages(StagesVerb),
     /// Check that this machine can run plugins, and say what is missing.
     Doctor(DoctorArgs),
     /// Print completions for a shell.
@@ -689,6 +692,7 @@ impl Verb {
                 | KvVerb::Get { common, .. }
                 | KvVerb::Clear { common, .. },
             )
+            | Self::Stages(StagesVerb::List { common } | StagesVerb::Clear { common })
             | Self::Doctor(DoctorArgs { common })
             | Self::Trust(TrustArgs {
                 verb:

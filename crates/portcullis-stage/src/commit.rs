@@ -49,6 +49,11 @@ pub enum Point {
 /// Changes up to which each is written to the disk by itself.
 const FEW: usize = 256;
 
+/// How a file is opened whose content is read.
+pub(crate) const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK);
+
 /// Says whether a commit goes on.
 type Probe<'a> = &'a dyn Fn(Point) -> std::io::Result<()>;
 
@@ -371,8 +376,7 @@ fn ordered(difference: &Difference) -> impl Iterator<Item = &Change> {
 
 /// Copies a file of the upper layer, and gives the digest of what was copied.
 fn copy(upper: &OwnedFd, path: &Path, new: &OwnedFd) -> rustix::io::Result<[u8; 32]> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = place::open(upper, path, flags)?;
+    let file = place::open(upper, path, READ)?;
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; 64 * 1024];
     loop {
@@ -389,8 +393,7 @@ fn copy(upper: &OwnedFd, path: &Path, new: &OwnedFd) -> rustix::io::Result<[u8; 
 
 /// The group and the attributes of a file that is replaced are kept, not those that the run left.
 fn keep_what_it_had(root: &Root, path: &Path, new: &OwnedFd) -> rustix::io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let old = place::open(&root.dir, path, flags)?;
+    let old = place::open(&root.dir, path, READ)?;
     let (before, now) = (rustix::fs::fstat(&old)?, rustix::fs::fstat(new)?);
     if place::kind(&before) != FileType::RegularFile {
         return Err(Errno::INVAL);

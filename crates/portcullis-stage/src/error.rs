@@ -21,6 +21,9 @@ pub enum StageError {
         /// Why it failed.
         source: io::Error,
     },
+    /// What is kept of a stage is damaged, or of another version of Portcullis.
+    #[error("`{}` cannot be understood, and nothing is done with it", .0.display())]
+    NotOurs(PathBuf),
     /// An earlier commit was cut off, and could not be taken back.
     #[error(transparent)]
     Unrecovered(#[from] Unrecovered),

@@ -42,6 +42,7 @@ pub(crate) enum Act {
 pub(crate) struct Roots {
     pub(crate) version: u32,
     pub(crate) id: String,
+    pub(crate) owner: String,
     pub(crate) roots: Vec<RootPath>,
 }
 

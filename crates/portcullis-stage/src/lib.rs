@@ -22,9 +22,11 @@
 //! Read first: [`Stages`], [`Stage`], [`Difference`].
 
 mod commit;
+mod content;
 mod difference;
 mod error;
 mod journal;
+mod kept;
 mod link;
 mod place;
 mod special;
@@ -33,10 +35,12 @@ mod stamp;
 mod survey;
 
 pub use commit::{Committed, Point};
+pub use content::Content;
 pub use difference::{
     After, Before, Change, Conflict, Difference, Judge, Object, Refusal, Verdict, Why,
 };
 pub use error::{CommitError, StageError, Unrecovered};
+pub use kept::{KeptStage, Progress};
 pub use stages::{Root, Stage, Stages};
 
 /// How the directory begins that a commit has at the top of a root while it works.

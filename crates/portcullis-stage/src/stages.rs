@@ -17,7 +17,7 @@ use crate::stamp::Stamp;
 use crate::survey::Survey;
 
 const VERSION: u32 = 1;
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 const COMMIT: &str = "commit";
 pub(crate) const ROOTS: &str = "roots.json";
 pub(crate) const JOURNAL: &str = "journal.json";
@@ -26,7 +26,7 @@ pub(crate) const DONE: &str = "done";
 /// Where stages are kept: a directory of ours alone, which no grant reaches.
 #[derive(Debug)]
 pub struct Stages {
-    dir: PrivateDir,
+    pub(crate) dir: PrivateDir,
 }
 
 /// A directory whose changes go to a stage.
@@ -64,8 +64,21 @@ impl Stages {
         })
     }
 
-    /// Begins a stage for these directories, none of which lies in another. What earlier ones left that were killed is put
-    /// in order first.
+    /// The directory of stages, if there is one.
+    ///
+    /// # Errors
+    /// As those of [`open`](Self::open).
+    pub fn existing(dir: &Path) -> Result<Option<Self>, StageError> {
+        match dir.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            _ => Ok(Some(Self {
+                dir: PrivateDir::open(dir)?,
+            })),
+        }
+    }
+
+    /// Begins a stage of an owner, whom [`kept`](Self::kept) names, for these directories, none of which lies in another. What
+    /// earlier ones left that were killed is put in order first.
     ///
     /// Returns when a tick of the file systems' clocks has passed, some milliseconds.
     ///
@@ -75,7 +88,7 @@ impl Stages {
     /// # Errors
     /// [`StageError`]; [`StageError::Unrecovered`] where a commit to one of these roots was cut off and cannot be taken
     /// back.
-    pub fn begin(&self, roots: &[PathBuf]) -> Result<Stage, StageError> {
+    pub fn begin(&self, owner: &str, roots: &[PathBuf]) -> Result<Stage, StageError> {
         for unrecovered in self.recover()? {
             if roots.iter().any(|root| {
                 root.starts_with(&unrecovered.root) || unrecovered.root.starts_with(root)
@@ -99,7 +112,8 @@ impl Stages {
         let id = random_id(self.dir.path())?;
         let dir = PrivateDir::open_or_create(&self.dir.path().join(&id))?;
         let lock = dir.open_or_create_file(LOCK)?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        // Nobody holds it but for the moment in which it is looked at.
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
             .map_err(stage_io("lock", dir.path()))?;
         let mut paths = Vec::with_capacity(opened.len());
         for (number, root) in opened.iter().enumerate() {
@@ -123,6 +137,7 @@ impl Stages {
         let text = Roots {
             version: VERSION,
             id: stage.id.clone(),
+            owner: owner.to_owned(),
             roots: paths,
         };
         write(
@@ -140,10 +155,7 @@ impl Stages {
     /// [`StageError`] if our own directory cannot be used.
     pub fn recover(&self) -> Result<Vec<Unrecovered>, StageError> {
         let mut stuck = Vec::new();
-        for id in self.dir.names()? {
-            if !is_id(&id) {
-                continue;
-            }
+        for id in self.ids()? {
             let path = self.dir.path().join(&id);
             let dir = PrivateDir::open(&path)?;
             let Ok(lock) = dir.open_or_create_file(LOCK) else {
@@ -153,13 +165,20 @@ impl Stages {
             if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
                 continue;
             }
-            match put_in_order(&dir) {
+            match put_in_order(&dir, &id) {
                 Ok(()) => remove(&path)?,
                 Err(Left::Stuck(unrecovered)) => stuck.push(*unrecovered),
                 Err(Left::Failed(error)) => return Err(error),
             }
         }
         Ok(stuck)
+    }
+
+    /// The names of stages: everything else there is left alone.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, StageError> {
+        let mut names = self.dir.names()?;
+        names.retain(|name| is_id(name));
+        Ok(names)
     }
 }
 
@@ -168,30 +187,45 @@ enum Left {
     Failed(StageError),
 }
 
-impl From<PrivateError> for Left {
-    fn from(error: PrivateError) -> Self {
-        Self::Failed(error.into())
+impl From<StageError> for Left {
+    fn from(error: StageError) -> Self {
+        Self::Failed(error)
     }
 }
 
-fn put_in_order(dir: &PrivateDir) -> Result<(), Left> {
+impl From<PrivateError> for Left {
+    fn from(error: PrivateError) -> Self {
+        StageError::from(error).into()
+    }
+}
+
+/// What a stage says that it is about; `None` if it was not begun.
+pub(crate) fn roots(dir: &PrivateDir, id: &str) -> Result<Option<Roots>, StageError> {
     let Some(text) = read(dir, ROOTS)? else {
-        return Ok(());
+        return Ok(None);
     };
-    // Written whole or not at all, and by us: what cannot be read began no commit.
-    let Ok(Roots { id, roots, .. }) = serde_json::from_slice::<Roots>(&text) else {
+    match serde_json::from_slice::<Roots>(&text) {
+        Ok(roots) if roots.version == VERSION && roots.id == id => Ok(Some(roots)),
+        _ => Err(StageError::NotOurs(dir.path().join(ROOTS))),
+    }
+}
+
+fn put_in_order(dir: &PrivateDir, id: &str) -> Result<(), Left> {
+    let Some(Roots { roots, .. }) = roots(dir, id)? else {
         return Ok(());
     };
     let complete = dir.examine(DONE).is_ok_and(|found| found.is_some());
     let steps: Vec<Step> = match read(dir, JOURNAL)? {
-        Some(text) if !complete => serde_json::from_slice(&text).unwrap_or_default(),
+        // Without what it says, what was there before would be taken for rubbish.
+        Some(text) if !complete => serde_json::from_slice(&text)
+            .map_err(|_| StageError::NotOurs(dir.path().join(JOURNAL)))?,
         Some(_) | None => Vec::new(),
     };
     let unrecovered = |root: &Path, why: String| {
         Left::Stuck(Box::new(Unrecovered {
             root: root.to_owned(),
             why,
-            kept: root.join(journal::temporary(&id)),
+            kept: root.join(journal::temporary(id)),
             journal: dir.path().to_owned(),
         }))
     };
@@ -221,9 +255,9 @@ fn put_in_order(dir: &PrivateDir) -> Result<(), Left> {
         })
         .collect();
     let Some(back) = back else { return Ok(()) };
-    take_back(&steps, &back, &id).map_err(|(root, why)| unrecovered(&root, why))?;
+    take_back(&steps, &back, id).map_err(|(root, why)| unrecovered(&root, why))?;
     for root in &back {
-        commit::clear(root, &id)
+        commit::clear(root, id)
             .map_err(|errno| unrecovered(&root.path, std::io::Error::from(errno).to_string()))?;
     }
     Ok(())
@@ -394,7 +428,7 @@ fn read(dir: &PrivateDir, name: &str) -> Result<Option<Vec<u8>>, PrivateError> {
     Ok(Some(text))
 }
 
-/// Whether this is the name of a stage: everything else there is left alone.
+/// Whether this is the name of a stage.
 fn is_id(name: &str) -> bool {
     name.len() == 2 * ID && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

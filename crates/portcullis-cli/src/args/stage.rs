@@ -1,7 +1,9 @@
 //! The arguments about staged writes.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use portcullis_policy::Commit;
+
+use super::Common;
 
 /// Whether writes are staged.
 #[derive(Clone, Debug, Default, Args)]
@@ -40,4 +42,19 @@ impl From<CommitWord> for Commit {
             CommitWord::Never => Self::Never,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StagesVerb {
+    /// List the stages that are kept: whose they are, of which directories, since when, and whether they are in use.
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Put in order what killed runs left, as the next staged run would: changes are thrown away, a commit that was cut off is
+    /// taken back, one that was complete is tidied up. Stages in use are left alone.
+    Clear {
+        #[command(flatten)]
+        common: Common,
+    },
 }

@@ -142,8 +142,11 @@ fn dry_run(settings: &Settings, asked: &Asked, json: bool, out: Printer) -> Resu
         }
     };
     if json {
-        out.json(json!({ "allowed": true, "rules": terms.rules, "children": children::json(&terms.rights, terms.confinement, settings.ca_file()) }))?;
+        out.json(json!({ "allowed": true, "rules": terms.rules, "staged": plan::staged_json(&asked.grants), "children": children::json(&terms.rights, terms.confinement, settings.ca_file()) }))?;
         return Ok(Exit::OK);
+    }
+    if let Some(text) = plan::staged(&asked.grants) {
+        out.line(&line(&text))?;
     }
     let (rights, tier) = (&terms.rights, terms.confinement);
     for text in children::lines("command", rights, tier, settings.ca_file()) {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use today::Today;
 
 use super::{children, plan};
-use crate::args::ExplainArgs;
+use crate::args::{ExplainArgs, StageArgs};
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
@@ -129,7 +129,8 @@ fn decision(
     out: Printer,
 ) -> Result<Exit> {
     let settings = Settings::load(&args.common, args.permissions.flags(), env)?;
-    let target = Target::find(&settings, plugin)?;
+    let mut target = Target::find(&settings, plugin)?;
+    target.stage(&StageArgs::default())?;
     out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let host = Host::builder()
@@ -241,6 +242,7 @@ fn allowed_json(
         "timeout_ms": u64::try_from(terms.timeout.as_millis()).unwrap_or(u64::MAX),
         "output_bytes": terms.output,
         "confinement": terms.confinement,
+        "staged": plan::staged_json(grants),
         "children": children::json(&terms.rights, terms.confinement, settings.ca_file()),
         "not_in_force": terms.not_in_force,
     })
@@ -288,6 +290,7 @@ fn allowed_lines(
         terms.timeout.as_millis(),
         terms.output
     ));
+    lines.extend(plan::staged(grants));
     if !terms.not_in_force.is_empty() {
         let keys = plan::quoted(&terms.not_in_force);
         lines.push(format!("keys of its rules that are not in force: {keys}"));

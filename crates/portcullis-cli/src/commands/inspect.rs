@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::describe::{self, Described};
 use super::{asks, children, plan};
-use crate::args::InspectArgs;
+use crate::args::{InspectArgs, StageArgs};
 use crate::exit::Exit;
 use crate::failure::Result;
 use crate::render::{Printer, line, shell};
@@ -31,7 +31,8 @@ struct Facts<'a> {
 
 pub(super) async fn inspect(args: &InspectArgs, env: Environment, out: Printer) -> Result<Exit> {
     let flags = args.permissions.flags();
-    let (settings, target) = Target::load_to_see(&args.common, &flags, &env, &args.plugin)?;
+    let (settings, mut target) = Target::load_to_see(&args.common, &flags, &env, &args.plugin)?;
+    target.stage(&StageArgs::default())?;
     out.cut(&target.entry.id, &target.entry.cut);
     let grants = target.grants();
     let found = portcullis::inspect(&target.bytes, &grants);

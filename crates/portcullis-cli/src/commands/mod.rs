@@ -32,6 +32,7 @@ mod run;
 mod schema;
 mod show;
 mod sign;
+mod stages;
 mod test;
 mod trust;
 mod update;
@@ -77,6 +78,7 @@ pub(crate) async fn dispatch(verb: &Verb, env: Environment, out: Printer) -> Res
         Verb::Audit(verb) => audit::audit(verb, env, out),
         Verb::Cache(verb) => cache::cache(verb, &env, out),
         Verb::Kv(verb) => kv::kv(verb, env, out),
+        Verb::Stages(verb) => stages::stages(verb, &env, out),
         Verb::Doctor(args) => doctor::doctor(args, env, out).await,
         Verb::Completions { shell } => completions::completions(*shell),
         Verb::Schema { format } => schema::schema(*format, out),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use portcullis::{Activity, Compilation, Plugin, Protection, Report, Status, Tier};
 use portcullis_policy::{
-    Confinement, ConnectRule, ExecGrant, FsAccess, FsKind, Grants, HttpHosts, HttpRule, Limits,
-    Mode, ProgramRule,
+    Commit, Confinement, ConnectRule, ExecGrant, FsAccess, FsKind, Grants, HttpHosts, HttpRule,
+    Limits, Mode, ProgramRule,
 };
 use serde_json::{Value, json};
 
@@ -59,10 +59,10 @@ pub(super) fn print(
     settings: &Settings,
     target: &Target,
     plugin: &Plugin,
+    grants: &Grants,
     json: bool,
     out: Printer,
 ) -> Result<()> {
-    let grants = plugin.grants();
     if json {
         let files: Vec<_> = settings
             .files
@@ -133,6 +133,7 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     if !kinds.any(|kind| kind.is_directory()) {
         words.push("may open no directory".to_owned());
     }
+    words.extend(staged(grants));
     match grants.env.as_slice() {
         [] => words.push("may read no environment variable".to_owned()),
         names => words.push(format!(
@@ -201,6 +202,35 @@ pub(super) fn words(grants: &Grants, ca_file: Option<&Path>) -> Vec<String> {
     }
     words.extend(children::plan_lines(grants, ca_file));
     words
+}
+
+/// Where what is written is staged, and what becomes of it.
+pub(super) fn staged(grants: &Grants) -> Option<String> {
+    let [_, ..] = grants.staged.as_slice() else {
+        return None;
+    };
+    let paths: Vec<_> = grants
+        .staged
+        .iter()
+        .map(|path| path.to_string_lossy())
+        .collect();
+    let becomes = match grants.commit {
+        Commit::Ask => "shown, and committed if you agree",
+        Commit::Always => "shown and committed",
+        Commit::Never => "shown and thrown away",
+    };
+    Some(format!(
+        "what is written in {} is staged: {becomes}",
+        quoted(&paths)
+    ))
+}
+
+/// The same as data; null where nothing is staged.
+pub(super) fn staged_json(grants: &Grants) -> Value {
+    match grants.staged.as_slice() {
+        [] => Value::Null,
+        paths => json!({ "directories": paths, "commit": grants.commit.as_str() }),
+    }
 }
 
 fn commands(exec: &ExecGrant, words: &mut Vec<String>) {
@@ -358,7 +388,7 @@ pub(super) fn grants_json(grants: &Grants) -> Value {
         .iter()
         .map(|grant| json!({ "host": grant.host, "kind": grant.kind, "guest": grant.guest, "access": grant.access, "origin": grant.origin }))
         .collect();
-    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "connect": grants.own_net.connect, "lookup": grants.own_net.lookup, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "inline_code": grants.reglet.as_ref().map(|reglet| &reglet.inline_code), "late": grants.late, "limits": grants.limits })
+    json!({ "mode": grants.mode, "exec": exec, "fs": fs, "staged": staged_json(grants), "protect": grants.protect, "net": grants.net, "env": grants.env, "http": grants.http.allow, "http_secrets": grants.http.secrets, "connect": grants.own_net.connect, "lookup": grants.own_net.lookup, "log": grants.log, "clock": grants.clock, "random": grants.random, "kv": grants.kv.as_ref().map(|kv| kv.size), "data": grants.data.is_some(), "metadata": grants.metadata, "fledge": grants.fledge, "inline_code": grants.reglet.as_ref().map(|reglet| &reglet.inline_code), "late": grants.late, "limits": grants.limits })
 }
 
 /// Says once for each tier what the kernel enforced on the children, then what was left out of their environment, and

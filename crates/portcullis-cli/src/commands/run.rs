@@ -13,6 +13,7 @@ use portcullis::{
 };
 use portcullis_audit::{Head, Sink};
 use portcullis_config::FlagSet;
+use portcullis_policy::Grants;
 use serde_json::{Value, json};
 
 use super::replay::Recording;
@@ -153,9 +154,10 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         settings.directories.state.clone_from(state);
     }
     target.stage(job.stage)?;
+    // Nothing is written by a dry run: what would be staged is only said.
+    let mut would_be_staged = Vec::new();
     if job.dry_run {
-        // Nothing is written.
-        target.entry.grants.staged.clear();
+        would_be_staged = std::mem::take(&mut target.entry.grants.staged);
     }
     staging::begin_anew(&target.entry.grants, &env)?;
     plan::details(&settings, &target, out);
@@ -221,7 +223,11 @@ pub(super) async fn perform(job: Job<'_>, env: Environment, out: Printer) -> Res
         out.report(Level::Warning, &Report::Plain(notice.clone()));
     }
     if job.dry_run {
-        plan::print(&settings, &target, &plugin, json, out)?;
+        let grants = Grants {
+            staged: would_be_staged,
+            ..plugin.grants().clone()
+        };
+        plan::print(&settings, &target, &plugin, &grants, json, out)?;
         return Ok(Exit::OK);
     }
     let ask = call::of_kind(job.ask, plugin.kind(), &target, job.selector)?;

@@ -41,6 +41,11 @@ impl Directories {
         self.data.join("plugins")
     }
 
+    /// What staged runs change.
+    pub(crate) fn stages(&self) -> PathBuf {
+        self.data.join("stages")
+    }
+
     /// Finds them for a run in `project`; `data_dir` is the operator's own choice and needs no variable.
     ///
     /// # Errors

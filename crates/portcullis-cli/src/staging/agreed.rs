@@ -2,6 +2,7 @@
 
 use portcullis::stage::{Difference, Stage};
 
+use super::content;
 use super::not_committed;
 use super::shown::{self, List};
 use crate::code;
@@ -11,8 +12,8 @@ use crate::render::Printer;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
-/// How often all of it is shown.
-const TRIES: usize = 3;
+/// How often more of it is shown.
+const TRIES: usize = 5;
 
 /// Asks whether what is listed is to be committed.
 ///
@@ -39,25 +40,31 @@ pub(super) fn ask(
         let mut signals = Signals::install()?;
         let mut terminal = Terminal::open().map_err(refused)?;
         let mut whole = None;
+        let mut rows = Vec::new();
+        let has_content = difference.changes.iter().any(content::is_of_file);
         for _ in 0..TRIES {
             let list = whole.as_ref().unwrap_or(list);
-            let lines: Vec<_> = list.lines.iter().flat_map(|line| wrapped(line)).collect();
+            let lines = list.lines.iter().flat_map(|line| wrapped(line));
+            let lines: Vec<_> = lines.chain(std::mem::take(&mut rows)).collect();
             let text = format!(
                 "{}\n\nportcullis: commit {}?\n",
                 lines.join("\n"),
                 shown::summary(difference, list)
             );
-            let prompt = match list.left_out {
-                0 => "Commit it? [yes/N] ",
-                _ => "Commit it? [yes/show/N] ",
+            let more = match list.left_out {
+                0 => "",
+                _ => "/show",
             };
+            let within = if has_content { "/diff" } else { "" };
+            let prompt = format!("Commit it? [yes{more}{within}/N] ");
             let answer = tokio::select! {
-                answer = terminal.ask(&text, prompt) => answer,
+                answer = terminal.ask(&text, &prompt) => answer,
                 _ = signals.next() => None,
             };
             match answer.as_deref() {
                 Some("yes") => return Ok(()),
                 Some("show") if list.left_out > 0 => whole = Some(shown::all(stage, difference)),
+                Some("diff") if has_content => rows = content::rows(stage, difference),
                 _ => break,
             }
         }

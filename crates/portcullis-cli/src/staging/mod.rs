@@ -2,6 +2,7 @@
 //! and commits it.
 
 mod agreed;
+mod content;
 mod shown;
 
 use std::fs::File;
@@ -65,9 +66,8 @@ pub(crate) fn divide(verb: &Verb, out: Printer) -> Result<Part> {
             .help("leave out `--stage`, or choose another confinement"),
         ));
     }
-    let dir = settings.directories.data.join("stages");
-    let stage = Stages::open(&dir)
-        .and_then(|stages| stages.begin(&outermost(&grants.staged)))
+    let stage = Stages::open(&settings.directories.stages())
+        .and_then(|stages| stages.begin(grants.plugin.as_str(), &outermost(&grants.staged)))
         .map_err(unstaged)?;
     let kept = Kept::of(&grants, stage.roots());
     let overlays: Vec<_> = stage
@@ -328,7 +328,8 @@ fn uncommitted(error: &CommitError) -> Failure {
     }
 }
 
-fn torn(unrecovered: &portcullis::stage::Unrecovered) -> Failure {
+/// What is said where a commit cannot be taken back.
+pub(crate) fn torn(unrecovered: &portcullis::stage::Unrecovered) -> Failure {
     Failure::unavailable(
         diagnostic(code::UNRECOVERED, unrecovered.to_string())
             .note(format!(
@@ -342,7 +343,8 @@ fn torn(unrecovered: &portcullis::stage::Unrecovered) -> Failure {
     )
 }
 
-fn unstaged(error: StageError) -> Failure {
+/// Why what is staged cannot be kept or looked at.
+pub(crate) fn unstaged(error: StageError) -> Failure {
     if let StageError::Unrecovered(unrecovered) = &error {
         return torn(unrecovered);
     }

@@ -679,6 +679,12 @@ const USAGES: &[Case] = &[
         "error[P0907]: the trail has no record 99",
     ),
     usage(
+        "a file that is to be staged",
+        "exec --stage --write p.wasm -- true",
+        125,
+        "error[P0960]: what is written to `[DIR]/project/p.wasm` cannot be staged",
+    ),
+    usage(
         "a head that is none",
         "audit verify --head x",
         2,

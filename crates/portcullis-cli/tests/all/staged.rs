@@ -305,6 +305,77 @@ fn a_plugin_writes_by_both_of_its_ways() {
 }
 
 #[test]
+fn a_plugin_and_its_commands_see_what_the_other_wrote() {
+    let context = Context::for_everybody();
+    fs::copy(
+        portcullis_testkit::guest("both"),
+        context.project().join("p.wasm"),
+    )
+    .unwrap();
+    let scene = Scene::of(context);
+    let output = scene
+        .command(&[
+            "run",
+            "--stage=always",
+            "--allow-exec=sh",
+            "--allow-write=.",
+            "p.wasm",
+            "write\u{1f}file\u{1f}by the plugin",
+            "write\u{1f}new\u{1f}one",
+            "sh\u{1f}cat file new; echo by a command > file; echo two > another; rm new",
+            "read\u{1f}file",
+            "read\u{1f}another",
+            "sh\u{1f}cat file; ls new > /dev/null 2>&1 || echo gone",
+            "write\u{1f}another\u{1f}three",
+            "sh\u{1f}cat another",
+        ])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap().trim_end(),
+        "ok\nok\nby the pluginone\nby a command\n\ntwo\n\nby a command\ngone\n\nok\nthree"
+    );
+    assert_eq!(scene.read("file"), "by a command\n");
+    assert_eq!(
+        (scene.read("another").as_str(), scene.path("new").exists()),
+        ("three", false)
+    );
+}
+
+/// Each process is far below the limit.
+#[test]
+fn the_limits_of_a_rule_hold_in_a_staged_run() {
+    let scene = Scene::new();
+    let policy =
+        "[[plugins]]\nid = \"exec\"\nexec.allow = [{ program = \"sh\", memory = \"150MiB\" }]\n";
+    let policy = scene.write("../policy.toml", policy);
+    let eat = |times: usize| {
+        let script = format!(
+            "echo new > file; for n in $(seq {times}); do \
+             python3 -c 'import time; block = b\"x\" * (30 << 20); time.sleep(3)' & done; wait"
+        );
+        let args = [
+            "exec",
+            "--config",
+            policy.to_str().unwrap(),
+            "--stage=always",
+            "--write",
+            ".",
+        ];
+        scene.output(&[&args[..], &["--", "sh", "-c", &script]].concat())
+    };
+    let (code, text) = eat(10);
+    assert_ne!(code, 0, "{text}");
+    assert!(text.contains("memory"), "{text}");
+    assert_eq!(scene.read("file"), "old");
+    let (code, text) = eat(1);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(scene.read("file"), "new\n");
+}
+
+#[test]
 fn a_policy_stages_what_it_says() {
     let context = Context::for_everybody();
     fs::copy(
@@ -340,6 +411,67 @@ fn a_policy_stages_what_it_says() {
     let (code, text) = run();
     assert_eq!(code, 0, "{text}");
     assert_eq!(scene.read("file"), "new");
+}
+
+#[test]
+fn what_would_be_staged_is_said_before_it_is() {
+    let context = Context::with_guest("exec-args");
+    let policy = |staged: bool| {
+        context.write(
+            "policy.toml",
+            format!(
+                "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\nexec.allow = [\"true\"]\n\
+                 fs.write = [{{ path = \"out\", staged = {staged} }}]\nfs.commit = \"never\"\n"
+            ),
+        );
+    };
+    let out = context.project().join("out");
+    fs::create_dir(&out).unwrap();
+    let said: [&[&str]; 3] = [
+        &["run", "--dry-run", "--config", "policy.toml", "p"],
+        &["inspect", "--config", "policy.toml", "p"],
+        &["explain", "--config", "policy.toml", "p", "exec", "true"],
+    ];
+    let words = "is staged: shown and thrown away";
+    let staged = serde_json::json!({ "directories": [out], "commit": "never" });
+    for is_staged in [true, false] {
+        policy(is_staged);
+        for args in said {
+            let (code, text, _) = context.ended(args);
+            assert_eq!(code, 0, "{args:?}: {text}");
+            assert_eq!(text.contains(words), is_staged, "{args:?}: {text}");
+            let json = [&args[..1], &["--json"], &args[1..]].concat();
+            let document = context.ended(&json).1;
+            let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+            let said = document.get("grants").unwrap_or(&document)["staged"].clone();
+            let expected = if is_staged {
+                &staged
+            } else {
+                &serde_json::Value::Null
+            };
+            assert_eq!(&said, expected, "{args:?}");
+        }
+    }
+    let flag = ["--stage", "--write", "out", "--dry-run", "--", "true"];
+    let (code, text, _) = context.ended(&[&["exec"], &flag[..]].concat());
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains("is staged: shown, and committed if you agree"),
+        "{text}"
+    );
+    let (_, text, _) = context.ended(&[&["exec", "--json"], &flag[..]].concat());
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["staged"]["commit"], "ask");
+    let run = [
+        "run",
+        "--stage=always",
+        "--dry-run",
+        "--config",
+        "policy.toml",
+        "p",
+    ];
+    let (_, text, _) = context.ended(&run);
+    assert!(text.contains("is staged: shown and committed"), "{text}");
 }
 
 #[test]
@@ -538,6 +670,76 @@ fn killed_with_its_run_nothing_is_committed_and_the_next_one_tidies_up() {
 }
 
 #[test]
+fn stages_are_listed_and_those_of_killed_runs_are_cleared() {
+    let scene = Scene::new();
+    let stages = |verb: &str| {
+        let output = scene.command(&["stages", verb, "--json"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(stages("list")["stages"], serde_json::json!([]));
+    let start = || {
+        let mut child = scene
+            .shell("always", "echo new > file; echo x; read x; true")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut byte = [0; 1];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut byte).unwrap();
+        child
+    };
+    let (mut lives, mut killed) = (start(), start());
+    let inside = descendants(killed.id());
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    while inside.iter().any(|pid| is_alive(&pid.to_string())) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let listed = stages("list");
+    let of = |in_use: bool| {
+        let all = listed["stages"].as_array().unwrap();
+        all.iter().find(|stage| stage["in_use"] == in_use).unwrap()
+    };
+    assert_eq!(listed["stages"].as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(of(false)["plugin"], "exec");
+    assert_eq!(of(false)["commit"], "none");
+    let project = scene.0.project().canonicalize().unwrap();
+    assert_eq!(of(true)["directories"][0], project.to_str().unwrap());
+    let cleared = stages("clear");
+    assert_eq!(cleared["cleared"][0]["path"], of(false)["path"]);
+    assert_eq!(
+        (&cleared["in_use"], &cleared["stuck"]),
+        (&1.into(), &0.into())
+    );
+    assert_eq!((scene.stages(), scene.read("file").as_str()), (1, "old"));
+    // The one in use goes on, and is committed.
+    use std::io::Write as _;
+    lives.stdin.take().unwrap().write_all(b"x\n").unwrap();
+    assert_eq!(lives.wait().unwrap().code(), Some(0));
+    assert_eq!((scene.stages(), scene.read("file").as_str()), (0, "new\n"));
+}
+
+#[test]
+fn what_lies_among_the_stages_and_is_none_of_ours_is_refused() {
+    let scene = Scene::new();
+    assert_eq!(scene.staged("never", "true").0, 0);
+    let stages = scene.0.home().join(".local/share/portcullis/stages");
+    symlink(scene.path("dir"), stages.join("0123456789abcdef")).unwrap();
+    scene.own();
+    for args in [["stages", "list"], ["stages", "clear"]] {
+        let (code, text) = scene.output(&args);
+        assert_eq!(code, 3, "{text}");
+        assert!(
+            text.contains("P0960") && text.contains("0123456789abcdef"),
+            "{text}"
+        );
+    }
+    assert_eq!(scene.read("dir/inner"), "old");
+}
+
+#[test]
 fn a_signal_reaches_the_run() {
     let scene = Scene::new();
     let mut child = scene
@@ -586,31 +788,60 @@ fn a_person_at_the_terminal_agrees_or_not() {
         ("y\n", 125, "old"),
         ("yes\n", 0, "new\n"),
     ] {
-        let user = match rustix::process::geteuid().is_root() {
-            true => {
-                format!("exec setpriv --reuid {ORDINARY} --regid {ORDINARY} --clear-groups \"$@\"")
-            }
-            false => "exec \"$@\"".to_owned(),
-        };
-        let args = [
-            "exec",
-            "--stage",
-            "--write",
-            ".",
-            "--",
-            "sh",
-            "-c",
-            "echo new > file",
-        ];
-        let mut session = Session::script(&scene.0, &user, &args);
+        let mut session = at_a_terminal(&scene, "echo new > file");
         session
             .waits_for("~ file")
-            .waits_for("Commit it? [yes/N] ")
+            .waits_for("Commit it? [yes/diff/N] ")
             .types(answer);
         let (ended, text) = session.ends();
         assert_eq!(ended, code, "{answer:?}: {text}");
         assert_eq!(scene.read("file"), content, "{answer:?}");
     }
+}
+
+/// A shell that does this in the project, staged, and somebody to be asked.
+fn at_a_terminal(scene: &Scene, script: &str) -> Session {
+    let user = match rustix::process::geteuid().is_root() {
+        true => {
+            format!("exec setpriv --reuid {ORDINARY} --regid {ORDINARY} --clear-groups \"$@\"")
+        }
+        false => "exec \"$@\"".to_owned(),
+    };
+    let args = ["exec", "--stage", "--write", ".", "--", "sh", "-c", script];
+    Session::script(&scene.0, &user, &args)
+}
+
+#[test]
+fn what_is_in_the_files_can_be_looked_at_before_agreeing() {
+    let scene = Scene::new();
+    scene.write("text", "one\ntwo\n");
+    let mut session = at_a_terminal(
+        &scene,
+        "printf 'one\\n\\033[2Jtwo\\n' > text; printf 'a\\0b' > file; head -c 300000 /dev/zero > long; seq 1000 > many; rm dir/inner",
+    );
+    session
+        .waits_for("Commit it? [yes/diff/N] ")
+        .types("diff\n")
+        .waits_for("dir/inner")
+        .waits_for("-old")
+        .waits_for("file")
+        .waits_for("3 bytes of text become 3 bytes that are no text")
+        .waits_for("long")
+        .waits_for("no file become more than 262144 bytes")
+        .waits_for("many")
+        .waits_for("+399")
+        .waits_for("601 more rows of this file")
+        .waits_for("text")
+        .waits_for("@@ -1,2 +1,2 @@")
+        .waits_for(" one")
+        .waits_for("-two")
+        .waits_for("+\\u{1b}[2Jtwo")
+        .waits_for("as above?")
+        .waits_for("Commit it? [yes/diff/N] ")
+        .types("yes\n");
+    let (ended, text) = session.ends();
+    assert_eq!(ended, 0, "{text}");
+    assert_eq!(scene.read("text"), "one\n\u{1b}[2Jtwo\n");
 }
 
 #[test]

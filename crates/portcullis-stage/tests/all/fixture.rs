@@ -54,7 +54,7 @@ impl Scene {
     pub(crate) fn begin(&self) -> Stage {
         let stage = self
             .stages()
-            .begin(std::slice::from_ref(&self.base))
+            .begin("p", std::slice::from_ref(&self.base))
             .unwrap();
         let mode = fs::metadata(&self.base).unwrap().permissions();
         fs::create_dir(upper(&stage)).unwrap();

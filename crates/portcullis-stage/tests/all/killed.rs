@@ -16,7 +16,7 @@ use crate::fixture::{Scene, UPPER, difference, everything, put, some_of_everythi
 const WHERE: &str = "PORTCULLIS_TEST_COMMIT";
 
 /// How many points the commit of [`some_of_everything`] has.
-fn points() -> usize {
+pub(crate) fn points() -> usize {
     let scene = Scene::new();
     let stage = scene.begin();
     some_of_everything(&stage);
@@ -42,7 +42,7 @@ fn commits_and_is_killed() {
     let at: usize = at.parse().unwrap();
     let base = PathBuf::from(base);
     let stages = Stages::open(Path::new(data)).unwrap();
-    let stage = stages.begin(std::slice::from_ref(&base)).unwrap();
+    let stage = stages.begin("p", std::slice::from_ref(&base)).unwrap();
     fs::create_dir(crate::fixture::upper(&stage)).unwrap();
     some_of_everything(&stage);
     let found = difference(&stage);
@@ -61,7 +61,7 @@ fn commits_and_is_killed() {
     clippy::disallowed_methods,
     reason = "the tests' own processes are not commands"
 )]
-fn commit_and_be_killed(scene: &Scene, at: usize) -> bool {
+pub(crate) fn commit_and_be_killed(scene: &Scene, at: usize) -> bool {
     let place = format!("{at} {} {}", scene.base.display(), scene.data.display());
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::commits_and_is_killed"])
@@ -178,7 +178,7 @@ fn what_was_changed_after_a_cut_off_commit_is_left_alone_and_said() {
         assert_eq!(text, "mine, after the crash");
         // And no other stage begins there.
         let roots = [scene.base.clone()];
-        assert!(scene.stages().begin(&roots).is_err());
+        assert!(scene.stages().begin("p", &roots).is_err());
         said += 1;
     }
     assert!(said > 3, "{said}");

@@ -8,5 +8,6 @@
 mod attacks;
 mod conflicts;
 mod fixture;
+mod kept;
 mod killed;
 mod whole;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use portcullis_stage::{After, CommitError};
+use portcullis_stage::{After, CommitError, Content};
 
 use crate::fixture::{
     Scene, UPPER, attribute, commit, difference, everything, lines, put, some_of_everything, upper,
@@ -172,4 +172,24 @@ fn a_whiteout_of_a_directory_removes_everything_in_it_one_by_one() {
     );
     commit(stage).unwrap();
     assert!(!scene.base.join("dir").exists());
+}
+
+#[test]
+fn what_is_looked_at_is_what_would_be_committed() {
+    let scene = Scene::new();
+    let stage = scene.begin();
+    let new = put(&stage, "file", "new");
+    whiteout(&upper(&stage).join("gone"));
+    let found = difference(&stage);
+    let content = |number: usize, most| stage.content(UPPER, &found.changes[number], most);
+    let bytes = |text: &str| Content::Bytes(text.into());
+    assert_eq!(content(0, 3).unwrap(), (bytes("old"), bytes("new")));
+    assert_eq!(content(0, 2).unwrap(), (Content::TooLong, Content::TooLong));
+    assert_eq!(content(1, 3).unwrap(), (bytes("old"), Content::NoFile));
+    fs::write(new, "yet").unwrap();
+    let error = content(0, 3).unwrap_err();
+    assert!(matches!(error, CommitError::NotShown(_)), "{error:?}");
+    fs::write(scene.base.join("gone"), "mine").unwrap();
+    let error = content(1, 9).unwrap_err();
+    assert!(matches!(error, CommitError::Conflict(_)), "{error:?}");
 }
