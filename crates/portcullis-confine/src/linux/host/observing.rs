@@ -37,7 +37,7 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// A command that is observed.
 ///
-/// Dropping it, as ending the cell, ends the observing, and nothing is left of it.
+/// It ends with the last process of the cell's command. Dropping it before only forgets what was seen.
 #[derive(Debug)]
 pub struct Observing {
     record: Arc<Mutex<Record>>,
