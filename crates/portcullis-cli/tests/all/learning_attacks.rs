@@ -197,7 +197,6 @@ fn the_state_of_real_runs_is_neither_seen_nor_changed() {
     ];
     let learnt = learn(&scene, &call);
     let document: Value = serde_json::from_str(&learnt.toml).unwrap();
-    // A key that is there is not swapped for nothing: each run began with none.
     assert_eq!(document["enough"], true, "{document}");
     let toml = document["toml"].as_str().unwrap();
     assert!(toml.contains("kv = true"), "{toml}");
