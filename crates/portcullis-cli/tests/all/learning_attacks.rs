@@ -188,6 +188,9 @@ fn the_state_of_real_runs_is_neither_seen_nor_changed() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(real("set key real"), "set\n");
+    let kept = || tree(&data(&scene).join("kv"));
+    let before = kept();
+    assert!(!before.is_empty());
     let call = [
         "--json",
         "../p.wasm",
@@ -200,6 +203,10 @@ fn the_state_of_real_runs_is_neither_seen_nor_changed() {
     assert_eq!(document["enough"], true, "{document}");
     let toml = document["toml"].as_str().unwrap();
     assert!(toml.contains("kv = true"), "{toml}");
+    assert!(
+        kept() == before,
+        "no state of a learning is beside that of real runs"
+    );
     assert_eq!(real("get key"), "real\n");
     assert_eq!(real("get other"), "none\n");
     nothing_is_left(&scene);
