@@ -132,7 +132,7 @@ impl Draft<'_> {
 
     /// One entry for what was asked of a server by one method, so that no path is allowed for another one.
     fn requests(&self) -> Vec<Line> {
-        let mut kinds: BTreeMap<(&str, String, &str), Vec<(&Request, u64)>> = BTreeMap::new();
+        let mut kinds: BTreeMap<_, Vec<(&Request, u64)>> = BTreeMap::new();
         for (request, &times) in &self.seen.requests {
             let host = match request.host.contains(':') {
                 true => format!("[{}]:{}", request.host, request.port),
