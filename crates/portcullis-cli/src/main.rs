@@ -60,11 +60,12 @@ fn main() -> ExitCode {
         // Before there is anything to move along. Without it limits are kept in another way, as the report says.
         let _: std::io::Result<bool> = portcullis::enter_leaf_cgroup();
     }
-    if cli.verb.is_trial() {
-        // Nobody looks any more at what comes of it.
-        let term = rustix::process::Signal::TERM;
-        let _: rustix::io::Result<()> =
-            rustix::process::set_parent_process_death_signal(Some(term));
+    if let Verb::Run(args) = &cli.verb
+        && let Some(state) = &args.learn.state
+        && !learning::follow(state).unwrap_or(false)
+    {
+        // Nobody looks at what comes of it.
+        return Exit::OURS.into();
     }
     // Before there is a second thread.
     let staged = match staging::divide(&cli.verb, out) {

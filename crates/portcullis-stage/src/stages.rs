@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -110,11 +111,13 @@ impl Stages {
             });
         }
         let id = random_id(self.dir.path())?;
+        let alone = self.alone()?;
         let dir = PrivateDir::open_or_create(&self.dir.path().join(&id))?;
         let lock = dir.open_or_create_file(LOCK)?;
         // Nobody holds it but for the moment in which it is looked at.
         rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
             .map_err(stage_io("lock", dir.path()))?;
+        drop(alone);
         let mut paths = Vec::with_capacity(opened.len());
         for (number, root) in opened.iter().enumerate() {
             let stat = rustix::fs::fstat(&root.dir).map_err(stage_io("examine", &root.path))?;
@@ -157,7 +160,14 @@ impl Stages {
         let mut stuck = Vec::new();
         for id in self.ids()? {
             let path = self.dir.path().join(&id);
-            let dir = PrivateDir::open(&path)?;
+            let _alone = self.alone()?;
+            let dir = match PrivateDir::open(&path) {
+                // It has come to its end meanwhile.
+                Err(PrivateError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                    continue;
+                }
+                dir => dir?,
+            };
             let Ok(lock) = dir.open_or_create_file(LOCK) else {
                 continue;
             };
@@ -179,6 +189,16 @@ impl Stages {
         let mut names = self.dir.names()?;
         names.retain(|name| is_id(name));
         Ok(names)
+    }
+
+    /// Whoever holds this is the only one who begins a stage or puts one in order: one that is just being made is not locked
+    /// yet.
+    fn alone(&self) -> Result<OwnedFd, StageError> {
+        let path = self.dir.path();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(path, flags, Mode::empty()).map_err(stage_io("open", path))?;
+        rustix::fs::flock(&dir, FlockOperation::LockExclusive).map_err(stage_io("lock", path))?;
+        Ok(dir)
     }
 }
 

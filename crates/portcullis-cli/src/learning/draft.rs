@@ -132,7 +132,7 @@ impl Draft<'_> {
 
     /// One entry for what was asked of a server by one method, so that no path is allowed for another one.
     fn requests(&self) -> Vec<Line> {
-        let mut kinds: BTreeMap<(&str, String, &str), Vec<(&Request, u64)>> = BTreeMap::new();
+        let mut kinds: BTreeMap<_, Vec<(&Request, u64)>> = BTreeMap::new();
         for (request, &times) in &self.seen.requests {
             let host = match request.host.contains(':') {
                 true => format!("[{}]:{}", request.host, request.port),
@@ -410,11 +410,17 @@ impl Draft<'_> {
         for (name, variable) in &self.seen.variables {
             let mut asked = self.bounds.others.iter();
             let is_asked = asked.any(|line| line.key == Key::Env && line.value == quoted(name));
-            if variable.is_set && !is_asked && self.env.is_secret(name) {
-                notes.insert(format!(
-                    "not proposed: the variable `{name}`, which looks like a secret"
-                ));
+            if !variable.is_set || is_asked || self.variables.contains(name) {
+                continue;
             }
+            notes.insert(if self.env.is_secret(name) {
+                format!("not proposed: the variable `{name}`, which looks like a secret")
+            } else {
+                format!(
+                    "not told, and not proposed: the variable `{name}`; {} asks for it",
+                    flag("env", name)
+                )
+            });
         }
         for Denied {
             code,

@@ -16,8 +16,11 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read as _};
 use std::path::{Path, PathBuf};
 
-use portcullis_policy::Confinement;
+use portcullis::LoadError;
+use portcullis_config::AllowExec;
+use portcullis_policy::{Confinement, Digest};
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::json;
 
 use crate::args::RunArgs;
@@ -38,6 +41,8 @@ use wide::Bounds;
 
 /// Bytes of standard input that are kept for the trials.
 const INPUT: u64 = 64 * 1024 * 1024;
+/// Notes at most on what was seen: nobody reads more.
+const NOTES: usize = 50;
 /// Runs to learn from: each may ask for variables that the one before was not told.
 const ROUNDS: usize = 3;
 /// Learns what a call needs, and prints it.
@@ -66,6 +71,8 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
     }
     let own = portcullis_config::FlagSet {
         confinement: flags.confinement,
+        // What is denied is known of a plugin that may run something.
+        allow_exec: Some(AllowExec::All),
         deny_exec: flags.deny_exec.clone(),
         ..Default::default()
     };
@@ -75,7 +82,9 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
         .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
     let cwd = env.cwd.clone();
-    let (settings, target) = Target::load(&args.common, &own, &env, selector)?;
+    let (settings, mut target) = Target::load(&args.common, &own, &env, selector)?;
+    target.bytes = target.source()?.bytes;
+    refuse_revoked(&settings, &target)?;
     let project = settings
         .project
         .canonicalize()
@@ -91,7 +100,7 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
         data: settings.directories.data.clone(),
         plugin: target.entry.path.clone(),
         args: target.first_args.iter().chain(rest).cloned().collect(),
-        flags: passed_on(args, &flags),
+        flags: passed_on(args, &flags, &target),
         stdin: input(args.stdin, &target, &place.dir)?,
         stages,
     };
@@ -122,13 +131,23 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
         is_cut_short: false,
     };
     let (proposal, found) = learning.learn(&learnt).await?;
-    let mut notes = draft.notes(&learnt.denials());
-    notes.extend(learning.notes(found));
+    // What was found comes first: a plugin decides how many the others are.
+    let mut notes = learning.notes(found);
+    notes.extend(
+        learnt
+            .error()
+            .map(|error| format!("the call failed: {error}")),
+    );
+    let others = draft.notes(&learnt.denials());
+    notes.extend(others.iter().take(NOTES).cloned());
+    if let Some(more) = others.len().checked_sub(NOTES).filter(|&more| more > 0) {
+        notes.push(format!("and {}", count(more as u64, "more note")));
+    }
     let trials = learning.trials.count;
     print(&proposal, &learnt, trials, found, &notes, args, out)?;
     Ok(match found {
         Found::Enough => Exit::OK,
-        Found::TooLittle | Found::Untried => Exit::NEGATIVE,
+        Found::TooLittle | Found::Untried(_) => Exit::NEGATIVE,
     })
 }
 
@@ -138,8 +157,8 @@ enum Found {
     Enough,
     /// The call comes to something else under it: what it needs is never proposed, or it does not repeat itself.
     TooLittle,
-    /// The call was not repeated, for what that would have done.
-    Untried,
+    /// The call was not repeated, because of this.
+    Untried(&'static str),
 }
 
 /// The directory of one learning, removed with it.
@@ -184,6 +203,17 @@ impl Place {
     }
 }
 
+/// Ends this run with the learning that it belongs to, which has the directory above its state locked. Gives whether that is
+/// still there.
+pub(crate) fn follow(state: &Path) -> io::Result<bool> {
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    let Some(place) = state.parent() else {
+        return Ok(false);
+    };
+    let lock = File::open(place)?;
+    Ok(flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         // The next learning removes what is left.
@@ -212,8 +242,18 @@ fn input(wanted: bool, target: &Target, dir: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(file))
 }
 
-/// Flags that hold in each run as they were given.
-fn passed_on(args: &RunArgs, flags: &portcullis_config::FlagSet) -> Vec<String> {
+/// Nothing of what is revoked has run, not even to be learnt from.
+fn refuse_revoked(settings: &Settings, target: &Target) -> Result<()> {
+    let digest = Digest::from(target.digest);
+    if settings.provenance().revoked.contains(&digest) {
+        let plugin = target.entry.id.clone();
+        return Err(LoadError::Revoked { plugin, digest }.into());
+    }
+    Ok(())
+}
+
+/// What holds in each run: flags as they were given, and the programs that a policy denies the plugin.
+fn passed_on(args: &RunArgs, flags: &portcullis_config::FlagSet, target: &Target) -> Vec<String> {
     let answers = args.answer.iter();
     let mut passed: Vec<_> = answers.map(|answer| format!("--answer={answer}")).collect();
     passed.extend(flags.confinement.map(|tier| {
@@ -225,8 +265,9 @@ fn passed_on(args: &RunArgs, flags: &portcullis_config::FlagSet) -> Vec<String> 
         };
         format!("--confinement={word}")
     }));
-    let denied = flags.deny_exec.iter();
-    passed.extend(denied.map(|program| format!("--deny-exec={program}")));
+    let exec = target.entry.grants.exec.iter();
+    let denied = exec.flat_map(|exec| &exec.deny);
+    passed.extend(denied.map(|rule| format!("--deny-exec={}", rule.program)));
     let told = flags.env.iter().filter(|text| text.contains('='));
     passed.extend(told.map(|text| format!("--env={text}")));
     passed
@@ -294,8 +335,15 @@ struct Learning<'a> {
 impl Learning<'_> {
     async fn learn(&mut self, learnt: &Run) -> Result<(Proposal, Found)> {
         let whole = self.draft.whole(true);
-        if self.draft.seen.has_effects() {
-            return Ok((self.narrowest(), Found::Untried));
+        let untried = if self.draft.seen.has_effects() {
+            Some("a second run would have done again what the first one did on the network")
+        } else if learnt.is_endless() {
+            Some("the call was ended because its time was over, which it would be in each trial")
+        } else {
+            None
+        };
+        if let Some(why) = untried {
+            return Ok((self.narrowest(), Found::Untried(why)));
         }
         let mut proposal = whole;
         let mut is_enough = self.trials.begin(&proposal, learnt, self.signals).await?;
@@ -522,10 +570,7 @@ impl Learning<'_> {
                 "NOT ENOUGH: under this policy the call comes to something else than while it was learnt: what it needs is not proposed, or no two runs of it are the same"
                     .to_owned(),
             ),
-            Found::Untried => notes.push(
-                "NOT TRIED: a second run would have done again what the first one did on the network"
-                    .to_owned(),
-            ),
+            Found::Untried(why) => notes.push(format!("NOT TRIED: {why}")),
         }
         if self.is_cut_short {
             notes.push(
@@ -587,7 +632,7 @@ fn print(
             "enough": match found {
                 Found::Enough => Some(true),
                 Found::TooLittle => Some(false),
-                Found::Untried => None,
+                Found::Untried(_) => None,
             },
             "trials": trials,
             "exit_code": learnt.exit,

@@ -14,6 +14,8 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result};
 use crate::signals::Signals;
 
+/// What ends a call that takes too long.
+const OVER: &str = "P0701";
 /// Bytes that are kept of what a run writes.
 const KEPT: u64 = 64 * 1024 * 1024;
 /// How long all trials together may take, at least.
@@ -31,7 +33,7 @@ pub(super) struct Call {
     /// The plugin's file.
     pub(super) plugin: PathBuf,
     pub(super) args: Vec<String>,
-    /// `--answer`, `--confinement` and `--deny-exec` as they were given.
+    /// What holds in each run.
     pub(super) flags: Vec<String>,
     /// What is on standard input, if the plugin is to read it.
     pub(super) stdin: Option<PathBuf>,
@@ -200,6 +202,17 @@ impl Run {
             ("names of what is changed", names.collect()),
             ("changes", json!(changes)),
         ]
+    }
+
+    /// Whether the guest was ended because it had no time left.
+    pub(super) fn is_endless(&self) -> bool {
+        self.document["error"]["code"] == OVER
+    }
+
+    /// What ended the call, if it did not return.
+    pub(super) fn error(&self) -> Option<String> {
+        let part = |name: &str| self.document["error"][name].as_str();
+        Some(format!("{} ({})", part("message")?, part("code")?))
     }
 
     /// What was denied.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -14,6 +15,8 @@ use crate::failure::{Failure, Result, Say, diagnostic, system};
 
 /// Where it is. No flag and no variable names another place: what bounds them cannot be chosen by them.
 const CEILING: &str = "/etc/portcullis/ceiling.toml";
+/// As it was before this process went into a user namespace.
+static HELD: OnceLock<Option<PolicyFile>> = OnceLock::new();
 /// Write permission for the group and for everyone.
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -23,7 +26,20 @@ const OTHERS_WRITE: u32 = 0o022;
 /// When it is there and cannot be read, or somebody else than root could have written it: nothing is run then, since a
 /// ceiling that is not obeyed would be worse than none.
 pub(super) fn read() -> Result<Option<PolicyFile>> {
-    read_at(Path::new(CEILING), 0)
+    match HELD.get() {
+        Some(held) => Ok(held.clone()),
+        None => read_at(Path::new(CEILING), 0),
+    }
+}
+
+/// Reads it for good, before this process goes where root's files belong to nobody: into a user namespace.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn hold() -> Result<()> {
+    let ceiling = read()?;
+    let _: &Option<PolicyFile> = HELD.get_or_init(|| ceiling);
+    Ok(())
 }
 
 fn read_at(path: &Path, root: u32) -> Result<Option<PolicyFile>> {

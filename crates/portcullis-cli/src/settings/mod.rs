@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::args::Common;
 use crate::code;
 use crate::failure::{Failure, Report, Result, Say, diagnostic};
+pub(crate) use ceiling::hold as hold_ceiling;
 use installed::Installed;
 pub(crate) use installed::revoked;
 

@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, chain, diagnostic, system};
 use crate::render::{self, Printer};
 use crate::session;
-use crate::settings::{Environment, Settings};
+use crate::settings::{self, Environment, Settings};
 
 /// In the stage's own directory: what the inner process would have printed as JSON.
 const DOCUMENT: &str = "document.json";
@@ -81,6 +81,7 @@ pub(crate) fn divide(verb: &Verb, out: Printer) -> Result<Part> {
         .collect();
     let document = stage.path().join(DOCUMENT);
     let json = verb.output().json;
+    settings::hold_ceiling()?;
     match enter_staging(&overlays).map_err(|error| impossible(&error))? {
         Staging::Inside(staged) => {
             // It is the other one's.

@@ -18,7 +18,8 @@ const CAT: [&str; 8] = [
     "/dev/null",
 ];
 /// Lays the directory that comes first over `/etc`, and runs the rest.
-const BELOW: &str = "mount -t overlay -o \"lowerdir=$1:/etc\" overlay /etc && shift && exec \"$@\"";
+pub(crate) const BELOW: &str =
+    "mount -t overlay -o \"lowerdir=$1:/etc\" overlay /etc && shift && exec \"$@\"";
 
 /// A machine with this ceiling. `None` where nobody can make one here.
 pub(crate) fn below(test: &str, context: Context, ceiling: &str) -> Option<Below> {

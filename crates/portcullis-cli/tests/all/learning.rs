@@ -13,11 +13,11 @@ use crate::core_form;
 use crate::staged::{Scene, by_an_ordinary_user};
 
 /// What was learnt of one call.
-struct Learnt {
-    code: i32,
+pub(crate) struct Learnt {
+    pub(crate) code: i32,
     /// The policy as it was printed.
-    toml: String,
-    stderr: String,
+    pub(crate) toml: String,
+    pub(crate) stderr: String,
 }
 
 impl Learnt {
@@ -29,17 +29,17 @@ impl Learnt {
             .collect()
     }
 
-    fn policy(&self) -> toml::Table {
+    pub(crate) fn policy(&self) -> toml::Table {
         self.toml.parse().unwrap()
     }
 
-    fn notes(&self) -> String {
+    pub(crate) fn notes(&self) -> String {
         let lines = self.toml.lines().filter(|line| line.starts_with('#'));
         lines.collect::<Vec<_>>().join("\n")
     }
 
     /// What an entry has under a key, as it is written.
-    fn list(&self, table: &str, key: &str) -> Vec<String> {
+    pub(crate) fn list(&self, table: &str, key: &str) -> Vec<String> {
         let policy = self.policy();
         let plugin = &policy["plugins"][0];
         let list = plugin.get(table).and_then(|table| table.get(key));
@@ -49,21 +49,23 @@ impl Learnt {
 }
 
 /// A scene with a guest as `p.wasm`, which is no part of the project.
-fn scene(plugin: &Path) -> Scene {
+pub(crate) fn scene(plugin: &Path) -> Scene {
     let context = Context::for_everybody();
     fs::copy(plugin, context.root().join("p.wasm")).unwrap();
     Scene::of(context)
 }
 
-fn commands() -> Scene {
+pub(crate) fn commands() -> Scene {
     scene(&guest("command"))
 }
 
-fn learn(scene: &Scene, args: &[&str]) -> Learnt {
-    let output = scene
-        .command(&[&["run", "--learn"], args].concat())
-        .output()
-        .unwrap();
+pub(crate) fn learn(scene: &Scene, args: &[&str]) -> Learnt {
+    learnt(scene.command(&[&["run", "--learn"], args].concat()))
+}
+
+/// What comes of a command that learns.
+pub(crate) fn learnt(mut command: Command) -> Learnt {
+    let output = command.output().unwrap();
     Learnt {
         code: output.status.code().unwrap(),
         toml: String::from_utf8(output.stdout).unwrap(),
@@ -135,7 +137,7 @@ fn holds(scene: &Scene, flags: &[&str], args: &[&str]) -> Learnt {
 }
 
 /// What no policy that was learnt may have, whatever the plugin did.
-fn never_proposed(learnt: &Learnt) {
+pub(crate) fn never_proposed(learnt: &Learnt) {
     assert!(learnt.toml.starts_with("# NOT REVIEWED"), "{}", learnt.toml);
     let policy = learnt.policy();
     let plugins = policy["plugins"].as_array().unwrap();
@@ -185,7 +187,7 @@ fn repository(scene: &Scene) {
     scene.own();
 }
 
-fn is_installed(program: &str) -> bool {
+pub(crate) fn is_installed(program: &str) -> bool {
     let found = ["/usr/bin", "/usr/local/bin"]
         .iter()
         .any(|dir| Path::new(dir).join(program).exists());

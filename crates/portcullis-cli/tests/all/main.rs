@@ -33,6 +33,7 @@ mod kit;
 mod kv;
 mod languages;
 mod learning;
+mod learning_attacks;
 mod log;
 mod packing;
 mod parity;
