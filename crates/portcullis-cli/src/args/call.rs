@@ -16,6 +16,10 @@ pub(crate) struct CallArgs {
     /// Print one JSON document about the call on standard output, with what the tool answers.
     #[arg(long)]
     pub(crate) report: bool,
+    /// Record the call in a new file that only you can read, for `portcullis replay`. It has everything that the plugin was
+    /// given, but for secrets that are known.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// A policy file to trust, besides your own. May be given several times; later ones win.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,

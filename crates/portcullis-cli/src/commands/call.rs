@@ -31,7 +31,7 @@ pub(super) async fn call(args: &CallArgs, env: Environment, out: Printer) -> Res
         dry_run: false,
         trace: false,
         stdin: false,
-        record: None,
+        record: args.record.as_deref(),
         learnt: &LearnArgs::default(),
         stage: &args.stage,
         answers: Default::default(),

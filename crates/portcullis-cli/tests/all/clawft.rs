@@ -36,14 +36,14 @@ fn run(context: &Context, rest: &[&str]) -> (i32, String, String) {
     context.ended(&[&["run"], &CONFIG[..], rest].concat())
 }
 
-fn env() -> Context {
+pub(crate) fn env() -> Context {
     context(
         &json!({ "env_vars": ["LANG_OF_TEST"] }),
         "env = [\"LANG_OF_TEST\"]\n",
     )
 }
 
-const LANG: &str = r#"{"name":"LANG_OF_TEST"}"#;
+pub(crate) const LANG: &str = r#"{"name":"LANG_OF_TEST"}"#;
 
 #[test]
 fn weak_03_a_tool_is_called_by_both_verbs_of_the_command() {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use portcullis_testkit::{repository, wat};
 use serde_json::Value;
 
+use crate::clawft;
 use crate::context::{Context, DEV, skip};
 use crate::core_form;
 use crate::fledge;
@@ -20,9 +21,13 @@ fn file(context: &Context) -> PathBuf {
 
 /// Records a run, and gives its code and standard output.
 fn recorded(context: &Context, args: &[&str]) -> (i32, String) {
+    recorded_by(context, "run", args)
+}
+
+fn recorded_by(context: &Context, verb: &str, args: &[&str]) -> (i32, String) {
     let record = file(context);
     _ = fs::remove_file(&record);
-    let first = ["run", "--record", record.to_str().unwrap()];
+    let first = [verb, "--record", record.to_str().unwrap()];
     let (code, stdout, stderr) = context.ended(&[&first, args].concat());
     assert!(record.exists(), "{stderr}");
     (code, stdout)
@@ -35,7 +40,11 @@ fn replayed(context: &Context, args: &[&str]) -> (i32, String, String) {
 
 /// Records a run and plays it.
 fn is_identical(context: &Context, args: &[&str]) {
-    let (code, stdout) = recorded(context, args);
+    is_identical_by(context, "run", args);
+}
+
+fn is_identical_by(context: &Context, verb: &str, args: &[&str]) {
+    let (code, stdout) = recorded_by(context, verb, args);
     let (replay, again, told) = replayed(context, &[]);
     let record = fs::read_to_string(file(context)).unwrap();
     assert_eq!(
@@ -288,6 +297,15 @@ fn a_plugin_of_fledge_is_played_as_it_ran() {
     );
     let context = fledge::context(&bytes, "exec = true", "exec.allow = [\"printf\"]\n");
     is_identical(&context, &["--config", "policy.toml", "tool"]);
+    each_change_is_told(&context);
+    no_change_of_an_answer_is_too_much(&context);
+}
+
+#[test]
+fn a_call_of_a_tool_is_played_as_it_went() {
+    let context = clawft::env();
+    let args = ["--config", "policy.toml", "everything", "env", clawft::LANG];
+    is_identical_by(&context, "call", &args);
     each_change_is_told(&context);
     no_change_of_an_answer_is_too_much(&context);
 }
