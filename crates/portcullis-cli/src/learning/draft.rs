@@ -1,54 +1,24 @@
-//! From what was seen to the first proposal: everything that was used, as narrow as it was used, and notes on what is never
-//! proposed.
+//! From what was seen to the first proposal: everything that was used, as narrow as it was used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use portcullis_audit::{MAX_ARGS, Masked, secrets};
-
 use super::arguments::{Call, patterns};
+use super::never::{has_secret, kind, runs_anything};
 use super::places::{Cut, cover};
 use super::proposal::{Key, Line, Proposal, list, quoted};
 use super::seen::{Command, Request, Seen, Used};
-use super::trial::Denied;
 use super::wide::{Bounds, empty, inline};
-use crate::dual_use::DUAL_USE;
-use crate::render::{self, count};
+use crate::render::count;
 use crate::settings::Environment;
 use crate::target::Target;
 
-/// Kinds of programs that are proposed only if they were asked for by name: they run any text, or any program.
-const UNASKED: [&str; 5] = ["shells", "interpreters", "editors", "wrappers", "debuggers"];
-/// Programs of other kinds, or of none, that do the same by what is on their input, or by their arguments.
-const ALIKE: [&str; 17] = [
-    "awk",
-    "dc",
-    "entr",
-    "gawk",
-    "julia",
-    "ld.so",
-    "m4",
-    "mawk",
-    "nawk",
-    "nodejs",
-    "original-awk",
-    "parallel",
-    "pwsh",
-    "pypy",
-    "rbash",
-    "toybox",
-    "xargs",
-];
-/// The loaders of programs, each with the name of a machine after it: they run the program that is their argument.
-const LOADERS: [&str; 2] = ["ld-linux", "ld-musl"];
 /// Paths of requests of one kind that are enumerated.
 const PATHS: usize = 8;
 /// Rules at most: nobody reads more.
-const RULES: usize = 200;
+pub(super) const RULES: usize = 200;
 /// Bytes of one argument, and of all: a rule with more is not read either.
 const ARGUMENTS: usize = 4096;
-/// Arguments that are looked at together for what looks like a secret.
-const TOGETHER: usize = MAX_ARGS - 1;
 
 /// What was seen, and where it may be granted.
 #[derive(Debug)]
@@ -161,7 +131,7 @@ impl Draft<'_> {
     }
 
     /// The rules for all commands that may be proposed.
-    fn rules(&self, kinds: bool) -> Vec<Line> {
+    pub(super) fn rules(&self, kinds: bool) -> Vec<Line> {
         let mut rules = Vec::new();
         for (program, commands) in self.by_program() {
             let commands = commands
@@ -192,12 +162,12 @@ impl Draft<'_> {
     }
 
     /// Whether it is no shell or the like, under any of its names, or was asked for by name.
-    fn is_proposed(&self, command: &Command) -> bool {
+    pub(super) fn is_proposed(&self, command: &Command) -> bool {
         self.bounds.asked.contains(&command.program) || runs_anything(command).is_none()
     }
 
     /// Why a command of a program that may be proposed is not.
-    fn kept_out(&self, command: &Command) -> Option<&'static str> {
+    pub(super) fn kept_out(&self, command: &Command) -> Option<&'static str> {
         if command.args.iter().map(String::len).sum::<usize>() > ARGUMENTS {
             return Some("its arguments are too long to be read");
         }
@@ -248,6 +218,23 @@ impl Draft<'_> {
             lists.push(inline("exec", paths));
         }
         lists
+    }
+
+    /// What the commands of a rule need of the places that are granted: none of them, or fewer.
+    pub(super) fn own(&self, proposal: &Proposal, key: Key, commands: &[&Command]) -> Vec<String> {
+        let field = if key == Key::Write { "write" } else { "read" };
+        let mut choices = vec![format!("{field} = []")];
+        let granted = proposal.lines.iter().filter(|line| line.key == key);
+        let granted: Vec<_> = granted.map(|line| line.value.clone()).collect();
+        let places = self.cover(key, Some(commands), Cut::Files);
+        let own: Vec<_> = places
+            .iter()
+            .filter_map(|place| self.place(place))
+            .collect();
+        if !own.is_empty() && own != granted {
+            choices.push(format!("{field} = [{}]", own.join(", ")));
+        }
+        choices
     }
 
     /// The places that cover what was used, or what of it was written.
@@ -309,7 +296,7 @@ impl Draft<'_> {
                 .any(|secret| secret.starts_with(place) && secret.exists())
     }
 
-    fn used_secrets(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(super) fn used_secrets(&self) -> impl Iterator<Item = &PathBuf> {
         let of_commands = self.seen.commands.iter().flat_map(|command| &command.files);
         let used = of_commands.chain(&self.seen.files);
         // Listing a directory, or asking whether a file is there, tells nothing of what is in it.
@@ -319,7 +306,7 @@ impl Draft<'_> {
     }
 
     /// Whether people keep secrets under this path. Where the project lies does not count.
-    fn is_secret(&self, path: &Path) -> bool {
+    pub(super) fn is_secret(&self, path: &Path) -> bool {
         portcullis::keeps_secrets(path.strip_prefix(self.project).unwrap_or(path))
     }
 
@@ -367,138 +354,6 @@ impl Draft<'_> {
             Err(_) => quoted(text),
         })
     }
-
-    /// What is not proposed although it was used or asked for, a line each.
-    pub(super) fn notes(&self, denials: &[Denied]) -> Vec<String> {
-        let mut notes: BTreeSet<String> = BTreeSet::new();
-        for command in &self.seen.commands {
-            let object = Masked::argv(words(command));
-            if !self.is_proposed(command) {
-                let what = runs_anything(command).unwrap_or_default();
-                notes.insert(format!(
-                    "not proposed: {object}: it {what}; {} asks for it",
-                    flag("exec", &command.program)
-                ));
-            } else if let Some(why) = self.kept_out(command) {
-                notes.insert(format!("not proposed: {object}: {why}"));
-            }
-            for (program, what) in command
-                .programs
-                .keys()
-                .filter_map(|program| Some((program, kind(program, &["shells"])?)))
-            {
-                notes.insert(format!(
-                    "`{}` started `{}`, which {what}: such are never in a list `exec` unasked",
-                    command.program,
-                    program.display()
-                ));
-            }
-            for host in command.refused_hosts.keys() {
-                notes.insert(format!(
-                    "`{}` asked for {host}: to learn further, {}",
-                    command.program,
-                    flag("net", host)
-                ));
-            }
-        }
-        for path in self.used_secrets().filter(|path| path.exists()) {
-            notes.insert(format!(
-                "not proposed, and nothing that it lies in: `{}`, where secrets are kept",
-                path.display()
-            ));
-        }
-        for (name, variable) in &self.seen.variables {
-            let mut asked = self.bounds.others.iter();
-            let is_asked = asked.any(|line| line.key == Key::Env && line.value == quoted(name));
-            if !variable.is_set || is_asked || self.variables.contains(name) {
-                continue;
-            }
-            notes.insert(if self.env.is_secret(name) {
-                format!("not proposed: the variable `{name}`, which looks like a secret")
-            } else {
-                format!(
-                    "not told, and not proposed: the variable `{name}`; {} asks for it",
-                    flag("env", name)
-                )
-            });
-        }
-        for Denied {
-            code,
-            object,
-            right,
-        } in denials
-        {
-            let variable = self.seen.variables.get(object);
-            if variable.is_some_and(|variable| !variable.is_set) {
-                continue;
-            }
-            let right = right
-                .as_ref()
-                .filter(|(_, of)| !self.is_secret(Path::new(of)));
-            let further = right.map_or_else(String::new, |(right, of)| {
-                format!(": to learn further, {}", flag(right, of))
-            });
-            notes.insert(format!(
-                "denied while it was learnt: {object} ({code}){further}"
-            ));
-        }
-        if self.rules(false).len() > RULES {
-            notes.insert(format!(
-                "there would be more than {RULES} rules, which nobody reads: the rest is not proposed"
-            ));
-        }
-        if self.seen.is_cut {
-            notes.insert("there was more than was kept to learn from".to_owned());
-        }
-        notes.into_iter().collect()
-    }
-}
-
-/// What a program does that runs any text or program, in words; by the name that it was called by, or its own.
-fn runs_anything(command: &Command) -> Option<&'static str> {
-    let named = |path: &Path| {
-        let name = path.file_name()?.to_str()?;
-        let is_alike = ALIKE.contains(&name) || ALIKE.contains(&stem(name));
-        let is_alike = is_alike || LOADERS.iter().any(|loader| name.starts_with(loader));
-        let alike = is_alike.then_some("runs what its input or its arguments say");
-        kind(path, &UNASKED).or(alike)
-    };
-    named(Path::new(&command.program)).or_else(|| named(&command.file))
-}
-
-/// What a program of one of these kinds does, in words.
-fn kind(program: &Path, kinds: &[&str]) -> Option<&'static str> {
-    let name = program.file_name()?.to_str()?;
-    let of_kind = DUAL_USE.iter().filter(|(kind, _, _)| kinds.contains(kind));
-    of_kind
-        .into_iter()
-        .find(|(_, _, names)| names.contains(&name) || names.contains(&stem(name)))
-        .map(|(_, what, _)| *what)
-}
-
-/// A name without its version or variant: `python3.11`, `lua5.4` and `bash-static` are `python`, `lua` and `bash`.
-fn stem(name: &str) -> &str {
-    let end = name.find(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
-    &name[..end.filter(|&end| end > 0).unwrap_or(name.len())]
-}
-
-/// The program and its arguments.
-fn words(command: &Command) -> impl Iterator<Item = &str> {
-    std::iter::once(&command.program)
-        .chain(&command.args)
-        .map(String::as_str)
-}
-
-/// Whether an argument looks like a secret, by itself, or after the one before or the program.
-fn has_secret(command: &Command) -> bool {
-    const MASKED: &str = "[masked]";
-    let args: Vec<_> = command.args.iter().map(String::as_str).collect();
-    (0..args.len()).step_by(TOGETHER / 2).any(|at| {
-        let some = &args[at..args.len().min(at + TOGETHER)];
-        let program = std::iter::once(command.program.as_str());
-        let masked = Masked::argv(program.chain(some.iter().copied()));
-        masked.as_str().contains(MASKED)
-    }) || args.iter().any(|arg| !secrets(arg).is_empty())
 }
 
 /// The directory of all these paths, with everything in it.
@@ -511,12 +366,6 @@ fn above(paths: &BTreeSet<&str>) -> String {
     let dir = Path::new(first).ancestors().skip(1).find(is_above);
     let dir = dir.and_then(Path::to_str).unwrap_or_default();
     format!("{}/**", dir.trim_end_matches('/'))
-}
-
-/// How something is learnt further, as it can be pasted.
-fn flag(right: &str, of: &str) -> String {
-    let flag = format!("--allow-{right}={of}");
-    format!("`--learn {}`", render::shell(&[flag]))
 }
 
 /// Whether something that is there was opened, or is a file that was asked about: what is above a granted file is there for
