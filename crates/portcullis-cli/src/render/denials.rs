@@ -1,8 +1,9 @@
 //! All that was denied in one run: equal denials once, and the one command that allows everything that was missing.
 
 use std::borrow::Cow;
+use std::path::Path;
 
-use portcullis::Diagnostic;
+use portcullis::{Diagnostic, keeps_secrets};
 use portcullis_audit::mask;
 use portcullis_policy::{Denial, Remedy};
 use serde::Serialize;
@@ -36,6 +37,7 @@ impl Denials {
                 *command = target.editing.complete(command);
             }
             without_secrets(&mut denial);
+            withhold(&mut denial.remedies);
             match counted.iter_mut().find(|known| known.denial == denial) {
                 Some(known) => known.count += 1,
                 None => counted.push(Counted { denial, count: 1 }),
@@ -96,6 +98,23 @@ fn without_secrets(denial: &mut Denial) {
                 "{}: the command has a secret in it; write a rule with `*` in its place",
                 remedy.text
             );
+        }
+    }
+}
+
+/// Hands out no command that grants what lies where people keep secrets: a plugin decides what it is denied.
+pub(crate) fn withhold(remedies: &mut [Remedy]) {
+    for remedy in remedies {
+        let path = match remedy.command.as_deref() {
+            Some([.., right, path]) if matches!(right.as_str(), "read" | "write") => path,
+            _ => continue,
+        };
+        if keeps_secrets(Path::new(path)) {
+            remedy.text = format!(
+                "{}: secrets are kept there, so write it into the policy by hand, if you mean it",
+                remedy.text
+            );
+            remedy.command = None;
         }
     }
 }

@@ -518,3 +518,32 @@ fn what_the_environment_says_of_traces_changes_nothing() {
     assert_eq!(code, 125, "{error}");
     assert!(error.contains("P0702"), "{error}");
 }
+
+#[test]
+fn no_command_is_handed_out_that_grants_where_secrets_are_kept() {
+    let context = Context::with_guest("exec-args");
+    for (directory, is_kept) in [("plain", false), (".ssh", true)] {
+        context.write(&format!("{directory}/x"), "");
+        let outside = context.root().join(directory);
+        std::fs::create_dir(&outside).unwrap();
+        let policy = "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\nexec.allow = [\"ls\"]\n";
+        context.write("policy.toml", policy);
+        let cwd = format!("--cwd={}", outside.display());
+        let document = context.json(&[
+            "run",
+            "--json",
+            "--config",
+            "policy.toml",
+            "p",
+            "exec",
+            &cwd,
+            "--",
+            "ls",
+        ]);
+        let remedies = document["denials"][0]["remedies"].as_array().unwrap();
+        let text = format!("{remedies:?}");
+        assert_eq!(text.contains("secrets are kept there"), is_kept, "{text}");
+        let commands = document["remedy"].as_array().unwrap();
+        assert_eq!(commands.is_empty(), is_kept, "{commands:?}");
+    }
+}

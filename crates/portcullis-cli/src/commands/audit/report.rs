@@ -24,6 +24,7 @@ use crate::args::ReportArgs;
 use crate::code;
 use crate::exit::Exit;
 use crate::failure::{Failure, Result, Say, diagnostic};
+use crate::render::denials::withhold;
 use crate::render::{Printer, count, line};
 use crate::settings::{self, Environment, Settings};
 use crate::target::Target;
@@ -100,7 +101,7 @@ fn today(story: &mut Story, args: &ReportArgs, env: Environment) {
         (Err(_), _) => return tell(story, "the policy cannot be read now: portcullis check"),
     };
     for refusal in &mut story.refusals {
-        let (said, remedies) = match &refusal.what {
+        let (said, mut remedies) = match &refusal.what {
             Refused::Request(written) => explain::of_today(settings, &target, written)
                 .unwrap_or_else(|_| ("it cannot be told here".to_owned(), Vec::new())),
             Refused::Host {
@@ -108,6 +109,7 @@ fn today(story: &mut Story, args: &ReportArgs, env: Environment) {
             } => explain::host_of_today(&target, place),
             Refused::Host { place: None, .. } => continue,
         };
+        withhold(&mut remedies);
         // Where there is a way, it says all.
         refusal.today = remedies.is_empty().then(|| Shown::of(&said));
         refusal.remedies = remedies
