@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::{Context, skip};
 
 /// A plugin, and a policy that gives it this.
-fn context(bytes: &[u8], policy: &str) -> Context {
+pub(crate) fn context(bytes: &[u8], policy: &str) -> Context {
     let context = Context::new();
     fs::write(context.project().join("p.wasm"), bytes).unwrap();
     let head = "[[plugins]]\nid = \"p\"\npath = \"p.wasm\"\n";
@@ -16,7 +16,7 @@ fn context(bytes: &[u8], policy: &str) -> Context {
     context
 }
 
-fn guest(name: &str) -> Option<Vec<u8>> {
+pub(crate) fn guest(name: &str) -> Option<Vec<u8>> {
     let guest = interpreted(name);
     if guest.is_none() {
         skip(&format!("guest `{name}` is not built"));

@@ -6,13 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_testkit::{repository, wat};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clawft;
 use crate::context::{Context, DEV, skip};
 use crate::core_form;
 use crate::fledge;
 use crate::parity;
+use crate::reglet;
 
 /// Where the record of a test lies: outside of its project.
 fn file(context: &Context) -> PathBuf {
@@ -217,6 +218,25 @@ fn the_example_in_go_is_played_as_it_ran() {
         &context,
         &[&["--config", "policy.toml", "p"], &words[..]].concat(),
     );
+}
+
+/// One that a compiler of Go made; it takes long to be compiled, once to run it and once more each time it is played.
+#[test]
+fn a_plugin_of_reglet_is_played_as_it_ran() {
+    let Some(bytes) = reglet::guest("reglet-2") else {
+        return;
+    };
+    let grants = "reglet = [\"exec:/bin/echo\"]\nexec.confinement = \"limits\"\n";
+    let context = reglet::context(&bytes, grants);
+    let request = json!({ "command": "/bin/echo", "args": ["hi"] });
+    let config = json!({ "act": "exec", "request": request }).to_string();
+    let args = ["--config", "policy.toml", "p", "--", "--config", &config];
+    let (code, stdout) = recorded(&context, &args);
+    assert_eq!(code, 0, "{stdout}");
+    let (code, _, told) = replayed(&context, &[]);
+    assert!(code == 0 && told.contains("identical: "), "{told}");
+    let text = fs::read_to_string(file(&context)).unwrap();
+    assert!(text.contains("/bin/echo"), "{text}");
 }
 
 #[test]
