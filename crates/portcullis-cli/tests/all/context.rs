@@ -54,7 +54,7 @@ impl Context {
     /// users could exchange a script.
     pub(crate) fn beside_tmp() -> Self {
         let built = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let place = if built.starts_with("/tmp") {
+        let place = if built.starts_with("/tmp") || built.starts_with("/var/tmp") {
             std::env::var_os("HOME").unwrap().into()
         } else {
             built

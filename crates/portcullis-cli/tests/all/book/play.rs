@@ -22,7 +22,7 @@ use super::stand_ins::{self, Instead};
 use crate::session::Session;
 
 /// What differs from run to run and from machine to machine, on both sides.
-const PATTERNS: [(&str, &str); 7] = [
+const PATTERNS: [(&str, &str); 8] = [
     // Orders to a terminal.
     (r"[\x0f\x18]|\x1b(\[[0-9;?]*[A-Za-z]|\([A-Z])", ""),
     // Digests, which a page may cut.
@@ -32,6 +32,8 @@ const PATTERNS: [(&str, &str); 7] = [
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)", "[TIME]"),
     (r" *\b\d+(\.\d+)? (ms|µs|s)\b", "[TIME]"),
     (r"\b\d+ (KiB|bytes)\b", "[SIZE]"),
+    // What git looks at, and how often a call is tried.
+    (r"\b\d+ (paths|trials)\b", "[COUNT]"),
 ];
 
 static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
