@@ -13,7 +13,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     process::ExitCode,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -127,15 +127,19 @@ fn race(number: usize) {
 
 /// Four threads that open for ever.
 fn busy() {
+    static OPENED: AtomicU64 = AtomicU64::new(0);
     let threads = (0..4).map(|_| {
         std::thread::spawn(|| {
             loop {
                 open(c"/dev/null");
+                OPENED.fetch_add(1, Ordering::Relaxed);
             }
         })
     });
     let threads: Vec<_> = threads.collect();
-    std::thread::sleep(Duration::from_millis(20));
+    while OPENED.load(Ordering::Relaxed) < 200 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     io::Write::write_all(&mut io::stdout(), b"\n").unwrap();
     threads
         .into_iter()
