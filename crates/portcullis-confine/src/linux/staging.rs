@@ -109,6 +109,8 @@ pub fn enter_staging(overlays: &[Overlay]) -> Result<Staging, StagingError> {
     let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
     let (leash, held) = pipe().map_err(|errno| failed(StagingStep::Start)(errno.into()))?;
     let (reply, answer) = pipe().map_err(|errno| failed(StagingStep::Start)(errno.into()))?;
+    // What comes before the init listens waits for it: the kernel passes the first process of a namespace nothing else.
+    let held_back = Caught::new(&PASSED_ON).map_err(failed(StagingStep::Start))?;
     let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID;
     let side = calls::fork_into(namespaces, None).map_err(failed(StagingStep::Namespaces))?;
     match side {
@@ -134,7 +136,7 @@ pub fn enter_staging(overlays: &[Overlay]) -> Result<Staging, StagingError> {
             match begin(overlays, &places, user, group) {
                 Ok(staged) => {
                     drop(places);
-                    go_on(staged, leash, answer)
+                    go_on(staged, leash, answer, held_back)
                 }
                 Err((step, error, number)) => {
                     let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -232,7 +234,12 @@ fn cover(place: &OwnedFd, layers: &Path) -> io::Result<()> {
 }
 
 /// Splits into the init, which never returns, and the process that goes on.
-fn go_on(staged: Staged, leash: OwnedFd, answer: OwnedFd) -> Result<Staging, StagingError> {
+fn go_on(
+    staged: Staged,
+    leash: OwnedFd,
+    answer: OwnedFd,
+    held_back: Caught,
+) -> Result<Staging, StagingError> {
     match calls::fork_into(0, None) {
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -240,7 +247,7 @@ fn go_on(staged: Staged, leash: OwnedFd, answer: OwnedFd) -> Result<Staging, Sta
             calls::exit(1)
         }
         Ok(Side::Child) => {
-            drop(leash);
+            drop((leash, held_back));
             if let Err(errno) = capabilities::give_up() {
                 tell(
                     &answer,
