@@ -342,6 +342,20 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// The plugin, and what is passed to it.
+    pub(crate) fn called(&self) -> (&str, &[String]) {
+        let (plugin, rest) = self
+            .plugin
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        // Written so that the rest is seen to be the plugin's; a second one is its own.
+        let own = match rest {
+            [end, own @ ..] if end == "--" => own,
+            own => own,
+        };
+        (plugin, own)
+    }
+
     pub(crate) fn flags(&self) -> FlagSet {
         FlagSet {
             dirs: self.dirs.clone(),

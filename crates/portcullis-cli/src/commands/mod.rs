@@ -97,7 +97,7 @@ pub(crate) fn granted(verb: &Verb, env: Environment) -> Result<(Settings, Grants
     };
     match verb {
         Verb::Run(args) => {
-            let selector = args.plugin.first().map_or("", String::as_str);
+            let (selector, _) = args.called();
             of_plugin(&args.common, args.flags(), selector, &args.stage)
         }
         Verb::Call(args) => {

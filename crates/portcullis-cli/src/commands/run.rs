@@ -120,15 +120,7 @@ pub(super) async fn run(args: &RunArgs, env: Environment, out: Printer) -> Resul
     if args.learn.learn {
         return learning::learn(args, env, out).await;
     }
-    let (selector, rest) = args
-        .plugin
-        .split_first()
-        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    // Written so that the rest is seen to be the plugin's; a second one is its own.
-    let guest_args = match rest {
-        [end, own @ ..] if end == "--" => own,
-        own => own,
-    };
+    let (selector, guest_args) = args.called();
     let job = Job {
         common: &args.common,
         flags: args.flags(),

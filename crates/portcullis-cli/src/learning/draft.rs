@@ -104,29 +104,28 @@ impl Draft<'_> {
     fn requests(&self) -> Vec<Line> {
         let mut kinds: BTreeMap<_, Vec<(&Request, u64)>> = BTreeMap::new();
         for (request, &times) in &self.seen.requests {
-            let host = match request.host.contains(':') {
-                true => format!("[{}]:{}", request.host, request.port),
-                false => format!("{}:{}", request.host, request.port),
-            };
-            let kind = (request.scheme.as_str(), host, request.method.as_str());
+            let kind = (&request.scheme, &request.server, &request.method);
             kinds.entry(kind).or_default().push((request, times));
         }
-        let lines = kinds.into_iter().map(|((scheme, host, method), requests)| {
-            let paths: BTreeSet<_> = requests.iter().map(|(one, _)| one.path.as_str()).collect();
-            let times: u64 = requests.iter().map(|(_, times)| times).sum();
-            let is_plain = |path: &&str| !path.contains('*');
-            let paths = match paths.len() <= PATHS && paths.iter().all(is_plain) {
-                true => inline("paths", paths),
-                false => inline("paths", [above(&paths)]),
-            };
-            let value = format!(
-                "{{ host = {}, {}, {}, {paths} }}",
-                quoted(&host),
-                inline("schemes", [scheme]),
-                inline("methods", [method]),
-            );
-            Line::new(Key::Http, value, count(times, "request"))
-        });
+        let lines = kinds
+            .into_iter()
+            .map(|((scheme, server, method), requests)| {
+                let paths: BTreeSet<_> =
+                    requests.iter().map(|(one, _)| one.path.as_str()).collect();
+                let times: u64 = requests.iter().map(|(_, times)| times).sum();
+                let is_plain = |path: &&str| !path.contains('*');
+                let paths = match paths.len() <= PATHS && paths.iter().all(is_plain) {
+                    true => inline("paths", paths),
+                    false => inline("paths", [above(&paths)]),
+                };
+                let value = format!(
+                    "{{ host = {}, {}, {}, {paths} }}",
+                    quoted(server),
+                    inline("schemes", [scheme]),
+                    inline("methods", [method]),
+                );
+                Line::new(Key::Http, value, count(times, "request"))
+            });
         lines.collect()
     }
 
@@ -187,12 +186,11 @@ impl Draft<'_> {
 
     /// The commands of the program that a rule is about.
     pub(super) fn commands_of(&self, rule: &Line) -> Vec<&Command> {
-        let programs = self.by_program();
-        let of_rule = programs.into_iter().find(|(program, _)| {
-            let start = format!("program = {}, ", quoted(program));
+        let is_its = |command: &&Command| {
+            let start = format!("program = {}, ", quoted(&command.program));
             rule.value.starts_with(&start)
-        });
-        of_rule.map(|(_, commands)| commands).unwrap_or_default()
+        };
+        self.seen.commands.iter().filter(is_its).collect()
     }
 
     /// Lists of the programs that commands started, the narrowest first. One with a shell is not proposed.
@@ -239,19 +237,14 @@ impl Draft<'_> {
 
     /// The places that cover what was used, or what of it was written.
     pub(super) fn cover(&self, key: Key, commands: Option<&[&Command]>, cut: Cut) -> Vec<PathBuf> {
-        let own = commands.is_none().then_some(&self.seen.files);
-        let of_commands: Vec<_> = match commands {
-            Some(commands) => commands.to_vec(),
-            None => self.seen.commands.iter().collect(),
+        let used: Vec<_> = match commands {
+            Some(commands) => commands.iter().flat_map(|command| &command.files).collect(),
+            None => self.seen.used().collect(),
         };
-        let used = own
-            .into_iter()
-            .chain(of_commands.iter().map(|command| &command.files))
-            .flatten()
-            .filter(|(path, used)| match key {
-                Key::Write => used.write > 0,
-                _ => used.write == 0 && is_read(path, used),
-            });
+        let used = used.into_iter().filter(|(path, used)| match key {
+            Key::Write => used.write > 0,
+            _ => used.write == 0 && is_read(path, used),
+        });
         let used = used.map(|(path, _)| path);
         let used = used.filter(|path| !self.is_secret(path));
         let mut places = cover(used, self.bounds(key), cut);
@@ -261,9 +254,7 @@ impl Draft<'_> {
 
     /// Whether something was changed or made where that may be granted, though nothing may be left of it.
     pub(super) fn has_written(&self) -> bool {
-        let commands = self.seen.commands.iter().map(|command| &command.files);
-        let mut used = commands.chain([&self.seen.files]).flatten();
-        used.any(|(path, used)| {
+        self.seen.used().any(|(path, used)| {
             let within = |dir: &PathBuf| path.starts_with(dir);
             used.write > 0 && self.bounds.write.iter().any(within)
         })
@@ -297,8 +288,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn used_secrets(&self) -> impl Iterator<Item = &PathBuf> {
-        let of_commands = self.seen.commands.iter().flat_map(|command| &command.files);
-        let used = of_commands.chain(&self.seen.files);
+        let used = self.seen.used();
         // Listing a directory, or asking whether a file is there, tells nothing of what is in it.
         let used = used.filter(|(_, used)| used.read > 0 || used.write > 0);
         used.map(|(path, _)| path)
@@ -319,14 +309,7 @@ impl Draft<'_> {
     /// A line for each place.
     pub(super) fn places(&self, key: Key, places: impl IntoIterator<Item = PathBuf>) -> Vec<Line> {
         let lines = places.into_iter().filter_map(|place| {
-            let used = self
-                .seen
-                .commands
-                .iter()
-                .map(|command| &command.files)
-                .chain([&self.seen.files])
-                .flatten();
-            let within = used.filter(|(path, used)| {
+            let within = self.seen.used().filter(|(path, used)| {
                 path.starts_with(&place)
                     && match key {
                         Key::Write => used.write > 0,

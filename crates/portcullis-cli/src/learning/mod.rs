@@ -74,11 +74,7 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
         deny_exec: flags.deny_exec.clone(),
         ..Default::default()
     };
-    let (selector, rest) = args
-        .plugin
-        .split_first()
-        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
-    let rest = rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest);
+    let (selector, rest) = args.called();
     let cwd = env.cwd.clone();
     let (settings, mut target) = Target::load(&args.common, &own, &env, selector)?;
     target.bytes = target.source()?.bytes;
@@ -102,7 +98,7 @@ async fn learnt(args: &RunArgs, env: Environment, out: Printer) -> Result<Exit> 
         stdin: directory::input(args.stdin, &target, &directory.path)?,
         stages,
     };
-    let bounds = Bounds::of(&target, &flags, &project, &cwd);
+    let bounds = Bounds::of(&target, &flags, (&project, &cwd), stages);
     let watched = Watched {
         call: &call,
         target: &target,
@@ -173,15 +169,8 @@ fn refuse_revoked(settings: &Settings, target: &Target) -> Result<()> {
 fn passed_on(args: &RunArgs, flags: &FlagSet, target: &Target) -> Vec<String> {
     let answers = args.answer.iter();
     let mut passed: Vec<_> = answers.map(|answer| format!("--answer={answer}")).collect();
-    passed.extend(flags.confinement.map(|tier| {
-        let word = match tier {
-            Confinement::Full => "full",
-            Confinement::Namespaces => "namespaces",
-            Confinement::Landlock => "landlock",
-            Confinement::Limits => "limits",
-        };
-        format!("--confinement={word}")
-    }));
+    let confinement = flags.confinement.iter();
+    passed.extend(confinement.map(|tier| format!("--confinement={}", tier.name())));
     let exec = target.entry.grants.exec.iter();
     let denied = exec.flat_map(|exec| &exec.deny);
     passed.extend(denied.map(|rule| format!("--deny-exec={}", rule.program)));

@@ -35,15 +35,13 @@ pub(super) struct Seen {
     pub(super) is_cut: bool,
 }
 
-/// How often a file or directory was used.
+/// How often a file or directory was used; never, if it was only asked about.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Used {
     /// Opened.
     pub(super) read: u64,
     /// Changed, or made.
     pub(super) write: u64,
-    /// Asked about, and not opened.
-    pub(super) look: u64,
 }
 
 /// A variable that was asked for.
@@ -57,8 +55,8 @@ pub(super) struct Variable {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) scheme: String,
-    pub(super) host: String,
-    pub(super) port: u16,
+    /// `host:port`.
+    pub(super) server: String,
     pub(super) method: String,
     pub(super) path: String,
 }
@@ -113,14 +111,8 @@ impl Needs for Notes {
             Need::Ended(ended) => seen.ended(ended),
             Need::File { path, access } => {
                 let used = match access {
-                    FsAccess::Read => Used {
-                        read: 1,
-                        ..Used::default()
-                    },
-                    FsAccess::ReadWrite => Used {
-                        write: 1,
-                        ..Used::default()
-                    },
+                    FsAccess::Read => Used { read: 1, write: 0 },
+                    FsAccess::ReadWrite => Used { read: 0, write: 1 },
                 };
                 let seen = &mut *seen;
                 seen.is_cut |= !add(&mut seen.files, path, used);
@@ -159,6 +151,12 @@ impl Seen {
             || !self.connections.is_empty()
     }
 
+    /// What the plugin itself and its commands used: a path once for each of them.
+    pub(super) fn used(&self) -> impl Iterator<Item = (&PathBuf, &Used)> {
+        let of_commands = self.commands.iter().map(|command| &command.files);
+        of_commands.chain([&self.files]).flatten()
+    }
+
     fn command(&mut self, command: NeededCommand) {
         if self.commands.len() == MOST_COMMANDS {
             self.is_cut = true;
@@ -190,7 +188,6 @@ impl Seen {
             let used = Used {
                 read: touch.read + touch.list,
                 write: touch.write,
-                look: touch.look,
             };
             is_cut |= !add(&mut command.files, path, used);
         }
@@ -218,11 +215,10 @@ impl Seen {
 
 impl Request {
     fn of(request: &HttpRequest) -> Self {
-        let (url, target) = (request.url.as_url(), request.url.target());
+        let url = request.url.as_url();
         Self {
             scheme: url.scheme().to_owned(),
-            host: target.host.to_string(),
-            port: target.port,
+            server: request.url.target().to_string(),
             method: request.method.clone(),
             path: url.path().to_owned(),
         }
@@ -234,7 +230,6 @@ fn add(files: &mut BTreeMap<PathBuf, Used>, path: PathBuf, used: Used) -> bool {
         && count(files, path, used, |known| {
             known.read += used.read;
             known.write += used.write;
-            known.look += used.look;
         })
 }
 

@@ -365,9 +365,7 @@ impl<'a> Trials<'a> {
         {
             let first = self.run(proposal, signals).await?;
             let second = self.run(proposal, signals).await?;
-            if [&first, &second].map(Run::essence)
-                == [&known.essence, &known.essence].map(Clone::clone)
-            {
+            if first.essence() == known.essence && second.essence() == known.essence {
                 self.known = Some(Known::of(proposal, &first, &second));
                 return Ok(true);
             }

@@ -31,10 +31,15 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// By the flags, and what the plugin imports.
-    pub(super) fn of(target: &Target, flags: &FlagSet, project: &Path, cwd: &Path) -> Self {
+    /// By the flags, which are relative to the second directory, and what the plugin imports. The first is the project, which
+    /// may be written where writes can be staged.
+    pub(super) fn of(
+        target: &Target,
+        flags: &FlagSet,
+        (project, cwd): (&Path, &Path),
+        stages: bool,
+    ) -> Self {
         let real = |text: &String| cwd.join(text).canonicalize().ok();
-        let stages = !rustix::process::geteuid().is_root();
         let mut read: Vec<_> = flags.allow_read.iter().filter_map(real).collect();
         let mut write: Vec<_> = flags.allow_write.iter().filter_map(real).collect();
         if stages {
@@ -144,18 +149,11 @@ fn others(target: &Target, flags: &FlagSet) -> Vec<Line> {
     let env = flags.allow_env.iter().chain(&flags.env);
     let names: Vec<_> = env.filter(|name| !name.contains('=')).cloned().collect();
     lines.extend(asked(Key::Env, &names));
-    lines.extend(net(&flags.allow_net));
+    lines.extend(asked(Key::Net, &flags.allow_net));
     lines.extend(asked(Key::Http, &flags.allow_http));
     lines.extend(asked(Key::Connect, &flags.allow_connect));
     lines.extend(asked(Key::Lookup, &flags.allow_lookup));
     lines
-}
-
-fn net(hosts: &[String]) -> Vec<Line> {
-    let hosts = hosts.iter();
-    hosts
-        .map(|host| Line::new(Key::Net, quoted(host), "asked for"))
-        .collect()
 }
 
 /// A list on one line, for what is no list of its own lines.

@@ -43,6 +43,14 @@ impl Scene {
         scene
     }
 
+    /// With a guest as `p.wasm` in the project.
+    fn with_guest(name: &str) -> Self {
+        let context = Context::for_everybody();
+        let guest = portcullis_testkit::guest(name);
+        fs::copy(guest, context.project().join("p.wasm")).unwrap();
+        Self::of(context)
+    }
+
     /// Has everything belong to who runs.
     pub(crate) fn own(&self) {
         own(&self.0.root());
@@ -271,13 +279,7 @@ fn a_document_has_the_run_and_what_became_of_it() {
 
 #[test]
 fn a_plugin_writes_by_both_of_its_ways() {
-    let context = Context::for_everybody();
-    fs::copy(
-        portcullis_testkit::guest("files"),
-        context.project().join("p.wasm"),
-    )
-    .unwrap();
-    let scene = Scene::of(context);
+    let scene = Scene::with_guest("files");
     let acts = [
         "write\u{1f}file\u{1f}new",
         "wasi-write\u{1f}other\u{1f}new",
@@ -306,13 +308,7 @@ fn a_plugin_writes_by_both_of_its_ways() {
 
 #[test]
 fn a_plugin_and_its_commands_see_what_the_other_wrote() {
-    let context = Context::for_everybody();
-    fs::copy(
-        portcullis_testkit::guest("both"),
-        context.project().join("p.wasm"),
-    )
-    .unwrap();
-    let scene = Scene::of(context);
+    let scene = Scene::with_guest("both");
     let output = scene
         .command(&[
             "run",
@@ -377,13 +373,7 @@ fn the_limits_of_a_rule_hold_in_a_staged_run() {
 
 #[test]
 fn a_policy_stages_what_it_says() {
-    let context = Context::for_everybody();
-    fs::copy(
-        portcullis_testkit::guest("files"),
-        context.project().join("p.wasm"),
-    )
-    .unwrap();
-    let scene = Scene::of(context);
+    let scene = Scene::with_guest("files");
     let policy = |commit: &str| {
         scene.write(
             "../policy.toml",
